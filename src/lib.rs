@@ -1,0 +1,1 @@
+//! Archives recordings of Azure Communication Services (ACS) calls in Amazon S3.

@@ -1,0 +1,171 @@
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    future::pending,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt as _, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::Frame;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::media::Media;
+
+/// How much is made at once.
+const BLOCK: u64 = 64 * 1024;
+
+static SPACES: [u8; 64 * 1024] = [b' '; 64 * 1024];
+
+pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Tells a connection to break off as soon as all it was given has gone out.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cut(Arc<AtomicBool>);
+
+impl Cut {
+    pub(super) fn is_due(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Where bytes come from.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    Media { media: Media, sent: Arc<AtomicU64> },
+    Bytes(Bytes),
+    Spaces,
+}
+
+impl Source {
+    fn bytes(&self, range: Range<u64>) -> Bytes {
+        match self {
+            Self::Media { media, sent } => {
+                let bytes = media.bytes(range);
+                sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                bytes
+            }
+            Self::Bytes(bytes) => bytes.slice(size(range.start)..size(range.end)),
+            Self::Spaces => Bytes::from_static(&SPACES).slice(..size(range.end - range.start)),
+        }
+    }
+}
+
+/// One thing that sending a body consists of.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Send { source: Source, range: Range<u64> },
+    Pause(Duration),
+    Cut,
+}
+
+/// Puts a step after the first `after` bytes; a body that ends before stays as it is.
+pub(super) fn insert(steps: &mut Vec<Step>, mut after: u64, step: Step) {
+    for index in 0..steps.len() {
+        let Step::Send { source, range } = &steps[index] else {
+            continue;
+        };
+        let length = range.end - range.start;
+        if after < length {
+            let middle = range.start + after;
+            let before = Step::Send {
+                source: source.clone(),
+                range: range.start..middle,
+            };
+            let behind = Step::Send {
+                source: source.clone(),
+                range: middle..range.end,
+            };
+            steps.splice(index..=index, [before, step, behind]);
+            return;
+        }
+        after -= length;
+    }
+}
+
+/// The number of bytes that these steps send.
+pub(super) fn length(steps: &[Step]) -> u64 {
+    steps
+        .iter()
+        .map(|step| match step {
+            Step::Send { range, .. } => range.end - range.start,
+            Step::Pause(_) | Step::Cut => 0,
+        })
+        .sum()
+}
+
+/// A body that takes these steps, at most so many bytes a second.
+pub(super) fn body(steps: Vec<Step>, bytes_per_second: Option<u64>, cut: Cut) -> Body {
+    let sending = Sending {
+        steps: steps.into(),
+        bytes_per_second,
+        since: Instant::now(),
+        sent: 0,
+        cut,
+    };
+    let blocks = stream::unfold(sending, |mut sending| async {
+        let block = sending.next().await?;
+        Some((Ok(Frame::data(block)), sending))
+    });
+    StreamBody::new(blocks).boxed_unsync()
+}
+
+struct Sending {
+    steps: VecDeque<Step>,
+    bytes_per_second: Option<u64>,
+    since: Instant,
+    sent: u64,
+    cut: Cut,
+}
+
+impl Sending {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            match self.steps.front_mut()? {
+                Step::Send { range, .. } if range.is_empty() => {
+                    self.steps.pop_front();
+                }
+                Step::Send { source, range } => {
+                    let block = self
+                        .bytes_per_second
+                        .map_or(BLOCK, |limit| (limit / 20).clamp(1, BLOCK));
+                    let start = range.start;
+                    range.start = range.end.min(start + block);
+                    let (source, range) = (source.clone(), start..range.start);
+                    self.sent += range.end - range.start;
+                    if let Some(limit) = self.bytes_per_second {
+                        sleep_until(self.since + time_for(self.sent, limit)).await;
+                    }
+                    return Some(source.bytes(range));
+                }
+                Step::Pause(pause) => {
+                    sleep(*pause).await;
+                    self.steps.pop_front();
+                    // What the pause held back must not come all at once.
+                    self.since = Instant::now();
+                    self.sent = 0;
+                }
+                Step::Cut => {
+                    // An error here would throw away what hyper still holds; waiting makes it flush.
+                    self.cut.0.store(true, Ordering::Relaxed);
+                    pending::<()>().await;
+                }
+            }
+        }
+    }
+}
+
+fn time_for(bytes: u64, bytes_per_second: u64) -> Duration {
+    let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(bytes_per_second.max(1));
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+fn size(length: u64) -> usize {
+    usize::try_from(length).expect("the range fits in memory")
+}

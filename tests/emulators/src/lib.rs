@@ -1,0 +1,16 @@
+//! Both ends of the function, for its tests and its local run: an S3 as strict as AWS where it bites, an Azure
+//! Communication Services that checks every signature with other cryptography than the function's, and Lambda's
+//! Runtime API.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "an emulator that cannot go on fails its test by panicking"
+)]
+
+pub mod acs;
+pub mod certificates;
+pub mod media;
+pub mod proxy;
+pub mod runtime;
+pub mod s3;

@@ -1,0 +1,319 @@
+//! Media of any length whose every byte follows from its format, length, seed and offset, so that gigabytes take
+//! no memory and each range can be made, or checked, on its own.
+
+use std::ops::Range;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+
+const MP4_HEADER: u64 = 48;
+const WAV_HEADER: u64 = 44;
+const WORD: u64 = 8;
+const MP3_WORDS_PER_FRAME: u64 = 36;
+
+/// What a recording looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// An `ftyp` box and an `mdat` box of pseudo-random bytes: recognised by tools, but nothing to play.
+    Mp4,
+    /// Silent frames (16 kHz, mono, 64 kbit/s) that carry pseudo-random bytes no decoder looks at.
+    Mp3,
+    /// A quiet tone, 16 kHz, mono, 16 bits; the seed picks its pitch. Noise in the lowest bits makes each place
+    /// in it different from all others.
+    Wav,
+}
+
+/// The content of a recording.
+#[derive(Clone, Debug)]
+pub struct Media {
+    format: Format,
+    length: u64,
+    seed: u64,
+}
+
+impl Media {
+    /// Media of exactly this many bytes; a length shorter than the format's header cuts the header short.
+    #[must_use]
+    pub fn new(format: Format, length: u64, seed: u64) -> Self {
+        Self {
+            format,
+            length,
+            seed,
+        }
+    }
+
+    /// The number of bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The format.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The media type of the format.
+    #[must_use]
+    pub fn content_type(&self) -> &'static str {
+        match self.format {
+            Format::Mp4 => "video/mp4",
+            Format::Mp3 => "audio/mpeg",
+            Format::Wav => "audio/wav",
+        }
+    }
+
+    /// The bytes of a half-open range; what lies past the end of the media is left out.
+    ///
+    /// # Panics
+    /// If the range does not fit in memory.
+    #[must_use]
+    pub fn bytes(&self, range: Range<u64>) -> Bytes {
+        let end = range.end.min(self.length);
+        let start = range.start.min(end);
+        let header = self.header();
+        let header_length = header.len() as u64;
+
+        let from_header = &header[size(start.min(header_length))..size(end.min(header_length))];
+        let (from, to) = (
+            start.max(header_length) - header_length,
+            end.max(header_length) - header_length,
+        );
+        let (first, last) = (from / WORD, to.div_ceil(WORD));
+
+        let mut bytes = vec![0; from_header.len() + size((last - first) * WORD)];
+        let (head, words) = bytes.split_at_mut(from_header.len());
+        head.copy_from_slice(from_header);
+        self.fill(words, first);
+
+        // Where the range begins inside a word, no header came before it.
+        let skip = size(from % WORD);
+        Bytes::from(bytes).slice(skip..skip + size(end - start))
+    }
+
+    /// The CRC64NVME of all bytes as Amazon S3 writes it: the base64 form of eight big-endian bytes.
+    #[must_use]
+    pub fn crc64nvme(&self) -> String {
+        const BLOCK: u64 = 1 << 20;
+        let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme);
+        let mut offset = 0;
+        while offset < self.length {
+            digest.update(&self.bytes(offset..offset.saturating_add(BLOCK)));
+            offset = offset.saturating_add(BLOCK);
+        }
+        STANDARD.encode(digest.finalize().to_be_bytes())
+    }
+
+    fn header(&self) -> Vec<u8> {
+        match self.format {
+            Format::Mp4 => self.mp4_header(),
+            Format::Mp3 => Vec::new(),
+            Format::Wav => self.wav_header(),
+        }
+    }
+
+    /// The `mdat` box takes its size in 64 bits, so that the header has one length for all media.
+    fn mp4_header(&self) -> Vec<u8> {
+        let mut header = Vec::with_capacity(size(MP4_HEADER));
+        header.extend_from_slice(&32_u32.to_be_bytes());
+        header.extend_from_slice(b"ftypisom");
+        header.extend_from_slice(&512_u32.to_be_bytes());
+        header.extend_from_slice(b"isomiso2avc1mp41");
+        header.extend_from_slice(&1_u32.to_be_bytes());
+        header.extend_from_slice(b"mdat");
+        header.extend_from_slice(&self.length.saturating_sub(32).max(16).to_be_bytes());
+        header
+    }
+
+    fn wav_header(&self) -> Vec<u8> {
+        let limited = |length: u64| u32::try_from(length).unwrap_or(u32::MAX);
+        let mut header = Vec::with_capacity(size(WAV_HEADER));
+        header.extend_from_slice(b"RIFF");
+        header.extend_from_slice(&limited(self.length.saturating_sub(8)).to_le_bytes());
+        header.extend_from_slice(b"WAVEfmt ");
+        header.extend_from_slice(&16_u32.to_le_bytes());
+        header.extend_from_slice(&1_u16.to_le_bytes());
+        header.extend_from_slice(&1_u16.to_le_bytes());
+        header.extend_from_slice(&16_000_u32.to_le_bytes());
+        header.extend_from_slice(&32_000_u32.to_le_bytes());
+        header.extend_from_slice(&2_u16.to_le_bytes());
+        header.extend_from_slice(&16_u16.to_le_bytes());
+        header.extend_from_slice(b"data");
+        header.extend_from_slice(&limited(self.length.saturating_sub(WAV_HEADER)).to_le_bytes());
+        header
+    }
+
+    /// Fills whole words of what follows the header, beginning with word number `first`.
+    fn fill(&self, words: &mut [u8], first: u64) {
+        let key = mix(self.seed);
+        let words = (first..).zip(words.chunks_exact_mut(size(WORD)));
+        match self.format {
+            Format::Mp4 => {
+                for (number, word) in words {
+                    word.copy_from_slice(&random(key, number).to_le_bytes());
+                }
+            }
+            Format::Mp3 => {
+                for (number, word) in words {
+                    let random = random(key, number);
+                    // Four bytes of frame header, then nine zeros of side information: nothing to decode.
+                    let value = match number % MP3_WORDS_PER_FRAME {
+                        0 => u64::from_le_bytes([0xFF, 0xF3, 0x88, 0xC0, 0, 0, 0, 0]),
+                        1 => random & !0xFF_FFFF_FFFF,
+                        _ => random,
+                    };
+                    word.copy_from_slice(&value.to_le_bytes());
+                }
+            }
+            Format::Wav => {
+                let period = one_period(key);
+                let mut phase = size(first * 4 % period.len() as u64);
+                for (number, word) in words {
+                    let mut noise = random(key, number);
+                    for sample in word.chunks_exact_mut(2) {
+                        let [noise_byte, ..] = noise.to_le_bytes();
+                        let value = period[phase] + i32::from(noise_byte & 15) - 8;
+                        sample.copy_from_slice(&value.to_le_bytes()[..2]);
+                        noise >>= 16;
+                        phase = if phase + 1 == period.len() {
+                            0
+                        } else {
+                            phase + 1
+                        };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One period of a tone between 222 and 444 Hz. Two parabolas come near enough to a sine and, all in integers, are
+/// the same on every machine.
+fn one_period(key: u64) -> Vec<i32> {
+    const AMPLITUDE: i32 = 1000;
+    let half: i32 = [18, 19, 20, 22, 24, 26, 28, 30, 32, 36][size(key % 10)];
+    let arch = (0..half).map(|sample| 4 * AMPLITUDE * sample * (half - sample) / (half * half));
+    arch.clone().chain(arch.map(|sample| -sample)).collect()
+}
+
+/// Word number `number` of the sequence that splitmix64 gives for `key`.
+#[inline]
+fn random(key: u64, number: u64) -> u64 {
+    mix(key.wrapping_add(number.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
+}
+
+#[inline]
+fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    value ^ (value >> 31)
+}
+
+fn size(length: u64) -> usize {
+    usize::try_from(length).expect("the range fits in memory")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORMATS: [Format; 3] = [Format::Mp4, Format::Mp3, Format::Wav];
+
+    #[test]
+    fn a_range_is_the_same_made_alone_or_cut_from_the_whole() {
+        for format in FORMATS {
+            let media = Media::new(format, 1000, 7);
+            let whole = media.bytes(0..1000);
+            assert_eq!(whole.len(), 1000);
+            for start in 0..=130 {
+                for end in start..=330 {
+                    assert_eq!(
+                        media.bytes(start..end),
+                        whole.slice(size(start)..size(end)),
+                        "{format:?} {start}..{end}"
+                    );
+                }
+            }
+            assert_eq!(media.bytes(900..5000), whole.slice(900..));
+            assert_eq!(media.bytes(1000..1001), Bytes::new());
+            assert_eq!(media.bytes(u64::MAX - 1..u64::MAX), Bytes::new());
+        }
+    }
+
+    #[test]
+    fn any_length_works() {
+        for format in FORMATS {
+            for length in 0..200 {
+                let media = Media::new(format, length, 1);
+                assert_eq!(media.bytes(0..u64::MAX).len() as u64, length);
+            }
+        }
+        assert_eq!(&Media::new(Format::Wav, 1, 1).bytes(0..9)[..], b"R");
+    }
+
+    #[test]
+    fn gigabytes_take_no_memory() {
+        let media = Media::new(Format::Wav, 1 << 42, 3);
+        assert_eq!(media.bytes(1 << 41..(1 << 41) + 100).len(), 100);
+        assert_eq!(media.bytes((1 << 42) - 1..u64::MAX).len(), 1);
+    }
+
+    #[test]
+    fn places_and_seeds_differ() {
+        for format in FORMATS {
+            let media = Media::new(format, 1 << 30, 3);
+            let part = |number: u64| media.bytes(number << 24..(number << 24) + 4096);
+            assert_ne!(part(1), part(2), "{format:?}");
+            let other = Media::new(format, 1 << 30, 4);
+            assert_ne!(
+                part(1),
+                other.bytes(1 << 24..(1 << 24) + 4096),
+                "{format:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_headers_are_true() {
+        let wav = Media::new(Format::Wav, 32_044, 1).bytes(0..44);
+        assert_eq!(&wav[..4], b"RIFF");
+        assert_eq!(&wav[4..8], &32_036_u32.to_le_bytes());
+        assert_eq!(&wav[8..16], b"WAVEfmt ");
+        assert_eq!(&wav[36..40], b"data");
+        assert_eq!(&wav[40..44], &32_000_u32.to_le_bytes());
+
+        let mp4 = Media::new(Format::Mp4, 5_000_000_000, 1).bytes(0..48);
+        assert_eq!(&mp4[4..12], b"ftypisom");
+        assert_eq!(&mp4[36..40], b"mdat");
+        assert_eq!(&mp4[40..48], &(5_000_000_000_u64 - 32).to_be_bytes());
+
+        let mp3 = Media::new(Format::Mp3, 1000, 1).bytes(0..1000);
+        for frame in 0..3 {
+            assert_eq!(
+                &mp3[frame * 288..frame * 288 + 4],
+                &[0xFF, 0xF3, 0x88, 0xC0]
+            );
+        }
+    }
+
+    #[test]
+    fn the_tone_is_quiet_and_not_silent() {
+        let media = Media::new(Format::Wav, 44 + 3200, 5).bytes(44..3244);
+        let loudest = media
+            .chunks_exact(2)
+            .map(|sample| i16::from_le_bytes([sample[0], sample[1]]).abs())
+            .max();
+        assert!(loudest > Some(900) && loudest < Some(1100), "{loudest:?}");
+    }
+
+    #[test]
+    fn the_checksum_is_of_all_bytes() {
+        for length in [0, 1, 1 << 20, (1 << 20) + 1, 3_000_001] {
+            let media = Media::new(Format::Mp4, length, 9);
+            let whole = crc_fast::crc64_nvme(&media.bytes(0..length));
+            assert_eq!(media.crc64nvme(), STANDARD.encode(whole.to_be_bytes()));
+        }
+    }
+}

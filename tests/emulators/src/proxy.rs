@@ -1,0 +1,99 @@
+//! An HTTP proxy that leads every name to one address, so that a process of its own can call hosts by their real names.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional_with_sizes,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+
+/// Bytes that a tunnel holds in each direction.
+const BUFFER: usize = 64 * 1024;
+
+/// A proxy that answers `CONNECT`, whatever the host. It stops, and breaks its connections, when it is dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    asked: Asked,
+    accepting: AbortHandle,
+}
+
+type Asked = Arc<Mutex<Vec<String>>>;
+
+impl Proxy {
+    /// Starts a proxy on loopback that leads to `target`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no loopback.
+    pub async fn start(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback has a free port");
+        let address = listener
+            .local_addr()
+            .expect("a bound listener has an address");
+        let asked = Asked::default();
+        let asked_here = Arc::clone(&asked);
+        let accepting = tokio::spawn(async move {
+            let mut tunnels = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                while tunnels.try_join_next().is_some() {}
+                tunnels.spawn(tunnel(client, target, Arc::clone(&asked_here)));
+            }
+        });
+        Self {
+            address,
+            asked,
+            accepting: accepting.abort_handle(),
+        }
+    }
+
+    /// Its URL, the value of `HTTPS_PROXY`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where connections were asked for so far, as `host:port`, in order.
+    #[must_use]
+    pub fn asked(&self) -> Vec<String> {
+        self.asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn tunnel(client: TcpStream, target: SocketAddr, asked: Asked) -> std::io::Result<()> {
+    let mut client = BufReader::new(client);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if client.read_line(&mut head).await? == 0 {
+            return Ok(());
+        }
+    }
+    let mut line = head.split(' ');
+    let (Some("CONNECT"), Some(authority)) = (line.next(), line.next()) else {
+        return client
+            .write_all(b"HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 0\r\n\r\n")
+            .await;
+    };
+    asked
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(authority.to_owned());
+    let mut server = TcpStream::connect(target).await?;
+    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+    copy_bidirectional_with_sizes(&mut client, &mut server, BUFFER, BUFFER)
+        .await
+        .map(drop)
+}

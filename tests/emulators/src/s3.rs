@@ -1,0 +1,215 @@
+//! A strict Amazon S3 in this process, for tests.
+//!
+//! One bucket, path-style, plain HTTP on loopback. It refuses what Amazon S3 refuses where that
+//! bites a client: signatures, conditional writes, part numbers, part sizes, `ETags`, checksums,
+//! pages. It can be made to fail on purpose, and it shows what it holds and what it was asked.
+//!
+//! - `state`: what the bucket holds, and the changes to it that must be atomic
+//! - `completion`: making an object of an upload's parts
+//! - `operations`: the S3 operations
+//! - `listings`: the three listings and their pages
+//! - `body`: reading a body, and its checksums
+//! - `calls`: what was asked
+//! - `faults`: what can be made to fail
+//! - `server`: connections, and the faults that break them
+
+mod body;
+mod calls;
+mod completion;
+mod faults;
+mod listings;
+mod operations;
+mod server;
+mod state;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+pub use calls::Call;
+pub use faults::Fault;
+pub use state::{Object, Part, Upload};
+
+use server::Server;
+use state::State;
+
+const ACCESS_KEY_ID: &str = "AKIAEMULATEDEXAMPLE0";
+const SECRET_ACCESS_KEY: &str = "emulated/secret/access/key/EXAMPLE";
+
+/// How an [`S3`] behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The name of the only bucket.
+    pub bucket: String,
+    /// The size below which only the last part of an upload may be. 5 MiB by default, as Amazon S3
+    /// has it.
+    pub min_part_size: u64,
+    /// The longest page of any listing, whatever a client asks for. 1,000 by default.
+    pub page_size: usize,
+    /// Whether bodies are kept. If not, parts, and whole objects of 1 MiB or more, are only counted
+    /// and checksummed; reading such an object answers 501.
+    pub keep_bodies: bool,
+    /// Whether `ListParts` reports checksums. If not, this plays a store that has them checked but
+    /// does not list them.
+    pub part_checksums: bool,
+    /// How `ETags` are made.
+    pub etags: Etags,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            bucket: "recordings".to_owned(),
+            min_part_size: 5 * 1024 * 1024,
+            page_size: 1000,
+            keep_bodies: true,
+            part_checksums: true,
+            etags: Etags::Md5,
+        }
+    }
+}
+
+/// How `ETags` are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Etags {
+    /// From the MD5 of the bytes, as without encryption. Where bodies are not kept it is spared, and
+    /// `ETags` are opaque.
+    #[default]
+    Md5,
+    /// A fresh one for each write, even of the same bytes, as under SSE-KMS.
+    Opaque,
+}
+
+/// A running server. Clones are the same server; it stops when the last one is dropped.
+#[derive(Clone)]
+pub struct S3 {
+    state: Arc<State>,
+    server: Arc<Server>,
+}
+
+impl S3 {
+    /// Starts a server on a free port of 127.0.0.1.
+    ///
+    /// # Panics
+    ///
+    /// If no port can be bound.
+    pub async fn start(settings: Settings) -> Self {
+        let state = Arc::new(State::new(settings));
+        let server = Arc::new(Server::start(Arc::clone(&state)).await);
+        Self { state, server }
+    }
+
+    /// The address as a URL without a trailing slash.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+
+    /// The name of the only bucket.
+    #[must_use]
+    pub fn bucket(&self) -> &str {
+        &self.state.settings.bucket
+    }
+
+    /// The only access key id that is known here.
+    #[must_use]
+    pub fn access_key_id(&self) -> &str {
+        ACCESS_KEY_ID
+    }
+
+    /// The secret that belongs to [`Self::access_key_id`].
+    #[must_use]
+    pub fn secret_access_key(&self) -> &str {
+        SECRET_ACCESS_KEY
+    }
+
+    /// What the bucket holds, by key.
+    #[must_use]
+    pub fn objects(&self) -> BTreeMap<String, Object> {
+        self.state.store().objects.clone()
+    }
+
+    /// The object of this key.
+    #[must_use]
+    pub fn object(&self, key: &str) -> Option<Object> {
+        self.state.store().objects.get(key).cloned()
+    }
+
+    /// The unfinished uploads, by key and upload id.
+    #[must_use]
+    pub fn uploads(&self) -> Vec<Upload> {
+        self.state.store().uploads.values().cloned().collect()
+    }
+
+    /// Bytes of parts and objects that came in for this key, those of refused and broken requests
+    /// too. They are counted while they stream.
+    #[must_use]
+    pub fn received(&self, key: &str) -> u64 {
+        self.state.store().received.get(key).copied().unwrap_or(0)
+    }
+
+    /// Every request since the start or the last [`Self::clear_calls`], in order of arrival.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.state.store().calls.clone()
+    }
+
+    /// Forgets the requests so far; the next one is number 0 again.
+    pub fn clear_calls(&self) {
+        self.state.store().calls.clear();
+    }
+
+    /// Puts an object straight into the bucket, as somebody else would.
+    pub fn put(&self, key: &str, body: impl Into<Bytes>) {
+        let mut object = Object::new(body);
+        let mut store = self.state.store();
+        object.version_id = store.fresh();
+        store.objects.insert(key.to_owned(), object);
+    }
+
+    /// Puts an object with all its fields straight into the bucket.
+    pub fn put_object(&self, key: &str, object: Object) {
+        self.state.store().objects.insert(key.to_owned(), object);
+    }
+
+    /// Removes an object straight from the bucket.
+    pub fn remove(&self, key: &str) {
+        self.state.store().objects.remove(key);
+    }
+
+    /// Makes an upload vanish behind the client's back, as a lifecycle rule would.
+    pub fn abort(&self, upload_id: &str) {
+        self.state
+            .store()
+            .uploads
+            .retain(|(_, id), _| id != upload_id);
+    }
+
+    /// Begins an upload of this key as somebody else would, and answers its id.
+    #[must_use]
+    pub fn begin(&self, key: &str) -> String {
+        self.state.store().begin(Upload::new(key))
+    }
+
+    /// Changes when an object was last modified, if it exists.
+    pub fn set_last_modified(&self, key: &str, at: SystemTime) {
+        if let Some(object) = self.state.store().objects.get_mut(key) {
+            object.last_modified = at;
+        }
+    }
+
+    /// Asks this function once for each request, when it arrives, whether and how to fail. It
+    /// replaces the one before.
+    ///
+    /// A function that owns a clone of this server keeps it running until [`Self::heal`].
+    pub fn inject(&self, faults: impl Fn(&Call) -> Option<Fault> + Send + Sync + 'static) {
+        self.state.set_faults(Some(Arc::new(faults)));
+    }
+
+    /// No more faults.
+    pub fn heal(&self) {
+        self.state.set_faults(None);
+    }
+}

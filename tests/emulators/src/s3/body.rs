@@ -1,0 +1,235 @@
+//! Reading a body, and its checksums.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{Bytes, BytesMut};
+use crc_fast::CrcAlgorithm;
+use futures_util::StreamExt as _;
+use hyper::HeaderMap;
+use md5::{Digest as _, Md5};
+use s3s::checksum::ChecksumHasher;
+use s3s::crypto::{Checksum as _, Crc32, Crc32c, Sha1, Sha256};
+use s3s::dto::StreamingBlob;
+use s3s::{S3Result, TrailingHeaders, s3_error};
+
+/// No more than this is reserved on the word of a header.
+const LARGEST_RESERVE: u64 = 64 * 1024 * 1024;
+
+/// A checksum algorithm of Amazon S3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Algorithm {
+    Crc32,
+    Crc32c,
+    Crc64Nvme,
+    Sha1,
+    Sha256,
+}
+
+impl Algorithm {
+    const ALL: [Self; 5] = [
+        Self::Crc32,
+        Self::Crc32c,
+        Self::Crc64Nvme,
+        Self::Sha1,
+        Self::Sha256,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Crc32 => "CRC32",
+            Self::Crc32c => "CRC32C",
+            Self::Crc64Nvme => "CRC64NVME",
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+        }
+    }
+
+    pub(super) fn parse(name: &str) -> S3Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.name() == name)
+            .ok_or_else(|| s3_error!(InvalidRequest, "unknown checksum algorithm {name}"))
+    }
+
+    pub(super) fn header(self) -> &'static str {
+        match self {
+            Self::Crc32 => "x-amz-checksum-crc32",
+            Self::Crc32c => "x-amz-checksum-crc32c",
+            Self::Crc64Nvme => "x-amz-checksum-crc64nvme",
+            Self::Sha1 => "x-amz-checksum-sha1",
+            Self::Sha256 => "x-amz-checksum-sha256",
+        }
+    }
+
+    /// The algorithm the headers announce, be it with a value or for a trailer.
+    pub(super) fn announced(headers: &HeaderMap) -> S3Result<Option<Self>> {
+        let trailers = text(headers, "x-amz-trailer").unwrap_or_default();
+        let mut announced = Self::ALL.into_iter().filter(|algorithm| {
+            let header = algorithm.header();
+            headers.contains_key(header) || trailers.split(',').any(|name| name.trim() == header)
+        });
+        let first = announced.next();
+        if announced.next().is_some() {
+            return Err(s3_error!(
+                InvalidRequest,
+                "expecting a single x-amz-checksum- header"
+            ));
+        }
+        let named = text(headers, "x-amz-sdk-checksum-algorithm")
+            .map(Self::parse)
+            .transpose()?;
+        if named.is_some() && named != first {
+            return Err(s3_error!(
+                InvalidRequest,
+                "x-amz-sdk-checksum-algorithm without its x-amz-checksum- header or trailer"
+            ));
+        }
+        Ok(first)
+    }
+}
+
+/// A checksum as the headers carry it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Checksum {
+    pub(super) algorithm: Algorithm,
+    pub(super) value: String,
+}
+
+impl Checksum {
+    pub(super) fn of(&self, algorithm: Algorithm) -> Option<String> {
+        (self.algorithm == algorithm).then(|| self.value.clone())
+    }
+}
+
+/// A CRC64NVME as the headers carry it.
+pub(super) fn encode(crc64nvme: u64) -> String {
+    STANDARD.encode(crc64nvme.to_be_bytes())
+}
+
+/// A body that came in whole and matched the length and the checksum it was sent with.
+pub(super) struct Received {
+    /// Empty if it is not to be kept.
+    pub(super) bytes: Bytes,
+    pub(super) size: u64,
+    pub(super) md5: Option<[u8; 16]>,
+    pub(super) crc64nvme: u64,
+    /// The checksum it was sent with.
+    pub(super) checksum: Option<Checksum>,
+}
+
+/// What is to be done with a body.
+#[derive(Clone, Copy)]
+pub(super) struct Keep {
+    pub(super) bytes: bool,
+    pub(super) md5: bool,
+}
+
+/// Reads a body to its end and checks it.
+pub(super) async fn read(
+    mut body: Option<StreamingBlob>,
+    headers: &HeaderMap,
+    trailers: Option<TrailingHeaders>,
+    keep: Keep,
+) -> S3Result<Received> {
+    let algorithm = Algorithm::announced(headers)?;
+    let mut hasher = ChecksumHasher::default();
+    match algorithm {
+        Some(Algorithm::Crc32) => hasher.crc32 = Some(Crc32::new()),
+        Some(Algorithm::Crc32c) => hasher.crc32c = Some(Crc32c::new()),
+        Some(Algorithm::Sha1) => hasher.sha1 = Some(Sha1::new()),
+        Some(Algorithm::Sha256) => hasher.sha256 = Some(Sha256::new()),
+        Some(Algorithm::Crc64Nvme) | None => {}
+    }
+    let mut crc64nvme = crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme);
+    let mut md5 = keep.md5.then(Md5::new);
+    let declared = declared_length(headers);
+    // A copy: pieces that are kept would hold on to the connection's read buffers, which are
+    // larger.
+    let capacity = declared
+        .filter(|_| keep.bytes)
+        .unwrap_or(0)
+        .min(LARGEST_RESERVE);
+    let mut bytes = BytesMut::with_capacity(usize::try_from(capacity).unwrap_or(0));
+    let mut size = 0;
+
+    while let Some(body) = &mut body
+        && let Some(chunk) = body.next().await
+    {
+        let chunk = chunk.map_err(|cause| s3_error!(IncompleteBody, "{cause}"))?;
+        size += chunk.len() as u64;
+        hasher.update(&chunk);
+        crc64nvme.update(&chunk);
+        if let Some(md5) = &mut md5 {
+            md5.update(&chunk);
+        }
+        if keep.bytes {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+
+    if declared.is_some_and(|declared| declared != size) {
+        return Err(s3_error!(
+            IncompleteBody,
+            "{size} bytes instead of {declared:?}"
+        ));
+    }
+
+    let crc64nvme = crc64nvme.finalize();
+    let sums = hasher.finalize();
+    let checksum = algorithm.and_then(|algorithm| {
+        let value = match algorithm {
+            Algorithm::Crc32 => sums.checksum_crc32,
+            Algorithm::Crc32c => sums.checksum_crc32c,
+            Algorithm::Crc64Nvme => Some(encode(crc64nvme)),
+            Algorithm::Sha1 => sums.checksum_sha1,
+            Algorithm::Sha256 => sums.checksum_sha256,
+        };
+        value.map(|value| Checksum { algorithm, value })
+    });
+    if let Some(checksum) = &checksum {
+        let header = checksum.algorithm.header();
+        let sent = text(headers, header).map(str::to_owned).or_else(|| {
+            trailers
+                .as_ref()?
+                .read(|trailers| text(trailers, header).map(str::to_owned))?
+        });
+        match sent {
+            Some(sent) if sent == checksum.value => {}
+            Some(sent) => {
+                return Err(s3_error!(
+                    BadDigest,
+                    "{header} is {sent} but the body has {}",
+                    checksum.value
+                ));
+            }
+            None => return Err(s3_error!(InvalidRequest, "trailer {header} is missing")),
+        }
+    }
+    if let Some(sent) = text(headers, "content-md5")
+        && md5
+            .clone()
+            .is_some_and(|md5| STANDARD.encode(md5.finalize()) != sent)
+    {
+        return Err(s3_error!(BadDigest, "Content-MD5 does not match"));
+    }
+
+    Ok(Received {
+        bytes: bytes.freeze(),
+        size,
+        md5: md5.map(|md5| md5.finalize().into()),
+        crc64nvme,
+        checksum,
+    })
+}
+
+/// The length of a body without its aws-chunked framing.
+pub(super) fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    text(headers, "x-amz-decoded-content-length")
+        .or_else(|| text(headers, "content-length"))?
+        .parse()
+        .ok()
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

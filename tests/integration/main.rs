@@ -1,0 +1,15 @@
+//! The function over real HTTP: an embedded S3 on one side, an emulated ACS on the other.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+#![allow(
+    unreachable_pub,
+    reason = "nothing of a test binary is reached from outside"
+)]
+
+mod acs_emulator;
+mod s3_emulator;
