@@ -1,1 +1,10 @@
 //! Archives recordings of Azure Communication Services (ACS) calls in Amazon S3.
+
+pub mod chain;
+pub mod event_grid;
+pub mod keys;
+pub mod limits;
+pub mod locations;
+pub mod outcome;
+pub mod plan;
+pub mod recording;

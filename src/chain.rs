@@ -1,0 +1,16 @@
+//! An error with all its causes, in one line.
+
+use std::error::Error;
+
+/// `error: cause: cause of the cause`. Our errors never repeat a source's text, so each appears once.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,479 @@
+//! A delivery's body → its events, each understood or with a reason why not. Pure.
+//!
+//! Both envelopes are read, whatever the headers say: an Event Grid event and a `CloudEvents` 1.0 event differ in four
+//! field names. Fields that are not needed are not looked at, and one that has an unexpected type counts as absent:
+//! a recording is not lost because its `recordingDurationMs` has become a string.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::recording::{Chunk, Format, Recording, Timestamp, sha256_hex};
+
+/// <https://learn.microsoft.com/azure/event-grid/communication-services-voice-video-events>
+const RECORDING_FILE_STATUS_UPDATED: &str = "Microsoft.Communication.RecordingFileStatusUpdated";
+/// <https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema>
+const SUBSCRIPTION_VALIDATION: &str = "Microsoft.EventGrid.SubscriptionValidationEvent";
+
+/// An element of a delivery.
+#[derive(Debug)]
+pub enum Event {
+    /// The handshake of the Event Grid schema.
+    Validation {
+        /// What the answer must repeat.
+        code: String,
+    },
+    /// A finished recording.
+    Recording(Box<Recording>),
+    /// An event that is none of ours: another type, or the notice that the subscription was deleted.
+    Other {
+        /// The event's id.
+        id: String,
+        /// Its type.
+        event_type: String,
+    },
+    /// An element that cannot be archived because it cannot be read.
+    NotUnderstood {
+        /// Its bytes as they came.
+        event: Box<RawValue>,
+        /// What is wrong with it.
+        reason: NotUnderstood,
+    },
+}
+
+/// Why an element of a delivery is not understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotUnderstood {
+    /// A number, a string, …
+    #[error("event is not a JSON object, or has a field twice")]
+    NotAnObject,
+    /// Neither envelope's type.
+    #[error("event has no type")]
+    NoType,
+    /// A handshake that cannot be answered.
+    #[error("validation event has no validationCode")]
+    NoValidationCode,
+    /// No data, or not of the form that ACS documents.
+    #[error("event has no readable data.recordingStorageInfo.recordingChunks")]
+    NoChunks,
+    /// A recording of nothing.
+    #[error("event has an empty list of chunks")]
+    EmptyChunks,
+    /// Two chunks would be one object.
+    #[error("event has two different chunks with the index {index} and the same documentId")]
+    ChunkTwice {
+        /// The index of both.
+        index: u64,
+    },
+    /// Read as one event, but it is of a type that is not archived.
+    #[error("event is not one of a recording")]
+    NotARecording,
+}
+
+/// The body is not JSON, or JSON that is neither an object nor an array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("body is neither a JSON object nor a JSON array")]
+pub struct NotEvents;
+
+/// Reads a delivery's body: one event, or an array of them.
+///
+/// # Errors
+///
+/// [`NotEvents`], where there is nothing to judge one by one.
+pub fn events(body: &[u8]) -> Result<Vec<Event>, NotEvents> {
+    let body: &RawValue = serde_json::from_slice(body).map_err(|_| NotEvents)?;
+    match body.get().as_bytes().first() {
+        Some(b'{') => Ok(vec![event(body)]),
+        Some(b'[') => {
+            let elements: Vec<&RawValue> =
+                serde_json::from_str(body.get()).map_err(|_| NotEvents)?;
+            Ok(elements.into_iter().map(event).collect())
+        }
+        _ => Err(NotEvents),
+    }
+}
+
+/// Reads one recording event, as it is kept under `pending/`.
+///
+/// # Errors
+///
+/// [`NotUnderstood`], with what is wrong.
+pub fn recording(event_json: &[u8]) -> Result<Recording, NotUnderstood> {
+    let raw: &RawValue =
+        serde_json::from_slice(event_json).map_err(|_| NotUnderstood::NotAnObject)?;
+    match event(raw) {
+        Event::Recording(recording) => Ok(*recording),
+        Event::NotUnderstood { reason, .. } => Err(reason),
+        Event::Validation { .. } | Event::Other { .. } => Err(NotUnderstood::NotARecording),
+    }
+}
+
+fn event(raw: &RawValue) -> Event {
+    understand(raw).unwrap_or_else(|reason| Event::NotUnderstood {
+        event: raw.to_owned(),
+        reason,
+    })
+}
+
+fn understand(raw: &RawValue) -> Result<Event, NotUnderstood> {
+    let envelope: Envelope<'_> =
+        serde_json::from_str(raw.get()).map_err(|_| NotUnderstood::NotAnObject)?;
+    let event_type = envelope
+        .event_type
+        .as_deref()
+        .or(envelope.cloud_event_type.as_deref());
+    let event_type = event_type.ok_or(NotUnderstood::NoType)?;
+    if event_type.eq_ignore_ascii_case(RECORDING_FILE_STATUS_UPDATED) {
+        Ok(Event::Recording(Box::new(envelope.recording(raw)?)))
+    } else if event_type.eq_ignore_ascii_case(SUBSCRIPTION_VALIDATION) {
+        let data: Option<ValidationFields> = envelope
+            .data
+            .and_then(|data| serde_json::from_str(data.get()).ok());
+        let code = data
+            .and_then(|data| data.validation_code)
+            .ok_or(NotUnderstood::NoValidationCode)?;
+        Ok(Event::Validation { code })
+    } else {
+        Ok(Event::Other {
+            id: envelope.id.unwrap_or_default(),
+            event_type: event_type.to_owned(),
+        })
+    }
+}
+
+/// The fields of both envelopes that are needed.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    #[serde(default, deserialize_with = "text")]
+    id: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    event_type: Option<String>,
+    #[serde(default, deserialize_with = "text", rename = "type")]
+    cloud_event_type: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    topic: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    source: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    subject: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    event_time: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    time: Option<String>,
+    #[serde(default, borrow)]
+    data: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ValidationFields {
+    #[serde(default, deserialize_with = "text")]
+    validation_code: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RecordingFields {
+    recording_storage_info: StorageFields,
+    #[serde(default, deserialize_with = "text")]
+    recording_start_time: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    recording_format_type: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    storage_type: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StorageFields {
+    recording_chunks: Vec<ChunkFields>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ChunkFields {
+    #[serde(default, deserialize_with = "number")]
+    index: Option<u64>,
+    #[serde(default, deserialize_with = "text")]
+    document_id: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    content_location: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    metadata_location: Option<String>,
+}
+
+impl Envelope<'_> {
+    fn recording(self, raw: &RawValue) -> Result<Recording, NotUnderstood> {
+        let data = self
+            .data
+            .and_then(|data| serde_json::from_str(data.get()).ok());
+        let data: RecordingFields = data.ok_or(NotUnderstood::NoChunks)?;
+        let time = |text: Option<String>| text.as_deref().and_then(Timestamp::parse);
+        Ok(Recording {
+            // An event without an id is told apart from others by its bytes.
+            event_id: self.id.unwrap_or_else(|| sha256_hex(raw.get().as_bytes())),
+            event_time: time(self.event_time).or_else(|| time(self.time)),
+            started: time(data.recording_start_time),
+            topic: self.topic.or(self.source).unwrap_or_default(),
+            subject: self.subject.unwrap_or_default(),
+            format: data
+                .recording_format_type
+                .as_deref()
+                .map(Format::named)
+                .unwrap_or_default(),
+            storage_type: data.storage_type,
+            chunks: chunks(data.recording_storage_info.recording_chunks)?,
+            event: raw.to_owned(),
+        })
+    }
+}
+
+/// The chunks by index. One that is listed twice is one; two that would be the same object are a contradiction.
+fn chunks(fields: Vec<ChunkFields>) -> Result<Vec<Chunk>, NotUnderstood> {
+    let present = |location: Option<String>| location.filter(|location| !location.is_empty());
+    let mut chunks: Vec<Chunk> = (0..)
+        .zip(fields)
+        .map(|(position, fields)| Chunk {
+            index: fields.index.unwrap_or(position),
+            document_id: fields.document_id.unwrap_or_default(),
+            content_location: present(fields.content_location),
+            metadata_location: present(fields.metadata_location),
+        })
+        .collect();
+    chunks.sort_by(|a, b| (a.index, &a.document_id).cmp(&(b.index, &b.document_id)));
+    chunks.dedup();
+    let same_object = |pair: &[Chunk]| match pair {
+        [a, b] if a.index == b.index && a.document_id == b.document_id => Some(a.index),
+        _ => None,
+    };
+    if let Some(index) = chunks.windows(2).find_map(same_object) {
+        return Err(NotUnderstood::ChunkTwice { index });
+    }
+    if chunks.is_empty() {
+        Err(NotUnderstood::EmptyChunks)
+    } else {
+        Ok(chunks)
+    }
+}
+
+/// A string; anything else counts as absent.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).ok())
+}
+
+/// A whole number from 0; anything else counts as absent.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    const CURRENT: &str = include_str!("../events/recording-current.json");
+    const THREE_CHUNKS: &str = include_str!("../events/recording-three-chunks.json");
+
+    /// The body inside a sample event.
+    fn body(payload: &str) -> Vec<u8> {
+        use base64::prelude::{BASE64_STANDARD, Engine as _};
+
+        let payload: Value = serde_json::from_str(payload).unwrap();
+        let body = payload["body"].as_str().unwrap();
+        if payload["isBase64Encoded"] == json!(true) {
+            BASE64_STANDARD.decode(body).unwrap()
+        } else {
+            body.as_bytes().to_vec()
+        }
+    }
+
+    fn event_of(data: &Value) -> Value {
+        json!({"id": "1", "eventType": RECORDING_FILE_STATUS_UPDATED, "subject": "/recording/call/c", "data": data})
+    }
+
+    fn chunks_of(chunks: &Value) -> Value {
+        event_of(&json!({"recordingStorageInfo": {"recordingChunks": chunks}}))
+    }
+
+    #[test]
+    fn the_current_form() {
+        let body = body(CURRENT);
+        let [Event::Recording(recording)] = &*events(&body).unwrap() else {
+            panic!("one recording")
+        };
+        assert_eq!(recording.format, Format::Mp4);
+        assert!(recording.event_time.is_some() && recording.started.is_some());
+        assert!(
+            recording.chunks[0].content_location.is_some()
+                && recording.chunks[0].metadata_location.is_some()
+        );
+        let text = String::from_utf8(body).unwrap();
+        assert_eq!(
+            text,
+            format!("[{}]", recording.event.get()),
+            "the event's bytes are kept"
+        );
+    }
+
+    #[test]
+    fn chunks_come_in_any_order_and_leave_by_index() {
+        let [Event::Recording(recording)] = &*events(&body(THREE_CHUNKS)).unwrap() else {
+            panic!("one recording")
+        };
+        assert_eq!(
+            recording
+                .chunks
+                .iter()
+                .map(|chunk| chunk.index)
+                .collect::<Vec<_>>(),
+            [0, 1, 2]
+        );
+        assert_eq!(recording.format, Format::Wav);
+    }
+
+    #[test]
+    fn fields_of_unexpected_types_count_as_absent() {
+        let event = event_of(&json!({
+            "recordingStartTime": 5, "recordingFormatType": null, "storageType": null,
+            "recordingStorageInfo": {"recordingChunks": [
+                {"documentId": "a", "index": "x", "contentLocation": null, "metadataLocation": ""},
+                {"documentId": 7, "index": -1},
+            ]},
+        }));
+        let recording = recording(event.to_string().as_bytes()).unwrap();
+        assert_eq!(
+            (recording.started, recording.format, recording.storage_type),
+            (None, Format::Mp4, None)
+        );
+        let chunk = |index, document_id: &str| Chunk {
+            index,
+            document_id: document_id.into(),
+            content_location: None,
+            metadata_location: None,
+        };
+        assert_eq!(recording.chunks, [chunk(0, "a"), chunk(1, "")]);
+    }
+
+    #[test]
+    fn what_is_not_understood_says_why() {
+        for (event, why) in [
+            (json!(1), NotUnderstood::NotAnObject),
+            (json!({}), NotUnderstood::NoType),
+            (json!({"eventType": 1}), NotUnderstood::NoType),
+            (
+                json!({"type": SUBSCRIPTION_VALIDATION, "data": {}}),
+                NotUnderstood::NoValidationCode,
+            ),
+            (
+                json!({"type": RECORDING_FILE_STATUS_UPDATED}),
+                NotUnderstood::NoChunks,
+            ),
+            (
+                event_of(&json!({"recordingStorageInfo": {}})),
+                NotUnderstood::NoChunks,
+            ),
+            (chunks_of(&json!([1])), NotUnderstood::NoChunks),
+            (chunks_of(&json!([])), NotUnderstood::EmptyChunks),
+            (
+                chunks_of(
+                    &json!([{"documentId": "a", "index": 2}, {"documentId": "a", "index": 2, "contentLocation": "x"}]),
+                ),
+                NotUnderstood::ChunkTwice { index: 2 },
+            ),
+        ] {
+            let parsed = events(json!([event]).to_string().as_bytes()).unwrap();
+            let [
+                Event::NotUnderstood {
+                    reason,
+                    event: kept,
+                },
+            ] = &*parsed
+            else {
+                panic!("{event}")
+            };
+            assert_eq!((reason, kept.get()), (&why, event.to_string().as_str()));
+        }
+    }
+
+    #[test]
+    fn a_chunk_that_is_listed_twice_is_one() {
+        let event =
+            chunks_of(&json!([{"documentId": "a", "index": 0}, {"documentId": "a", "index": 0}]));
+        assert_eq!(
+            recording(event.to_string().as_bytes())
+                .unwrap()
+                .chunks
+                .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn types_are_compared_without_case() {
+        for event_type in [
+            "microsoft.eventgrid.subscriptionvalidationevent",
+            SUBSCRIPTION_VALIDATION,
+        ] {
+            let body = json!([{"eventType": event_type, "data": {"validationCode": "512d38b6"}}])
+                .to_string();
+            assert!(
+                matches!(&*events(body.as_bytes()).unwrap(), [Event::Validation { code }] if code == "512d38b6")
+            );
+        }
+        let body =
+            json!({"id": "7", "type": "Microsoft.Communication.ChatMessageReceived"}).to_string();
+        assert!(
+            matches!(&*events(body.as_bytes()).unwrap(), [Event::Other { id, .. }] if id == "7")
+        );
+    }
+
+    #[test]
+    fn neither_an_object_nor_an_array() {
+        for body in [
+            "",
+            "{",
+            "nonsense",
+            "1",
+            "null",
+            "\"x\"",
+            "[1",
+            "{} {}",
+            "\u{feff}[]",
+        ] {
+            assert_eq!(events(body.as_bytes()).unwrap_err(), NotEvents, "{body}");
+        }
+        assert!(events(b"\xff").is_err());
+        assert!(events(b" [] ").unwrap().is_empty());
+    }
+
+    #[test]
+    fn deep_nesting_is_skipped_not_followed() {
+        let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+        let body = format!(r#"{{"type":"x","data":{deep}}}"#);
+        assert!(matches!(
+            &*events(body.as_bytes()).unwrap(),
+            [Event::Other { .. }]
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = events(&body);
+        }
+
+        #[test]
+        fn no_truncated_or_mutated_sample_panics(cut in 0_usize..3_000, at in 0_usize..3_000, byte in any::<u8>()) {
+            for payload in [CURRENT, THREE_CHUNKS] {
+                let mut body = body(payload);
+                body.truncate(cut.max(1));
+                let at = at % body.len();
+                body[at] = byte;
+                let _ = events(&body);
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The numbers the function works by, as values, so that a test can run the same code with small ones.
+
+use std::time::Duration;
+
+/// A kibibyte, in bytes.
+pub(crate) const KIB: u64 = 1024;
+/// A mebibyte, in bytes.
+pub(crate) const MIB: u64 = 1024 * KIB;
+
+/// Every size, count and time that bounds the work. [`Limits::default`] is what is deployed.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a part, unless 10,000 parts of this size would not hold the object.
+    pub part_size: u64,
+    /// Attempts at one part, or at one small object, within a run.
+    pub attempts: u32,
+    /// The first pause between two attempts; each later one doubles, with jitter.
+    pub backoff: Duration,
+    /// The longest `Retry-After` that is waited for; a longer one suspends the transfer.
+    pub retry_after: Duration,
+    /// Attempts while ACS answers with an empty body, which means "not ready yet".
+    pub not_ready_attempts: u32,
+    /// The pause between two attempts at a recording that is not ready.
+    pub not_ready_pause: Duration,
+    /// A source that sends no byte for this long has stalled.
+    pub source_stall: Duration,
+    /// A part that has moved no byte into S3 for this long has stalled; longer than
+    /// [`source_stall`](Self::source_stall), so that a stalled source is not blamed on S3.
+    pub store_stall: Duration,
+    /// Time that one S3 call with a small body may take, each of the SDK's own attempts.
+    pub store_call: Duration,
+    /// Time that Complete may take: S3 documents minutes for objects of many parts.
+    pub complete_call: Duration,
+    /// The parts of an upload are listed again, to see what another delivery has put, at most this often.
+    pub relist: Duration,
+    /// Uploads that one run begins for one object (a source that changes, an upload that vanishes).
+    pub uploads: u32,
+    /// Bytes of a metadata document; a longer one is not archived.
+    pub metadata: u64,
+    /// Bytes of a delivery's body.
+    pub body: usize,
+    /// Events that one delivery, or one tick, works on at the same time.
+    pub events_at_once: usize,
+    /// Chunks that one event works on at the same time; their parts share the slots of all.
+    pub chunks_at_once: usize,
+    /// Time between the answer and Lambda's deadline.
+    pub margin: Duration,
+    /// Of the margin, the time to write down how a run ended.
+    pub conclusion: Duration,
+    /// The longest run where Lambda gave no usable deadline.
+    pub unknown_deadline: Duration,
+    /// With `ACKNOWLEDGE=stored`, the time until the answer: Event Grid waits 30 s.
+    pub stored_answer: Duration,
+    /// Time that one tick of the schedule may take.
+    pub tick: Duration,
+    /// The shortest share of a tick that one pending event gets.
+    pub tick_share: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            part_size: 16 * MIB,
+            attempts: 5,
+            backoff: Duration::from_millis(250),
+            retry_after: Duration::from_mins(1),
+            not_ready_attempts: 3,
+            not_ready_pause: Duration::from_millis(2_500),
+            source_stall: Duration::from_secs(15),
+            store_stall: Duration::from_secs(30),
+            store_call: Duration::from_secs(20),
+            complete_call: Duration::from_mins(5),
+            relist: Duration::from_secs(1),
+            uploads: 3,
+            metadata: 8 * MIB,
+            body: 1024 * 1024,
+            events_at_once: 8,
+            chunks_at_once: 16,
+            margin: Duration::from_secs(2),
+            conclusion: Duration::from_millis(1_500),
+            unknown_deadline: Duration::from_mins(15),
+            stored_answer: Duration::from_secs(25),
+            tick: Duration::from_secs(50),
+            tick_share: Duration::from_secs(5),
+        }
+    }
+}

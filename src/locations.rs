@@ -1,0 +1,226 @@
+//! Where an event may send us. Pure.
+//!
+//! Until an event is known to be genuine it is an attacker's, and even then it is only as good as its sender: a signed
+//! request that goes elsewhere leaks a signature, and one that goes to the ACS resource itself could be any management
+//! call. So a URL from an event or a redirect is admitted here or it is not called.
+
+use url::{Host, Position, Url};
+
+/// The hosts that Microsoft's own SDKs let a signature for a recording go to.
+const MEDIA_HOST_SUFFIXES: [&str; 3] = [
+    ".asm.skype.com",
+    ".asyncgw.teams.microsoft.com",
+    ".ams.gov.teams.microsoft.us",
+];
+
+/// The rule on where an event may send us.
+#[derive(Clone, Debug)]
+pub struct AllowedLocations {
+    suffixes: Vec<String>,
+    /// The ACS endpoint, only if it is plain http, which only an emulator is.
+    emulator: Option<Url>,
+}
+
+/// A URL that an event or a redirect gave and that the rule admits.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Location(Url);
+
+/// A URL is not called because it fails the rule; the URL itself is not part of the error, since errors are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAllowed {
+    /// It cannot be parsed, or is relative.
+    #[error("location is not a URL")]
+    NotAUrl,
+    /// Plain http, or another scheme.
+    #[error("location is not https")]
+    NotHttps,
+    /// `https://user:password@…`.
+    #[error("location has userinfo")]
+    Userinfo,
+    /// A port besides the scheme's own.
+    #[error("location names a port")]
+    Port,
+    /// Another host, an IP address, or a name that only looks like a media host.
+    #[error(
+        "location is not on a media host of ACS (if the vendor has moved, add the host to MEDIA_HOST_SUFFIXES)"
+    )]
+    Host,
+}
+
+impl AllowedLocations {
+    /// The built-in media hosts, and those under `more` suffixes (`.example.com`, lower case); on an emulated resource,
+    /// whose `endpoint` is plain http, also that endpoint's own origin.
+    #[must_use]
+    pub fn new(endpoint: &Url, more: &[String]) -> Self {
+        Self {
+            suffixes: MEDIA_HOST_SUFFIXES
+                .iter()
+                .map(ToString::to_string)
+                .chain(more.iter().cloned())
+                .collect(),
+            emulator: (endpoint.scheme() == "http").then(|| endpoint.clone()),
+        }
+    }
+
+    /// Admits a URL, or says why not.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAllowed`], by the first part of the rule that it fails.
+    pub fn admit(&self, location: &str) -> Result<Location, NotAllowed> {
+        let url = Url::parse(location).map_err(|_| NotAllowed::NotAUrl)?;
+        self.admit_url(url)
+    }
+
+    /// The same for a URL that is parsed already, such as a redirect's.
+    ///
+    /// # Errors
+    ///
+    /// As [`admit`](Self::admit).
+    pub fn admit_url(&self, url: Url) -> Result<Location, NotAllowed> {
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(NotAllowed::Userinfo);
+        }
+        if self
+            .emulator
+            .as_ref()
+            .is_some_and(|emulator| emulator.origin() == url.origin())
+        {
+            return Ok(Location(url));
+        }
+        if url.scheme() != "https" {
+            return Err(NotAllowed::NotHttps);
+        }
+        // The parser drops a scheme's own port, so any that is left is another.
+        if url.port().is_some() {
+            return Err(NotAllowed::Port);
+        }
+        match url.host() {
+            Some(Host::Domain(host)) if self.is_media_host(host) => Ok(Location(url)),
+            _ => Err(NotAllowed::Host),
+        }
+    }
+
+    fn is_media_host(&self, host: &str) -> bool {
+        let below = |suffix: &String| host.strip_suffix(suffix.as_str());
+        self.suffixes
+            .iter()
+            .filter_map(below)
+            .any(|name| !name.is_empty() && !name.starts_with('.') && !name.ends_with('.'))
+    }
+}
+
+impl Location {
+    /// The URL to call.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+}
+
+/// A location's query string may be a secret of the vendor's, so only its host is shown.
+impl std::fmt::Debug for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Location({}…)", &self.0[..Position::BeforePath])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(endpoint: &str) -> AllowedLocations {
+        AllowedLocations::new(
+            &Url::parse(endpoint).unwrap(),
+            &[".media.example.com".to_owned()],
+        )
+    }
+
+    #[test]
+    fn media_hosts_are_admitted() {
+        let rule = rule("https://contoso.communication.azure.com/");
+        for location in [
+            "https://eus-prod.asm.skype.com/v1/objects/0-eus/content/video",
+            "https://EUS.ASM.SKYPE.COM:443/v1?x=y#z",
+            "https://a.b.asyncgw.teams.microsoft.com/",
+            "https://x.ams.gov.teams.microsoft.us/v1",
+            "https://eu.media.example.com/v1",
+        ] {
+            assert!(rule.admit(location).is_ok(), "{location}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_not() {
+        let rule = rule("https://contoso.communication.azure.com/");
+        for (location, why) in [
+            ("", NotAllowed::NotAUrl),
+            ("/v1/objects", NotAllowed::NotAUrl),
+            ("//eus.asm.skype.com/", NotAllowed::NotAUrl),
+            ("https://", NotAllowed::NotAUrl),
+            ("http://eus.asm.skype.com/", NotAllowed::NotHttps),
+            ("ftp://eus.asm.skype.com/", NotAllowed::NotHttps),
+            ("file:///etc/passwd", NotAllowed::NotHttps),
+            ("https://user@eus.asm.skype.com/", NotAllowed::Userinfo),
+            ("https://:pw@eus.asm.skype.com/", NotAllowed::Userinfo),
+            (
+                "https://eus.asm.skype.com@evil.example/",
+                NotAllowed::Userinfo,
+            ),
+            ("https://eus.asm.skype.com:8443/", NotAllowed::Port),
+            ("https://asm.skype.com/", NotAllowed::Host),
+            ("https://.asm.skype.com/", NotAllowed::Host),
+            ("https://eus.asm.skype.com./", NotAllowed::Host),
+            ("https://a..asm.skype.com/", NotAllowed::Host),
+            ("https://eusasm.skype.com/", NotAllowed::Host),
+            ("https://eus.asm.skype.com.evil.example/", NotAllowed::Host),
+            ("https://evil.example/eus.asm.skype.com", NotAllowed::Host),
+            ("https://evil.example\\.asm.skype.com/", NotAllowed::Host),
+            ("https://evil.example#.asm.skype.com/", NotAllowed::Host),
+            ("https://evil.example?.asm.skype.com/", NotAllowed::Host),
+            ("https://127.0.0.1/", NotAllowed::Host),
+            ("https://[::1]/", NotAllowed::Host),
+            ("https://2130706433/", NotAllowed::Host),
+            ("https://eus.asm.skype.cοm/", NotAllowed::Host),
+            (
+                "https://contoso.communication.azure.com/recording/download/x",
+                NotAllowed::Host,
+            ),
+            (
+                "https://contoso.communication.azure.com/identities/x",
+                NotAllowed::Host,
+            ),
+        ] {
+            assert_eq!(rule.admit(location), Err(why), "{location}");
+        }
+    }
+
+    #[test]
+    fn an_emulators_own_origin_is_admitted_and_no_other_plain_one() {
+        let rule = rule("http://127.0.0.1:9000/");
+        assert!(
+            rule.admit("http://127.0.0.1:9000/v1/objects/0-eus/content/video")
+                .is_ok()
+        );
+        assert_eq!(
+            rule.admit("http://127.0.0.1:9001/"),
+            Err(NotAllowed::NotHttps)
+        );
+        assert_eq!(
+            rule.admit("http://u@127.0.0.1:9000/"),
+            Err(NotAllowed::Userinfo)
+        );
+        assert!(rule.admit("https://eus.asm.skype.com/").is_ok());
+    }
+
+    #[test]
+    fn a_printed_location_shows_its_host_alone() {
+        let location = rule("https://contoso.communication.azure.com/")
+            .admit("https://eus.asm.skype.com/v1?sig=abc")
+            .unwrap();
+        assert_eq!(
+            format!("{location:?}"),
+            "Location(https://eus.asm.skype.com…)"
+        );
+    }
+}
