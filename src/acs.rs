@@ -1,0 +1,283 @@
+//! The ACS client: signed GETs of a recording's media and metadata, each reply verified against what was asked.
+//!
+//! The HTTP client under it follows no redirect and decodes nothing. A hop is taken here, by hand, only to where an
+//! event may send us, and signed afresh.
+
+pub mod download;
+mod error;
+pub mod reply;
+mod resource;
+pub mod signature;
+
+pub use error::{Error, NotAskable};
+pub use resource::{ConnectionStringError, Resource};
+
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, LOCATION, RANGE, RETRY_AFTER};
+use serde::Deserialize;
+use tokio::time::timeout;
+use url::Url;
+
+use crate::clock;
+use crate::limits::Limits;
+use crate::locations::AllowedLocations;
+use crate::recording::{Chunk, is_plain_id};
+use download::{Download, Flow};
+use reply::Head;
+use signature::Form;
+
+/// The version that downloads by documentId were published under.
+const API_VERSION_2021: &str = "2021-04-15-preview1";
+/// The redirects that one request may take.
+const MAX_HOPS: usize = 3;
+/// Bytes of an error's body that are read in search of its trace id.
+const ERROR_BODY: usize = 16 * 1024;
+
+/// Which of a chunk's documents is asked for: an error page of one is not taken for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Document {
+    /// Video or audio.
+    Media,
+    /// Small JSON.
+    Metadata,
+}
+
+/// Where a document is, and in which form it is asked for.
+#[derive(Clone)]
+pub struct Source {
+    url: Url,
+    form: Form,
+    document: Document,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({:?}, {:?})", self.document, self.form)
+    }
+}
+
+/// The ACS client.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    resource: Resource,
+    allowed: AllowedLocations,
+    stall: Duration,
+}
+
+/// The settings of the HTTP client that [`Client::new`] wants; the tests add a private CA and names to them.
+pub fn http_client() -> reqwest::ClientBuilder {
+    // The error is that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!(
+            env!("CARGO_PKG_NAME"),
+            "/",
+            env!("CARGO_PKG_VERSION")
+        ))
+        .connect_timeout(Duration::from_secs(10))
+        .tcp_nodelay(true)
+}
+
+impl Client {
+    /// A client of one ACS resource.
+    #[must_use]
+    pub fn new(
+        http: reqwest::Client,
+        resource: Resource,
+        allowed: AllowedLocations,
+        limits: &Limits,
+    ) -> Self {
+        Self {
+            http,
+            resource,
+            allowed,
+            stall: limits.source_stall,
+        }
+    }
+
+    /// The rule on where an event may send us.
+    #[must_use]
+    pub fn allowed(&self) -> &AllowedLocations {
+        &self.allowed
+    }
+
+    /// Where a chunk's media is.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAskable`].
+    pub fn media(&self, chunk: &Chunk) -> Result<Source, NotAskable> {
+        self.source(
+            Document::Media,
+            chunk.content_location.as_deref(),
+            &chunk.document_id,
+        )
+    }
+
+    /// Where a chunk's metadata is.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAskable`].
+    pub fn metadata(&self, chunk: &Chunk) -> Result<Source, NotAskable> {
+        self.source(
+            Document::Metadata,
+            chunk.metadata_location.as_deref(),
+            &chunk.document_id,
+        )
+    }
+
+    /// A document without a location is asked for by the documentId in the 2021 form, also where the chunk's other one
+    /// has a location.
+    fn source(
+        &self,
+        document: Document,
+        location: Option<&str>,
+        document_id: &str,
+    ) -> Result<Source, NotAskable> {
+        if let Some(location) = location {
+            let url = self.allowed.admit(location)?.url().clone();
+            return Ok(Source {
+                url,
+                form: Form::Current,
+                document,
+            });
+        }
+        if !is_plain_id(document_id) {
+            return Err(NotAskable::DocumentId);
+        }
+        let folder = match document {
+            Document::Media => "",
+            Document::Metadata => "/metadata",
+        };
+        let mut url = self.resource.endpoint().clone();
+        url.set_path(&format!("/recording/download/{document_id}{folder}"));
+        url.set_query(Some(&format!("api-version={API_VERSION_2021}")));
+        Ok(Source {
+            url,
+            form: Form::Preview2021,
+            document,
+        })
+    }
+
+    /// Asks for a document, or for a half-open range of it, and opens the reply once its head has been verified.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; nothing of the body has been taken then.
+    pub async fn open(
+        &self,
+        source: &Source,
+        range: Option<&Range<u64>>,
+    ) -> Result<Download, Error> {
+        let mut url = source.url.clone();
+        let mut form = source.form;
+        for _ in 0..=MAX_HOPS {
+            let response = self.get(&url, form, range).await?;
+            let status = response.status();
+            if status.is_redirection() {
+                url = self.next_hop(&url, response.headers())?;
+                form = Form::Current;
+                continue;
+            }
+            if reply::is_empty(status, response.headers()) {
+                return Err(Error::NotReady);
+            }
+            if let Some(total) = reply::unsatisfied(status, response.headers()) {
+                return Err(Error::BeyondEnd { total });
+            }
+            if !matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
+                return Err(self.refusal(response).await);
+            }
+            let head = Head::verify(status, response.headers(), range, source.document)?;
+            return Ok(Download::new(head, response, self.stall));
+        }
+        Err(Error::RedirectLoop)
+    }
+
+    async fn get(
+        &self,
+        url: &Url,
+        form: Form,
+        range: Option<&Range<u64>>,
+    ) -> Result<reqwest::Response, Error> {
+        let signed = self.resource.signed_get(form, url, clock::now());
+        let mut headers = signed.map_err(|_| Error::Unsignable)?;
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(range) = range {
+            // Half-open here, inclusive on the wire: RFC 9110, 14.1.2.
+            let bytes = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
+            headers.insert(
+                RANGE,
+                HeaderValue::from_str(&bytes).map_err(|_| Error::Unsignable)?,
+            );
+        }
+        let sent = self.http.get(url.clone()).headers(headers).send();
+        timeout(self.stall, sent)
+            .await
+            .map_err(|_| Error::Stalled(self.stall))?
+            .map_err(Error::http)
+    }
+
+    fn next_hop(&self, from: &Url, headers: &HeaderMap) -> Result<Url, Error> {
+        let location = headers
+            .get(LOCATION)
+            .and_then(|location| location.to_str().ok());
+        let target = location
+            .and_then(|location| from.join(location).ok())
+            .ok_or(Error::RedirectLoop)?;
+        Ok(self
+            .allowed
+            .admit_url(target)
+            .map_err(Error::Redirect)?
+            .url()
+            .clone())
+    }
+
+    async fn refusal(&self, response: reqwest::Response) -> Error {
+        let status = response.status();
+        let retry_after = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(reply::retry_after);
+        let body = Flow::new(response, None, self.stall).hold(ERROR_BODY).await;
+        let trace_id = body.ok().and_then(|body| trace_id(&body));
+        Error::Refused {
+            status,
+            trace_id,
+            retry_after,
+        }
+    }
+}
+
+/// The trace id of an error's body, if it is JSON that has one.
+fn trace_id(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Body {
+        trace_id: String,
+    }
+    let body: Body = serde_json::from_slice(body).ok()?;
+    Some(body.trace_id).filter(|id| is_plain_id(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trace_ids_are_taken_from_json_alone() {
+        assert_eq!(
+            trace_id(br#"{"error":{"code":"Denied"},"traceId":"00-4bf92f"}"#).as_deref(),
+            Some("00-4bf92f")
+        );
+        assert_eq!(trace_id(br#"{"traceId":"https://x/?sig=y"}"#), None);
+        assert_eq!(trace_id(b"<html>"), None);
+    }
+}

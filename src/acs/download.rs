@@ -1,0 +1,312 @@
+//! The body of an open reply, taken piece by piece and never held.
+//!
+//! What S3's client reads as the body of a part is a [`Piece`]: exactly so many bytes of the source, or an error. A body
+//! that is longer than was said must fail before its last byte is handed on, since S3's client would cut it silently
+//! and call the part good. The error that a piece ends with stays with the download, so that a fault of the source is
+//! told from one of S3.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::Error;
+use super::reply::{Extent, Head};
+
+/// A reply whose head has been verified, its body still to be read.
+#[derive(Debug)]
+pub struct Download {
+    head: Head,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    flow: Flow,
+    failure: Option<Error>,
+    moved: Instant,
+    taken: u64,
+}
+
+impl Download {
+    pub(super) fn new(head: Head, response: reqwest::Response, stall: Duration) -> Self {
+        let flow = Flow::new(response, head.body_length(), stall);
+        let shared = Shared {
+            flow,
+            failure: None,
+            moved: Instant::now(),
+            taken: 0,
+        };
+        Self {
+            head,
+            shared: Arc::new(Mutex::new(shared)),
+        }
+    }
+
+    /// The reply's head.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// What the body is.
+    #[must_use]
+    pub fn extent(&self) -> &Extent {
+        &self.head.extent
+    }
+
+    /// The next `length` bytes, as the body of a part. One piece is read at a time, to its end.
+    #[must_use]
+    pub fn piece(&self, length: u64) -> Piece {
+        lock(&self.shared).moved = Instant::now();
+        Piece {
+            shared: Arc::clone(&self.shared),
+            left: length,
+        }
+    }
+
+    /// Reads up to `most` bytes into memory: fewer only where the body ends. They are not taken: the next piece, or the
+    /// next look, begins with them.
+    ///
+    /// # Errors
+    ///
+    /// As the body's own.
+    pub async fn peek(&self, most: usize) -> Result<Bytes, Error> {
+        let mut held = BytesMut::new();
+        while held.len() < most {
+            let next = poll_fn(|cx| lock(&self.shared).flow.poll_bytes(cx, u64::MAX)).await;
+            match next.transpose()? {
+                Some(bytes) => held.extend_from_slice(&bytes),
+                None => break,
+            }
+        }
+        let mut held = held.freeze();
+        lock(&self.shared).flow.put_back(held.clone());
+        held.truncate(most);
+        Ok(held)
+    }
+
+    /// Reads `length` bytes and drops them.
+    ///
+    /// # Errors
+    ///
+    /// As the body's own; [`Error::Truncated`] where it ends before.
+    pub async fn skip(&self, length: u64) -> Result<(), Error> {
+        let mut left = length;
+        while left > 0 {
+            let next = poll_fn(|cx| lock(&self.shared).flow.poll_bytes(cx, left)).await;
+            let bytes = next
+                .transpose()?
+                .ok_or(Error::Truncated { missing: left })?;
+            left = left.saturating_sub(bytes.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// The error that the last piece ended with, if it was the source's.
+    #[must_use]
+    pub fn take_failure(&self) -> Option<Error> {
+        lock(&self.shared).failure.take()
+    }
+
+    /// When a byte was last taken from the body.
+    #[must_use]
+    pub fn moved(&self) -> Instant {
+        lock(&self.shared).moved
+    }
+
+    /// The bytes that pieces have taken so far.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        lock(&self.shared).taken
+    }
+}
+
+/// Exactly so many bytes of a download.
+#[derive(Debug)]
+pub struct Piece {
+    shared: Arc<Mutex<Shared>>,
+    left: u64,
+}
+
+/// A piece failed; the download knows why.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("source failed")]
+pub struct SourceFailed;
+
+impl Body for Piece {
+    type Data = Bytes;
+    type Error = SourceFailed;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, SourceFailed>>> {
+        let left = self.left;
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        let mut shared = lock(&self.shared);
+        let next = ready!(shared.flow.poll_bytes(cx, left));
+        let next = next.unwrap_or(Err(Error::Truncated { missing: left }));
+        match next {
+            Ok(bytes) => {
+                let taken = bytes.len() as u64;
+                shared.moved = Instant::now();
+                shared.taken += taken;
+                drop(shared);
+                self.left = left.saturating_sub(taken);
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Err(error) => {
+                shared.failure = Some(error);
+                Poll::Ready(Some(Err(SourceFailed)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+/// A body as it flows: watched for stalls, and held to its length.
+pub(super) struct Flow {
+    body: reqwest::Body,
+    /// Bytes that have been read and not yet taken.
+    rest: Bytes,
+    /// Bytes still to come from `body`, where the head gave a length.
+    left: Option<u64>,
+    /// Bytes that end the body if it does end there, which is still to be seen.
+    last: Option<Bytes>,
+    ended: bool,
+    stall: Duration,
+    /// Runs only while the source is waited for: time that S3 takes is not the source's.
+    timer: Pin<Box<Sleep>>,
+    waiting: bool,
+}
+
+impl Flow {
+    pub(super) fn new(response: reqwest::Response, length: Option<u64>, stall: Duration) -> Self {
+        Self {
+            body: response.into(),
+            rest: Bytes::new(),
+            left: length,
+            last: None,
+            ended: false,
+            stall,
+            timer: Box::pin(sleep(stall)),
+            waiting: false,
+        }
+    }
+
+    /// Reads up to `most` bytes into memory.
+    pub(super) async fn hold(mut self, most: usize) -> Result<Bytes, Error> {
+        let mut held = BytesMut::new();
+        while held.len() < most {
+            let room = (most - held.len()) as u64;
+            match poll_fn(|cx| self.poll_bytes(cx, room)).await.transpose()? {
+                Some(bytes) => held.extend_from_slice(&bytes),
+                None => break,
+            }
+        }
+        Ok(held.freeze())
+    }
+
+    fn put_back(&mut self, bytes: Bytes) {
+        self.rest = bytes;
+    }
+
+    /// The next bytes, at most `most` and never none; `None` at the end.
+    fn poll_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        most: u64,
+    ) -> Poll<Option<Result<Bytes, Error>>> {
+        while self.rest.is_empty() {
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            match ready!(self.poll_source(cx)) {
+                Ok(Some(bytes)) => self.rest = bytes,
+                Ok(None) => self.ended = true,
+                Err(error) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+        let most = usize::try_from(most)
+            .unwrap_or(usize::MAX)
+            .min(self.rest.len());
+        Poll::Ready(Some(Ok(self.rest.split_to(most))))
+    }
+
+    /// The next bytes of the body, once it is sure that they do not outgrow its length.
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        loop {
+            let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Pending => return self.poll_stall(cx),
+                Poll::Ready(frame) => frame,
+            };
+            self.waiting = false;
+            let Some(frame) = frame else {
+                return Poll::Ready(match (self.last.take(), self.left) {
+                    (Some(bytes), _) => Ok(Some(bytes)),
+                    (None, Some(missing)) if missing > 0 => Err(Error::Truncated { missing }),
+                    (None, _) => Ok(None),
+                });
+            };
+            let frame = frame.map_err(Error::http)?;
+            let Ok(bytes) = frame.into_data() else {
+                continue;
+            };
+            if bytes.is_empty() {
+                continue;
+            }
+            let Some(left) = self.left else {
+                return Poll::Ready(Ok(Some(bytes)));
+            };
+            let Some(left) = left.checked_sub(bytes.len() as u64) else {
+                return Poll::Ready(Err(Error::Excess));
+            };
+            self.left = Some(left);
+            if left > 0 || self.body.is_end_stream() {
+                return Poll::Ready(Ok(Some(bytes)));
+            }
+            self.last = Some(bytes);
+        }
+    }
+
+    fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        if !self.waiting {
+            self.waiting = true;
+            self.timer.as_mut().reset(Instant::now() + self.stall);
+        }
+        ready!(self.timer.as_mut().poll(cx));
+        Poll::Ready(Err(Error::Stalled(self.stall)))
+    }
+}
+
+impl std::fmt::Debug for Flow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Flow")
+            .field("left", &self.left)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    // A panic elsewhere does not make the bytes wrong.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}

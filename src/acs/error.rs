@@ -1,0 +1,101 @@
+//! What goes wrong between ACS and us.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+use super::Document;
+use crate::locations::NotAllowed;
+
+/// A chunk that cannot be asked for, now or ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAskable {
+    /// Its location fails the rule on where an event may send us.
+    #[error(transparent)]
+    Location(#[from] NotAllowed),
+    /// It has no location, and its documentId cannot stand in a URL.
+    #[error("chunk has no location, and a documentId that cannot be asked for")]
+    DocumentId,
+}
+
+/// What went wrong between us and ACS. No variant holds a URL.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The reply was empty, as it is for a while right after the event.
+    #[error("recording is not ready: the reply was empty")]
+    NotReady,
+    /// Any status but 200 and 206.
+    #[error("ACS answered {status}{}", .trace_id.as_ref().map(|id| format!(" (traceId {id})")).unwrap_or_default())]
+    Refused {
+        /// The status.
+        status: StatusCode,
+        /// What Microsoft's support asks for.
+        trace_id: Option<String>,
+        /// How long to wait, if ACS said.
+        retry_after: Option<Duration>,
+    },
+    /// A reply whose head contradicts what was asked, or itself.
+    #[error("reply covers {actual} instead of {expected}")]
+    Mismatch {
+        /// What was asked for.
+        expected: String,
+        /// What its head says.
+        actual: String,
+    },
+    /// The range is beyond the document's end.
+    #[error("range is beyond the document's {total} bytes")]
+    BeyondEnd {
+        /// The document's length, in bytes.
+        total: u64,
+    },
+    /// A range was asked for and the whole came.
+    #[error("reply ignores the range that was asked for")]
+    RangeIgnored,
+    /// A reply of a type that no recording has, such as an error page with the status 200.
+    #[error("reply is {content_type}, not {document:?}")]
+    WrongType {
+        /// What its head says.
+        content_type: String,
+        /// What was asked for.
+        document: Document,
+    },
+    /// A compressed reply, though none was accepted.
+    #[error("reply is encoded, though identity was asked for")]
+    Encoded,
+    /// A redirect that is not followed.
+    #[error("ACS redirected to where no signature may go")]
+    Redirect(#[source] NotAllowed),
+    /// A redirect that leads nowhere, or in a circle.
+    #[error("ACS redirected without end or without a location")]
+    RedirectLoop,
+    /// No byte came for that long.
+    #[error("source sent no byte for {} s", .0.as_secs_f32())]
+    Stalled(Duration),
+    /// The body ended early.
+    #[error("body ended {missing} bytes early")]
+    Truncated {
+        /// The bytes that did not come.
+        missing: u64,
+    },
+    /// The body went on after the length that its head gave.
+    #[error("body is longer than its head says")]
+    Excess,
+    /// More than is taken of a document.
+    #[error("document is longer than {limit} bytes")]
+    TooLong {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// No connection, no certificate that verifies, no whole answer.
+    #[error("request to ACS failed")]
+    Http(#[source] reqwest::Error),
+    /// A request that cannot be made.
+    #[error("request cannot be signed")]
+    Unsignable,
+}
+
+impl Error {
+    pub(super) fn http(error: reqwest::Error) -> Self {
+        Self::Http(error.without_url())
+    }
+}

@@ -1,0 +1,170 @@
+//! An ACS resource, as its connection string names it. Pure.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use reqwest::header::{HeaderMap, InvalidHeaderValue};
+use url::Url;
+
+use super::signature::{AccessKey, Form, signed_get};
+
+/// An ACS resource: where it is and the key to it.
+#[derive(Clone)]
+pub struct Resource {
+    endpoint: Url,
+    host: String,
+    access_key: AccessKey,
+}
+
+/// Why a connection string is not accepted. It never repeats any of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectionStringError {
+    /// A part is missing.
+    #[error("must be `endpoint=https://…;accesskey=…`, as the Azure portal shows it under Keys")]
+    Form,
+    /// The endpoint is no URL of a host alone.
+    #[error("endpoint must be a URL with a scheme (https) and a host, and nothing behind them")]
+    Endpoint,
+    /// The access key is not base64.
+    #[error("accesskey must be base64")]
+    AccessKey,
+}
+
+impl Resource {
+    /// Reads a connection string: `endpoint=https://contoso.communication.azure.com/;accesskey=…`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionStringError`], which repeats nothing of the string.
+    pub fn from_connection_string(text: &str) -> Result<Self, ConnectionStringError> {
+        let part = |wanted: &str| {
+            let mut parts = text.split(';').filter_map(|part| part.split_once('='));
+            parts
+                .find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))
+                .map(|(_, value)| value.trim())
+        };
+        let endpoint = part("endpoint").ok_or(ConnectionStringError::Form)?;
+        let access_key = part("accesskey").ok_or(ConnectionStringError::Form)?;
+        let access_key =
+            AccessKey::from_base64(access_key).ok_or(ConnectionStringError::AccessKey)?;
+
+        let endpoint = Url::parse(endpoint).map_err(|_| ConnectionStringError::Endpoint)?;
+        let bare =
+            endpoint.path() == "/" && endpoint.query().is_none() && endpoint.fragment().is_none();
+        let userinfo = !endpoint.username().is_empty() || endpoint.password().is_some();
+        let host = endpoint
+            .host_str()
+            .filter(|_| bare && !userinfo && matches!(endpoint.scheme(), "http" | "https"));
+        let host = host.ok_or(ConnectionStringError::Endpoint)?;
+        let host = endpoint
+            .port()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        Ok(Self {
+            endpoint,
+            host,
+            access_key,
+        })
+    }
+
+    /// The headers of a GET of `url` that is signed for this resource, whatever host it goes to.
+    pub(super) fn signed_get(
+        &self,
+        form: Form,
+        url: &Url,
+        now: SystemTime,
+    ) -> Result<HeaderMap, InvalidHeaderValue> {
+        signed_get(&self.access_key, form, url, &self.host, now)
+    }
+
+    /// Its endpoint.
+    #[must_use]
+    pub fn endpoint(&self) -> &Url {
+        &self.endpoint
+    }
+}
+
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Resource({})", self.host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connection_strings() {
+        for (text, endpoint, host) in [
+            (
+                "endpoint=https://contoso.communication.azure.com/;accesskey=AAECAw==",
+                "https://contoso.communication.azure.com/",
+                "contoso.communication.azure.com",
+            ),
+            (
+                "AccessKey=AAECAw==;Endpoint=https://contoso.communication.azure.com",
+                "https://contoso.communication.azure.com/",
+                "contoso.communication.azure.com",
+            ),
+            (
+                " endpoint = https://CONTOSO.communication.azure.com:443/ ; accesskey = AAECAw== ;",
+                "https://contoso.communication.azure.com/",
+                "contoso.communication.azure.com",
+            ),
+            (
+                "endpoint=http://127.0.0.1:9000;accesskey=AAECAw==",
+                "http://127.0.0.1:9000/",
+                "127.0.0.1:9000",
+            ),
+        ] {
+            let resource = Resource::from_connection_string(text).unwrap();
+            assert_eq!(
+                (resource.endpoint().as_str(), resource.host.as_str()),
+                (endpoint, host),
+                "{text}"
+            );
+        }
+        for (text, why) in [
+            ("", ConnectionStringError::Form),
+            (
+                "endpoint=https://contoso.communication.azure.com/",
+                ConnectionStringError::Form,
+            ),
+            ("accesskey=AAECAw==", ConnectionStringError::Form),
+            (
+                "endpoint=https://contoso/;accesskey=???",
+                ConnectionStringError::AccessKey,
+            ),
+            (
+                "endpoint=https://contoso/;accesskey=",
+                ConnectionStringError::AccessKey,
+            ),
+            (
+                "endpoint=contoso;accesskey=AAECAw==",
+                ConnectionStringError::Endpoint,
+            ),
+            (
+                "endpoint=https://contoso/x;accesskey=AAECAw==",
+                ConnectionStringError::Endpoint,
+            ),
+            (
+                "endpoint=https://contoso/?x;accesskey=AAECAw==",
+                ConnectionStringError::Endpoint,
+            ),
+            (
+                "endpoint=https://u:p@contoso/;accesskey=AAECAw==",
+                ConnectionStringError::Endpoint,
+            ),
+            (
+                "endpoint=ftp://contoso/;accesskey=AAECAw==",
+                ConnectionStringError::Endpoint,
+            ),
+        ] {
+            assert_eq!(
+                Resource::from_connection_string(text).err(),
+                Some(why),
+                "{text}"
+            );
+        }
+    }
+}
