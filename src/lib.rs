@@ -10,3 +10,5 @@ pub mod locations;
 pub mod outcome;
 pub mod plan;
 pub mod recording;
+pub mod store;
+pub mod transfer;

@@ -1,0 +1,341 @@
+//! The S3 client: objects that are only ever created, small documents that are compared and swapped, and uploads.
+//!
+//! Two clients share one connection pool. Calls with a body in memory are retried by the SDK and have a time-out;
+//! streamed bodies are sent once, and whoever streams them watches and retries.
+
+mod error;
+mod object;
+mod uploads;
+
+pub use error::Error;
+use error::Status;
+pub use object::{Identity, Object};
+
+use std::error::Error as StdError;
+use std::time::{Duration, SystemTime};
+
+use aws_config::SdkConfig;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{Builder, SharedHttpClient, StalledStreamProtectionConfig};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use bytes::Bytes;
+
+use crate::acs::download::Piece;
+use crate::keys::Key;
+use crate::limits::Limits;
+
+/// The content type of everything that is ours, and of metadata.
+pub const JSON: &str = "application/json";
+/// Bytes of a document of ours that are read: an event is at most 1 MiB.
+const MAX_DOCUMENT: u64 = 2 * crate::limits::MIB;
+
+/// The S3 client, for one bucket.
+#[derive(Clone, Debug)]
+pub struct Store {
+    calls: Client,
+    streams: Client,
+    bucket: String,
+    complete_call: Duration,
+}
+
+/// A small document as it was read, with the ETag to compare and swap it by.
+#[derive(Clone, Debug)]
+pub struct StoredDocument {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Its ETag.
+    pub etag: String,
+    /// When it was last written.
+    pub last_modified: Option<SystemTime>,
+}
+
+/// The beginning of a folder, or all of it.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Its objects, in ascending order of their keys.
+    pub objects: Vec<Listed>,
+    /// Whether these are all.
+    pub whole: bool,
+}
+
+/// A key as a listing gave it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The key.
+    pub key: String,
+    /// When it was last written.
+    pub last_modified: Option<SystemTime>,
+}
+
+/// How a conditional write ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The object is the one that was sent.
+    Here,
+    /// The condition did not hold, or somebody else is writing at this moment. An answer that was lost can make it look
+    /// so when the object is our own: look before you act.
+    Taken,
+}
+
+/// The HTTP client of the AWS SDK, on the same TLS library as the ACS client's.
+#[must_use]
+pub fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https()
+}
+
+impl Store {
+    /// A client of `bucket`, with the SDK's own settings as `sdk` has them.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, bucket: &str, force_path_style: bool, limits: &Limits) -> Self {
+        let connect = Duration::from_secs(5);
+        // An upload whose source pauses is healthy; the SDK would end it after 5 s and blame S3.
+        let config = Builder::from(sdk)
+            .force_path_style(force_path_style)
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        let calls = config
+            .clone()
+            .retry_config(RetryConfig::standard().with_initial_backoff(limits.backoff))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(connect)
+                    .operation_attempt_timeout(limits.store_call)
+                    .build(),
+            )
+            .build();
+        let streams = config
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().connect_timeout(connect).build())
+            .build();
+        Self {
+            calls: Client::from_conf(calls),
+            streams: Client::from_conf(streams),
+            bucket: bucket.to_owned(),
+            complete_call: limits.complete_call,
+        }
+    }
+
+    /// The object at `key`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub async fn find(&self, key: &Key) -> Result<Option<Object>, Error> {
+        let request = self
+            .calls
+            .head_object()
+            .bucket(&self.bucket)
+            .key(key.as_str());
+        match request.checksum_mode(ChecksumMode::Enabled).send().await {
+            Ok(found) => Object::found(&found).map(Some),
+            Err(error) => absent(Error::from_sdk("HeadObject", error)),
+        }
+    }
+
+    /// Reads a small document of ours, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub async fn read(&self, key: &Key) -> Result<Option<StoredDocument>, Error> {
+        const OPERATION: &str = "GetObject";
+        let mut found = match self
+            .calls
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .send()
+            .await
+        {
+            Ok(found) => found,
+            Err(error) => return absent(Error::from_sdk(OPERATION, error)),
+        };
+        let mut bytes = Vec::new();
+        while let Some(next) = found.body.next().await {
+            let next = next.map_err(|error| Error::Unanswered {
+                operation: OPERATION,
+                source: Box::new(error),
+            })?;
+            bytes.extend_from_slice(&next);
+            if bytes.len() as u64 > MAX_DOCUMENT {
+                return Err(Error::Incomplete {
+                    operation: OPERATION,
+                    missing: "an end within 2 MiB",
+                });
+            }
+        }
+        Ok(Some(StoredDocument {
+            bytes: bytes.into(),
+            etag: found.e_tag.ok_or(Error::Incomplete {
+                operation: OPERATION,
+                missing: "an ETag",
+            })?,
+            last_modified: found.last_modified.and_then(|at| at.try_into().ok()),
+        }))
+    }
+
+    /// Writes a small object if there is none at `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; that there is one already is none.
+    pub async fn create(
+        &self,
+        key: &Key,
+        bytes: impl Into<Bytes>,
+        content_type: &str,
+        identity: Option<&Identity>,
+    ) -> Result<Written, Error> {
+        let request = self
+            .calls
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .if_none_match("*");
+        let request = request
+            .content_type(content_type)
+            .set_metadata(identity.map(Identity::to_metadata));
+        let request = request.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
+        written(request.body(ByteStream::from(bytes.into())).send().await)
+    }
+
+    /// Replaces the small object at `key` if it is still the one with that ETag.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; that it is another, or gone, is none.
+    pub async fn replace(
+        &self,
+        key: &Key,
+        bytes: impl Into<Bytes>,
+        etag: &str,
+    ) -> Result<Written, Error> {
+        let request = self
+            .calls
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .if_match(etag)
+            .content_type(JSON);
+        let request = request.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
+        match written(request.body(ByteStream::from(bytes.into())).send().await) {
+            Err(error) if error.status() == Some(404) => Ok(Written::Taken),
+            result => result,
+        }
+    }
+
+    /// Streams a small object of `length` bytes to `key` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], or whatever the piece's download failed with; that there is one already is none.
+    pub async fn stream(
+        &self,
+        key: &Key,
+        piece: Piece,
+        length: u64,
+        content_type: &str,
+        identity: &Identity,
+    ) -> Result<Written, Error> {
+        let request = self
+            .streams
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .if_none_match("*");
+        let request = request
+            .content_type(content_type)
+            .set_metadata(Some(identity.to_metadata()));
+        let request = request
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+            .content_length(signed(length));
+        written(request.body(ByteStream::from_body_1_x(piece)).send().await)
+    }
+
+    /// Deletes what is at `key`. Only ever called for what is under `pending/`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub async fn delete(&self, key: &Key) -> Result<(), Error> {
+        let request = self
+            .calls
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(key.as_str());
+        request
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| Error::from_sdk("DeleteObject", error))
+    }
+
+    /// The keys below `folder`: all, or those up to the end of the page on which there are `most`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub async fn list(&self, folder: &Key, most: usize) -> Result<Listing, Error> {
+        const OPERATION: &str = "ListObjectsV2";
+        let mut listing = Listing::default();
+        let mut token: Option<String> = None;
+        loop {
+            let request = self.calls.list_objects_v2().bucket(&self.bucket);
+            let request = request
+                .prefix(folder.as_str())
+                .set_continuation_token(token.clone());
+            let page = request.send().await;
+            let page = page.map_err(|error| Error::from_sdk(OPERATION, error))?;
+            let objects = page.contents.unwrap_or_default().into_iter();
+            listing.objects.extend(objects.filter_map(|object| {
+                let last_modified = object.last_modified.and_then(|at| at.try_into().ok());
+                Some(Listed {
+                    key: object.key?,
+                    last_modified,
+                })
+            }));
+            listing.whole = page.is_truncated != Some(true);
+            if listing.whole || listing.objects.len() >= most {
+                return Ok(listing);
+            }
+            if page.next_continuation_token.is_none() || page.next_continuation_token == token {
+                return Err(Error::Incomplete {
+                    operation: OPERATION,
+                    missing: "a way to its next page",
+                });
+            }
+            token = page.next_continuation_token;
+        }
+    }
+}
+
+fn absent<T>(error: Error) -> Result<Option<T>, Error> {
+    if error.status() == Some(404) && error.code() != Some("NoSuchBucket") {
+        Ok(None)
+    } else {
+        Err(error)
+    }
+}
+
+fn written<T, E, R>(result: Result<T, SdkError<E, R>>) -> Result<Written, Error>
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    R: Status + std::fmt::Debug + Send + Sync + 'static,
+{
+    match result.map_err(|error| Error::from_sdk("PutObject", error)) {
+        Ok(_) => Ok(Written::Here),
+        Err(error) if error.is_condition() => Ok(Written::Taken),
+        Err(error) => Err(error),
+    }
+}
+
+/// The SDK counts in signed numbers; no object is that long.
+fn signed(length: u64) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}

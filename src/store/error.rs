@@ -1,0 +1,163 @@
+//! What goes wrong between us and S3, told apart by status and code.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+/// What went wrong between us and S3.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// S3 answered with an error.
+    #[error("S3 answered {operation} with {status} {code}: {message}")]
+    Refused {
+        /// The call.
+        operation: &'static str,
+        /// The HTTP status.
+        status: u16,
+        /// S3's error code; empty for an answer without one.
+        code: String,
+        /// S3's own words.
+        message: String,
+    },
+    /// No answer, or one that cannot be read: the call may or may not have taken effect.
+    #[error("{operation} got no answer from S3")]
+    Unanswered {
+        /// The call.
+        operation: &'static str,
+        /// What the SDK says.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// An answer that lacks what it must have, or a listing that does not end.
+    #[error("S3 answered {operation} without {missing}")]
+    Incomplete {
+        /// The call.
+        operation: &'static str,
+        /// What is not there.
+        missing: &'static str,
+    },
+    /// A part moved no byte for that long.
+    #[error("S3 took no byte for {} s", .0.as_secs_f32())]
+    Stalled(Duration),
+    /// Somebody else wrote the object at the same moment.
+    #[error("another writer was at the same key")]
+    Contended,
+}
+
+impl Error {
+    pub(crate) fn from_sdk<E, R>(operation: &'static str, error: SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+        R: Status + std::fmt::Debug + Send + Sync + 'static,
+    {
+        match &error {
+            SdkError::ServiceError(service) => Self::Refused {
+                operation,
+                status: service.raw().status(),
+                code: service.err().code().unwrap_or_default().to_owned(),
+                message: service.err().message().unwrap_or_default().to_owned(),
+            },
+            SdkError::ResponseError(response) => Self::Refused {
+                operation,
+                status: response.raw().status(),
+                code: String::new(),
+                message: "the answer cannot be read".to_owned(),
+            },
+            _ => Self::Unanswered {
+                operation,
+                source: Box::new(error),
+            },
+        }
+    }
+
+    /// S3's error code, if it gave one.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// The HTTP status, if S3 answered.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Whether a condition did not hold (412), or could not be judged because of another writer (409).
+    #[must_use]
+    pub fn is_condition(&self) -> bool {
+        matches!(self.status(), Some(409 | 412))
+    }
+
+    /// Whether the upload is gone: completed, aborted, or ended by a lifecycle rule.
+    #[must_use]
+    pub fn is_no_such_upload(&self) -> bool {
+        self.code() == Some("NoSuchUpload")
+    }
+
+    /// Whether the same call may well succeed a moment later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused { status, code, .. } => {
+                *status >= 500
+                    || *status == 429
+                    || matches!(
+                        code.as_str(),
+                        "SlowDown" | "RequestTimeout" | "InternalError"
+                    )
+            }
+            Self::Unanswered { .. } | Self::Stalled(_) | Self::Contended => true,
+            Self::Incomplete { .. } => false,
+        }
+    }
+}
+
+/// The status of an answer, whatever the SDK calls its type.
+pub(crate) trait Status {
+    fn status(&self) -> u16;
+}
+
+impl Status for aws_sdk_s3::config::http::HttpResponse {
+    fn status(&self) -> u16 {
+        self.status().as_u16()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass() {
+        let refused = |status, code: &str| Error::Refused {
+            operation: "PutObject",
+            status,
+            code: code.into(),
+            message: String::new(),
+        };
+        for (error, may_pass) in [
+            (refused(503, "SlowDown"), true),
+            (refused(500, ""), true),
+            (refused(400, "RequestTimeout"), true),
+            (refused(403, "AccessDenied"), false),
+            (refused(404, "NoSuchBucket"), false),
+            (Error::Stalled(Duration::ZERO), true),
+            (
+                Error::Incomplete {
+                    operation: "HeadObject",
+                    missing: "an ETag",
+                },
+                false,
+            ),
+        ] {
+            assert_eq!(error.may_pass(), may_pass, "{error}");
+        }
+    }
+}

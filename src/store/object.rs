@@ -1,0 +1,148 @@
+//! An object that is there, and what it says it is a copy of.
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+
+use super::Error;
+
+const DOCUMENT_ID: &str = "document-id";
+const SOURCE_LENGTH: &str = "source-length";
+const SOURCE_ETAG: &str = "source-etag";
+
+/// What an object says it is a copy of, in its own metadata: what tells ours from a stranger under the same key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The documentId, as it stands in the key.
+    pub document_id: String,
+    /// The source's length, in bytes, where it was known before the object was begun.
+    pub source_length: Option<u64>,
+    /// The source's ETag, if it gave one.
+    pub source_etag: Option<String>,
+}
+
+/// An object that is there.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// Its size, in bytes.
+    pub size: u64,
+    /// Its ETag, as S3 gave it.
+    pub etag: String,
+    /// Its version, in a versioned bucket.
+    pub version_id: Option<String>,
+    /// Its full-object CRC64NVME in base64, where the store keeps one.
+    pub crc64nvme: Option<String>,
+    /// Its content type.
+    pub content_type: Option<String>,
+    /// When it was last written.
+    pub last_modified: Option<SystemTime>,
+    /// What it says of its source.
+    pub identity: Identity,
+}
+
+impl Identity {
+    pub(super) fn to_metadata(&self) -> HashMap<String, String> {
+        let mut metadata = HashMap::from([(DOCUMENT_ID.to_owned(), self.document_id.clone())]);
+        metadata.extend(
+            self.source_length
+                .map(|length| (SOURCE_LENGTH.to_owned(), length.to_string())),
+        );
+        metadata.extend(
+            self.source_etag
+                .clone()
+                .map(|etag| (SOURCE_ETAG.to_owned(), etag)),
+        );
+        metadata
+    }
+
+    fn from_metadata(metadata: Option<&HashMap<String, String>>) -> Self {
+        let value = |name| metadata.and_then(|metadata| metadata.get(name)).cloned();
+        Self {
+            document_id: value(DOCUMENT_ID).unwrap_or_default(),
+            source_length: value(SOURCE_LENGTH).and_then(|length| length.parse().ok()),
+            source_etag: value(SOURCE_ETAG),
+        }
+    }
+}
+
+impl Object {
+    /// Whether this is a whole copy of that document, by its metadata and its size.
+    #[must_use]
+    pub fn is_copy_of(&self, document_id: &str) -> bool {
+        self.identity.document_id == document_id
+            && self
+                .identity
+                .source_length
+                .is_none_or(|length| length == self.size)
+    }
+
+    pub(super) fn found(head: &HeadObjectOutput) -> Result<Self, Error> {
+        const OPERATION: &str = "HeadObject";
+        let size = head
+            .content_length
+            .and_then(|length| u64::try_from(length).ok());
+        Ok(Self {
+            size: size.ok_or(Error::Incomplete {
+                operation: OPERATION,
+                missing: "a length",
+            })?,
+            etag: head.e_tag.clone().ok_or(Error::Incomplete {
+                operation: OPERATION,
+                missing: "an ETag",
+            })?,
+            version_id: head.version_id.clone(),
+            crc64nvme: head.checksum_crc64_nvme.clone(),
+            content_type: head.content_type.clone(),
+            last_modified: head.last_modified.and_then(|at| at.try_into().ok()),
+            identity: Identity::from_metadata(head.metadata.as_ref()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_survives_an_objects_metadata() {
+        for identity in [
+            Identity {
+                document_id: "0-eus".into(),
+                source_length: Some(7),
+                source_etag: Some("\"x\"".into()),
+            },
+            Identity {
+                document_id: "0-eus".into(),
+                ..Identity::default()
+            },
+        ] {
+            assert_eq!(
+                Identity::from_metadata(Some(&identity.to_metadata())),
+                identity
+            );
+        }
+        assert_eq!(Identity::from_metadata(None), Identity::default());
+    }
+
+    #[test]
+    fn ours_by_metadata_and_size() {
+        let object = |document_id: &str, source_length| Object {
+            size: 7,
+            etag: String::new(),
+            version_id: None,
+            crc64nvme: None,
+            content_type: None,
+            last_modified: None,
+            identity: Identity {
+                document_id: document_id.into(),
+                source_length,
+                source_etag: None,
+            },
+        };
+        assert!(object("a", Some(7)).is_copy_of("a"));
+        assert!(object("a", None).is_copy_of("a"));
+        assert!(!object("a", Some(8)).is_copy_of("a"));
+        assert!(!object("", Some(7)).is_copy_of("a"));
+    }
+}

@@ -1,0 +1,218 @@
+//! Multipart uploads: begin, put a part, list, complete, abort.
+
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+
+use super::{Error, Identity, Store, signed};
+use crate::acs::download::Piece;
+use crate::keys::Key;
+use crate::plan::{ListedPart, ListedParts, PartNumber, combined_crc64nvme};
+
+impl Store {
+    /// Begins an upload, with a full-object CRC64NVME agreed. Answers its upload id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub async fn begin(
+        &self,
+        key: &Key,
+        content_type: &str,
+        identity: &Identity,
+    ) -> Result<String, Error> {
+        const OPERATION: &str = "CreateMultipartUpload";
+        let request = self
+            .calls
+            .create_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key.as_str());
+        let request = request
+            .content_type(content_type)
+            .set_metadata(Some(identity.to_metadata()));
+        let request = request
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+            .checksum_type(ChecksumType::FullObject);
+        let begun = request
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(OPERATION, error))?;
+        begun.upload_id.ok_or(Error::Incomplete {
+            operation: OPERATION,
+            missing: "an upload id",
+        })
+    }
+
+    /// Streams a part of `length` bytes. Whoever was there under its number is replaced.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], or whatever the piece's download failed with.
+    pub async fn put_part(
+        &self,
+        key: &Key,
+        upload_id: &str,
+        number: PartNumber,
+        piece: Piece,
+        length: u64,
+    ) -> Result<(), Error> {
+        let request = self
+            .streams
+            .upload_part()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .upload_id(upload_id);
+        let request = request
+            .part_number(number.cast_signed())
+            .content_length(signed(length));
+        let request = request.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
+        let sent = request.body(ByteStream::from_body_1_x(piece)).send().await;
+        sent.map(drop)
+            .map_err(|error| Error::from_sdk("UploadPart", error))
+    }
+
+    /// The parts that an upload has, of all pages.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; an upload that is gone is one, see [`Error::is_no_such_upload`].
+    pub async fn list_parts(&self, key: &Key, upload_id: &str) -> Result<ListedParts, Error> {
+        const OPERATION: &str = "ListParts";
+        let mut listed = ListedParts::new();
+        let mut marker: Option<String> = None;
+        loop {
+            let request = self
+                .calls
+                .list_parts()
+                .bucket(&self.bucket)
+                .key(key.as_str())
+                .upload_id(upload_id);
+            let page = request.set_part_number_marker(marker.clone()).send().await;
+            let page = page.map_err(|error| Error::from_sdk(OPERATION, error))?;
+            listed.extend(
+                page.parts
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(|part| {
+                        let number = PartNumber::try_from(part.part_number?).ok()?;
+                        let size = u64::try_from(part.size?).ok()?;
+                        let crc64nvme = part
+                            .checksum_crc64_nvme
+                            .as_deref()
+                            .and_then(crc_from_base64);
+                        Some((
+                            number,
+                            ListedPart {
+                                size,
+                                etag: part.e_tag?,
+                                crc64nvme,
+                            },
+                        ))
+                    }),
+            );
+            if page.is_truncated != Some(true) {
+                return Ok(listed);
+            }
+            if page.next_part_number_marker.is_none() || page.next_part_number_marker == marker {
+                return Err(Error::Incomplete {
+                    operation: OPERATION,
+                    missing: "a way to its next page",
+                });
+            }
+            marker = page.next_part_number_marker;
+        }
+    }
+
+    /// Makes the object of `parts`, if there is none at `key`: S3 holds the total, every ETag and, where the store
+    /// reports the parts' checksums, the checksum of the whole against what it has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]. Only a look at the object tells what an answer that was lost, 409, 412 or `NoSuchUpload` means.
+    pub async fn complete(
+        &self,
+        key: &Key,
+        upload_id: &str,
+        parts: &ListedParts,
+    ) -> Result<(), Error> {
+        let completed = parts.iter().map(|(number, part)| {
+            CompletedPart::builder()
+                .part_number(number.cast_signed())
+                .e_tag(&part.etag)
+                .set_checksum_crc64_nvme(part.crc64nvme.map(crc_to_base64))
+                .build()
+        });
+        let completed = CompletedMultipartUpload::builder()
+            .set_parts(Some(completed.collect()))
+            .build();
+        let length = parts.values().map(|part| part.size).sum();
+        let request = self
+            .calls
+            .complete_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key.as_str());
+        let request = request
+            .upload_id(upload_id)
+            .multipart_upload(completed)
+            .if_none_match("*");
+        let request = request
+            .mpu_object_size(signed(length))
+            .checksum_type(ChecksumType::FullObject);
+        let request =
+            request.set_checksum_crc64_nvme(combined_crc64nvme(parts.values()).map(crc_to_base64));
+        let patient = TimeoutConfig::builder()
+            .operation_attempt_timeout(self.complete_call)
+            .build();
+        let patient = aws_sdk_s3::config::Builder::new().timeout_config(patient);
+        let sent = request.customize().config_override(patient).send().await;
+        sent.map(drop)
+            .map_err(|error| Error::from_sdk("CompleteMultipartUpload", error))
+    }
+
+    /// Ends an upload without an object; one that is gone already is as good.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub async fn abort(&self, key: &Key, upload_id: &str) -> Result<(), Error> {
+        let request = self
+            .calls
+            .abort_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .upload_id(upload_id);
+        match request
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk("AbortMultipartUpload", error))
+        {
+            Err(error) if !error.is_no_such_upload() => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// S3 writes a CRC as the base64 of its bytes, the highest first.
+fn crc_to_base64(crc: u64) -> String {
+    BASE64_STANDARD.encode(crc.to_be_bytes())
+}
+
+fn crc_from_base64(text: &str) -> Option<u64> {
+    let bytes = BASE64_STANDARD.decode(text).ok()?;
+    Some(u64::from_be_bytes(bytes.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums_as_s3_writes_them() {
+        // The check value of CRC-64/NVME, for "123456789".
+        assert_eq!(crc_to_base64(0xae8b_1486_0a79_9888), "rosUhgp5mIg=");
+        assert_eq!(crc_from_base64("rosUhgp5mIg="), Some(0xae8b_1486_0a79_9888));
+        assert_eq!(crc_from_base64("rosUhg=="), None);
+        assert_eq!(crc_from_base64("?"), None);
+    }
+}

@@ -1,0 +1,242 @@
+//! One object: find it, or plan it, fetch and put what is missing, complete it.
+//!
+//! Everything that a transfer knows is in S3: an upload's parts, and a record beside the pending event that says which
+//! upload it is. So a transfer may be dropped at any point, by a deadline or with its process, and whoever comes next
+//! goes on from what is there. Nothing is aborted on a failure: the parts *are* the state.
+
+mod attempts;
+mod begin;
+mod complete;
+mod parts;
+mod record;
+mod round;
+mod stream;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::acs::download::Download;
+use crate::acs::reply::Extent;
+use crate::acs::{self, Client, Source};
+use crate::keys::{Key, Prefix};
+use crate::limits::Limits;
+use crate::store::{self, Object, Store};
+use record::Record;
+use round::Round;
+
+/// Which end of an object a delivery takes its parts from: two that begin at different ends meet in the middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The lowest part number first.
+    FromFront,
+    /// The highest part number first.
+    FromBack,
+}
+
+/// One object to be made.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// The object's key.
+    pub key: Key,
+    /// Where the transfer's record is kept.
+    pub record: Key,
+    /// Where its bytes come from.
+    pub source: Source,
+    /// The documentId as it stands in the key: what the object says it is a copy of.
+    pub document_id: String,
+    /// The content type where the source names none that fits.
+    pub content_type: &'static str,
+    /// Which parts are taken first.
+    pub order: Order,
+}
+
+/// What a transfer has done so far; it may be read while the transfer runs, and after it was dropped.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Parts that the object has.
+    pub planned: AtomicU32,
+    /// Parts that were there already, or that another delivery put meanwhile.
+    pub reused: AtomicU32,
+    /// Parts that this run put.
+    pub fetched: AtomicU32,
+    /// Requests that this run made to ACS.
+    pub requests: AtomicU32,
+    /// Bytes that this run took from ACS, those of failed attempts included.
+    pub bytes: AtomicU64,
+}
+
+/// An object that is whole.
+#[derive(Clone, Debug)]
+pub struct Archived {
+    /// The object.
+    pub object: Object,
+    /// Whether it was there before this run.
+    pub already: bool,
+}
+
+/// Why an object was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Between ACS and us.
+    #[error("fetching from ACS failed")]
+    Source(#[from] acs::Error),
+    /// Between us and S3.
+    #[error("storing in S3 failed")]
+    Store(#[from] store::Error),
+    /// There is an object under its key that is no copy of it, and that is left as it is.
+    #[error("key holds an object that is not a copy of this document")]
+    Occupied,
+    /// The source gave another length or ETag than when the upload was begun.
+    #[error("source changed while it was fetched")]
+    SourceChanged,
+    /// The upload was completed, aborted, or ended by a lifecycle rule.
+    #[error("upload is gone")]
+    UploadGone,
+    /// Upload after upload came to nothing.
+    #[error("{uploads} uploads in one run came to nothing")]
+    Unsettled {
+        /// How many.
+        uploads: u32,
+    },
+}
+
+/// Makes objects: both clients, and the one pool of slots that all parts in flight share.
+#[derive(Clone, Debug)]
+pub struct Transfers {
+    store: Store,
+    acs: Client,
+    slots: Arc<Semaphore>,
+    concurrency: usize,
+    limits: Arc<Limits>,
+}
+
+/// An open reply, and the slot that it occupies.
+struct Opened {
+    download: Download,
+    slot: Slot,
+}
+
+/// One of the places that all parts in flight share, taken until it is dropped.
+struct Slot {
+    // The semaphore is never closed, so there always is one.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Transfers {
+    /// Transfers from `acs` to `store`, with `concurrency` parts in flight over all of them.
+    #[must_use]
+    pub fn new(store: Store, acs: Client, concurrency: usize, limits: Arc<Limits>) -> Self {
+        Self {
+            store,
+            acs,
+            slots: Arc::new(Semaphore::new(concurrency)),
+            concurrency,
+            limits,
+        }
+    }
+
+    /// Makes a media object, or goes on with it. May be dropped at any point; the next call goes on from there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; what is in S3 is kept.
+    pub async fn media(
+        &self,
+        task: &Arc<Task>,
+        progress: &Arc<Progress>,
+    ) -> Result<Archived, Error> {
+        let mut stale = None;
+        for _ in 0..=self.limits.uploads {
+            let round = match self.round(task, stale.take(), progress).await {
+                Err(error) => return self.unless_there(task, error).await,
+                Ok(round) => round,
+            };
+            match round {
+                Round::Done(archived) => return Ok(archived),
+                Round::Outrun => {}
+                Round::Stale { upload_id } => stale = Some(upload_id),
+            }
+        }
+        Err(Error::Unsettled {
+            uploads: self.limits.uploads,
+        })
+    }
+
+    /// Makes a metadata object: a small document, whole in memory, its bytes untouched.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub async fn metadata(
+        &self,
+        task: &Arc<Task>,
+        progress: &Arc<Progress>,
+    ) -> Result<Archived, Error> {
+        if let Some(object) = self.find_copy(task).await? {
+            return Ok(Archived {
+                object,
+                already: true,
+            });
+        }
+        match self
+            .attempts(&task.key, || self.copy_metadata(task, progress))
+            .await
+        {
+            Ok(()) => self.made(task).await,
+            Err(error) => self.unless_there(task, error).await,
+        }
+    }
+
+    /// Ends what a transfer to `key` has begun and can never finish: its upload, then its `record`.
+    ///
+    /// # Errors
+    ///
+    /// [`store::Error`].
+    pub async fn abandon(&self, key: &Key, record: &Key) -> Result<(), store::Error> {
+        let Some(document) = self.store.read(record).await? else {
+            return Ok(());
+        };
+        if let Some(left) = Record::parse(&document.bytes) {
+            self.store.abort(key, &left.upload_id).await?;
+        }
+        self.store.delete(record).await
+    }
+
+    /// Ends the transfer of a `record` that was left over: its upload, if its key is one under `prefix`, then the record.
+    ///
+    /// # Errors
+    ///
+    /// [`store::Error`].
+    pub async fn end_orphan(&self, record: &Key, prefix: &Prefix) -> Result<(), store::Error> {
+        let document = self.store.read(record).await?;
+        let left = document.and_then(|document| Record::parse(&document.bytes));
+        if let Some((key, left)) = left.and_then(|left| Some((prefix.listed(&left.key)?, left))) {
+            self.store.abort(&key, &left.upload_id).await?;
+        }
+        self.store.delete(record).await
+    }
+
+    async fn open(
+        &self,
+        task: &Task,
+        range: Option<&Range<u64>>,
+        progress: &Progress,
+    ) -> Result<Download, acs::Error> {
+        progress.requests.fetch_add(1, Ordering::Relaxed);
+        self.acs.open(&task.source, range).await
+    }
+
+    /// Waits for a place among the parts in flight.
+    async fn slot(&self) -> Slot {
+        let permit = Arc::clone(&self.slots).acquire_owned().await.ok();
+        Slot { _permit: permit }
+    }
+}
+
+/// Whether the reply to a range is the whole document.
+fn is_whole(download: &Download) -> bool {
+    matches!(download.extent(), Extent::Whole { .. })
+}

@@ -1,0 +1,205 @@
+//! How often, and after what pause, something is tried again within a run; and when an attempt has stalled.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::warn;
+
+use super::{Error, Progress, Transfers};
+use crate::acs;
+use crate::acs::download::Download;
+use crate::chain::chain;
+use crate::keys::Key;
+use crate::limits::Limits;
+use crate::store;
+
+impl Transfers {
+    /// Runs `attempt` until it succeeds or is not worth another try.
+    pub(super) async fn attempts<T, F>(
+        &self,
+        key: &Key,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let mut failures = 0;
+        loop {
+            let error = match attempt().await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            failures += 1;
+            let Some(pause) = pause(&error, failures, &self.limits) else {
+                return Err(error);
+            };
+            warn!(key = %key, failures, pause = ?pause, error = chain(&error), "trying again");
+            sleep(pause).await;
+        }
+    }
+
+    /// Waits for a piece of `download` to be in S3, as long as bytes move, and tells a fault of the source from one of S3.
+    pub(super) async fn watch<T>(
+        &self,
+        download: &Download,
+        sent: impl Future<Output = Result<T, store::Error>>,
+        progress: &Progress,
+    ) -> Result<T, Error> {
+        let stall = self.limits.store_stall;
+        let _counted = Counted {
+            before: download.taken(),
+            download,
+            progress,
+        };
+        tokio::pin!(sent);
+        let result = loop {
+            let until = download.moved() + stall;
+            tokio::select! {
+                result = &mut sent => break result,
+                () = sleep_until(until) => {
+                    if download.moved() + stall <= Instant::now() {
+                        break Err(store::Error::Stalled(stall));
+                    }
+                }
+            }
+        };
+        result.map_err(|error| {
+            download
+                .take_failure()
+                .map_or(Error::Store(error), Error::Source)
+        })
+    }
+}
+
+/// Counts the bytes that were taken from a download, also where the attempt is dropped.
+struct Counted<'a> {
+    before: u64,
+    download: &'a Download,
+    progress: &'a Progress,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let taken = self.download.taken().saturating_sub(self.before);
+        self.progress.bytes.fetch_add(taken, Ordering::Relaxed);
+    }
+}
+
+/// The pause before the next attempt after `failures` failed ones; none where this run should not try again.
+fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<Duration> {
+    let backoff = (failures < limits.attempts)
+        .then(|| jittered(limits.backoff * 2_u32.saturating_pow(failures - 1)));
+    match error {
+        Error::Source(acs::Error::NotReady) => {
+            (failures < limits.not_ready_attempts).then_some(limits.not_ready_pause)
+        }
+        Error::Source(acs::Error::Refused {
+            status,
+            retry_after,
+            ..
+        }) => {
+            let may_pass = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
+            let asked = retry_after.unwrap_or_default();
+            let backoff = backoff.filter(|_| may_pass && asked <= limits.retry_after)?;
+            Some(backoff.max(asked))
+        }
+        Error::Source(
+            acs::Error::Mismatch { .. }
+            | acs::Error::RangeIgnored
+            | acs::Error::WrongType { .. }
+            | acs::Error::Encoded
+            | acs::Error::Stalled(_)
+            | acs::Error::Truncated { .. }
+            | acs::Error::Excess
+            | acs::Error::Http(_),
+        ) => backoff,
+        Error::Source(
+            acs::Error::BeyondEnd { .. }
+            | acs::Error::Redirect(_)
+            | acs::Error::RedirectLoop
+            | acs::Error::TooLong { .. }
+            | acs::Error::Unsignable,
+        ) => None,
+        Error::Store(error) => backoff.filter(|_| error.may_pass()),
+        Error::Occupied | Error::SourceChanged | Error::UploadGone | Error::Unsettled { .. } => {
+            None
+        }
+    }
+}
+
+/// Between half of it and all of it, so that many that failed together do not come back together.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::StatusCode;
+
+    fn refused(status: u16, retry_after: Option<u64>) -> Error {
+        Error::Source(acs::Error::Refused {
+            status: StatusCode::from_u16(status).unwrap(),
+            trace_id: None,
+            retry_after: retry_after.map(Duration::from_secs),
+        })
+    }
+
+    fn tries(error: &Error) -> usize {
+        let limits = Limits::default();
+        let again = |failures: &u32| pause(error, *failures, &limits).is_some();
+        1 + (1..100).take_while(again).count()
+    }
+
+    #[test]
+    fn how_often_each_failure_is_tried() {
+        let store = |status, code: &str| {
+            Error::Store(store::Error::Refused {
+                operation: "UploadPart",
+                status,
+                code: code.into(),
+                message: String::new(),
+            })
+        };
+        for (error, expected) in [
+            (refused(503, None), 5),
+            (refused(500, None), 5),
+            (refused(429, Some(60)), 5),
+            (refused(408, None), 5),
+            (refused(503, Some(61)), 1),
+            (refused(404, None), 1),
+            (refused(410, None), 1),
+            (refused(400, None), 1),
+            (refused(401, None), 1),
+            (refused(403, None), 1),
+            (Error::Source(acs::Error::NotReady), 3),
+            (Error::Source(acs::Error::Excess), 5),
+            (Error::Source(acs::Error::Stalled(Duration::ZERO)), 5),
+            (Error::Source(acs::Error::RedirectLoop), 1),
+            (store(503, "SlowDown"), 5),
+            (store(403, "AccessDenied"), 1),
+            (Error::Occupied, 1),
+        ] {
+            assert_eq!(tries(&error), expected, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn pauses_grow_and_heed_retry_after() {
+        let limits = Limits::default();
+        for failures in 1..5 {
+            let full = limits.backoff * 2_u32.pow(failures - 1);
+            let pause = pause(&refused(503, None), failures, &limits).unwrap();
+            assert!(pause >= full / 2 && pause <= full, "{failures}: {pause:?}");
+        }
+        assert_eq!(
+            pause(&refused(503, Some(7)), 1, &limits),
+            Some(Duration::from_secs(7))
+        );
+        assert_eq!(
+            pause(&Error::Source(acs::Error::NotReady), 1, &limits),
+            Some(limits.not_ready_pause)
+        );
+    }
+}

@@ -1,0 +1,149 @@
+//! One round at an object: what is there, what that means, and what is done about it.
+
+use std::sync::Arc;
+
+use super::begin::Begun;
+use super::record::{Record, Upload};
+use super::{Archived, Error, Opened, Progress, Task, Transfers};
+use crate::store::{self, Object, Written};
+
+/// How one round at an object ended.
+pub(super) enum Round {
+    Done(Archived),
+    /// Somebody else's record has won; the next round goes by it.
+    Outrun,
+    /// The upload is of no more use; the next round begins another in its place.
+    Stale {
+        upload_id: String,
+    },
+}
+
+impl Transfers {
+    pub(super) async fn round(
+        &self,
+        task: &Arc<Task>,
+        stale: Option<String>,
+        progress: &Arc<Progress>,
+    ) -> Result<Round, Error> {
+        // The record before the object: whoever completes the object deletes the record after it. So if the record is
+        // no longer here, the object is already there.
+        let document = self.store.read(&task.record).await?;
+        let record = document
+            .as_ref()
+            .and_then(|document| Record::parse(&document.bytes));
+        if let Some(object) = self.find_copy(task).await? {
+            if document.is_some() {
+                self.clear(task, record.as_ref()).await?;
+            }
+            return Ok(Round::Done(Archived {
+                object,
+                already: true,
+            }));
+        }
+        let usable = record
+            .clone()
+            .filter(|record| stale.as_ref() != Some(&record.upload_id));
+        if let Some(upload) = usable.and_then(Upload::resumed) {
+            return self.fill_and_complete(task, upload, None, progress).await;
+        }
+        match self
+            .begin(
+                task,
+                document.as_ref().map(|document| document.etag.as_str()),
+                progress,
+            )
+            .await?
+        {
+            Begun::Outrun => Ok(Round::Outrun),
+            Begun::Whole => {
+                if document.is_some() {
+                    self.clear(task, record.as_ref()).await?;
+                }
+                Ok(Round::Done(self.made(task).await?))
+            }
+            Begun::Upload(begun) => {
+                if let Some(old) = record {
+                    self.store.abort(&task.key, &old.upload_id).await?;
+                }
+                let (upload, opened) = *begun;
+                self.fill_and_complete(task, upload, Some(opened), progress)
+                    .await
+            }
+        }
+    }
+
+    async fn fill_and_complete(
+        &self,
+        task: &Arc<Task>,
+        upload: Upload,
+        opened: Option<Opened>,
+        progress: &Arc<Progress>,
+    ) -> Result<Round, Error> {
+        let mut opened = opened;
+        let upload = Arc::new(upload);
+        for _ in 0..self.limits.attempts {
+            let plan = match self.fill(task, &upload, opened.take(), progress).await {
+                Ok(plan) => plan,
+                Err(Error::SourceChanged) => return Ok(upload.stale()),
+                Err(Error::UploadGone) => return self.settle(task, &upload).await,
+                Err(error) => return Err(error),
+            };
+            if let Some(round) = self.complete(task, &upload, plan).await? {
+                return Ok(round);
+            }
+        }
+        Ok(upload.stale())
+    }
+
+    /// What a conditional write of the object means.
+    pub(super) async fn written(&self, task: &Task, written: Written) -> Result<(), Error> {
+        match written {
+            Written::Here => Ok(()),
+            Written::Taken if self.find_copy(task).await?.is_some() => Ok(()),
+            Written::Taken => Err(store::Error::Contended.into()),
+        }
+    }
+
+    /// The object, if it is there and is a copy of this document.
+    pub(super) async fn find_copy(&self, task: &Task) -> Result<Option<Object>, Error> {
+        match self.store.find(&task.key).await? {
+            Some(object) if object.is_copy_of(&task.document_id) => Ok(Some(object)),
+            Some(_) => Err(Error::Occupied),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) async fn made(&self, task: &Task) -> Result<Archived, Error> {
+        let object = self.find_copy(task).await?;
+        let gone = store::Error::Incomplete {
+            operation: "HeadObject",
+            missing: "the object that was just written",
+        };
+        Ok(Archived {
+            object: object.ok_or(gone)?,
+            already: false,
+        })
+    }
+
+    /// An error, unless another delivery has made the object meanwhile.
+    pub(super) async fn unless_there(&self, task: &Task, error: Error) -> Result<Archived, Error> {
+        match self.find_copy(task).await {
+            Ok(Some(object)) => Ok(Archived {
+                object,
+                already: true,
+            }),
+            _ => Err(error),
+        }
+    }
+
+    pub(super) async fn clear(
+        &self,
+        task: &Task,
+        record: Option<&Record>,
+    ) -> Result<(), store::Error> {
+        if let Some(record) = record {
+            self.store.abort(&task.key, &record.upload_id).await?;
+        }
+        self.store.delete(&task.record).await
+    }
+}
