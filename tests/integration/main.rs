@@ -11,5 +11,16 @@
     reason = "nothing of a test binary is reached from outside"
 )]
 
+#[path = "../../examples/local/embedded.rs"]
+mod embedded;
+mod world;
+
 mod acs_emulator;
+mod answers;
+mod binary;
+mod finality;
+mod recordings;
+mod resume;
 mod s3_emulator;
+mod source;
+mod sweep;

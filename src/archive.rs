@@ -1,0 +1,334 @@
+//! One event, from stored to manifest or rejection; its chunks side by side.
+
+mod chunk;
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde_json::value::RawValue;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument as _, error, info, warn};
+
+use crate::acs::Client;
+use crate::chain::chain;
+use crate::clock;
+use crate::keys::{EVENT, Key, Prefix, RecordingKeys};
+use crate::limits::Limits;
+use crate::manifest::{CopiedChunk, Manifest, Rejection, SetAside, to_json};
+use crate::outcome::{Outcome, Report};
+use crate::recording::{Recording, Topics, safe_id};
+use crate::store::{self, JSON, Listing, Store, StoredDocument, Written};
+use crate::transfer::{Order, Transfers};
+use chunk::ChunkCopy;
+
+/// The archive: where recordings go, and by what rules.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    store: Store,
+    acs: Client,
+    transfers: Transfers,
+    prefix: Prefix,
+    topics: Topics,
+    limits: Arc<Limits>,
+}
+
+impl Archive {
+    /// An archive under `prefix` in the store's bucket, of events of `topics`.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        acs: Client,
+        transfers: Transfers,
+        prefix: Prefix,
+        topics: Topics,
+        limits: Arc<Limits>,
+    ) -> Self {
+        Self {
+            store,
+            acs,
+            transfers,
+            prefix,
+            topics,
+            limits,
+        }
+    }
+
+    /// Archives a recording, until `deadline` at most. May be dropped at any point.
+    pub async fn archive(&self, recording: &Recording, order: Order, deadline: Instant) -> Report {
+        let started = Instant::now();
+        let (outcome, bytes) = self.outcome(recording, order, deadline).await;
+        let report = Report {
+            id: safe_id(&recording.event_id).into_owned(),
+            outcome,
+            bytes,
+        };
+        info!(
+            event = report.id,
+            call = %recording.call_id(),
+            outcome = outcome.name(),
+            chunks = recording.chunks.len(),
+            bytes,
+            milliseconds = milliseconds(started),
+            "event"
+        );
+        report
+    }
+
+    /// Sets an event aside that cannot be archived, with the reason.
+    pub async fn set_aside(
+        &self,
+        id: &str,
+        event: &RawValue,
+        reason: &str,
+        deadline: Instant,
+    ) -> Report {
+        let outcome = self.keep_aside(id, event, reason, deadline).await;
+        Report {
+            id: safe_id(id).into_owned(),
+            outcome,
+            bytes: 0,
+        }
+    }
+
+    /// The prefix that everything is under.
+    #[must_use]
+    pub fn prefix(&self) -> &Prefix {
+        &self.prefix
+    }
+
+    /// What is listed under `pending/`, in ascending order of the keys.
+    ///
+    /// # Errors
+    ///
+    /// [`store::Error`].
+    pub async fn pending(&self, most: usize) -> Result<Listing, store::Error> {
+        self.store.list(&self.prefix.pending(), most).await
+    }
+
+    /// Reads a pending event, if it still is one.
+    ///
+    /// # Errors
+    ///
+    /// [`store::Error`].
+    pub async fn read_pending(&self, key: &Key) -> Result<Option<StoredDocument>, store::Error> {
+        self.store.read(key).await
+    }
+
+    /// Makes an event no longer pending whose outcome is final, under whatever name it was stored.
+    ///
+    /// # Errors
+    ///
+    /// [`store::Error`].
+    pub async fn end_pending(&self, key: &Key) -> Result<(), store::Error> {
+        // Each deletion leaves a marker in a versioned bucket, so what may well be gone is looked for first.
+        if self.store.find(key).await?.is_some() {
+            self.store.delete(key).await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Ends a transfer whose event is no longer pending: somebody finished it while another was still at work.
+    ///
+    /// # Errors
+    ///
+    /// [`store::Error`].
+    pub async fn end_orphan(&self, record: &Key) -> Result<(), store::Error> {
+        // It may have been delivered once more since it was listed.
+        if self.store.find(&record.beside(EVENT)).await?.is_some() {
+            return Ok(());
+        }
+        self.transfers.end_orphan(record, &self.prefix).await
+    }
+
+    async fn outcome(
+        &self,
+        recording: &Recording,
+        order: Order,
+        deadline: Instant,
+    ) -> (Outcome, u64) {
+        if !self.topics.take(&recording.topic) {
+            let reason = "event is of another topic than EVENT_GRID_TOPICS";
+            return (
+                self.keep_aside(&recording.event_id, &recording.event, reason, deadline)
+                    .await,
+                0,
+            );
+        }
+        if recording.is_in_customer_storage(self.acs.allowed()) {
+            info!(event = %safe_id(&recording.event_id), "ACS has written this recording to the customer's own storage");
+            return (Outcome::Ignored, 0);
+        }
+        let keys = self.prefix.keys(recording);
+        let stored = match within(deadline, self.admit(recording, &keys)).await {
+            Ok(Some(stored)) => stored,
+            Ok(None) => return (Outcome::AlreadyArchived, 0),
+            Err(failure) => return (self.unstored(&recording.event_id, &failure), 0),
+        };
+        let age = recording.time().map_or_else(
+            || clock::now().duration_since(stored).unwrap_or_default(),
+            |time| time.age(clock::now()),
+        );
+        let (chunks, bytes) = self
+            .copy_chunks(recording, &keys, order, deadline, age)
+            .await;
+        let conclusion = self.conclude(recording, &keys, &chunks, age);
+        match within(deadline + self.limits.conclusion, conclusion).await {
+            Ok(outcome) => (outcome, bytes),
+            Err(failure) => {
+                warn!(event = %safe_id(&recording.event_id), error = chain(&failure), "event is left unfinished");
+                (Outcome::Suspended, bytes)
+            }
+        }
+    }
+
+    /// Stores the event before any work on it, and answers since when it is stored; `None` if it is archived already.
+    async fn admit(
+        &self,
+        recording: &Recording,
+        keys: &RecordingKeys,
+    ) -> Result<Option<SystemTime>, store::Error> {
+        let pending = keys.pending_event();
+        if self.store.find(&keys.manifest()).await?.is_some() {
+            // Left over where a run ended between its last two steps.
+            self.end_pending(&pending).await?;
+            return Ok(None);
+        }
+        let event = recording.event.get().to_owned();
+        if self.store.create(&pending, event, JSON, None).await? == Written::Here
+            || recording.time().is_some()
+        {
+            return Ok(Some(clock::now()));
+        }
+        let there = self.store.find(&pending).await?;
+        Ok(Some(
+            there
+                .and_then(|event| event.last_modified)
+                .unwrap_or_else(clock::now),
+        ))
+    }
+
+    async fn copy_chunks(
+        &self,
+        recording: &Recording,
+        keys: &RecordingKeys,
+        order: Order,
+        deadline: Instant,
+        age: Duration,
+    ) -> (Vec<CopiedChunk>, u64) {
+        let mut copying = JoinSet::new();
+        let mut copied = Vec::new();
+        let mut bytes = 0;
+        let mut waiting = recording.chunks.iter();
+        loop {
+            while copying.len() < self.limits.chunks_at_once
+                && let Some(chunk) = waiting.next()
+            {
+                let copy = ChunkCopy::new(self, recording, keys, chunk, order, deadline, age);
+                copying.spawn(copy.run().in_current_span());
+            }
+            match copying.join_next().await {
+                None => break,
+                Some(Ok((chunk, fetched))) => {
+                    copied.push(chunk);
+                    bytes += fetched;
+                }
+                Some(Err(error)) => {
+                    if let Ok(panic) = error.try_into_panic() {
+                        resume_unwind(panic)
+                    }
+                }
+            }
+        }
+        copied.sort_by_key(|copied| copied.chunk.index);
+        (copied, bytes)
+    }
+
+    /// Writes the manifest, or the rejection where nothing more can be done; then the event is no longer pending.
+    async fn conclude(
+        &self,
+        recording: &Recording,
+        keys: &RecordingKeys,
+        chunks: &[CopiedChunk],
+        age: Duration,
+    ) -> Result<Outcome, store::Error> {
+        let outcome = if let Some(manifest) = Manifest::new(recording, chunks) {
+            self.store
+                .create(&keys.manifest(), to_json(&manifest), JSON, None)
+                .await?;
+            Outcome::Archived
+        } else {
+            let failures = chunks
+                .iter()
+                .flat_map(|copied| [&copied.media, &copied.metadata]);
+            let mut failures = failures.filter_map(|copied| copied.result.as_ref().err());
+            if !failures.all(|failure| failure.is_final(age)) {
+                return Ok(Outcome::Suspended);
+            }
+            for copied in chunks.iter().filter(|copied| copied.media.result.is_err()) {
+                let record = keys.record(&copied.chunk);
+                self.transfers.abandon(&copied.media.key, &record).await?;
+            }
+            let rejection = Rejection::new(recording, chunks, |failure| failure.is_expiry(age));
+            self.store
+                .create(&keys.rejection(), to_json(&rejection), JSON, None)
+                .await?;
+            error!(event = %safe_id(&recording.event_id), key = %keys.rejection(), "recording cannot be archived whole");
+            Outcome::SetAside
+        };
+        self.store.delete(&keys.pending_event()).await?;
+        Ok(outcome)
+    }
+
+    async fn keep_aside(
+        &self,
+        id: &str,
+        event: &RawValue,
+        reason: &str,
+        deadline: Instant,
+    ) -> Outcome {
+        let key = self.prefix.set_aside(event.get().as_bytes());
+        let document = to_json(&SetAside::new(event, reason));
+        match within(deadline, self.store.create(&key, document, JSON, None)).await {
+            Ok(_) => {
+                warn!(event = %safe_id(id), key = %key, reason, "event is set aside");
+                Outcome::SetAside
+            }
+            Err(failure) => self.unstored(id, &failure),
+        }
+    }
+
+    #[expect(
+        clippy::unused_self,
+        reason = "reads as what the archive says of an event"
+    )]
+    fn unstored(&self, id: &str, failure: &Unstored) -> Outcome {
+        error!(event = %safe_id(id), error = chain(failure), "event could not be stored");
+        Outcome::Unstored
+    }
+}
+
+/// Why an event could not be stored.
+#[derive(Debug, thiserror::Error)]
+enum Unstored {
+    #[error("out of time")]
+    OutOfTime,
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+async fn within<T>(
+    deadline: Instant,
+    work: impl Future<Output = Result<T, store::Error>>,
+) -> Result<T, Unstored> {
+    match timeout_at(deadline, work).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(Unstored::OutOfTime),
+    }
+}
+
+fn milliseconds(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,166 @@
+//! One chunk on its way: media and metadata, independently of one another.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+use tracing::{error, info, warn};
+
+use super::{Archive, milliseconds};
+use crate::acs::{NotAskable, Source};
+use crate::chain::chain;
+use crate::finality::Failure;
+use crate::keys::{Key, RecordingKeys};
+use crate::manifest::{Copied, CopiedChunk};
+use crate::outcome::Outcome;
+use crate::recording::{Chunk, Recording, safe_id};
+use crate::store::{JSON, Object};
+use crate::transfer::{self, Archived, Order, Progress, Task, Transfers};
+
+/// The copying of one chunk.
+pub(super) struct ChunkCopy {
+    transfers: Transfers,
+    event_id: String,
+    chunk: Chunk,
+    media: Result<Arc<Task>, NotAskable>,
+    metadata: Result<Arc<Task>, NotAskable>,
+    media_key: Key,
+    metadata_key: Key,
+    deadline: Instant,
+    age: Duration,
+}
+
+impl ChunkCopy {
+    pub(super) fn new(
+        archive: &Archive,
+        recording: &Recording,
+        keys: &RecordingKeys,
+        chunk: &Chunk,
+        order: Order,
+        deadline: Instant,
+        age: Duration,
+    ) -> Self {
+        let (media_key, metadata_key) = (keys.media(chunk), keys.metadata(chunk));
+        let task = |key: &Key, source: Source, content_type| {
+            let (key, record, document_id) =
+                (key.clone(), keys.record(chunk), chunk.key_id().into_owned());
+            Arc::new(Task {
+                key,
+                record,
+                source,
+                document_id,
+                content_type,
+                order,
+            })
+        };
+        let media = archive.acs.media(chunk);
+        let metadata = archive.acs.metadata(chunk);
+        Self {
+            transfers: archive.transfers.clone(),
+            event_id: safe_id(&recording.event_id).into_owned(),
+            chunk: chunk.clone(),
+            media: media.map(|source| task(&media_key, source, recording.format.content_type())),
+            metadata: metadata.map(|source| task(&metadata_key, source, JSON)),
+            media_key,
+            metadata_key,
+            deadline,
+            age,
+        }
+    }
+
+    /// Copies it, and answers with the bytes that were fetched for it.
+    pub(super) async fn run(self) -> (CopiedChunk, u64) {
+        let started = Instant::now();
+        let progress = Arc::new(Progress::default());
+        let metadata_progress = Arc::new(Progress::default());
+        let media = async {
+            let task = self.media.as_ref().map_err(|error| *error)?;
+            let copied = self.transfers.media(task, &progress);
+            self.in_time(copied, &progress).await
+        };
+        let metadata = async {
+            let task = self.metadata.as_ref().map_err(|error| *error)?;
+            let copied = self.transfers.metadata(task, &metadata_progress);
+            self.in_time(copied, &metadata_progress).await
+        };
+        let (media, metadata) = tokio::join!(media, metadata);
+        let outcome = match (&media, &metadata) {
+            (Ok(media), Ok(metadata)) if media.already && metadata.already => {
+                Outcome::AlreadyArchived
+            }
+            (Ok(_), Ok(_)) => Outcome::Archived,
+            (media, metadata) => {
+                let failures = [media.as_ref().err(), metadata.as_ref().err()];
+                let all_final = failures
+                    .into_iter()
+                    .flatten()
+                    .all(|failure| failure.is_final(self.age));
+                if all_final {
+                    Outcome::SetAside
+                } else {
+                    Outcome::Suspended
+                }
+            }
+        };
+        self.say("media", media.as_ref().err());
+        self.say("metadata", metadata.as_ref().err());
+        let media = media.map(|archived| archived.object);
+        let metadata = metadata.map(|archived| archived.object);
+        let fetched = progress.bytes.load(Ordering::Relaxed)
+            + metadata_progress.bytes.load(Ordering::Relaxed);
+        info!(
+            event = self.event_id,
+            index = self.chunk.index,
+            document = %self.chunk.key_id(),
+            outcome = outcome.name(),
+            size = media.as_ref().ok().map(|object: &Object| object.size),
+            bytes = fetched,
+            parts_planned = progress.planned.load(Ordering::Relaxed),
+            parts_reused = progress.reused.load(Ordering::Relaxed),
+            parts_fetched = progress.fetched.load(Ordering::Relaxed),
+            milliseconds = milliseconds(started),
+            "chunk"
+        );
+        let copied = CopiedChunk {
+            chunk: self.chunk,
+            media: Copied {
+                key: self.media_key,
+                result: media,
+            },
+            metadata: Copied {
+                key: self.metadata_key,
+                result: metadata,
+            },
+        };
+        (copied, fetched)
+    }
+
+    async fn in_time(
+        &self,
+        copied: impl Future<Output = Result<Archived, transfer::Error>>,
+        progress: &Progress,
+    ) -> Result<Archived, Failure> {
+        if let Ok(copied) = timeout_at(self.deadline, copied).await {
+            return Ok(copied?);
+        }
+        let asked = progress.requests.load(Ordering::Relaxed) > 0;
+        let silent = asked && progress.bytes.load(Ordering::Relaxed) == 0;
+        Err(if silent {
+            Failure::Silent
+        } else {
+            Failure::OutOfTime
+        })
+    }
+
+    /// The one place that logs why an object is not there.
+    fn say(&self, what: &str, failure: Option<&Failure>) {
+        let Some(failure) = failure else { return };
+        let (event, index, error) = (&self.event_id, self.chunk.index, chain(failure));
+        if failure.is_final(self.age) {
+            error!(event, index, error, "{what} cannot be archived");
+        } else {
+            warn!(event, index, error, "{what} is not archived yet");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Log lines: ours at the level that was asked for, those of the dependencies from warnings on.
+
+use std::panic;
+
+use tracing::error;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::config::Logging;
+
+/// Installs the process's logger. A second call does nothing.
+pub fn install(logging: Logging) {
+    // Below warnings, the HTTP clients print the URLs and headers of requests.
+    let filter = Targets::new()
+        .with_default(logging.level.min(LevelFilter::WARN))
+        .with_target(env!("CARGO_CRATE_NAME"), logging.level);
+    let format = tracing_subscriber::fmt::layer()
+        .with_target(false)
+        .with_ansi(false);
+    let layer = if logging.json {
+        format
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .boxed()
+    } else {
+        format.with_writer(std::io::stderr).boxed()
+    };
+    if logging.json {
+        // A panic's message may hold anything; its place says enough.
+        panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map(ToString::to_string);
+            error!(place, "the function panicked");
+        }));
+    }
+    // The error is that there is a logger already, such as a test's.
+    let _ = tracing_subscriber::registry()
+        .with(layer.with_filter(filter))
+        .try_init();
+}

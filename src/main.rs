@@ -1,0 +1,34 @@
+//! Start-up only: settings, clients, run.
+
+use std::process::ExitCode;
+
+use acs_recording_archiver::config::{self, Config, Logging};
+use acs_recording_archiver::function::Function;
+use acs_recording_archiver::{chain::chain, logging};
+use tracing::error;
+
+const USAGE: &str = "\
+acs-recording-archiver is an AWS Lambda function: Lambda starts it, with its settings in the environment.
+
+  cargo run --example local    runs it here, against an embedded S3 and an emulated ACS
+  sam build && sam deploy      puts it into an AWS account (see README.md)";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    if !config::is_on_lambda() {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    }
+    logging::install(Logging::from_env());
+    match start().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(error = chain(&*error), "the function cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start() -> Result<(), lambda_http::Error> {
+    Function::deployed(Config::from_env()?).await?.run().await
+}

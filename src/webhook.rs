@@ -1,0 +1,251 @@
+//! The HTTP edge: request → authenticated delivery → outcomes → response.
+
+mod answer;
+
+pub use answer::{Acknowledge, Verdict};
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use lambda_http::http::{HeaderMap, Method};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{Instrument as _, error, info};
+
+use crate::archive::Archive;
+use crate::authentication::Secrets;
+use crate::event_grid::{self, Event};
+use crate::limits::Limits;
+use crate::outcome::{Outcome, Report};
+use crate::recording::safe_id;
+use crate::transfer::Order;
+
+/// The `CloudEvents` handshake: <https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md>.
+const REQUEST_ORIGIN: &str = "webhook-request-origin";
+const REQUEST_RATE: &str = "webhook-request-rate";
+
+/// How often Event Grid has tried this delivery before.
+const DELIVERY_COUNT: &str = "aeg-delivery-count";
+const EVENT_TYPE: &str = "aeg-event-type";
+const SUBSCRIPTION_NAME: &str = "aeg-subscription-name";
+
+/// The webhook that Event Grid delivers to.
+#[derive(Debug)]
+pub struct Webhook {
+    archive: Arc<Archive>,
+    secrets: Secrets,
+    acknowledge: Acknowledge,
+    limits: Arc<Limits>,
+}
+
+impl Webhook {
+    /// A webhook for whoever knows one of `secrets`.
+    #[must_use]
+    pub fn new(
+        archive: Arc<Archive>,
+        secrets: Secrets,
+        acknowledge: Acknowledge,
+        limits: Arc<Limits>,
+    ) -> Self {
+        Self {
+            archive,
+            secrets,
+            acknowledge,
+            limits,
+        }
+    }
+
+    /// Answers a request, `time` before it is too late to.
+    pub async fn answer(
+        &self,
+        request: ApiGatewayV2httpRequest,
+        time: Duration,
+    ) -> ApiGatewayV2httpResponse {
+        let started = Instant::now();
+        let count =
+            text(&request.headers, DELIVERY_COUNT).and_then(|count| count.parse::<u64>().ok());
+        let subscription = text(&request.headers, SUBSCRIPTION_NAME)
+            .map(safe_id)
+            .map(Cow::into_owned);
+        let verdict = self.judge(request, started, time, count).await;
+        let response = self.say(&verdict);
+        info!(
+            status = response.status_code,
+            attempt = count,
+            subscription,
+            events = verdict.reports().len(),
+            bytes = verdict
+                .reports()
+                .iter()
+                .map(|report| report.bytes)
+                .sum::<u64>(),
+            milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "delivery"
+        );
+        response
+    }
+
+    /// The answer to what could not be judged here: a payload that is no request, or a fault of our own.
+    #[must_use]
+    pub fn say(&self, verdict: &Verdict) -> ApiGatewayV2httpResponse {
+        verdict.answer(self.acknowledge)
+    }
+
+    async fn judge(
+        &self,
+        request: ApiGatewayV2httpRequest,
+        started: Instant,
+        time: Duration,
+        count: Option<u64>,
+    ) -> Verdict {
+        // Nothing of the body is looked at, nor even decoded, before the sender is known.
+        let method = &request.request_context.http.method;
+        if method == Method::OPTIONS {
+            let header = |name| request.headers.get(name).cloned();
+            return Verdict::Allowed {
+                origin: header(REQUEST_ORIGIN),
+                rate: header(REQUEST_RATE),
+            };
+        }
+        if method != Method::POST {
+            return Verdict::MethodNotAllowed;
+        }
+        if !self.secrets.admit(
+            request.raw_query_string.as_deref().unwrap_or_default(),
+            &request.headers,
+        ) {
+            return Verdict::Unauthenticated;
+        }
+        let body = match body(&request, self.limits.body) {
+            Ok(body) => body,
+            Err(verdict) => return verdict,
+        };
+        let deletion = text(&request.headers, EVENT_TYPE) == Some("SubscriptionDeletion");
+        let mut events = match event_grid::events(&body) {
+            Ok(events) => events,
+            Err(_) if deletion => vec![],
+            Err(event_grid::NotEvents) => return Verdict::NotEvents,
+        };
+        if let [Event::Validation { code }] = events.as_mut_slice() {
+            return Verdict::Validated {
+                code: std::mem::take(code),
+            };
+        }
+        let answer_in = match self.acknowledge {
+            Acknowledge::Archived => time,
+            Acknowledge::Stored => time.min(self.limits.stored_answer),
+        };
+        // Attempts of even and of odd count begin at different ends, so that two at the same time meet in the middle.
+        let order = if count.unwrap_or_default().is_multiple_of(2) {
+            Order::FromFront
+        } else {
+            Order::FromBack
+        };
+        Verdict::Judged(
+            self.archive_all(events, deletion, order, started + answer_in)
+                .await,
+        )
+    }
+
+    /// Works on every event, several at a time; none is left out because of another.
+    async fn archive_all(
+        &self,
+        events: Vec<Event>,
+        deletion: bool,
+        order: Order,
+        deadline: Instant,
+    ) -> Vec<Report> {
+        let mut working = JoinSet::new();
+        let mut reports = Vec::new();
+        let mut waiting = events.into_iter().enumerate();
+        loop {
+            while working.len() < self.limits.events_at_once
+                && let Some((place, event)) = waiting.next()
+            {
+                let archive = Arc::clone(&self.archive);
+                let work = async move {
+                    let report = judge_event(&archive, event, deletion, order, deadline).await;
+                    (place, report)
+                };
+                working.spawn(work.in_current_span());
+            }
+            match working.join_next().await {
+                None => break,
+                Some(Ok(report)) => reports.push(report),
+                Some(Err(_)) => {
+                    error!("an event's work broke off");
+                    let (id, outcome) = (String::new(), Outcome::Unstored);
+                    reports.push((
+                        usize::MAX,
+                        Report {
+                            id,
+                            outcome,
+                            bytes: 0,
+                        },
+                    ));
+                }
+            }
+        }
+        reports.sort_by_key(|(place, _)| *place);
+        reports.into_iter().map(|(_, report)| report).collect()
+    }
+}
+
+async fn judge_event(
+    archive: &Archive,
+    event: Event,
+    deletion: bool,
+    order: Order,
+    deadline: Instant,
+) -> Report {
+    let ignored = |id: &str| Report {
+        id: safe_id(id).into_owned(),
+        outcome: Outcome::Ignored,
+        bytes: 0,
+    };
+    match event {
+        Event::Recording(recording) => archive.archive(&recording, order, deadline).await,
+        Event::Other { id, event_type } => {
+            info!(event = %safe_id(&id), r#type = %safe_id(&event_type), "event is of a type that is not archived");
+            ignored(&id)
+        }
+        // A handshake has a body of its own; in company it asks for nothing that could be answered.
+        Event::Validation { .. } => ignored(""),
+        Event::NotUnderstood { .. } if deletion => ignored(""),
+        Event::NotUnderstood { event, reason } => {
+            archive
+                .set_aside("", &event, &reason.to_string(), deadline)
+                .await
+        }
+    }
+}
+
+/// The body, if it is one that may be read. What is over the limit is not decoded.
+fn body(request: &ApiGatewayV2httpRequest, limit: usize) -> Result<Cow<'_, [u8]>, Verdict> {
+    let body = request.body.as_deref().unwrap_or_default();
+    if !request.is_base64_encoded {
+        return if body.len() > limit {
+            Err(Verdict::TooLarge)
+        } else {
+            Ok(Cow::Borrowed(body.as_bytes()))
+        };
+    }
+    if body.len() / 4 * 3 > limit + 2 {
+        return Err(Verdict::TooLarge);
+    }
+    let decoded = BASE64_STANDARD
+        .decode(body)
+        .map_err(|_| Verdict::NotEvents)?;
+    if decoded.len() > limit {
+        Err(Verdict::TooLarge)
+    } else {
+        Ok(Cow::Owned(decoded))
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

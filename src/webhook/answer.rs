@@ -1,0 +1,185 @@
+//! What is said to a request, and under which status. Pure.
+//!
+//! For Event Grid the status is the retry policy: 200 to 204 mean delivered; 400, 401, 403 and 413 that it must never
+//! try again; 503 that it must try later. So each is chosen in one exhaustive match.
+//!
+//! <https://learn.microsoft.com/azure/event-grid/delivery-and-retry>
+
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
+use lambda_http::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+use crate::outcome::{Outcome, Report};
+
+const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-origin");
+const ALLOWED_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate");
+
+const METHODS: HeaderValue = HeaderValue::from_static("POST, OPTIONS");
+const ANY_RATE: HeaderValue = HeaderValue::from_static("*");
+/// Event Grid waits at least 30 s before it tries a 503 again, whatever we say; others may heed it.
+const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("30");
+
+/// When a delivery is answered (`ACKNOWLEDGE`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// Once it is archived or set aside; what is unfinished is left to Event Grid's retries.
+    #[default]
+    Archived,
+    /// Once it is stored, if it cannot be finished in time; what is unfinished is left to the schedule.
+    Stored,
+}
+
+/// What a request has come to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The `CloudEvents` handshake, of a sender at that origin that asks for that rate.
+    Allowed {
+        /// `WebHook-Request-Origin`.
+        origin: Option<HeaderValue>,
+        /// `WebHook-Request-Rate`.
+        rate: Option<HeaderValue>,
+    },
+    /// The Event Grid handshake.
+    Validated {
+        /// What is to be repeated.
+        code: String,
+    },
+    /// Neither POST nor OPTIONS.
+    MethodNotAllowed,
+    /// No secret, or a wrong one.
+    Unauthenticated,
+    /// Over 1 MiB.
+    TooLarge,
+    /// Not JSON, or neither object nor array.
+    NotEvents,
+    /// Events, judged one by one.
+    Judged(Vec<Report>),
+    /// A fault of our own in the middle of it.
+    Broken,
+}
+
+impl Verdict {
+    /// What became of the events, if it came to that.
+    #[must_use]
+    pub fn reports(&self) -> &[Report] {
+        match self {
+            Self::Judged(reports) => reports,
+            _ => &[],
+        }
+    }
+
+    /// The answer, which holds no URL.
+    #[must_use]
+    pub fn answer(&self, acknowledge: Acknowledge) -> ApiGatewayV2httpResponse {
+        let refusal = |status, why| response(status, &json!({ "error": why }));
+        match self {
+            Self::Allowed { origin, rate } => {
+                let mut response = response(StatusCode::OK, &json!({}));
+                response.headers.insert(ALLOW, METHODS);
+                if let Some(origin) = origin {
+                    let rate = rate.clone().unwrap_or(ANY_RATE);
+                    response.headers.insert(ALLOWED_ORIGIN, origin.clone());
+                    response.headers.insert(ALLOWED_RATE, rate);
+                }
+                response
+            }
+            Self::Validated { code } => {
+                response(StatusCode::OK, &json!({ "validationResponse": code }))
+            }
+            Self::MethodNotAllowed => {
+                let why = "only POST and OPTIONS are answered";
+                let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, why);
+                response.headers.insert(ALLOW, METHODS);
+                response
+            }
+            Self::Unauthenticated => refusal(
+                StatusCode::UNAUTHORIZED,
+                "the secret in the query parameter `code` or the header `x-webhook-secret` is missing or wrong",
+            ),
+            Self::TooLarge => refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is over 1 MiB"),
+            Self::NotEvents => refusal(
+                StatusCode::BAD_REQUEST,
+                "the body is neither a JSON object nor a JSON array of events",
+            ),
+            Self::Judged(reports) => {
+                let statuses = reports
+                    .iter()
+                    .map(|report| status(report.outcome, acknowledge));
+                // The worst counts, which is the greatest: 503 before 202 before 200.
+                let worst = statuses.max().unwrap_or(StatusCode::OK);
+                response(worst, &json!({ "events": reports }))
+            }
+            Self::Broken => {
+                let why = "the function failed; see its log";
+                refusal(StatusCode::SERVICE_UNAVAILABLE, why)
+            }
+        }
+    }
+}
+
+/// The status of one event's outcome.
+fn status(outcome: Outcome, acknowledge: Acknowledge) -> StatusCode {
+    match (outcome, acknowledge) {
+        (
+            Outcome::Archived | Outcome::AlreadyArchived | Outcome::Ignored | Outcome::SetAside,
+            Acknowledge::Archived | Acknowledge::Stored,
+        ) => StatusCode::OK,
+        (Outcome::Suspended, Acknowledge::Stored) => StatusCode::ACCEPTED,
+        (Outcome::Suspended, Acknowledge::Archived)
+        | (Outcome::Unstored, Acknowledge::Archived | Acknowledge::Stored) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    }
+}
+
+fn response(status: StatusCode, body: &Value) -> ApiGatewayV2httpResponse {
+    let body = body.to_string();
+    let mut response = ApiGatewayV2httpResponse::default();
+    response.status_code = status.as_u16().into();
+    let headers = &mut response.headers;
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, RETRY_SECONDS);
+    }
+    response.body = Some(body.into());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(outcomes: &[Outcome]) -> Verdict {
+        let report = |outcome: &Outcome| Report {
+            id: "e".into(),
+            outcome: *outcome,
+            bytes: 0,
+        };
+        Verdict::Judged(outcomes.iter().map(report).collect())
+    }
+
+    #[test]
+    fn the_worst_outcome_counts() {
+        use Outcome::{AlreadyArchived, Archived, Ignored, SetAside, Suspended, Unstored};
+
+        for (outcomes, archived, stored) in [
+            (vec![], 200, 200),
+            (vec![Archived, AlreadyArchived, Ignored, SetAside], 200, 200),
+            (vec![Archived, Suspended, SetAside], 503, 202),
+            (vec![Suspended, Unstored, Archived], 503, 503),
+            (vec![Unstored], 503, 503),
+        ] {
+            let verdict = judged(&outcomes);
+            for (acknowledge, expected) in [
+                (Acknowledge::Archived, archived),
+                (Acknowledge::Stored, stored),
+            ] {
+                let answer = verdict.answer(acknowledge);
+                assert_eq!(answer.status_code, expected, "{outcomes:?}");
+                assert_eq!(answer.headers.contains_key(RETRY_AFTER), expected == 503);
+            }
+        }
+    }
+}

@@ -1,0 +1,834 @@
+//! The deployable itself: the built binary, as Lambda runs it, between both emulators under the names of their models.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::net::TcpListener;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, SystemTime};
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use emulators::acs::{Document, Fault, Kind, Request};
+use emulators::media::{Format, Media};
+use emulators::proxy::Proxy;
+use emulators::runtime::RuntimeApi;
+use emulators::s3;
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::embedded::{RESOURCE, Response, SECRET, Setup, delivery, payload};
+use crate::world::{Recording, World};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_acs-recording-archiver");
+const EVENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/events");
+const MIB: u64 = 1024 * 1024;
+/// Bytes of a part, as deployed.
+const PART: u64 = 16 * MIB;
+/// How long anything here may take that does not depend on the function's own limits.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Where the binary runs: Lambda's Runtime API, both emulators, and a proxy that leads to ACS by its real names.
+struct Lambda {
+    world: World,
+    runtime: RuntimeApi,
+    proxy: Proxy,
+    authority: NamedTempFile,
+}
+
+/// A running process of the function, killed when it is dropped.
+struct Process {
+    child: Child,
+    // Read all the time: a full pipe would hold the process up.
+    stdout: JoinHandle<String>,
+    stderr: JoinHandle<String>,
+}
+
+impl Lambda {
+    async fn start() -> Self {
+        let world = World::with(Setup {
+            s3: s3::Settings::default(),
+            ..Setup::default()
+        })
+        .await;
+        let proxy = Proxy::start(world.acs.tls_address()).await;
+        let authority = NamedTempFile::new().unwrap();
+        fs::write(authority.path(), world.acs.ca_pem()).unwrap();
+        Self {
+            world,
+            runtime: RuntimeApi::start().await,
+            proxy,
+            authority,
+        }
+    }
+
+    /// Starts the function with these variables besides those that it needs.
+    fn run(&self, variables: &[(&str, &str)]) -> Process {
+        let s3 = &self.world.s3;
+        let mut command = bare();
+        command
+            .envs(self.runtime.environment())
+            .env(
+                "COMMUNICATION_SERVICES_CONNECTION_STRING",
+                self.world.acs.connection_string(),
+            )
+            .env("RECORDINGS_BUCKET", s3.bucket())
+            .env("WEBHOOK_SECRETS", SECRET)
+            .env("S3_FORCE_PATH_STYLE", "true")
+            .env("AWS_ENDPOINT_URL_S3", s3.endpoint())
+            .env("AWS_ACCESS_KEY_ID", s3.access_key_id())
+            .env("AWS_SECRET_ACCESS_KEY", s3.secret_access_key())
+            .env("HTTPS_PROXY", self.proxy.url())
+            .env("SSL_CERT_FILE", self.authority.path())
+            .envs(variables.iter().copied());
+        Process::start(&mut command)
+    }
+
+    /// Gives the function a payload that it has `time` for.
+    async fn invoke(&self, payload: &[u8], time: Duration) -> Value {
+        #[expect(clippy::disallowed_methods, reason = "Lambda's deadline is a moment")]
+        let deadline = SystemTime::now() + time;
+        let answered = self.runtime.invoke(payload.to_vec(), deadline);
+        let answer = timeout(time.max(PATIENCE), answered).await;
+        let answer = answer
+            .expect("the function answers")
+            .expect("in good order");
+        serde_json::from_slice(&answer).expect("an answer is JSON")
+    }
+
+    async fn call(&self, payload: &Value, time: Duration) -> Response {
+        response(&self.invoke(payload.to_string().as_bytes(), time).await)
+    }
+
+    async fn deliver(&self, events: &Value, count: u32) -> Response {
+        self.call(&delivery(&events.to_string(), count), PATIENCE)
+            .await
+    }
+
+    async fn tick(&self) -> Value {
+        let tick = fs::read(format!("{EVENTS}/schedule-rule.json")).unwrap();
+        self.invoke(&tick, PATIENCE).await
+    }
+
+    /// Takes everything out of the bucket, and forgets what was asked of both ends.
+    fn clear(&self) {
+        for key in self.world.keys() {
+            self.world.s3.remove(&key);
+        }
+        self.forget();
+    }
+
+    fn forget(&self) {
+        self.world.s3.clear_calls();
+        self.world.acs.clear_requests();
+    }
+}
+
+impl Process {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("the binary can be started");
+        Self {
+            stdout: tokio::spawn(read(child.stdout.take().unwrap())),
+            stderr: tokio::spawn(read(child.stderr.take().unwrap())),
+            child,
+        }
+    }
+
+    /// Ends the process as a crash does, and answers what it has written.
+    async fn kill(mut self) -> (String, String) {
+        self.child.start_kill().expect("the process is running");
+        let (_, stdout, stderr) = self.end().await;
+        (stdout, stderr)
+    }
+
+    async fn end(mut self) -> (ExitStatus, String, String) {
+        let status = timeout(PATIENCE, self.child.wait()).await;
+        let status = status.expect("the process ends").unwrap();
+        (
+            status,
+            self.stdout.await.unwrap(),
+            self.stderr.await.unwrap(),
+        )
+    }
+}
+
+async fn read(mut pipe: impl AsyncRead + Unpin) -> String {
+    let mut text = String::new();
+    let read = pipe.read_to_string(&mut text).await;
+    read.expect("the process writes text");
+    text
+}
+
+/// The binary with an empty environment.
+fn bare() -> Command {
+    let mut command = Command::new(BINARY);
+    command
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// An answer to Lambda as the caller of the Function URL sees it.
+fn response(answer: &Value) -> Response {
+    let status = answer["statusCode"].as_u64().expect("it is a response");
+    let body = answer["body"].as_str().expect("every answer has a body");
+    assert_eq!(answer["headers"]["content-length"], body.len().to_string());
+    assert_eq!(answer["isBase64Encoded"], false);
+    Response {
+        status: status.try_into().unwrap(),
+        headers: answer["headers"].clone(),
+        body: serde_json::from_str(body).expect("every body is JSON"),
+    }
+}
+
+/// Waits until something is so.
+async fn until(what: &str, so: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !so() {
+        assert!(Instant::now() < end, "never: {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What a file of `events/` leads to.
+#[derive(Clone, Copy)]
+enum Expected {
+    /// The handshake of `CloudEvents`.
+    Allowed,
+    /// The handshake of Event Grid, with this code.
+    Validated(&'static str),
+    /// Archived recordings, whose chunks have these lengths in the order in which the file lists them.
+    Archived(&'static [u64]),
+    /// A rejection with this in its reason.
+    SetAside(&'static str),
+    /// Nothing.
+    Ignored,
+    Refused,
+    Tick,
+}
+
+/// One for every file, each as the deployed function answers it.
+const EXPECTED: [(&str, Expected); 15] = [
+    ("customer-storage.json", Expected::Ignored),
+    ("dead-lettered.json", Expected::Archived(&[70_001])),
+    (
+        "foreign-host.json",
+        Expected::SetAside("not on a media host"),
+    ),
+    ("options.json", Expected::Allowed),
+    ("recording-2021.json", Expected::Archived(&[123_456])),
+    (
+        "recording-cloudevents-batch.json",
+        Expected::Archived(&[1, 65_536, 2]),
+    ),
+    ("recording-cloudevents.json", Expected::Archived(&[300_000])),
+    (
+        "recording-current.json",
+        Expected::Archived(&[2 * PART + PART / 2]),
+    ),
+    (
+        "recording-three-chunks.json",
+        Expected::Archived(&[50_000, 1, 1_000_003]),
+    ),
+    ("refused-secret.json", Expected::Refused),
+    ("schedule-rule.json", Expected::Tick),
+    ("schedule-scheduler.json", Expected::Tick),
+    ("subscription-deletion.json", Expected::Ignored),
+    ("unknown-type.json", Expected::Ignored),
+    (
+        "validation.json",
+        Expected::Validated("0214d9ca-2cb7-4f35-aa03-50ad0a8e34b4"),
+    ),
+];
+
+#[tokio::test]
+async fn every_sample_payload_is_answered_as_it_should_be() {
+    let files: BTreeSet<String> = fs::read_dir(EVENTS)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let expected: BTreeSet<String> = EXPECTED.map(|(file, _)| file.to_owned()).into();
+    assert_eq!(files, expected, "each file has its expectation");
+
+    let lambda = Lambda::start().await;
+    // One process, as Lambda keeps one warm.
+    let _process = lambda.run(&[]);
+    for (file, expected) in EXPECTED {
+        let payload = fs::read(format!("{EVENTS}/{file}")).unwrap();
+        lambda.clear();
+        check(&lambda, file, &payload, expected).await;
+        assert!(lambda.world.s3.uploads().is_empty(), "{file}");
+    }
+
+    let asked: BTreeSet<String> = lambda.proxy.asked().into_iter().collect();
+    let known = [RESOURCE, lambda.world.acs.media_host()].map(|host| format!("{host}:443"));
+    assert_eq!(asked, known.into(), "and no other host");
+}
+
+async fn check(lambda: &Lambda, file: &str, payload: &[u8], expected: Expected) {
+    let world = &lambda.world;
+    if let Expected::Archived(lengths) = expected {
+        publish(world, payload, lengths);
+    }
+    let answer = lambda.invoke(payload, PATIENCE).await;
+    if let Expected::Tick = expected {
+        let nothing = json!({"pending": 0, "finished": 0, "oldestSeconds": 0});
+        assert_eq!(answer, nothing, "{file}");
+        assert!(world.keys().is_empty(), "{file}");
+        return;
+    }
+    let answer = response(&answer);
+    let status = if let Expected::Refused = expected {
+        401
+    } else {
+        200
+    };
+    assert_eq!(answer.status, status, "{file}: {answer:?}");
+    let outcomes = |expected: &str| {
+        let events = answer.body["events"].as_array().unwrap();
+        let outcomes: Vec<_> = events.iter().map(|event| &event["outcome"]).collect();
+        assert_eq!(outcomes, vec![expected; events_of(payload).len()], "{file}");
+    };
+    match expected {
+        Expected::Allowed => {
+            assert_eq!(
+                answer.headers["webhook-allowed-origin"],
+                "eventgrid.azure.net"
+            );
+            assert_eq!(answer.headers["webhook-allowed-rate"], "120");
+            assert_eq!(answer.headers["allow"], "POST, OPTIONS");
+        }
+        Expected::Validated(code) => {
+            assert_eq!(answer.body, json!({"validationResponse": code}));
+        }
+        Expected::Archived(_) => {
+            outcomes("archived");
+            assert_archived(world, payload);
+            let before = world.keys();
+            lambda.forget();
+
+            let again = response(&lambda.invoke(payload, PATIENCE).await);
+            assert_eq!(again.status, 200, "{file}");
+            for event in again.body["events"].as_array().unwrap() {
+                assert_eq!(event["outcome"], "alreadyArchived", "{file}");
+            }
+            assert!(world.acs.requests().is_empty(), "{file}");
+            assert_eq!(world.keys(), before, "{file}");
+            return;
+        }
+        Expected::SetAside(reason) => {
+            outcomes("setAside");
+            let [event] = &events_of(payload)[..] else {
+                panic!("{file} has one event")
+            };
+            let folder = folder(event);
+            let key = format!("{folder}/{}.rejected.json", event["id"].as_str().unwrap());
+            assert_eq!(world.keys(), [key.as_str()]);
+            let rejection = json_of(world, &key);
+            assert_eq!(rejection["event"], *event);
+            for object in ["media", "metadata"] {
+                let given = rejection["chunks"][0][object]["reason"].as_str().unwrap();
+                assert!(given.contains(reason), "{given}");
+            }
+        }
+        Expected::Ignored => {
+            outcomes("ignored");
+        }
+        Expected::Refused => assert_eq!(answer.body.get("events"), None),
+        Expected::Tick => unreachable!("it has no status"),
+    }
+    assert!(world.acs.requests().is_empty(), "{file}");
+    if !matches!(expected, Expected::SetAside(_)) {
+        assert!(world.s3.calls().is_empty(), "{file}");
+    }
+}
+
+/// The events of a payload, in their order.
+fn events_of(payload: &[u8]) -> Vec<Value> {
+    let payload: Value = serde_json::from_slice(payload).unwrap();
+    let mut body = payload["body"].as_str().unwrap().as_bytes().to_vec();
+    if payload["isBase64Encoded"] == true {
+        body = BASE64_STANDARD.decode(body).unwrap();
+    }
+    match serde_json::from_slice(&body).unwrap() {
+        Value::Array(events) => events,
+        event => vec![event],
+    }
+}
+
+fn chunks_of(event: &Value) -> &Vec<Value> {
+    let chunks = &event["data"]["recordingStorageInfo"]["recordingChunks"];
+    chunks.as_array().unwrap()
+}
+
+fn metadata_of(id: &str) -> String {
+    format!("{{\"resourceId\": \"{id}\"}}\r\n")
+}
+
+/// A chunk's media by its document id, of a length that tells it apart.
+fn media_of(event: &Value, id: &str, length: u64) -> Media {
+    let format = match event["data"]["recordingFormatType"].as_str() {
+        Some("Wav") => Format::Wav,
+        Some("Mp3") => Format::Mp3,
+        _ => Format::Mp4,
+    };
+    Media::new(format, length, id.bytes().map(u64::from).sum())
+}
+
+/// Puts the documents that a payload names into ACS.
+fn publish(world: &World, payload: &[u8], lengths: &[u64]) {
+    let events = events_of(payload);
+    let chunks: Vec<_> = events
+        .iter()
+        .flat_map(|event| chunks_of(event).iter().map(move |chunk| (event, chunk)))
+        .collect();
+    assert_eq!(chunks.len(), lengths.len());
+    for ((event, chunk), length) in chunks.into_iter().zip(lengths) {
+        let id = chunk["documentId"].as_str().unwrap();
+        world.acs.add(Document {
+            metadata: metadata_of(id).into(),
+            ..Document::new(id, media_of(event, id, *length))
+        });
+    }
+}
+
+/// Where a recording's objects are, put together from its event by the contract.
+fn folder(event: &Value) -> String {
+    let call = event["subject"].as_str().unwrap().split('/').nth(3);
+    let started = event["data"]["recordingStartTime"].as_str().unwrap();
+    let [year, month, day, hour, minute, second] =
+        [0..4, 5..7, 8..10, 11..13, 14..16, 17..19].map(|digits| &started[digits]);
+    format!(
+        "recordings/{year}/{month}/{day}/{}/{hour}{minute}{second}Z",
+        call.unwrap()
+    )
+}
+
+fn json_of(world: &World, key: &str) -> Value {
+    serde_json::from_slice(&world.s3.object(key).expect(key).body).unwrap()
+}
+
+/// Asserts that what a payload names is in the bucket byte for byte, with the manifests, and nothing else.
+fn assert_archived(world: &World, payload: &[u8]) {
+    let mut keys = BTreeSet::new();
+    for event in events_of(payload) {
+        let folder = folder(&event);
+        let manifest_key = format!("{folder}/{}.manifest.json", event["id"].as_str().unwrap());
+        let manifest = json_of(world, &manifest_key);
+        assert_eq!(manifest["event"], event);
+        let listed = manifest["chunks"].as_array().unwrap();
+        let listed: BTreeMap<_, _> = listed
+            .iter()
+            .map(|chunk| (chunk["documentId"].as_str().unwrap(), chunk))
+            .collect();
+        assert_eq!(listed.len(), chunks_of(&event).len());
+        for chunk in chunks_of(&event) {
+            let (id, index) = (chunk["documentId"].as_str().unwrap(), &chunk["index"]);
+            let listed = listed[id];
+            assert_eq!(listed["index"], *index);
+            let name = format!("{folder}/{:04}-{id}", index.as_u64().unwrap());
+
+            let key = listed["media"]["key"].as_str().unwrap();
+            let object = world.s3.object(key).expect(key);
+            let media = media_of(&event, id, object.size);
+            let extension = match media.format() {
+                Format::Mp4 => "mp4",
+                Format::Mp3 => "mp3",
+                Format::Wav => "wav",
+            };
+            assert_eq!(key, format!("{name}.{extension}"));
+            assert!(object.body == media.bytes(0..object.size), "{key} differs");
+            assert_eq!(world.acs.sent(id), object.size, "{key} is whole");
+            assert_listed(&listed["media"], &object, media.content_type());
+
+            let key = format!("{name}.metadata.json");
+            assert_eq!(listed["metadata"]["key"], key);
+            let object = world.s3.object(&key).expect("the metadata is there");
+            assert_eq!(object.body, metadata_of(id));
+            assert_listed(&listed["metadata"], &object, "application/json");
+            keys.extend([listed["media"]["key"].as_str().unwrap().to_owned(), key]);
+        }
+        keys.insert(manifest_key);
+    }
+    assert_eq!(world.keys(), Vec::from_iter(keys));
+}
+
+/// Asserts that the manifest says of an object what S3 does.
+fn assert_listed(listed: &Value, object: &s3::Object, content_type: &str) {
+    assert_eq!(listed["size"], object.size);
+    assert_eq!(listed["etag"], object.etag);
+    assert_eq!(listed["versionId"], object.version_id);
+    assert_eq!(listed["crc64nvme"].as_str(), object.crc64nvme.as_deref());
+    assert!(object.crc64nvme.is_some());
+    assert_eq!(listed["contentType"], content_type);
+    assert_eq!(object.content_type.as_deref(), Some(content_type));
+}
+
+/// Runs the binary where Lambda's Runtime API only waits to be called, and asserts that it is not.
+async fn fail_to_start(variables: &[(&str, &str)]) -> String {
+    let runtime = TcpListener::bind("127.0.0.1:0").unwrap();
+    runtime.set_nonblocking(true).unwrap();
+    let address = runtime.local_addr().unwrap().to_string();
+    let mut command = bare();
+    command
+        .env("AWS_LAMBDA_RUNTIME_API", address)
+        .env("AWS_LAMBDA_FUNCTION_NAME", "acs-recording-archiver")
+        .env("AWS_REGION", "eu-central-1")
+        .envs(variables.iter().copied());
+    let started = Instant::now();
+    let (status, stdout, stderr) = Process::start(&mut command).end().await;
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(
+        status.code().is_some_and(|code| code != 0),
+        "{status}: {stdout}{stderr}"
+    );
+    assert!(runtime.accept().is_err(), "the Runtime API was called");
+    let said = stdout + &stderr;
+    assert!(!said.contains("panicked"), "{said}");
+    said
+}
+
+#[tokio::test]
+async fn without_settings_it_ends_and_names_them_all() {
+    let said = fail_to_start(&[]).await;
+    for name in [
+        "COMMUNICATION_SERVICES_CONNECTION_STRING",
+        "RECORDINGS_BUCKET",
+        "WEBHOOK_SECRETS",
+    ] {
+        assert!(said.contains(&format!("{name} is required")), "{said}");
+    }
+    let line: Value = serde_json::from_str(said.trim()).expect("one line of JSON says it all");
+    assert_eq!(line["level"], "ERROR");
+}
+
+#[tokio::test]
+async fn wrong_settings_are_named_and_their_values_are_not() {
+    let wrong = [
+        (
+            "COMMUNICATION_SERVICES_CONNECTION_STRING",
+            "endpoint=https://contoso.communication.azure.com/;accesskey=c2VjcmV0!",
+        ),
+        ("RECORDINGS_BUCKET", "s3://mine/this"),
+        ("RECORDINGS_PREFIX", "/from/../the/root"),
+        ("WEBHOOK_SECRETS", "good-enough-secret-1,short"),
+        ("MEDIA_HOST_SUFFIXES", "evil"),
+        ("ACKNOWLEDGE", "sometimes"),
+        ("TRANSFER_CONCURRENCY", "9999"),
+        ("S3_FORCE_PATH_STYLE", "perhaps"),
+    ];
+    let said = fail_to_start(&wrong).await;
+    for (name, value) in wrong {
+        assert!(said.contains(name), "{name}: {said}");
+        for part in value.split(',') {
+            assert!(!said.contains(part), "{part}: {said}");
+        }
+    }
+    for secret in ["c2VjcmV0", "contoso", "mine"] {
+        assert!(!said.contains(secret), "{secret}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn settings_of_a_later_version_stop_the_start() {
+    let good = [
+        (
+            "COMMUNICATION_SERVICES_CONNECTION_STRING",
+            "endpoint=https://contoso.communication.azure.com/;accesskey=AAAA",
+        ),
+        ("RECORDINGS_BUCKET", "recordings"),
+        ("WEBHOOK_SECRETS", SECRET),
+    ];
+    for name in ["ENTRA_TENANT_ID", "SECRET_ID"] {
+        let said = fail_to_start(&[&good[..], &[(name, "the-value-of-it")]].concat()).await;
+        assert!(said.contains(&format!("{name} is not supported")), "{said}");
+        assert!(!said.contains("the-value-of-it"), "{said}");
+        assert!(!said.contains("is required"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn away_from_lambda_it_says_what_it_is() {
+    let (status, stdout, stderr) = Process::start(&mut bare()).end().await;
+    assert_eq!(status.code(), Some(2));
+    assert!(stderr.contains("AWS Lambda") && stderr.contains("cargo run --example local"));
+    assert_eq!(stdout, "");
+}
+
+#[tokio::test]
+async fn a_killed_process_leaves_its_parts_to_the_next() {
+    const PARTS: u64 = 5;
+    const KEPT: u64 = 2;
+    let lambda = Lambda::start().await;
+    let world = &lambda.world;
+    let recording = Recording::of(&[PARTS * PART]);
+    recording.publish(world);
+    let id = &recording.chunks[0].document_id;
+    let events = json!([recording.event(world)]);
+
+    // All parts but the first two get stuck on their way.
+    world.acs.inject(|request| {
+        let sticks = request.kind == Kind::Media && first_byte(request) >= Some(KEPT * PART);
+        sticks.then_some(Fault::StallBody {
+            after: MIB,
+            stall: Duration::from_mins(10),
+        })
+    });
+    let process = lambda.run(&[]);
+    let parts = || -> BTreeSet<i32> {
+        let uploads = world.s3.uploads().into_iter();
+        uploads
+            .flat_map(|upload| upload.parts.into_keys())
+            .collect()
+    };
+    let stuck = KEPT * PART + (PARTS - KEPT) * MIB;
+    tokio::select! {
+        answer = lambda.deliver(&events, 0) => panic!("{answer:?}"),
+        () = until("all are on their way", || {
+            parts().len() as u64 == KEPT && world.acs.sent(id) == stuck
+        }) => {}
+    }
+    process.kill().await;
+    world.acs.heal();
+    let kept = parts();
+    assert_eq!(kept, BTreeSet::from([1, 2]));
+    assert!(
+        world
+            .s3
+            .objects()
+            .keys()
+            .all(|key| key.starts_with("recordings/pending/")
+                || *key == recording.metadata_key(&recording.chunks[0])),
+        "{:?}",
+        world.keys()
+    );
+    world.acs.clear_requests();
+
+    let _next = lambda.run(&[]);
+    let response = lambda.deliver(&events, 1).await;
+
+    assert_eq!(response.status, 200, "{response:?}");
+    world.assert_archived(&recording);
+    assert_eq!(world.count("CreateMultipartUpload"), 1);
+    let stored = world
+        .s3
+        .calls()
+        .into_iter()
+        .filter(|call| call.operation == "UploadPart" && call.status == Some(200));
+    assert_eq!(stored.count() as u64, PARTS, "each part is stored once");
+    for request in world.acs.requests() {
+        if request.kind == Kind::Media {
+            let first = first_byte(&request).expect("media is fetched by ranges");
+            assert!(first >= KEPT * PART, "{first} is there already");
+        }
+    }
+    assert_eq!(world.acs.sent(id) - stuck, (PARTS - KEPT) * PART);
+}
+
+/// The first byte of the range that a request to ACS asks for.
+fn first_byte(request: &Request) -> Option<u64> {
+    let range = request.range.as_deref()?.strip_prefix("bytes=")?;
+    range.split_once('-')?.0.parse().ok()
+}
+
+#[tokio::test]
+async fn the_answer_comes_before_the_deadline_and_the_schedule_goes_on() {
+    for (acknowledge, status) in [("", 503), ("stored", 202)] {
+        let lambda = Lambda::start().await;
+        let world = &lambda.world;
+        let recording = Recording::of(&[1000, 500_000]);
+        recording.publish(world);
+        world.acs.inject(|request| {
+            let sticks = request.kind == Kind::Media;
+            sticks.then_some(Fault::StallBody {
+                after: 700,
+                stall: Duration::from_mins(10),
+            })
+        });
+        let _process = lambda.run(&[("ACKNOWLEDGE", acknowledge)]);
+        lambda.runtime.wait_for_poll().await;
+
+        let time = Duration::from_secs(3);
+        let started = Instant::now();
+        let events = json!([recording.event(world)]);
+        let response = lambda.call(&delivery(&events.to_string(), 0), time).await;
+
+        assert!(started.elapsed() < time, "{:?}", started.elapsed());
+        assert_eq!(response.status, status, "{response:?}");
+        assert_eq!(response.body["events"][0]["outcome"], "suspended");
+        assert_eq!(response.headers.get("retry-after").is_some(), status == 503);
+        assert!(
+            world
+                .keys()
+                .contains(&format!("{}/event.json", recording.pending())),
+            "{:?}",
+            world.keys()
+        );
+
+        world.acs.heal();
+        let swept = lambda.tick().await;
+        assert_eq!(
+            (&swept["pending"], &swept["finished"]),
+            (&json!(1), &json!(1))
+        );
+        world.assert_archived(&recording);
+    }
+}
+
+#[tokio::test]
+async fn logs_tell_of_each_delivery_and_chunk_and_tell_no_secret() {
+    let lambda = Lambda::start().await;
+    let world = &lambda.world;
+    let process = lambda.run(&[("RUST_LOG", "trace"), ("AWS_LAMBDA_LOG_LEVEL", "TRACE")]);
+
+    let good = named("good", &[1, PART + 1]);
+    let busy = named("busy", &[PART]);
+    let missing = named("missing", &[PART]);
+    good.publish(world);
+    busy.publish(world);
+    world.acs.inject(|request| {
+        let wanted = request.document.as_deref() == Some("0-eus-0-busy");
+        wanted.then(|| Fault::Answer {
+            status: 503,
+            headers: vec![],
+            body: "{\"error\": {\"code\": \"Busy\"}}".into(),
+        })
+    });
+    let sample = |file| {
+        let payload = fs::read(format!("{EVENTS}/{file}")).unwrap();
+        serde_json::from_slice::<Value>(&payload).unwrap()
+    };
+    let query = format!("code={SECRET}");
+    let mut answers = String::new();
+    let mut statuses = Vec::new();
+    for (payload, time) in [
+        (delivery(&good.event(world).to_string(), 0), PATIENCE),
+        (sample("refused-secret.json"), PATIENCE),
+        (sample("foreign-host.json"), PATIENCE),
+        (delivery(&missing.event(world).to_string(), 1), PATIENCE),
+        // Enough for a few attempts.
+        (
+            delivery(&busy.event(world).to_string(), 2),
+            Duration::from_secs(4),
+        ),
+        (payload("GET", "/", &query, &json!({}), ""), PATIENCE),
+    ] {
+        let response = lambda.call(&payload, time).await;
+        statuses.push(response.status);
+        writeln!(answers, "{} {}", response.headers, response.body).unwrap();
+    }
+    assert_eq!(statuses, [200, 401, 200, 503, 503, 405], "{answers}");
+    lambda.runtime.wait_for_poll().await;
+    let (stdout, stderr) = process.kill().await;
+
+    for (place, text) in [
+        ("stdout", &stdout),
+        ("stderr", &stderr),
+        ("answers", &answers),
+    ] {
+        assert_tells_no_secret(world, place, text);
+    }
+    assert_eq!(stderr, "");
+    let lines: Vec<Value> = stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line} is not JSON")))
+        .collect();
+    assert_lines(&lines, &statuses, &good);
+}
+
+/// A recording of chunks of these lengths, told apart from others by `name`.
+fn named(name: &str, lengths: &[u64]) -> Recording {
+    let mut recording = Recording::of(lengths);
+    recording.event_id = name.into();
+    recording.call_id = name.into();
+    for chunk in &mut recording.chunks {
+        chunk.document_id = format!("0-eus-{}-{name}", chunk.index);
+    }
+    recording
+}
+
+fn assert_lines(lines: &[Value], statuses: &[u16], good: &Recording) {
+    for line in lines {
+        for field in ["timestamp", "level", "message"] {
+            assert!(line[field].is_string(), "{field} of {line}");
+        }
+    }
+    let said = |message: &'static str| lines.iter().filter(move |line| line["message"] == message);
+
+    let delivered: Vec<_> = said("delivery").map(|line| &line["status"]).collect();
+    assert_eq!(delivered, statuses.iter().collect::<Vec<_>>());
+    for line in said("delivery").chain(said("chunk")) {
+        assert_eq!(line["level"], "INFO");
+        assert!(line["milliseconds"].is_u64(), "{line}");
+        assert!(line["bytes"].is_u64(), "{line}");
+    }
+
+    let mut chunks: Vec<_> = said("chunk").collect();
+    chunks.sort_by_key(|line| (line["event"].to_string(), line["index"].as_u64()));
+    let foreign = "a882687d-b59e-4ca3-a69a-adebf2272a11";
+    let expected = [
+        (foreign, 0, "setAside", 0),
+        ("busy", 0, "suspended", 0),
+        ("good", 0, "archived", 1),
+        ("good", 1, "archived", 2),
+        ("missing", 0, "suspended", 0),
+    ];
+    assert_eq!(chunks.len(), expected.len(), "{chunks:?}");
+    for (line, (event, index, outcome, parts)) in chunks.iter().zip(expected) {
+        assert_eq!(line["event"], event, "{line}");
+        assert_eq!(line["index"], index, "{line}");
+        assert_eq!(line["outcome"], outcome, "{line}");
+        assert_eq!(line["parts_planned"], parts, "{line}");
+        assert_eq!(line["parts_reused"], 0, "{line}");
+        assert_eq!(line["parts_fetched"], parts, "{line}");
+    }
+    for (line, chunk) in chunks[2..].iter().zip(&good.chunks) {
+        let bytes = chunk.media.length() + chunk.metadata().len() as u64;
+        assert_eq!(line["bytes"], bytes, "{line}");
+    }
+
+    // A failure is told once, at the level that says whether it may pass.
+    for (level, message, events) in [
+        (
+            "WARN",
+            "media is not archived yet",
+            ["busy", "missing"].as_slice(),
+        ),
+        ("WARN", "metadata is not archived yet", &["busy", "missing"]),
+        ("ERROR", "media cannot be archived", &[foreign]),
+        ("ERROR", "metadata cannot be archived", &[foreign]),
+    ] {
+        let mut told: Vec<_> = said(message).map(|line| line["event"].as_str()).collect();
+        told.sort_unstable();
+        assert_eq!(told, events.iter().copied().map(Some).collect::<Vec<_>>());
+        assert!(said(message).all(|line| line["level"] == level && line["error"].is_string()));
+    }
+}
+
+fn assert_tells_no_secret(world: &World, place: &str, text: &str) {
+    let connection = world.acs.connection_string();
+    let (_, access_key) = connection.split_once("accesskey=").unwrap();
+    for secret in [
+        access_key,
+        SECRET,
+        "not-the-secret-of-this-function",
+        world.s3.secret_access_key(),
+        "Signature=",
+        "HMAC-SHA256",
+        "code=",
+        "https://eus-prod",
+        "asm.skype.com/",
+        "/v1/objects/",
+        "sig=",
+        "api-version",
+    ] {
+        let found = text.lines().find(|line| line.contains(secret));
+        assert_eq!(found, None, "{secret} in {place}");
+    }
+}

@@ -1,0 +1,484 @@
+//! What is in S3 already is kept, whatever the run before came to.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use emulators::acs::{Fault, Kind, Request};
+use emulators::s3::{self, Etags};
+use serde_json::{Value, json};
+
+use crate::embedded::Setup;
+use crate::world::{PART, Recording, World, setup};
+
+/// Answers 503 to every request for media but the first `most`.
+fn only_the_first(most: usize) -> impl Fn(&Request) -> Option<Fault> + Send + Sync {
+    let asked = AtomicUsize::new(0);
+    move |request| {
+        let media = request.kind == Kind::Media;
+        let late = media && asked.fetch_add(1, Ordering::Relaxed) >= most;
+        late.then(unavailable)
+    }
+}
+
+fn unavailable() -> Fault {
+    Fault::Answer {
+        status: 503,
+        headers: vec![],
+        body: "later".into(),
+    }
+}
+
+/// A world whose first delivery of a recording of `parts` parts ended with `kept` of them in S3.
+async fn suspended(parts: u64, kept: usize, setup: Setup) -> (World, Recording) {
+    let world = World::with(setup).await;
+    let recording = Recording::of(&[(parts - 1) * PART + 99]);
+    recording.publish(&world);
+    world.acs.inject(only_the_first(kept));
+    let response = world.deliver(&recording.event(&world)).await;
+    assert_eq!(
+        (response.status, &response.headers["retry-after"]),
+        (503, &json!("30"))
+    );
+    assert_eq!(response.body["events"][0]["outcome"], "suspended");
+    let [upload] = &*world.s3.uploads() else {
+        panic!("one upload is kept")
+    };
+    assert_eq!(upload.parts.len(), kept);
+    assert!(
+        world
+            .s3
+            .object(&recording.media_key(&recording.chunks[0]))
+            .is_none(),
+        "whole or absent"
+    );
+    world.acs.heal();
+    world.acs.clear_requests();
+    world.s3.clear_calls();
+    (world, recording)
+}
+
+fn record_of(world: &World, recording: &Recording) -> Value {
+    let key = recording.record_key(&recording.chunks[0]);
+    serde_json::from_slice(&world.s3.object(&key).expect("the record is there").body).unwrap()
+}
+
+fn media_requests(world: &World) -> Vec<String> {
+    let media = world
+        .acs
+        .requests()
+        .into_iter()
+        .filter(|request| request.kind == Kind::Media);
+    media.map(|request| request.range.unwrap()).collect()
+}
+
+#[tokio::test]
+async fn kept_parts_are_not_fetched_again() {
+    // More parts than a page of the listing has.
+    let (world, recording) = suspended(10, 7, setup()).await;
+    let record = record_of(&world, &recording);
+    assert_eq!(record["partSize"], PART);
+    assert_eq!(record["length"], 9 * PART + 99);
+    assert_eq!(record["uploadId"], world.s3.uploads()[0].upload_id);
+    let kept: Vec<_> = world.s3.uploads()[0].parts.keys().copied().collect();
+
+    let response = world.deliver_again(&recording.event(&world), 1).await;
+
+    assert_eq!(response.status, 200);
+    world.assert_archived(&recording);
+    let asked = media_requests(&world);
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    for number in kept {
+        let start = u64::try_from(number - 1).unwrap() * PART;
+        assert!(
+            !asked
+                .iter()
+                .any(|range| range.starts_with(&format!("bytes={start}-"))),
+            "part {number} is kept"
+        );
+    }
+    assert_eq!(world.count("CreateMultipartUpload"), 0);
+    assert_eq!(world.count("UploadPart"), 3);
+}
+
+#[tokio::test]
+async fn a_hole_in_the_middle_or_a_part_of_another_size_is_put_again() {
+    let (world, recording) = suspended(6, 5, setup()).await;
+    let client = aws_sdk_s3::Client::from_conf(
+        aws_sdk_s3::config::Builder::from(&crate::embedded::sdk(&world.s3).await)
+            .force_path_style(true)
+            .build(),
+    );
+    let upload = world.s3.uploads()[0].clone();
+    let number = *upload.parts.keys().next().unwrap();
+    let part = client
+        .upload_part()
+        .bucket("recordings")
+        .key(&upload.key)
+        .upload_id(&upload.upload_id)
+        .part_number(number);
+    let crc64nvme = aws_sdk_s3::types::ChecksumAlgorithm::Crc64Nvme;
+    part.checksum_algorithm(crc64nvme)
+        .body(vec![0; 17].into())
+        .send()
+        .await
+        .unwrap();
+
+    assert_eq!(
+        world
+            .deliver_again(&recording.event(&world), 1)
+            .await
+            .status,
+        200
+    );
+    world.assert_archived(&recording);
+    assert_eq!(media_requests(&world).len(), 2);
+}
+
+#[tokio::test]
+async fn all_parts_up_and_the_source_gone_is_still_archived() {
+    let s3 = s3::Settings {
+        etags: Etags::Opaque,
+        ..setup().s3
+    };
+    let world = World::with(Setup { s3, ..setup() }).await;
+    let recording = Recording::of(&[4 * PART]);
+    recording.publish(&world);
+    world.s3.inject(|call| {
+        let refused = call.operation == "CompleteMultipartUpload";
+        refused.then_some(s3::Fault::Refuse {
+            status: 503,
+            code: "SlowDown",
+        })
+    });
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
+    assert_eq!(world.s3.uploads()[0].parts.len(), 4);
+    world.s3.heal();
+    world.acs.remove(&recording.chunks[0].document_id);
+    world.acs.clear_requests();
+    assert_eq!(
+        world
+            .deliver_again(&recording.event(&world), 1)
+            .await
+            .status,
+        200
+    );
+    world.assert_archived(&recording);
+    assert!(media_requests(&world).is_empty());
+}
+
+#[tokio::test]
+async fn a_store_without_part_checksums_completes_without_the_combined_one() {
+    let s3 = s3::Settings {
+        part_checksums: false,
+        ..setup().s3
+    };
+    let (world, recording) = suspended(5, 2, Setup { s3, ..setup() }).await;
+    assert_eq!(
+        world
+            .deliver_again(&recording.event(&world), 1)
+            .await
+            .status,
+        200
+    );
+    world.assert_archived(&recording);
+}
+
+#[tokio::test]
+async fn an_upload_that_vanished_is_begun_again() {
+    let (world, recording) = suspended(5, 2, setup()).await;
+    world.s3.abort(&world.s3.uploads()[0].upload_id);
+    assert_eq!(
+        world
+            .deliver_again(&recording.event(&world), 1)
+            .await
+            .status,
+        200
+    );
+    world.assert_archived(&recording);
+    assert_eq!(world.count("CreateMultipartUpload"), 1);
+}
+
+#[tokio::test]
+async fn an_upload_that_vanishes_while_it_is_filled_is_begun_again() {
+    let (world, recording) = suspended(6, 2, setup()).await;
+    let s3 = world.s3.clone();
+    let aborted = AtomicBool::new(false);
+    world.acs.inject(move |request| {
+        if request.kind == Kind::Media && !aborted.swap(true, Ordering::Relaxed) {
+            s3.abort(&s3.uploads()[0].upload_id);
+        }
+        None
+    });
+    let response = world.deliver_again(&recording.event(&world), 1).await;
+    world.acs.heal();
+    assert_eq!(response.status, 200);
+    world.assert_archived(&recording);
+}
+
+#[tokio::test]
+async fn a_source_that_changed_means_a_new_upload() {
+    let (world, mut recording) = suspended(5, 2, setup()).await;
+    let old = world.s3.uploads()[0].upload_id.clone();
+    recording.chunks[0].media = Recording::of(&[3 * PART + 5]).chunks.remove(0).media;
+    recording.publish(&world);
+    assert_eq!(
+        world
+            .deliver_again(&recording.event(&world), 1)
+            .await
+            .status,
+        200
+    );
+    world.assert_archived(&recording);
+    let aborted = world.s3.calls().iter().any(|call| {
+        call.operation == "AbortMultipartUpload" && call.upload_id.as_ref() == Some(&old)
+    });
+    assert!(aborted, "the old upload is ended");
+}
+
+#[tokio::test]
+async fn another_etag_means_another_source() {
+    let world = World::start().await;
+    let recording = Recording::of(&[4 * PART]);
+    let publish = |etag: &str| {
+        let document = Recording::document(&recording.chunks[0]);
+        world.acs.add(emulators::acs::Document {
+            etag: Some(etag.into()),
+            ..document
+        });
+    };
+    publish("\"one\"");
+    world.acs.inject(only_the_first(2));
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
+    world.acs.heal();
+    publish("\"two\"");
+    assert_eq!(
+        world
+            .deliver_again(&recording.event(&world), 1)
+            .await
+            .status,
+        200
+    );
+    world.assert_archived(&recording);
+    let media = world
+        .s3
+        .object(&recording.media_key(&recording.chunks[0]))
+        .unwrap();
+    assert_eq!(media.metadata["source-etag"], "\"two\"");
+    assert_eq!(world.count("CreateMultipartUpload"), 2);
+}
+
+#[tokio::test]
+async fn a_source_that_became_small_needs_no_upload() {
+    let (world, mut recording) = suspended(5, 2, setup()).await;
+    recording.chunks[0].media = Recording::of(&[5]).chunks.remove(0).media;
+    recording.publish(&world);
+    assert_eq!(
+        world
+            .deliver_again(&recording.event(&world), 1)
+            .await
+            .status,
+        200
+    );
+    world.assert_archived(&recording);
+}
+
+#[tokio::test]
+async fn a_record_that_is_broken_or_of_another_part_size() {
+    for broken in ["", "{}", "not JSON", r#"{"uploadId":"u"}"#] {
+        let (world, recording) = suspended(5, 2, setup()).await;
+        world
+            .s3
+            .put(&recording.record_key(&recording.chunks[0]), broken);
+        assert_eq!(
+            world
+                .deliver_again(&recording.event(&world), 1)
+                .await
+                .status,
+            200,
+            "{broken}"
+        );
+        let old = world.s3.uploads();
+        assert_eq!(
+            old.len(),
+            1,
+            "nobody knows the old upload any more: the bucket's lifecycle rule ends it"
+        );
+        world.s3.abort(&old[0].upload_id);
+        world.assert_archived(&recording);
+    }
+    // A version with larger parts goes on with the grid that the record says.
+    let mut larger = setup();
+    larger.limits.part_size = 2 * PART;
+    let (world, recording) = suspended(5, 2, setup()).await;
+    let function = crate::embedded::function(&world.s3, &world.acs, larger.limits, &[]).await;
+    let newer = World::over(&world, function);
+    assert_eq!(
+        newer
+            .deliver_again(&recording.event(&world), 1)
+            .await
+            .status,
+        200
+    );
+    world.assert_archived(&recording);
+    assert_eq!(world.count("CreateMultipartUpload"), 0);
+    assert_eq!(media_requests(&world).len(), 3);
+}
+
+#[tokio::test]
+async fn what_a_crash_between_complete_and_manifest_leaves_is_cleared() {
+    let (world, recording) = suspended(3, 2, setup()).await;
+    let pending = world.s3.objects();
+    assert_eq!(
+        world
+            .deliver_again(&recording.event(&world), 1)
+            .await
+            .status,
+        200
+    );
+    // As if the run had ended right after Complete.
+    world.s3.remove(&recording.manifest_key());
+    for (key, object) in pending
+        .into_iter()
+        .filter(|(key, _)| key.contains("/pending/"))
+    {
+        world.s3.put_object(&key, object);
+    }
+    world.acs.clear_requests();
+    let response = world.deliver_again(&recording.event(&world), 2).await;
+    assert_eq!(
+        (response.status, &response.body["events"][0]["outcome"]),
+        (200, &json!("archived"))
+    );
+    world.assert_archived(&recording);
+    assert!(world.acs.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_crash_between_manifest_and_the_end_of_the_pending_event_is_cleared() {
+    let world = World::start().await;
+    let recording = Recording::of(&[5]);
+    recording.publish(&world);
+    let event = recording.event(&world);
+    world.deliver(&event).await;
+    world.s3.put(
+        &format!("{}/event.json", recording.pending()),
+        event.to_string(),
+    );
+    let response = world.deliver_again(&event, 1).await;
+    assert_eq!(response.body["events"][0]["outcome"], "alreadyArchived");
+    world.assert_archived(&recording);
+}
+
+#[tokio::test]
+async fn several_deliveries_at_once_end_in_the_same_bytes() {
+    let world = World::start().await;
+    let recording = Recording::of(&[1, 9 * PART + 1, 4 * PART]);
+    recording.publish(&world);
+    let event = recording.event(&world);
+    let mut deliveries = tokio::task::JoinSet::new();
+    for count in 0..6 {
+        let function = crate::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
+        let (world, event) = (World::over(&world, function), event.clone());
+        deliveries.spawn(async move { world.deliver_again(&event, count).await });
+    }
+    for response in deliveries.join_all().await {
+        assert_eq!(response.status, 200, "{response:?}");
+    }
+    world.assert_archived(&recording);
+}
+
+#[tokio::test]
+async fn deliveries_of_even_and_odd_count_begin_at_different_ends() {
+    for (count, first) in [(0, 1), (1, 7), (2, 1), (3, 7)] {
+        let (world, recording) = suspended(8, 1, setup()).await;
+        let one_at_a_time = [("TRANSFER_CONCURRENCY", "1".to_owned())];
+        let function =
+            crate::embedded::function(&world.s3, &world.acs, setup().limits, &one_at_a_time).await;
+        World::over(&world, function)
+            .deliver_again(&recording.event(&world), count)
+            .await;
+        assert!(
+            media_requests(&world)[0].starts_with(&format!("bytes={}-", first * PART)),
+            "attempt {count}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_lost_are_found_out() {
+    for operation in [
+        "CreateMultipartUpload",
+        "UploadPart",
+        "CompleteMultipartUpload",
+        "PutObject",
+        "DeleteObject",
+        "AbortMultipartUpload",
+    ] {
+        let world = World::start().await;
+        let recording = Recording::of(&[1, 3 * PART]);
+        recording.publish(&world);
+        let lost = AtomicBool::new(false);
+        world.s3.inject(move |call| {
+            let hit = call.operation == operation && !lost.swap(true, Ordering::Relaxed);
+            hit.then_some(s3::Fault::LoseAnswer)
+        });
+        let mut status = world.deliver(&recording.event(&world)).await.status;
+        world.s3.heal();
+        if status == 503 {
+            status = world
+                .deliver_again(&recording.event(&world), 1)
+                .await
+                .status;
+        }
+        assert_eq!(status, 200, "{operation}");
+        if operation == "CreateMultipartUpload" {
+            // The upload whose id was lost is nobody's.
+            let known: Vec<_> = world.s3.uploads();
+            assert_eq!(known.len(), 1);
+            world.s3.abort(&known[0].upload_id);
+        }
+        world.assert_archived(&recording);
+    }
+}
+
+#[tokio::test]
+async fn time_that_is_up_suspends_and_keeps() {
+    let mut hasty = setup();
+    hasty.limits.unknown_deadline = Duration::from_millis(300);
+    hasty.limits.margin = Duration::ZERO;
+    let world = World::with(hasty).await;
+    let recording = Recording::of(&[6 * PART]);
+    recording.publish(&world);
+    // Parts 1 to 3 come, the others hang.
+    world.acs.inject(|request| {
+        let start = request
+            .range
+            .as_deref()?
+            .strip_prefix("bytes=")?
+            .split('-')
+            .next()?
+            .parse::<u64>()
+            .ok()?;
+        (start >= 3 * PART).then_some(Fault::StallBody {
+            after: 10,
+            stall: Duration::from_mins(1),
+        })
+    });
+    let response = world.deliver(&recording.event(&world)).await;
+    assert_eq!(
+        (response.status, &response.body["events"][0]["outcome"]),
+        (503, &json!("suspended"))
+    );
+    assert_eq!(world.s3.uploads()[0].parts.len(), 3);
+    world.acs.heal();
+    world.acs.clear_requests();
+    assert_eq!(
+        world
+            .deliver_again(&recording.event(&world), 1)
+            .await
+            .status,
+        200
+    );
+    world.assert_archived(&recording);
+    assert_eq!(media_requests(&world).len(), 3);
+}

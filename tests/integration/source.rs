@@ -1,0 +1,421 @@
+//! What ACS may answer, and what becomes of it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use emulators::acs::{self, Document, Fault, Kind, Ranges, Request};
+use serde_json::json;
+
+use crate::embedded::Setup;
+use crate::world::{Chunk, PART, Recording, World, setup};
+
+fn publish(world: &World, recording: &Recording, change: impl Fn(Document) -> Document) {
+    for chunk in &recording.chunks {
+        world.acs.add(change(Recording::document(chunk)));
+    }
+}
+
+/// The first request for media gets this fault, and no other.
+fn once(fault: Fault) -> impl Fn(&Request) -> Option<Fault> + Send + Sync {
+    at(0, fault)
+}
+
+/// So does the one after `before` others.
+fn at(before: usize, fault: Fault) -> impl Fn(&Request) -> Option<Fault> + Send + Sync {
+    let asked = AtomicUsize::new(0);
+    move |request| {
+        let media = request.kind == Kind::Media;
+        (media && asked.fetch_add(1, Ordering::Relaxed) == before).then(|| fault.clone())
+    }
+}
+
+fn answer(status: u16, headers: &[(&'static str, &str)], body: &'static str) -> Fault {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect();
+    Fault::Answer {
+        status,
+        headers,
+        body: body.into(),
+    }
+}
+
+#[tokio::test]
+async fn a_range_that_is_ignored_fills_the_same_plan_from_one_stream() {
+    for ranges in [Ranges::Ignored, Ranges::IgnoredWithoutLength] {
+        for lengths in [[1, PART, PART + 1], [2 * PART, 5 * PART + 7, PART - 1]] {
+            let world = World::start().await;
+            let recording = Recording::of(&lengths);
+            publish(&world, &recording, |document| Document {
+                ranges,
+                ..document
+            });
+            assert_eq!(
+                world.deliver(&recording.event(&world)).await.status,
+                200,
+                "{ranges:?} {lengths:?}"
+            );
+            world.assert_archived(&recording);
+            let whole: u64 = lengths.iter().sum();
+            let sent: u64 = recording
+                .chunks
+                .iter()
+                .map(|chunk: &Chunk| world.acs.sent(&chunk.document_id))
+                .sum();
+            assert_eq!(sent, whole, "one stream a chunk");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_skips_what_is_there() {
+    for ranges in [Ranges::Ignored, Ranges::IgnoredWithoutLength] {
+        let world = World::start().await;
+        let recording = Recording::of(&[5 * PART + 7]);
+        publish(&world, &recording, |document| Document {
+            ranges,
+            ..document
+        });
+        world.acs.inject(once(Fault::CutBody {
+            after: 3 * PART + 5,
+        }));
+        assert_eq!(
+            world.deliver(&recording.event(&world)).await.status,
+            200,
+            "{ranges:?}"
+        );
+        world.assert_archived(&recording);
+        for number in 1..=3 {
+            let calls = world.s3.calls();
+            let puts = calls
+                .iter()
+                .filter(|call| call.operation == "UploadPart" && call.part_number == Some(number));
+            assert_eq!(puts.count(), 1, "part {number} is there and not put again");
+        }
+        assert_eq!(world.count("CreateMultipartUpload"), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_range_that_is_ignored_now_and_then_does_no_harm() {
+    for before in [0, 1, 3] {
+        let world = World::start().await;
+        let recording = Recording::of(&[5 * PART]);
+        recording.publish(&world);
+        world.acs.inject(at(before, Fault::IgnoreRange));
+        assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+        world.assert_archived(&recording);
+        assert_eq!(world.count("CreateMultipartUpload"), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_stops_honouring_ranges_is_streamed_to_the_end() {
+    let world = World::start().await;
+    let recording = Recording::of(&[6 * PART]);
+    recording.publish(&world);
+    let asked = AtomicUsize::new(0);
+    world.acs.inject(move |request| {
+        let media = request.kind == Kind::Media;
+        (media && asked.fetch_add(1, Ordering::Relaxed) >= 3).then_some(Fault::IgnoreRange)
+    });
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+    world.assert_archived(&recording);
+    assert_eq!(world.count("UploadPart"), 6, "each part once");
+}
+
+#[tokio::test]
+async fn faults_within_a_run_are_tried_again() {
+    let html = [("content-type", "text/html")];
+    for fault in [
+        answer(503, &[], "busy"),
+        answer(429, &[("retry-after", "0")], "slow down"),
+        answer(500, &html, "<html>"),
+        answer(200, &html, "<html>an error page</html>"),
+        answer(206, &html, "<html>an error page</html>"),
+        answer(
+            200,
+            &[("content-encoding", "gzip"), ("content-type", "video/mp4")],
+            "\u{1f}\u{8b}",
+        ),
+        answer(200, &[("content-type", "video/mp4")], ""),
+        answer(206, &[("content-type", "video/mp4")], "no Content-Range"),
+        Fault::Close,
+        Fault::Hang(Duration::from_secs(2)),
+        Fault::CutBody { after: 10 },
+        Fault::CutBody { after: 0 },
+        Fault::StallBody {
+            after: 10,
+            stall: Duration::from_secs(2),
+        },
+        Fault::LongerBody { extra: 1 },
+        Fault::Headers(vec![("content-range", Some("bytes 1-65536/327680".into()))]),
+        Fault::Headers(vec![("content-range", None)]),
+        Fault::Headers(vec![("content-range", Some("bytes 0-65535/*".into()))]),
+    ] {
+        for before in [0, 2] {
+            let world = World::start().await;
+            let recording = Recording::of(&[5 * PART]);
+            recording.publish(&world);
+            world.acs.inject(at(before, fault.clone()));
+            let response = world.deliver(&recording.event(&world)).await;
+            world.acs.heal();
+            assert_eq!(response.status, 200, "{fault:?} at request {before}");
+            world.assert_archived(&recording);
+            assert_eq!(world.count("CreateMultipartUpload"), 1, "{fault:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn small_objects_meet_the_same_faults() {
+    for fault in [
+        answer(503, &[], "busy"),
+        answer(200, &[("content-type", "text/html")], "<html>"),
+        Fault::CutBody { after: 10 },
+        Fault::LongerBody { extra: 1 },
+        Fault::StallBody {
+            after: 10,
+            stall: Duration::from_secs(2),
+        },
+    ] {
+        let world = World::start().await;
+        let recording = Recording::of(&[1000]);
+        recording.publish(&world);
+        world.acs.inject(once(fault.clone()));
+        assert_eq!(
+            world.deliver(&recording.event(&world)).await.status,
+            200,
+            "{fault:?}"
+        );
+        world.assert_archived(&recording);
+    }
+}
+
+#[tokio::test]
+async fn a_fault_that_stays_is_tried_five_times_and_a_404_once() {
+    for (fault, tries) in [
+        (answer(503, &[], ""), 5),
+        (answer(503, &[("retry-after", "3600")], ""), 1),
+        (answer(404, &[], "{}"), 1),
+        (answer(401, &[], "{}"), 1),
+        (answer(400, &[("content-type", "text/html")], "<html>"), 1),
+        (Fault::Close, 5),
+        (Fault::LongerBody { extra: 7 }, 5),
+        (answer(200, &[("content-type", "text/html")], "<html>"), 5),
+    ] {
+        let world = World::start().await;
+        let recording = Recording::of(&[100]);
+        recording.publish(&world);
+        let always = fault.clone();
+        world
+            .acs
+            .inject(move |request| (request.kind == Kind::Media).then(|| always.clone()));
+        let response = world.deliver(&recording.event(&world)).await;
+        assert_eq!(response.status, 503, "{fault:?}");
+        let media = world
+            .acs
+            .requests()
+            .into_iter()
+            .filter(|request| request.kind == Kind::Media);
+        assert_eq!(media.count(), tries, "{fault:?}");
+        assert!(
+            world
+                .s3
+                .object(&recording.media_key(&recording.chunks[0]))
+                .is_none(),
+            "{fault:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn metadata_is_bounded_and_held_to_the_same_rules() {
+    for fault in [
+        Fault::EndlessBody,
+        answer(200, &[("content-type", "text/html")], "<html>"),
+        answer(200, &[("content-type", "application/json")], ""),
+        answer(
+            206,
+            &[
+                ("content-range", "bytes 0-1/2"),
+                ("content-type", "application/json"),
+            ],
+            "{}",
+        ),
+    ] {
+        let mut small = setup();
+        small.limits.metadata = 1000;
+        let world = World::with(small).await;
+        let recording = Recording::of(&[100]);
+        recording.publish(&world);
+        let always = fault.clone();
+        world
+            .acs
+            .inject(move |request| (request.kind == Kind::Metadata).then(|| always.clone()));
+        let response = world.deliver(&recording.event(&world)).await;
+        world.acs.heal();
+        assert_eq!(response.status, 503, "{fault:?}");
+        assert!(
+            world
+                .s3
+                .object(&recording.metadata_key(&recording.chunks[0]))
+                .is_none()
+        );
+    }
+}
+
+#[tokio::test]
+async fn redirects_are_taken_by_hand_to_allowed_hosts_alone() {
+    let acs = acs::Settings {
+        more_names: vec!["weu-prod.asm.skype.com".into(), "evil.example.net".into()],
+        ..setup().acs
+    };
+    let location = |host: &str, id: &str| format!("https://{host}/v1/objects/{id}/content/video");
+    let recording = Recording::of(&[PART + 1]);
+    let id = &recording.chunks[0].document_id;
+    for (target, taken) in [
+        (location("weu-prod.asm.skype.com", id), true),
+        (location("evil.example.net", id), false),
+        (
+            location("eus-prod.asm.skype.com.evil.example.net", id),
+            false,
+        ),
+        (
+            format!("https://{}/identities/x", crate::embedded::RESOURCE),
+            false,
+        ),
+        (
+            format!("http://weu-prod.asm.skype.com/v1/objects/{id}/content/video"),
+            false,
+        ),
+        ("/v1/elsewhere".into(), false),
+    ] {
+        let world = World::with(Setup {
+            acs: acs.clone(),
+            ..setup()
+        })
+        .await;
+        recording.publish(&world);
+        let hop = target.clone();
+        world.acs.inject(move |request| {
+            let first = request.kind == Kind::Media && request.host == "eus-prod.asm.skype.com";
+            first.then(|| answer_to(302, &hop))
+        });
+        let response = world.deliver(&recording.event(&world)).await;
+        let hosts: Vec<_> = world
+            .acs
+            .requests()
+            .into_iter()
+            .map(|request| request.host)
+            .collect();
+        if taken {
+            assert_eq!(response.status, 200, "{target}");
+            world.assert_archived(&recording);
+            assert!(
+                hosts.iter().any(|host| host == "weu-prod.asm.skype.com"),
+                "signed afresh there, as the emulator has checked"
+            );
+        } else {
+            assert_eq!(response.status, 503, "{target}");
+            assert!(
+                !hosts
+                    .iter()
+                    .any(|host| host.contains("evil") || host.contains("contoso")),
+                "{hosts:?}"
+            );
+        }
+    }
+}
+
+fn answer_to(status: u16, location: &str) -> Fault {
+    Fault::Answer {
+        status,
+        headers: vec![("location", location.to_owned())],
+        body: "".into(),
+    }
+}
+
+#[tokio::test]
+async fn a_circle_of_redirects_ends_after_three_hops() {
+    let world = World::start().await;
+    let recording = Recording::of(&[10]);
+    recording.publish(&world);
+    let here = world.acs.content_location(&recording.chunks[0].document_id);
+    world
+        .acs
+        .inject(move |request| (request.kind == Kind::Media).then(|| answer_to(307, &here)));
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
+    let media = world
+        .acs
+        .requests()
+        .into_iter()
+        .filter(|request| request.kind == Kind::Media);
+    assert_eq!(media.count(), 1 + 3);
+}
+
+#[tokio::test]
+async fn a_certificate_that_does_not_verify_is_not_trusted() {
+    let world = World::start().await;
+    let recording = Recording::of(&[10]);
+    recording.publish(&world);
+    let config = acs_recording_archiver::config::Config::read(|name| {
+        let value = match name {
+            "COMMUNICATION_SERVICES_CONNECTION_STRING" => world.acs.connection_string(),
+            "RECORDINGS_BUCKET" => world.s3.bucket().to_owned(),
+            "WEBHOOK_SECRETS" => crate::embedded::SECRET.to_owned(),
+            "S3_FORCE_PATH_STYLE" => "true".to_owned(),
+            _ => return None,
+        };
+        Some(value.into())
+    });
+    // The same client, without the test's certificate authority.
+    let http = acs_recording_archiver::acs::http_client().no_proxy();
+    let http = http
+        .resolve(world.acs.media_host(), world.acs.tls_address())
+        .build()
+        .unwrap();
+    let sdk = crate::embedded::sdk(&world.s3).await;
+    let function = acs_recording_archiver::function::Function::new(
+        config.unwrap(),
+        &sdk,
+        http,
+        setup().limits,
+    );
+    let response = World::over(&world, function)
+        .deliver(&recording.event(&world))
+        .await;
+    assert_eq!(response.status, 503);
+    assert!(world.acs.requests().is_empty(), "no request was made");
+}
+
+#[tokio::test]
+async fn the_parts_in_flight_are_no_more_than_was_set() {
+    let mut two = setup();
+    two.variables.push(("TRANSFER_CONCURRENCY", "2".into()));
+    two.acs.latency = Duration::from_millis(3);
+    let world = World::with(two).await;
+    let recording = Recording::of(&[6 * PART, 5 * PART, 1, 2]);
+    recording.publish(&world);
+    let most = std::sync::Arc::new(AtomicUsize::new(0));
+    let seen = std::sync::Arc::clone(&most);
+    let acs = world.acs.clone();
+    world.acs.inject(move |_| {
+        let open = acs
+            .requests()
+            .iter()
+            .filter(|request| request.status.is_none())
+            .count();
+        seen.fetch_max(open, Ordering::Relaxed);
+        None
+    });
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+    world.acs.heal();
+    world.assert_archived(&recording);
+    assert_eq!(most.load(Ordering::Relaxed), 2);
+    assert_eq!(
+        world.deliver(&recording.event(&world)).await.body["events"][0]["outcome"],
+        json!("alreadyArchived")
+    );
+}

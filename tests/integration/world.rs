@@ -1,0 +1,338 @@
+//! What the tests share: a function with small limits between two emulators, and recordings to archive.
+
+use std::ops::Deref;
+use std::time::{Duration, SystemTime};
+
+use acs_recording_archiver::function::Function;
+use acs_recording_archiver::limits::Limits;
+use emulators::acs::Document;
+use emulators::media::{Format, Media};
+use emulators::s3;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::embedded::{Embedded, Response, Setup, delivery};
+
+/// Bytes of a part in the tests.
+pub const PART: u64 = 64 * 1024;
+/// The topic of all events.
+pub const TOPIC: &str = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/calls/providers/Microsoft.Communication/communicationServices/contoso";
+
+/// A function between two emulators.
+#[derive(Clone)]
+pub struct World(Embedded);
+
+impl Deref for World {
+    type Target = Embedded;
+
+    fn deref(&self) -> &Embedded {
+        &self.0
+    }
+}
+
+/// The limits of the tests: everything small, nothing slow.
+pub fn limits() -> Limits {
+    Limits {
+        part_size: PART,
+        backoff: Duration::from_millis(1),
+        not_ready_pause: Duration::from_millis(5),
+        retry_after: Duration::from_secs(1),
+        source_stall: Duration::from_millis(500),
+        store_stall: Duration::from_secs(2),
+        store_call: Duration::from_secs(5),
+        ..Limits::default()
+    }
+}
+
+/// The set-up of the tests: parts as small as the limits say, listings of a few a page.
+pub fn setup() -> Setup {
+    Setup {
+        s3: s3::Settings {
+            min_part_size: PART,
+            page_size: 3,
+            ..s3::Settings::default()
+        },
+        limits: limits(),
+        ..Setup::default()
+    }
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Self::with(setup()).await
+    }
+
+    pub async fn with(setup: Setup) -> Self {
+        Self(Embedded::start(setup).await)
+    }
+
+    /// The same two emulators with another function, as another instance or version of it.
+    pub fn over(world: &Self, function: Function) -> Self {
+        Self(Embedded {
+            function,
+            ..world.0.clone()
+        })
+    }
+
+    /// Delivers events as Event Grid does, for the first time.
+    pub async fn deliver(&self, events: &Value) -> Response {
+        self.deliver_again(events, 0).await
+    }
+
+    /// Delivers events after `count` attempts.
+    pub async fn deliver_again(&self, events: &Value, count: u32) -> Response {
+        self.call(&delivery(&events.to_string(), count)).await
+    }
+
+    /// The keys in the bucket.
+    pub fn keys(&self) -> Vec<String> {
+        self.s3.objects().into_keys().collect()
+    }
+
+    /// Asserts that a recording is archived whole, byte for byte, and that nothing else is left.
+    pub fn assert_archived(&self, recording: &Recording) {
+        for chunk in &recording.chunks {
+            let media = self
+                .s3
+                .object(&recording.media_key(chunk))
+                .expect("the media is there");
+            assert!(
+                media.body == chunk.media.bytes(0..chunk.media.length()),
+                "chunk {} differs",
+                chunk.index
+            );
+            assert_eq!(
+                media.crc64nvme.as_deref(),
+                Some(chunk.media.crc64nvme().as_str())
+            );
+            let metadata = self
+                .s3
+                .object(&recording.metadata_key(chunk))
+                .expect("the metadata is there");
+            assert_eq!(metadata.body, chunk.metadata());
+        }
+        assert!(
+            self.s3.object(&recording.manifest_key()).is_some(),
+            "the manifest is there"
+        );
+        assert_eq!(
+            self.keys().len(),
+            2 * recording.chunks.len() + 1,
+            "{:?}",
+            self.keys()
+        );
+        assert!(self.s3.uploads().is_empty(), "no upload is left");
+    }
+
+    /// The S3 calls of that name.
+    pub fn count(&self, operation: &str) -> usize {
+        self.s3
+            .calls()
+            .iter()
+            .filter(|call| call.operation == operation)
+            .count()
+    }
+}
+
+/// A recording to be archived.
+#[derive(Clone)]
+pub struct Recording {
+    pub event_id: String,
+    pub call_id: String,
+    pub event_time: Option<SystemTime>,
+    pub started: Option<SystemTime>,
+    pub form: Form,
+    pub chunks: Vec<Chunk>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Preview2021,
+    Current,
+}
+
+#[derive(Clone)]
+pub struct Chunk {
+    pub index: u64,
+    pub document_id: String,
+    pub media: Media,
+}
+
+impl Chunk {
+    pub fn metadata(&self) -> String {
+        format!(
+            "{{ \"resourceId\": \"{}\",\r\n  \"chunkIndex\": {} }}\n",
+            self.document_id, self.index
+        )
+    }
+}
+
+impl Recording {
+    /// A recording that has just ended, with a chunk of each of these lengths.
+    pub fn of(lengths: &[u64]) -> Self {
+        let chunks = lengths.iter().zip(0..).map(|(length, index)| Chunk {
+            index,
+            document_id: format!("0-eus-d{index}-801b3f3fc462fe8a01e6810cbff729b8"),
+            media: Media::new(Format::Mp4, *length, index),
+        });
+        #[expect(clippy::disallowed_methods, reason = "a recording that has just ended")]
+        let now = SystemTime::now();
+        Self {
+            event_id: "831e1650-001e-001b-66ab-eeb76e069631".into(),
+            call_id: "08fab1f6-2e0c-4a3f-95b8-c6b3a0e8b0d5".into(),
+            event_time: Some(now),
+            started: Some(now - Duration::from_mins(10)),
+            form: Form::Current,
+            chunks: chunks.collect(),
+        }
+    }
+
+    /// The same, its event so long ago.
+    pub fn aged(mut self, age: Duration) -> Self {
+        self.event_time = self.event_time.map(|time| time - age);
+        self.started = self.started.map(|time| time - age);
+        self
+    }
+
+    pub fn in_form(mut self, form: Form) -> Self {
+        self.form = form;
+        self
+    }
+
+    /// Puts its documents into ACS.
+    pub fn publish(&self, world: &Embedded) {
+        for chunk in &self.chunks {
+            world.acs.add(Self::document(chunk));
+        }
+    }
+
+    pub fn document(chunk: &Chunk) -> Document {
+        Document {
+            metadata: chunk.metadata().into(),
+            ..Document::new(&chunk.document_id, chunk.media.clone())
+        }
+    }
+
+    /// The event that tells of it.
+    pub fn event(&self, world: &Embedded) -> Value {
+        let mut event = self.cloud_event(world);
+        let fields = event.as_object_mut().unwrap();
+        for (cloud, grid) in [
+            ("source", "topic"),
+            ("type", "eventType"),
+            ("time", "eventTime"),
+        ] {
+            if let Some(value) = fields.remove(cloud) {
+                fields.insert(grid.to_owned(), value);
+            }
+        }
+        fields.remove("specversion");
+        fields.insert("dataVersion".to_owned(), "1.0".into());
+        fields.insert("metadataVersion".to_owned(), "1".into());
+        event
+    }
+
+    /// The same in the other envelope.
+    pub fn cloud_event(&self, world: &Embedded) -> Value {
+        let chunks: Vec<Value> = self
+            .chunks
+            .iter()
+            .map(|chunk| self.chunk(chunk, world))
+            .collect();
+        let mut event = json!({
+            "id": self.event_id,
+            "source": TOPIC,
+            "subject": format!("/recording/call/{}/serverCallId/aHR0cHM/recordingId/eyJQbGF0", self.call_id),
+            "type": "Microsoft.Communication.RecordingFileStatusUpdated",
+            "specversion": "1.0",
+            "data": {"recordingStorageInfo": {"recordingChunks": chunks}, "recordingDurationMs": 600_000, "sessionEndReason": "CallEnded"},
+        });
+        if let Some(time) = self.event_time {
+            event["time"] = written(time).into();
+        }
+        if let Some(time) = self.started {
+            event["data"]["recordingStartTime"] = written(time).into();
+        }
+        if self.form == Form::Current {
+            event["data"]["recordingFormatType"] = "Mp4".into();
+        }
+        event
+    }
+
+    fn chunk(&self, chunk: &Chunk, world: &Embedded) -> Value {
+        let id = &chunk.document_id;
+        let mut fields =
+            json!({"documentId": id, "index": chunk.index, "endReason": "SessionEnded"});
+        if self.form == Form::Current {
+            fields["contentLocation"] = world.acs.content_location(id).into();
+            fields["metadataLocation"] = world.acs.metadata_location(id).into();
+            fields["deleteLocation"] = world.acs.delete_location(id).into();
+        }
+        fields
+    }
+
+    pub fn folder(&self) -> String {
+        let started = OffsetDateTime::from(self.started.unwrap());
+        let (hour, minute, second) = started.to_hms();
+        let date = started.date();
+        let month = u8::from(date.month());
+        format!(
+            "recordings/{}/{month:02}/{:02}/{}/{hour:02}{minute:02}{second:02}Z",
+            date.year(),
+            date.day(),
+            self.call_id
+        )
+    }
+
+    pub fn pending(&self) -> String {
+        let time = OffsetDateTime::from(self.event_time.unwrap());
+        let (date, (hour, minute, second)) = (time.date(), time.to_hms());
+        let (month, ticks) = (u8::from(date.month()), time.nanosecond() / 100);
+        let id = &self.event_id;
+        format!(
+            "recordings/pending/{}{month:02}{:02}T{hour:02}{minute:02}{second:02}.{ticks:07}Z-{id}",
+            date.year(),
+            date.day()
+        )
+    }
+
+    pub fn record_key(&self, chunk: &Chunk) -> String {
+        format!(
+            "{}/{:04}-{}.upload.json",
+            self.pending(),
+            chunk.index,
+            chunk.document_id
+        )
+    }
+
+    pub fn media_key(&self, chunk: &Chunk) -> String {
+        format!(
+            "{}/{:04}-{}.mp4",
+            self.folder(),
+            chunk.index,
+            chunk.document_id
+        )
+    }
+
+    pub fn metadata_key(&self, chunk: &Chunk) -> String {
+        format!(
+            "{}/{:04}-{}.metadata.json",
+            self.folder(),
+            chunk.index,
+            chunk.document_id
+        )
+    }
+
+    pub fn manifest_key(&self) -> String {
+        format!("{}/{}.manifest.json", self.folder(), self.event_id)
+    }
+
+    pub fn rejection_key(&self) -> String {
+        format!("{}/{}.rejected.json", self.folder(), self.event_id)
+    }
+}
+
+fn written(time: SystemTime) -> String {
+    OffsetDateTime::from(time).format(&Rfc3339).unwrap()
+}
