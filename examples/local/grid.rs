@@ -1,0 +1,99 @@
+//! Plays Event Grid: delivers over real HTTP.
+
+use std::time::{Duration, Instant};
+
+use acs_recording_archiver::acs::http_client;
+use acs_recording_archiver::chain::chain;
+use serde_json::Value;
+
+use crate::deliveries::Delivery;
+
+/// Whoever delivers to the local Function URL.
+#[derive(Debug)]
+pub struct Grid {
+    client: reqwest::Client,
+    origin: String,
+}
+
+/// An answer to a delivery.
+#[derive(Debug)]
+pub struct Answered {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+    pub took: Duration,
+}
+
+impl Grid {
+    /// Delivers to `origin`.
+    pub fn new(origin: String) -> Result<Self, String> {
+        let client = http_client().no_proxy().build();
+        let client = client.map_err(|error| chain(&error))?;
+        Ok(Self { client, origin })
+    }
+
+    /// Delivers, and waits for the answer however long it takes.
+    pub async fn deliver(&self, delivery: &Delivery) -> Result<Answered, String> {
+        let named = |fault: String| format!("{}: {fault}", delivery.name);
+        let method = reqwest::Method::from_bytes(delivery.method.as_bytes())
+            .map_err(|_| named(format!("{:?} is no HTTP method", delivery.method)))?;
+        let url = format!("{}{}?{}", self.origin, delivery.path, delivery.query);
+        let mut request = self.client.request(method, url).body(delivery.body.clone());
+        for (name, value) in &delivery.headers {
+            request = request.header(name, value);
+        }
+        let started = Instant::now();
+        let failed = |error: reqwest::Error| named(chain(&error.without_url()));
+        let mut response = request.send().await.map_err(failed)?;
+        let mut body = Vec::new();
+        while let Some(bytes) = response.chunk().await.map_err(failed)? {
+            body.extend_from_slice(&bytes);
+        }
+        let text = || Value::from(String::from_utf8_lossy(&body).into_owned());
+        Ok(Answered {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: serde_json::from_slice(&body).unwrap_or_else(|_| text()),
+            took: started.elapsed(),
+        })
+    }
+}
+
+impl Answered {
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// What has become of each event.
+    pub fn outcomes(&self) -> Vec<&str> {
+        let events = self.body.get("events").and_then(Value::as_array);
+        events
+            .into_iter()
+            .flatten()
+            .filter_map(|event| event.get("outcome")?.as_str())
+            .collect()
+    }
+
+    /// The bytes that were fetched for it.
+    pub fn bytes(&self) -> u64 {
+        let events = self.body.get("events").and_then(Value::as_array);
+        events
+            .into_iter()
+            .flatten()
+            .filter_map(|event| event.get("bytes")?.as_u64())
+            .sum()
+    }
+
+    /// The answer in a few words.
+    pub fn summary(&self) -> String {
+        let outcomes = self.outcomes();
+        if !outcomes.is_empty() {
+            return outcomes.join(", ");
+        }
+        match self.body.get("error").and_then(Value::as_str) {
+            Some(error) => error.to_owned(),
+            None => self.body.to_string(),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The source breaks off in the middle of a recording, and what was kept is not fetched again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use acs_recording_archiver::plan::{PartNumber, Plan};
+use bytes::Bytes;
+use emulators::acs::{Acs, Fault, Kind};
+use emulators::s3::S3;
+use indicatif::HumanBytes;
+
+use crate::deliveries::Delivery;
+use crate::recordings::ExpectedChunk;
+use crate::report::{counted, report, say};
+use crate::run::Run;
+
+/// A chunk of several parts whose source breaks off.
+#[derive(Debug)]
+pub struct Cut {
+    chunk: ExpectedChunk,
+    plan: Plan,
+    part_size: u64,
+    kept: BTreeSet<PartNumber>,
+}
+
+impl Cut {
+    /// The chunks of more than one part: there is no middle in the others.
+    pub fn of(chunks: &[ExpectedChunk], part_size: u64) -> Vec<Self> {
+        let cuts = chunks.iter().filter_map(|chunk| {
+            let plan = Plan::new(chunk.media.length(), part_size)?;
+            (plan.count() > 1).then(|| Self {
+                chunk: chunk.clone(),
+                plan,
+                part_size,
+                kept: BTreeSet::new(),
+            })
+        });
+        cuts.collect()
+    }
+
+    /// Makes the source answer 503 to every range of these chunks, once half of their ranges were asked for.
+    pub fn inject(cuts: &[Self], acs: &Acs) {
+        let half = |cut: &Self| (cut.chunk.source_id.clone(), cut.plan.count() / 2);
+        let most: BTreeMap<String, PartNumber> = cuts.iter().map(half).collect();
+        let begun: Mutex<BTreeMap<String, BTreeSet<String>>> = Mutex::default();
+        acs.inject(move |request| {
+            let (id, range) = (request.document.as_ref()?, request.range.as_ref()?);
+            let most = most.get(id).filter(|_| request.kind == Kind::Media)?;
+            let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);
+            let begun = begun.entry(id.clone()).or_default();
+            if begun.contains(range) || begun.len() < usize::try_from(*most).unwrap_or(usize::MAX) {
+                begun.insert(range.clone());
+                return None;
+            }
+            Some(Fault::Answer {
+                status: 503,
+                headers: vec![],
+                body: Bytes::new(),
+            })
+        });
+    }
+
+    /// Sees what S3 has kept, and says so.
+    pub fn see_kept(&mut self, s3: &S3) -> String {
+        let uploads = s3.uploads();
+        let parts = uploads
+            .iter()
+            .filter(|upload| upload.key == self.chunk.media_key)
+            .flat_map(|upload| upload.parts.keys());
+        self.kept = parts
+            .filter_map(|number| (*number).try_into().ok())
+            .collect();
+        format!(
+            "chunk {} of {}: kept {} of {} parts, {}",
+            self.chunk.index,
+            HumanBytes(self.chunk.media.length()),
+            self.kept.len(),
+            self.plan.count(),
+            HumanBytes(self.bytes(&self.kept)),
+        )
+    }
+
+    /// Sees what the source was asked for since, and says so; fails if that was not just what was missing.
+    pub fn see_fetched(&self, acs: &Acs) -> Result<String, String> {
+        let asked: BTreeSet<PartNumber> = acs
+            .requests()
+            .iter()
+            .filter(|request| {
+                request.kind == Kind::Media
+                    && request.document.as_ref() == Some(&self.chunk.source_id)
+            })
+            .filter_map(|request| self.part(request.range.as_deref()?))
+            .collect();
+        let missing: BTreeSet<_> = self
+            .plan
+            .numbers()
+            .filter(|number| !self.kept.contains(number))
+            .collect();
+        let named = |what: String| format!("chunk {} {what}", self.chunk.document_id);
+        if self.kept.is_empty() {
+            return Err(named(
+                "was cut in the middle, but no part was kept".to_owned(),
+            ));
+        }
+        if asked != missing {
+            return Err(named(format!(
+                "kept the parts {:?} of {}, and of those {:?} were asked for again; missing were {missing:?}, asked for {asked:?}",
+                self.kept,
+                self.plan.count(),
+                asked.intersection(&self.kept).collect::<Vec<_>>(),
+            )));
+        }
+        Ok(format!(
+            "chunk {}: fetched {}, {}, and none that was kept",
+            self.chunk.index,
+            counted(asked.len(), "part"),
+            HumanBytes(self.bytes(&asked)),
+        ))
+    }
+
+    /// The part that a `Range` header asks for.
+    fn part(&self, range: &str) -> Option<PartNumber> {
+        let first = range.strip_prefix("bytes=")?.split('-').next()?;
+        let first: u64 = first.parse().ok()?;
+        PartNumber::try_from(first / self.part_size + 1).ok()
+    }
+
+    fn bytes(&self, numbers: &BTreeSet<PartNumber>) -> u64 {
+        let ranges = numbers.iter().map(|number| self.plan.range(*number));
+        ranges.map(|range| range.end - range.start).sum()
+    }
+}
+
+impl Run {
+    /// Delivers twice: the source breaks off, and is well again. Answers whether it came to that.
+    pub async fn interrupt(
+        &mut self,
+        delivery: &Delivery,
+        chunks: &[ExpectedChunk],
+        mut cuts: Vec<Cut>,
+    ) -> Result<bool, String> {
+        let (acs, s3) = (self.embedded.acs.clone(), self.embedded.s3.clone());
+        Cut::inject(&cuts, &acs);
+        let answered = self.send(delivery, chunks).await?;
+        report(delivery, &answered, &answered.summary());
+        acs.heal();
+        if answered.outcomes().is_empty() {
+            return Ok(false);
+        }
+        if answered.status != 503 {
+            self.differ(delivery, "was cut in the middle, but not answered 503");
+        }
+        for cut in &mut cuts {
+            say(format_args!("    {}", cut.see_kept(&s3)));
+        }
+        acs.clear_requests();
+        let again = delivery.again(1);
+        let answered = self.send(&again, chunks).await?;
+        report(
+            &again,
+            &answered,
+            &format!("{}, delivered again", answered.summary()),
+        );
+        self.must_be_archived(&again, &answered);
+        for cut in &cuts {
+            match cut.see_fetched(&acs) {
+                Ok(fetched) => say(format_args!("    {fetched}")),
+                Err(difference) => self.differ(delivery, &difference),
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,108 @@
+//! `cargo run --example local`: the function on one machine, between an embedded S3 and an emulated ACS.
+//!
+//! - `arguments`: the command line
+//! - `deliveries`: the samples and files that are delivered, as HTTP requests
+//! - `embedded`: both ends and the function between them
+//! - `recordings`: what the emulated ACS holds, by the events that name it
+//! - `server`, `grid`: the local Function URL, and who delivers to it
+//! - `progress`, `interrupt`: bars; a source that breaks off
+//! - `check`, `table`, `archive`: what arrived: compared, shown, and written to a folder
+//! - `setup`: what the options make of it
+//! - `report`: what is said of an answer
+//! - `run`: all of it, in order
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "what the tests share with the local run fails by panicking"
+)]
+#![allow(
+    unreachable_pub,
+    reason = "what is public to the other modules of a binary is public enough"
+)]
+
+mod archive;
+mod arguments;
+mod check;
+mod deliveries;
+#[allow(dead_code, reason = "the tests use all of it")]
+mod embedded;
+mod grid;
+mod interrupt;
+mod progress;
+mod recordings;
+mod report;
+mod run;
+mod server;
+mod setup;
+mod table;
+
+use std::process::ExitCode;
+
+use acs_recording_archiver::config::Logging;
+use acs_recording_archiver::logging;
+use clap::Parser as _;
+
+use arguments::Arguments;
+use report::say;
+use run::Run;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments).await {
+        Ok(differences) if differences.is_empty() => {
+            say("All is as it must be.");
+            ExitCode::SUCCESS
+        }
+        Ok(differences) => {
+            eprintln!("\nNot as it must be:");
+            for difference in differences {
+                eprintln!("  {difference}");
+            }
+            ExitCode::FAILURE
+        }
+        Err(Failure::Usage(fault)) => {
+            eprintln!("error: {fault}\n\nFor more information, try '--help'.");
+            ExitCode::from(2)
+        }
+        Err(Failure::Run(fault)) => {
+            eprintln!("error: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a run came to no end.
+enum Failure {
+    /// Something else must be asked for.
+    Usage(String),
+    /// Something here does not work.
+    Run(String),
+}
+
+async fn run(arguments: &Arguments) -> Result<Vec<String>, Failure> {
+    let inputs = if arguments.files.is_empty() {
+        deliveries::samples()
+    } else {
+        let files = arguments.files.iter();
+        files.map(|file| deliveries::read(file)).collect()
+    };
+    let inputs = inputs.map_err(Failure::Usage)?;
+    let folder = archive::folder(arguments.out.as_deref()).map_err(Failure::Usage)?;
+    if let Some(level) = arguments.log {
+        logging::install(Logging { level, json: false });
+    }
+    let mut run = Run::start(arguments, &inputs).await.map_err(Failure::Run)?;
+    run.introduce();
+    let must_archive = arguments.files.is_empty();
+    run.deliver_all(inputs, arguments.interrupt, must_archive)
+        .await
+        .map_err(Failure::Run)?;
+    let concluded = run.conclude(&folder).map_err(Failure::Run)?;
+    if !arguments.serve {
+        return Ok(concluded);
+    }
+    run.serve().await.map_err(Failure::Run)?;
+    run.conclude(&folder).map_err(Failure::Run)
+}

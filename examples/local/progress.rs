@@ -1,0 +1,58 @@
+//! A bar for each chunk, drawn on the error output while a delivery is under way; nothing where that is no terminal.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use emulators::s3::S3;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::time::interval;
+
+use crate::recordings::ExpectedChunk;
+
+const TEMPLATE: &str = "  {prefix:18}  [{bar:26}]  {bytes:>10} of {total_bytes}";
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Waits for `work` and draws meanwhile how much of each chunk S3 has received.
+pub async fn watched<T>(chunks: &[ExpectedChunk], s3: &S3, work: impl Future<Output = T>) -> T {
+    let multi = MultiProgress::new();
+    let bars: Vec<_> = chunks
+        .iter()
+        .map(|chunk| (multi.add(bar(chunk)), chunk))
+        .collect();
+    let draw = || {
+        for (bar, chunk) in &bars {
+            let received = s3.received(&chunk.media_key);
+            bar.set_position(received.min(chunk.media.length()));
+        }
+    };
+    let mut work = pin!(work);
+    let mut ticks = interval(PAUSE);
+    let done = loop {
+        tokio::select! {
+            done = &mut work => break done,
+            _ = ticks.tick() => draw(),
+        }
+    };
+    draw();
+    for (bar, _) in &bars {
+        bar.abandon();
+    }
+    done
+}
+
+fn bar(chunk: &ExpectedChunk) -> ProgressBar {
+    let style = ProgressStyle::with_template(TEMPLATE);
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(chunk.media.length())
+        .with_style(style.progress_chars("=> "))
+        .with_prefix(short(&chunk.media_key))
+}
+
+/// `0000-…29f9698f.mp4`: as much of a key as has room beside a bar.
+fn short(key: &str) -> String {
+    let name = key.rsplit('/').next().unwrap_or(key);
+    let (index, rest) = name.split_once('-').unwrap_or(("", name));
+    let tail: String = rest.chars().rev().take(12).collect();
+    let tail: String = tail.chars().rev().collect();
+    format!("{index}-…{tail}")
+}

@@ -1,0 +1,199 @@
+//! What the emulated ACS holds: for each document that an event names, media of its own making.
+
+use std::collections::BTreeMap;
+use std::iter::Cycle;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::vec;
+
+use acs_recording_archiver::event_grid::{self, Event};
+use acs_recording_archiver::keys::Prefix;
+use acs_recording_archiver::locations::AllowedLocations;
+use acs_recording_archiver::recording::{Chunk, Format, Recording};
+use bytes::Bytes;
+use emulators::acs::{Acs, Document};
+use emulators::media::{self, Media};
+use serde_json::{Value, json};
+use url::Url;
+
+/// The prefix of all keys, which is the function's default.
+pub const PREFIX: &str = "recordings/";
+
+/// A recording that an event named.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    /// The event, as JSON.
+    pub event: Value,
+    pub manifest_key: String,
+    pub rejection_key: String,
+    /// Its chunks that ACS can be asked for.
+    pub chunks: Vec<ExpectedChunk>,
+}
+
+/// What becomes of a chunk.
+#[derive(Clone, Debug)]
+pub struct ExpectedChunk {
+    pub index: u64,
+    pub document_id: String,
+    /// What ACS has it under.
+    pub source_id: String,
+    pub media_key: String,
+    pub media: Media,
+    pub metadata_key: String,
+    pub metadata: Bytes,
+}
+
+/// The recordings of the emulated ACS.
+#[derive(Debug)]
+pub struct Recordings {
+    acs: Acs,
+    allowed: AllowedLocations,
+    prefix: Prefix,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    sizes: Cycle<vec::IntoIter<u64>>,
+    documents: BTreeMap<String, Document>,
+    /// By the key of the manifest.
+    expected: BTreeMap<String, Expected>,
+}
+
+impl Recordings {
+    /// None yet; media will have these sizes, one after the other.
+    pub fn new(acs: Acs, sizes: Vec<u64>) -> Result<Self, String> {
+        Ok(Self {
+            allowed: allowed(&acs.endpoint())?,
+            prefix: Prefix::new(PREFIX)?,
+            acs,
+            held: Mutex::new(Held {
+                sizes: sizes.into_iter().cycle(),
+                documents: BTreeMap::new(),
+                expected: BTreeMap::new(),
+            }),
+        })
+    }
+
+    /// Publishes what the events of a body name on hosts of ACS, unless it is there already.
+    pub fn publish(&self, body: &[u8]) -> Vec<Expected> {
+        let mut held = self.lock();
+        let expected: Vec<_> = recordings(body)
+            .iter()
+            .map(|recording| self.expect(recording, &mut held))
+            .collect();
+        for recording in &expected {
+            let key = recording.manifest_key.clone();
+            // The first wins, as it does in the bucket.
+            held.expected
+                .entry(key)
+                .or_insert_with(|| recording.clone());
+        }
+        expected
+    }
+
+    /// Everything that was published.
+    pub fn expected(&self) -> Vec<Expected> {
+        self.lock().expected.values().cloned().collect()
+    }
+
+    fn expect(&self, recording: &Recording, held: &mut Held) -> Expected {
+        let keys = self.prefix.keys(recording);
+        let chunks = recording.chunks.iter().filter_map(|chunk| {
+            let source_id = self.id(chunk.content_location.as_deref(), chunk)?;
+            let metadata_id = self.id(chunk.metadata_location.as_deref(), chunk)?;
+            let document = held.document(&source_id, recording, chunk);
+            let described = held.document(&metadata_id, recording, chunk);
+            self.acs.add(document.clone());
+            self.acs.add(described.clone());
+            Some(ExpectedChunk {
+                index: chunk.index,
+                document_id: chunk.document_id.clone(),
+                source_id,
+                media_key: keys.media(chunk).to_string(),
+                media: document.media,
+                metadata_key: keys.metadata(chunk).to_string(),
+                metadata: described.metadata,
+            })
+        });
+        let chunks = chunks.collect();
+        Expected {
+            event: serde_json::from_str(recording.event.get()).unwrap_or_default(),
+            manifest_key: keys.manifest().to_string(),
+            rejection_key: keys.rejection().to_string(),
+            chunks,
+        }
+    }
+
+    /// What ACS has a document under: the id that its location names; in the 2021 form, its own.
+    fn id(&self, location: Option<&str>, chunk: &Chunk) -> Option<String> {
+        let Some(location) = location else {
+            return Some(chunk.document_id.clone());
+        };
+        let location = self.allowed.admit(location).ok()?;
+        let mut segments = location.url().path_segments()?.skip(2);
+        segments.next().map(str::to_owned)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// The document of this id, made if it is not there yet.
+    fn document(&mut self, id: &str, recording: &Recording, chunk: &Chunk) -> Document {
+        if let Some(document) = self.documents.get(id) {
+            return document.clone();
+        }
+        let format = match recording.format {
+            Format::Mp4 => media::Format::Mp4,
+            Format::Mp3 => media::Format::Mp3,
+            Format::Wav => media::Format::Wav,
+        };
+        let seed = id.bytes().fold(0, |seed: u64, byte| {
+            seed.wrapping_mul(31).wrapping_add(byte.into())
+        });
+        let size = self.sizes.next().unwrap_or(1);
+        let metadata = json!({
+            "resourceId": "acs-resource-of-the-local-run",
+            "callId": recording.call_id(),
+            "chunkDocumentId": chunk.document_id,
+            "chunkIndex": chunk.index,
+        });
+        let document = Document {
+            metadata: format!("{metadata:#}\n").into(),
+            ..Document::new(id, Media::new(format, size, seed))
+        };
+        self.documents.insert(id.to_owned(), document.clone());
+        document
+    }
+}
+
+/// The media hosts that the events of a body name.
+pub fn hosts(body: &[u8], endpoint: &str) -> Result<Vec<String>, String> {
+    let allowed = allowed(endpoint)?;
+    let hosts = recordings(body)
+        .into_iter()
+        .flat_map(|recording| recording.chunks)
+        .flat_map(|chunk| [chunk.content_location, chunk.metadata_location])
+        .flatten()
+        .filter_map(|location| {
+            let location = allowed.admit(&location).ok()?;
+            location.url().host_str().map(str::to_owned)
+        });
+    Ok(hosts.collect())
+}
+
+fn recordings(body: &[u8]) -> Vec<Recording> {
+    let events = event_grid::events(body).unwrap_or_default();
+    let recordings = events.into_iter().filter_map(|event| match event {
+        Event::Recording(recording) => Some(*recording),
+        _ => None,
+    });
+    recordings.collect()
+}
+
+fn allowed(endpoint: &str) -> Result<AllowedLocations, String> {
+    let endpoint = Url::parse(endpoint).map_err(|error| error.to_string())?;
+    Ok(AllowedLocations::new(&endpoint, &[]))
+}

@@ -1,0 +1,65 @@
+//! How both ends and the function are set up, by the options.
+
+use std::time::Duration;
+
+use acs_recording_archiver::limits::Limits;
+
+use crate::arguments::Arguments;
+use crate::deliveries::Input;
+use crate::embedded::{RESOURCE, Setup};
+use crate::recordings::hosts;
+
+const MIB: u64 = 1 << 20;
+/// In the order of the samples: several parts and a rest; less than one; as three chunks exactly two parts, one byte,
+/// a part and a rest; exactly one part; a batch of three chunks; the dead-lettered one.
+const SIZES: [u64; 10] = [
+    40 * MIB + 123,
+    3 * MIB,
+    32 * MIB,
+    1,
+    20 * MIB + 1,
+    16 * MIB,
+    500_000,
+    16 * MIB + 1,
+    2 * MIB,
+    MIB,
+];
+/// The first size where the source is to break off, so that there is something to keep.
+const LARGE: u64 = 136 * MIB;
+/// Nobody waits here for a source that is meant to be gone.
+const SHORT_BACKOFF: Duration = Duration::from_millis(10);
+
+/// Both ends and the function: ACS has every media host that the events name.
+pub fn setup(arguments: &Arguments, inputs: &[Input]) -> Result<Setup, String> {
+    let mut setup = Setup::default();
+    setup.acs.bytes_per_second = arguments.rate;
+    for input in inputs {
+        if let Input::Delivery(delivery) = input {
+            let hosts = hosts(&delivery.body, &format!("https://{RESOURCE}"))?;
+            setup.acs.more_names.extend(hosts);
+        }
+    }
+    if let Some(concurrency) = arguments.concurrency {
+        let concurrency = ("TRANSFER_CONCURRENCY", concurrency.to_string());
+        setup.variables.push(concurrency);
+    }
+    if arguments.interrupt {
+        setup.limits = Limits {
+            backoff: SHORT_BACKOFF,
+            ..setup.limits
+        };
+    }
+    Ok(setup)
+}
+
+/// The sizes of the media, one after the other.
+pub fn sizes(arguments: &Arguments) -> Vec<u64> {
+    if !arguments.size.is_empty() {
+        return arguments.size.clone();
+    }
+    let mut sizes = SIZES.to_vec();
+    if let Some(first) = sizes.first_mut().filter(|_| arguments.interrupt) {
+        *first = LARGE;
+    }
+    sizes
+}
