@@ -24,3 +24,4 @@ mod resume;
 mod s3_emulator;
 mod source;
 mod sweep;
+mod template;
