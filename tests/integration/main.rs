@@ -18,6 +18,7 @@ mod world;
 mod acs_emulator;
 mod answers;
 mod binary;
+mod documentation;
 mod finality;
 mod recordings;
 mod resume;
