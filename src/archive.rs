@@ -162,8 +162,9 @@ impl Archive {
             return (Outcome::Ignored, 0);
         }
         let keys = self.prefix.keys(recording);
-        let stored = match within(deadline, self.admit(recording, &keys)).await {
-            Ok(Some(stored)) => stored,
+        let Admitted { stored, first } = match within(deadline, self.admit(recording, &keys)).await
+        {
+            Ok(Some(admitted)) => admitted,
             Ok(None) => return (Outcome::AlreadyArchived, 0),
             Err(failure) => return (self.unstored(&recording.event_id, &failure), 0),
         };
@@ -172,7 +173,7 @@ impl Archive {
             |time| time.age(clock::now()),
         );
         let (chunks, bytes) = self
-            .copy_chunks(recording, &keys, order, deadline, age)
+            .copy_chunks(recording, &keys, order, first, deadline, age)
             .await;
         let conclusion = self.conclude(recording, &keys, &chunks, age);
         match within(deadline + self.limits.conclusion, conclusion).await {
@@ -184,12 +185,12 @@ impl Archive {
         }
     }
 
-    /// Stores the event before any work on it, and answers since when it is stored; `None` if it is archived already.
+    /// Stores the event before any work on it; `None` if it is archived already.
     async fn admit(
         &self,
         recording: &Recording,
         keys: &RecordingKeys,
-    ) -> Result<Option<SystemTime>, store::Error> {
+    ) -> Result<Option<Admitted>, store::Error> {
         let pending = keys.pending_event();
         if self.store.find(&keys.manifest()).await?.is_some() {
             // Left over where a run ended between its last two steps.
@@ -197,17 +198,16 @@ impl Archive {
             return Ok(None);
         }
         let event = recording.event.get().to_owned();
-        if self.store.create(&pending, event, JSON, None).await? == Written::Here
-            || recording.time().is_some()
-        {
-            return Ok(Some(clock::now()));
-        }
-        let there = self.store.find(&pending).await?;
-        Ok(Some(
-            there
+        let written = self.store.create(&pending, event, JSON, None).await?;
+        let first = matches!(written, Written::Here(_));
+        let mut stored = clock::now();
+        if !first && recording.time().is_none() {
+            let there = self.store.find(&pending).await?;
+            stored = there
                 .and_then(|event| event.last_modified)
-                .unwrap_or_else(clock::now),
-        ))
+                .unwrap_or(stored);
+        }
+        Ok(Some(Admitted { stored, first }))
     }
 
     async fn copy_chunks(
@@ -215,6 +215,7 @@ impl Archive {
         recording: &Recording,
         keys: &RecordingKeys,
         order: Order,
+        first: bool,
         deadline: Instant,
         age: Duration,
     ) -> (Vec<CopiedChunk>, u64) {
@@ -226,7 +227,8 @@ impl Archive {
             while copying.len() < self.limits.chunks_at_once
                 && let Some(chunk) = waiting.next()
             {
-                let copy = ChunkCopy::new(self, recording, keys, chunk, order, deadline, age);
+                let copy =
+                    ChunkCopy::new(self, recording, keys, chunk, (order, first), deadline, age);
                 copying.spawn(copy.run().in_current_span());
             }
             match copying.join_next().await {
@@ -308,6 +310,14 @@ impl Archive {
         error!(event = %safe_id(id), error = chain(failure), "event could not be stored");
         Outcome::Unstored
     }
+}
+
+/// An event that is stored.
+struct Admitted {
+    /// Since when.
+    stored: SystemTime,
+    /// Whether by this very run.
+    first: bool,
 }
 
 /// Why an event could not be stored.

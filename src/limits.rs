@@ -33,6 +33,8 @@ pub struct Limits {
     pub complete_call: Duration,
     /// The parts of an upload are listed again, to see what another delivery has put, at most this often.
     pub relist: Duration,
+    /// The longest pause between two such listings, where each has shown that nobody else is at work.
+    pub relist_alone: Duration,
     /// Uploads that one run begins for one object (a source that changes, an upload that vanishes).
     pub uploads: u32,
     /// Bytes of a metadata document; a longer one is not archived.
@@ -71,6 +73,7 @@ impl Default for Limits {
             store_call: Duration::from_secs(20),
             complete_call: Duration::from_mins(5),
             relist: Duration::from_secs(1),
+            relist_alone: Duration::from_secs(4),
             uploads: 3,
             metadata: 8 * MIB,
             body: 1024 * 1024,

@@ -9,7 +9,7 @@ mod uploads;
 
 pub use error::Error;
 use error::Status;
-pub use object::{Identity, Object};
+pub use object::{Identity, Object, Receipt};
 
 use std::error::Error as StdError;
 use std::time::{Duration, SystemTime};
@@ -20,10 +20,12 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, SharedHttpClient, StalledStreamProtectionConfig};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::put_object::PutObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use bytes::Bytes;
+use tokio::time::sleep;
 
 use crate::acs::download::Piece;
 use crate::keys::Key;
@@ -41,6 +43,8 @@ pub struct Store {
     streams: Client,
     bucket: String,
     complete_call: Duration,
+    attempts: u32,
+    backoff: Duration,
 }
 
 /// A small document as it was read, with the ETag to compare and swap it by.
@@ -73,12 +77,12 @@ pub struct Listed {
 }
 
 /// How a conditional write ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written {
     /// The object is the one that was sent.
-    Here,
-    /// The condition did not hold, or somebody else is writing at this moment. An answer that was lost can make it look
-    /// so when the object is our own: look before you act.
+    Here(Receipt),
+    /// The condition did not hold. An answer that was lost can make it look so when the object is our own: look before
+    /// you act.
     Taken,
 }
 
@@ -118,6 +122,8 @@ impl Store {
             streams: Client::from_conf(streams),
             bucket: bucket.to_owned(),
             complete_call: limits.complete_call,
+            attempts: limits.attempts,
+            backoff: limits.backoff,
         }
     }
 
@@ -184,7 +190,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error`]; that there is one already is none.
+    /// [`Error`]; that there is one already is none. [`Error::Contended`], after several attempts, says nothing of what is
+    /// there.
     pub async fn create(
         &self,
         key: &Key,
@@ -192,17 +199,22 @@ impl Store {
         content_type: &str,
         identity: Option<&Identity>,
     ) -> Result<Written, Error> {
-        let request = self
-            .calls
-            .put_object()
-            .bucket(&self.bucket)
-            .key(key.as_str())
-            .if_none_match("*");
-        let request = request
-            .content_type(content_type)
-            .set_metadata(identity.map(Identity::to_metadata));
-        let request = request.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
-        written(request.body(ByteStream::from(bytes.into())).send().await)
+        let bytes = bytes.into();
+        let mut failures = 0;
+        loop {
+            let request = self.calls.put_object().bucket(&self.bucket);
+            let request = request.key(key.as_str()).if_none_match("*");
+            let request = request
+                .content_type(content_type)
+                .set_metadata(identity.map(Identity::to_metadata))
+                .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
+            let body = ByteStream::from(bytes.clone());
+            match written(request.body(body).send().await) {
+                Err(Error::Contended) if failures + 1 < self.attempts => failures += 1,
+                result => return result,
+            }
+            sleep(self.backoff * failures).await;
+        }
     }
 
     /// Replaces the small object at `key` if it is still the one with that ETag.
@@ -225,6 +237,8 @@ impl Store {
             .content_type(JSON);
         let request = request.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
         match written(request.body(ByteStream::from(bytes.into())).send().await) {
+            // Whoever reads what is there afterwards finds out either way.
+            Err(Error::Contended) => Ok(Written::Taken),
             Err(error) if error.status() == Some(404) => Ok(Written::Taken),
             result => result,
         }
@@ -323,14 +337,20 @@ fn absent<T>(error: Error) -> Result<Option<T>, Error> {
     }
 }
 
-fn written<T, E, R>(result: Result<T, SdkError<E, R>>) -> Result<Written, Error>
+fn written<E, R>(result: Result<PutObjectOutput, SdkError<E, R>>) -> Result<Written, Error>
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     R: Status + std::fmt::Debug + Send + Sync + 'static,
 {
     match result.map_err(|error| Error::from_sdk("PutObject", error)) {
-        Ok(_) => Ok(Written::Here),
-        Err(error) if error.is_condition() => Ok(Written::Taken),
+        Ok(put) => Ok(Written::Here(Receipt {
+            etag: put.e_tag,
+            version_id: put.version_id,
+            crc64nvme: put.checksum_crc64_nvme,
+        })),
+        Err(error) if error.status() == Some(412) => Ok(Written::Taken),
+        // Somebody else is writing: nothing is said of what is there, now or afterwards.
+        Err(error) if error.status() == Some(409) => Err(Error::Contended),
         Err(error) => Err(error),
     }
 }

@@ -51,6 +51,8 @@ pub struct Task {
     pub content_type: &'static str,
     /// Which parts are taken first.
     pub order: Order,
+    /// Whether the event was stored by this very run, so that no run before can have left a record or metadata.
+    pub first: bool,
 }
 
 /// What a transfer has done so far; it may be read while the transfer runs, and after it was dropped.
@@ -92,6 +94,9 @@ pub enum Error {
     /// The source gave another length or ETag than when the upload was begun.
     #[error("source changed while it was fetched")]
     SourceChanged,
+    /// The object is there, but what this transfer has begun could not be ended.
+    #[error("object is there, but an upload or its record is left over")]
+    LeftOver(#[source] store::Error),
     /// The upload was completed, aborted, or ended by a lifecycle rule.
     #[error("upload is gone")]
     UploadGone,
@@ -149,9 +154,15 @@ impl Transfers {
         progress: &Arc<Progress>,
     ) -> Result<Archived, Error> {
         let mut stale = None;
-        for _ in 0..=self.limits.uploads {
-            let round = match self.round(task, stale.take(), progress).await {
-                Err(error) => return self.unless_there(task, error).await,
+        for number in 0..=self.limits.uploads {
+            let unread = task.first && number == 0;
+            let round = match self.round(task, stale.take(), unread, progress).await {
+                Err(error) => {
+                    let archived = self.unless_there(task, error).await?;
+                    // What this run has begun meanwhile is of no more use.
+                    let ended = self.abandon(&task.key, &task.record).await;
+                    return ended.map(|()| archived).map_err(Error::LeftOver);
+                }
                 Ok(round) => round,
             };
             match round {
@@ -175,17 +186,17 @@ impl Transfers {
         task: &Arc<Task>,
         progress: &Arc<Progress>,
     ) -> Result<Archived, Error> {
-        if let Some(object) = self.find_copy(task).await? {
+        if !task.first
+            && let Some(object) = self.find_copy(task).await?
+        {
             return Ok(Archived {
                 object,
                 already: true,
             });
         }
-        match self
-            .attempts(&task.key, || self.copy_metadata(task, progress))
-            .await
-        {
-            Ok(()) => self.made(task).await,
+        let copied = self.attempts(&task.key, || self.copy_metadata(task, progress));
+        match copied.await {
+            Ok(object) => self.made(task, object).await,
             Err(error) => self.unless_there(task, error).await,
         }
     }

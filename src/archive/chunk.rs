@@ -37,7 +37,7 @@ impl ChunkCopy {
         recording: &Recording,
         keys: &RecordingKeys,
         chunk: &Chunk,
-        order: Order,
+        (order, first): (Order, bool),
         deadline: Instant,
         age: Duration,
     ) -> Self {
@@ -52,6 +52,7 @@ impl ChunkCopy {
                 document_id,
                 content_type,
                 order,
+                first,
             })
         };
         let media = archive.acs.media(chunk);

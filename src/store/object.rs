@@ -41,6 +41,17 @@ pub struct Object {
     pub identity: Identity,
 }
 
+/// What S3 says of an object that it has just taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its ETag.
+    pub etag: Option<String>,
+    /// Its version, in a versioned bucket.
+    pub version_id: Option<String>,
+    /// Its full-object CRC64NVME in base64.
+    pub crc64nvme: Option<String>,
+}
+
 impl Identity {
     pub(super) fn to_metadata(&self) -> HashMap<String, String> {
         let mut metadata = HashMap::from([(DOCUMENT_ID.to_owned(), self.document_id.clone())]);
@@ -67,6 +78,25 @@ impl Identity {
 }
 
 impl Object {
+    /// The object of `size` bytes that a receipt is for; none where the receipt leaves open what a look at it would tell.
+    #[must_use]
+    pub fn received(
+        receipt: Receipt,
+        size: u64,
+        content_type: &str,
+        identity: Identity,
+    ) -> Option<Self> {
+        Some(Self {
+            size,
+            etag: receipt.etag?,
+            version_id: receipt.version_id,
+            crc64nvme: Some(receipt.crc64nvme?),
+            content_type: Some(content_type.to_owned()),
+            last_modified: None,
+            identity,
+        })
+    }
+
     /// Whether this is a whole copy of that document, by its metadata and its size.
     #[must_use]
     pub fn is_copy_of(&self, document_id: &str) -> bool {

@@ -5,7 +5,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
-use super::{Error, Identity, Store, signed};
+use super::{Error, Identity, Receipt, Store, signed};
 use crate::acs::download::Piece;
 use crate::keys::Key;
 use crate::plan::{ListedPart, ListedParts, PartNumber, combined_crc64nvme};
@@ -135,7 +135,7 @@ impl Store {
         key: &Key,
         upload_id: &str,
         parts: &ListedParts,
-    ) -> Result<(), Error> {
+    ) -> Result<Receipt, Error> {
         let completed = parts.iter().map(|(number, part)| {
             CompletedPart::builder()
                 .part_number(number.cast_signed())
@@ -166,8 +166,12 @@ impl Store {
             .build();
         let patient = aws_sdk_s3::config::Builder::new().timeout_config(patient);
         let sent = request.customize().config_override(patient).send().await;
-        sent.map(drop)
-            .map_err(|error| Error::from_sdk("CompleteMultipartUpload", error))
+        let completed = sent.map_err(|error| Error::from_sdk("CompleteMultipartUpload", error))?;
+        Ok(Receipt {
+            etag: completed.e_tag,
+            version_id: completed.version_id,
+            crc64nvme: completed.checksum_crc64_nvme,
+        })
     }
 
     /// Ends an upload without an object; one that is gone already is as good.

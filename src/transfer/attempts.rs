@@ -114,17 +114,19 @@ fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<Duration> {
             | acs::Error::Excess
             | acs::Error::Http(_),
         ) => backoff,
+        Error::Store(error) => backoff.filter(|_| error.may_pass()),
         Error::Source(
             acs::Error::BeyondEnd { .. }
             | acs::Error::Redirect(_)
             | acs::Error::RedirectLoop
             | acs::Error::TooLong { .. }
             | acs::Error::Unsignable,
-        ) => None,
-        Error::Store(error) => backoff.filter(|_| error.may_pass()),
-        Error::Occupied | Error::SourceChanged | Error::UploadGone | Error::Unsettled { .. } => {
-            None
-        }
+        )
+        | Error::LeftOver(_)
+        | Error::Occupied
+        | Error::SourceChanged
+        | Error::UploadGone
+        | Error::Unsettled { .. } => None,
     }
 }
 

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::record::{Record, Upload};
+use super::record::{Found, Record, Upload};
 use super::{Error, Opened, Progress, Task, Transfers};
 use crate::acs;
 use crate::acs::download::Download;
 use crate::plan::Plan;
-use crate::store::{Identity, JSON, Written};
+use crate::store::{self, Identity, JSON, Object, StoredDocument, Written};
 
 /// How the beginning of an object ended.
 pub(super) enum Begun {
     /// It was small, and is there.
-    Whole,
+    Whole(Option<Object>),
     /// Somebody else's record was first.
     Outrun,
     /// An upload, and the reply that told its length, still open.
@@ -23,25 +23,29 @@ pub(super) enum Begun {
 /// What the first reply has led to.
 enum First {
     /// The object was small and is there.
-    Copied,
+    Copied(Option<Object>),
     /// A large object, of this length where it is known.
     Large(Option<u64>, Opened),
 }
 
 impl Transfers {
-    /// Begins an object. One part or less goes into S3 at once; for more, an upload and its record, over the record with
-    /// the ETag `over` if there is one.
+    /// Begins an object. One part or less goes into S3 at once; for more, an upload and its record, in the place of the
+    /// record `over` and its upload if there is one.
     pub(super) async fn begin(
         &self,
         task: &Task,
-        over: Option<&str>,
+        over: Option<&Found>,
         progress: &Arc<Progress>,
     ) -> Result<Begun, Error> {
         let first = self.attempts(&task.key, || self.open_or_copy(task, progress));
         let (length, opened) = match first.await? {
-            First::Copied => return Ok(Begun::Whole),
+            First::Copied(object) => return Ok(Begun::Whole(object)),
             First::Large(length, opened) => (length, opened),
         };
+        // While a record still names the old upload, so that none is left that nobody knows of.
+        if let Some(old) = over.and_then(|over| over.record.as_ref()) {
+            self.store.abort(&task.key, &old.upload_id).await?;
+        }
         let record = self.begin_upload(task, length, &opened.download).await?;
         let upload_id = &record.upload_id;
         let written = match over {
@@ -49,26 +53,31 @@ impl Transfers {
                 let json = record.to_json();
                 self.store.create(&task.record, json, JSON, None).await
             }
-            Some(etag) => {
+            Some(over) => {
                 let json = record.to_json();
-                self.store.replace(&task.record, json, etag).await
+                self.store.replace(&task.record, json, &over.etag).await
             }
         };
         let ours = match written {
-            Ok(Written::Here) => true,
+            Ok(Written::Here(_)) => Ok(true),
             // Perhaps by our own hand, its answer lost: the record itself tells.
-            Ok(Written::Taken) => {
-                let there = self.store.read(&task.record).await?;
-                let there = there.and_then(|there| Record::parse(&there.bytes));
-                there.is_some_and(|there| there.upload_id == *upload_id)
+            Ok(Written::Taken) | Err(store::Error::Contended) => {
+                let there = self.store.read(&task.record).await;
+                let upload_of =
+                    |there: StoredDocument| Some(Record::parse(&there.bytes)?.upload_id);
+                there.map(|there| there.and_then(upload_of).as_ref() == Some(upload_id))
             }
-            // A refusal has certainly not stored the record. Without an answer it may be there, and then the upload is
-            // of use; if it is not, the bucket's lifecycle rule ends what nobody knows.
-            Err(error) if error.status().is_some() => {
+            Err(error) => Err(error),
+        };
+        let ours = match ours {
+            Ok(ours) => ours,
+            // Without an answer the record may be there, and then the upload is of use; if it is not, the bucket's
+            // lifecycle rule ends what nobody knows. After any other error the upload is better begun again.
+            Err(error @ store::Error::Unanswered { .. }) => return Err(error.into()),
+            Err(error) => {
                 self.store.abort(&task.key, upload_id).await?;
                 return Err(error.into());
             }
-            Err(error) => return Err(error.into()),
         };
         if !ours {
             self.store.abort(&task.key, upload_id).await?;
@@ -92,9 +101,9 @@ impl Transfers {
         match length {
             Some(length) if length <= part_size => {
                 progress.planned.store(1, Ordering::Relaxed);
-                self.copy(task, &download, length, progress).await?;
+                let object = self.copy(task, &download, length, progress).await?;
                 progress.fetched.store(1, Ordering::Relaxed);
-                Ok(First::Copied)
+                Ok(First::Copied(object))
             }
             length => Ok(First::Large(length, Opened { download, slot })),
         }
@@ -107,13 +116,14 @@ impl Transfers {
         download: &Download,
         length: u64,
         progress: &Progress,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Object>, Error> {
         let content_type = content_type(download, task);
         let identity = task.identity(Some(length), download);
         let piece = download.piece(length);
         let sent = (self.store).stream(&task.key, piece, length, &content_type, &identity);
         let written = self.watch(download, sent, progress).await?;
-        self.written(task, written).await
+        self.written(task, written, length, &content_type, identity)
+            .await
     }
 
     async fn begin_upload(
@@ -143,7 +153,7 @@ impl Transfers {
         &self,
         task: &Task,
         progress: &Progress,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Object>, Error> {
         let _slot = self.slot().await;
         let limit = self.limits.metadata;
         let download = self.open(task, None, progress).await?;
@@ -154,8 +164,10 @@ impl Transfers {
             .await?;
         progress.bytes.fetch_add(length, Ordering::Relaxed);
         let identity = task.identity(Some(length), &download);
-        let created = (self.store).create(&task.key, bytes, task.content_type, Some(&identity));
-        self.written(task, created.await?).await
+        let content_type = task.content_type;
+        let created = (self.store).create(&task.key, bytes, content_type, Some(&identity));
+        self.written(task, created.await?, length, content_type, identity)
+            .await
     }
 }
 

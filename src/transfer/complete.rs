@@ -7,12 +7,12 @@ use super::round::Round;
 use super::{Archived, Error, Task, Transfers};
 use crate::chain::chain;
 use crate::plan::Plan;
-use crate::store;
+use crate::store::{self, Object};
 
 /// How completing an upload ended.
 enum Completion {
-    /// The object is there.
-    Made,
+    /// The object is there, and this is what the answer told of it.
+    Made(Option<Object>),
     /// Parts are missing after all.
     Missing,
     /// S3 will never take it as it is.
@@ -29,9 +29,9 @@ impl Transfers {
     ) -> Result<Option<Round>, Error> {
         let completion = self.attempts(&task.key, || self.try_to_complete(task, upload, plan));
         match completion.await {
-            Ok(Completion::Made) => {
+            Ok(Completion::Made(object)) => {
                 self.store.delete(&task.record).await?;
-                Ok(Some(Round::Done(self.made(task).await?)))
+                Ok(Some(Round::Done(self.made(task, object).await?)))
             }
             Ok(Completion::Missing) => Ok(None),
             Ok(Completion::Unusable) => Ok(Some(upload.stale())),
@@ -54,8 +54,14 @@ impl Transfers {
             return Ok(Completion::Missing);
         }
         let upload_id = &upload.record.upload_id;
-        let Err(error) = self.store.complete(&task.key, upload_id, &parts).await else {
-            return Ok(Completion::Made);
+        let error = match self.store.complete(&task.key, upload_id, &parts).await {
+            Ok(receipt) => {
+                let identity = upload.record.identity(&task.document_id);
+                let content_type = &upload.record.content_type;
+                let object = Object::received(receipt, plan.length(), content_type, identity);
+                return Ok(Completion::Made(object));
+            }
+            Err(error) => error,
         };
         if error.code() == Some("InvalidPart") {
             return Err(store::Error::Contended.into());
@@ -67,9 +73,10 @@ impl Transfers {
             warn!(key = %task.key, error = chain(&error), "upload cannot be completed");
             return Ok(Completion::Unusable);
         }
-        // It may have taken effect, and only its answer been lost.
+        // It may have taken effect and only its answer been lost; or another upload has been completed, and this one is
+        // still to be ended.
         match self.find_copy(task).await? {
-            Some(_) => Ok(Completion::Made),
+            Some(_) => Err(Error::UploadGone),
             None => Err(error.into()),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -91,7 +92,8 @@ impl Transfers {
             plan,
             missing: Mutex::new(Missing {
                 numbers: missing,
-                listed: Instant::now(),
+                next: Instant::now() + self.limits.relist,
+                pause: self.limits.relist,
             }),
             stopped: AtomicBool::new(false),
             progress: Arc::clone(progress),
@@ -165,8 +167,9 @@ struct Board {
 
 struct Missing {
     numbers: BTreeSet<PartNumber>,
-    /// When the parts were last listed.
-    listed: Instant,
+    /// When the parts are to be listed again: sooner where others are at work, later where nobody is.
+    next: Instant,
+    pause: Duration,
 }
 
 impl Board {
@@ -206,16 +209,19 @@ impl Board {
         if self.stopped.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        if missing.listed.elapsed() >= self.transfers.limits.relist && !missing.numbers.is_empty() {
-            missing.listed = Instant::now();
+        if Instant::now() >= missing.next && !missing.numbers.is_empty() {
             match self.transfers.list(&self.task, &self.upload).await {
                 Ok(listed) => {
                     let before = count(&missing.numbers);
                     let still: BTreeSet<PartNumber> = self.plan.missing(&listed).collect();
                     missing.numbers.retain(|number| still.contains(number));
-                    self.progress
-                        .reused
-                        .fetch_add(before - count(&missing.numbers), Ordering::Relaxed);
+                    let found = before - count(&missing.numbers);
+                    self.progress.reused.fetch_add(found, Ordering::Relaxed);
+                    let limits = &self.transfers.limits;
+                    missing.pause = match found {
+                        0 => (missing.pause * 2).min(limits.relist_alone),
+                        _ => limits.relist,
+                    };
                 }
                 Err(Error::UploadGone) => return Err(Error::UploadGone),
                 // What others have put is only good to know.
@@ -223,6 +229,7 @@ impl Board {
                     warn!(key = %self.task.key, error = chain(&error), "listing the parts again failed");
                 }
             }
+            missing.next = Instant::now() + missing.pause;
         }
         Ok(match self.task.order {
             Order::FromFront => missing.numbers.pop_first(),

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::round::Round;
 use crate::acs::reply::Head;
 use crate::plan::Plan;
+use crate::store::{Identity, StoredDocument};
 
 /// What is kept beside the pending event while an upload is unfinished.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,15 @@ impl Record {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
+    /// What the object says of its source.
+    pub(super) fn identity(&self, document_id: &str) -> Identity {
+        Identity {
+            document_id: document_id.to_owned(),
+            source_length: self.length,
+            source_etag: self.source_etag.clone(),
+        }
+    }
+
     /// Whether a reply is of the source that the upload was begun for. An ETag that is missing on either side says
     /// nothing: ACS does not document any.
     pub(super) fn agrees(&self, head: &Head) -> Result<(), Error> {
@@ -45,6 +54,23 @@ impl Record {
             Ok(())
         } else {
             Err(Error::SourceChanged)
+        }
+    }
+}
+
+/// A record as it was read; none that can be used where it is broken.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) record: Option<Record>,
+    /// What it is swapped against.
+    pub(super) etag: String,
+}
+
+impl From<StoredDocument> for Found {
+    fn from(document: StoredDocument) -> Self {
+        Self {
+            record: Record::parse(&document.bytes),
+            etag: document.etag,
         }
     }
 }
@@ -67,13 +93,6 @@ impl Upload {
     /// The upload of a record that was found; none of a record whose numbers make no plan.
     pub(super) fn resumed(record: Record) -> Option<Self> {
         Self::planned(record, false)
-    }
-
-    /// That this upload is of no more use.
-    pub(super) fn stale(&self) -> Round {
-        Round::Stale {
-            upload_id: self.record.upload_id.clone(),
-        }
     }
 
     fn planned(record: Record, fresh: bool) -> Option<Self> {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::begin::Begun;
-use super::record::{Record, Upload};
+use super::record::{Found, Record, Upload};
 use super::{Archived, Error, Opened, Progress, Task, Transfers};
-use crate::store::{self, Object, Written};
+use crate::store::{self, Identity, Object, Written};
 
 /// How one round at an object ended.
 pub(super) enum Round {
@@ -23,51 +23,43 @@ impl Transfers {
         &self,
         task: &Arc<Task>,
         stale: Option<String>,
+        unread: bool,
         progress: &Arc<Progress>,
     ) -> Result<Round, Error> {
         // The record before the object: whoever completes the object deletes the record after it. So if the record is
         // no longer here, the object is already there.
-        let document = self.store.read(&task.record).await?;
-        let record = document
-            .as_ref()
-            .and_then(|document| Record::parse(&document.bytes));
+        let document = if unread {
+            None
+        } else {
+            self.store.read(&task.record).await?
+        };
+        let found = document.map(Found::from);
         if let Some(object) = self.find_copy(task).await? {
-            if document.is_some() {
-                self.clear(task, record.as_ref()).await?;
+            if let Some(found) = &found {
+                self.clear(task, found.record.as_ref()).await?;
             }
             return Ok(Round::Done(Archived {
                 object,
                 already: true,
             }));
         }
-        let usable = record
-            .clone()
-            .filter(|record| stale.as_ref() != Some(&record.upload_id));
+        let record = found.as_ref().and_then(|found| found.record.clone());
+        let usable = record.filter(|record| stale.as_ref() != Some(&record.upload_id));
         if let Some(upload) = usable.and_then(Upload::resumed) {
             return self.fill_and_complete(task, upload, None, progress).await;
         }
-        match self
-            .begin(
-                task,
-                document.as_ref().map(|document| document.etag.as_str()),
-                progress,
-            )
-            .await?
-        {
+        match self.begin(task, found.as_ref(), progress).await? {
             Begun::Outrun => Ok(Round::Outrun),
-            Begun::Whole => {
-                if document.is_some() {
-                    self.clear(task, record.as_ref()).await?;
+            Begun::Whole(object) => {
+                if let Some(found) = &found {
+                    self.clear(task, found.record.as_ref()).await?;
                 }
-                Ok(Round::Done(self.made(task).await?))
+                Ok(Round::Done(self.made(task, object).await?))
             }
             Begun::Upload(begun) => {
-                if let Some(old) = record {
-                    self.store.abort(&task.key, &old.upload_id).await?;
-                }
                 let (upload, opened) = *begun;
-                self.fill_and_complete(task, upload, Some(opened), progress)
-                    .await
+                let opened = Some(opened);
+                self.fill_and_complete(task, upload, opened, progress).await
             }
         }
     }
@@ -95,12 +87,21 @@ impl Transfers {
         Ok(upload.stale())
     }
 
-    /// What a conditional write of the object means.
-    pub(super) async fn written(&self, task: &Task, written: Written) -> Result<(), Error> {
+    /// What a conditional write of an object of `size` bytes means: the object, as far as the answer told of it.
+    pub(super) async fn written(
+        &self,
+        task: &Task,
+        written: Written,
+        size: u64,
+        content_type: &str,
+        identity: Identity,
+    ) -> Result<Option<Object>, Error> {
         match written {
-            Written::Here => Ok(()),
-            Written::Taken if self.find_copy(task).await?.is_some() => Ok(()),
-            Written::Taken => Err(store::Error::Contended.into()),
+            Written::Here(receipt) => Ok(Object::received(receipt, size, content_type, identity)),
+            Written::Taken => match self.find_copy(task).await? {
+                Some(object) => Ok(Some(object)),
+                None => Err(store::Error::Contended.into()),
+            },
         }
     }
 
@@ -113,8 +114,16 @@ impl Transfers {
         }
     }
 
-    pub(super) async fn made(&self, task: &Task) -> Result<Archived, Error> {
-        let object = self.find_copy(task).await?;
+    /// What this run has made; looked at once more where the store's answer to it was not enough for a manifest.
+    pub(super) async fn made(
+        &self,
+        task: &Task,
+        object: Option<Object>,
+    ) -> Result<Archived, Error> {
+        let object = match object {
+            Some(object) => Some(object),
+            None => self.find_copy(task).await?,
+        };
         let gone = store::Error::Incomplete {
             operation: "HeadObject",
             missing: "the object that was just written",
@@ -145,5 +154,14 @@ impl Transfers {
             self.store.abort(&task.key, &record.upload_id).await?;
         }
         self.store.delete(&task.record).await
+    }
+}
+
+impl Upload {
+    /// That this upload is of no more use.
+    pub(super) fn stale(&self) -> Round {
+        Round::Stale {
+            upload_id: self.record.upload_id.clone(),
+        }
     }
 }

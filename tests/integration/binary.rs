@@ -49,8 +49,12 @@ struct Process {
 
 impl Lambda {
     async fn start() -> Self {
+        Self::over(s3::Settings::default()).await
+    }
+
+    async fn over(s3: s3::Settings) -> Self {
         let world = World::with(Setup {
-            s3: s3::Settings::default(),
+            s3,
             ..Setup::default()
         })
         .await;
@@ -135,6 +139,15 @@ impl Process {
             stderr: tokio::spawn(read(child.stderr.take().unwrap())),
             child,
         }
+    }
+
+    /// The most memory that it has had resident, in bytes.
+    fn peak_memory(&self) -> u64 {
+        let pid = self.child.id().expect("it runs");
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.unwrap().trim().trim_end_matches(" kB");
+        kib.parse::<u64>().unwrap() * 1024
     }
 
     /// Ends the process as a crash does, and answers what it has written.
@@ -635,6 +648,26 @@ async fn a_killed_process_leaves_its_parts_to_the_next() {
 fn first_byte(request: &Request) -> Option<u64> {
     let range = request.range.as_deref()?.strip_prefix("bytes=")?;
     range.split_once('-')?.0.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_does_not_grow_with_the_recording() {
+    // Not timed, and so coarse that no allocator's habits can break it: held parts would show at 8 × 16 MiB.
+    const CEILING: u64 = 64 * MIB;
+    let lambda = Lambda::over(s3::Settings {
+        keep_bodies: false,
+        ..s3::Settings::default()
+    })
+    .await;
+    let process = lambda.run(&[]);
+    for (name, length) in [("short", 20 * MIB), ("long", 50 * 20 * MIB)] {
+        let recording = named(name, &[length]);
+        recording.publish(&lambda.world);
+        let response = lambda.deliver(&recording.event(&lambda.world), 0).await;
+        assert_eq!(response.status, 200, "{name}");
+        let peak = process.peak_memory();
+        assert!(peak <= CEILING, "{name}: {} MiB", peak / MIB);
+    }
 }
 
 #[tokio::test]

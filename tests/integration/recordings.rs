@@ -309,3 +309,36 @@ async fn signatures_are_made_over_the_resources_host_and_afresh_for_each_request
         }
     }
 }
+
+#[tokio::test]
+async fn few_calls_are_made_besides_the_parts() {
+    let world = World::start().await;
+    let recording = Recording::of(&[16 * PART]);
+    recording.publish(&world);
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+    let mut counts = std::collections::BTreeMap::new();
+    for call in world.s3.calls() {
+        *counts.entry(call.operation).or_insert(0) += 1;
+    }
+    let expected = [
+        ("CompleteMultipartUpload", 1),
+        ("CreateMultipartUpload", 1),
+        // The record and the pending event.
+        ("DeleteObject", 2),
+        // The manifest and the media.
+        ("HeadObject", 2),
+        // Before Complete; each page of three parts is a call of the tests' own making.
+        ("ListParts", 6),
+        // The pending event, the record, the metadata and the manifest.
+        ("PutObject", 4),
+        ("UploadPart", 16),
+    ];
+    assert_eq!(counts, expected.into());
+    // A small recording takes no upload.
+    let world = World::start().await;
+    let recording = Recording::of(&[PART]);
+    recording.publish(&world);
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+    let operations: Vec<_> = world.s3.calls().iter().map(|call| call.operation).collect();
+    assert_eq!(operations.len(), 7, "{operations:?}");
+}

@@ -1,0 +1,444 @@
+//! The algorithm of one object's transfer, explored: several workers against a model of S3, through all interleavings of
+//! their requests, or many, with crashes, lost answers, a source that changes and uploads that vanish.
+
+mod s3;
+mod worker;
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+
+use s3::{Id, Shared};
+use worker::{ROUNDS, Step, Worker};
+
+/// What may still go wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Faults {
+    /// A worker vanishes between two requests; perhaps another begins in its place.
+    crashes: u8,
+    /// A request takes effect without an answer; the worker tries again, or gives up.
+    lost: u8,
+    /// ACS refuses a request for good.
+    refusals: u8,
+    /// The source becomes another.
+    changes: u8,
+    /// A lifecycle rule ends an upload.
+    aborts: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct State {
+    shared: Shared,
+    workers: Vec<Worker>,
+    faults: Faults,
+    /// Whether somebody has ended without tidying up, so that the next one has to.
+    untidy: bool,
+}
+
+/// What happens from one state to the next.
+#[derive(Clone, Copy, Debug)]
+enum Action {
+    Worker(usize, &'static str),
+    SourceChanges,
+    Lifecycle(Id),
+}
+
+impl State {
+    fn new(workers: usize, lengths: &[u64], opaque: bool, faults: Faults) -> Self {
+        let order = |place: usize| !place.is_multiple_of(2);
+        Self {
+            shared: Shared::new(lengths, opaque),
+            workers: (0..workers)
+                .map(|place| Worker::new(order(place)))
+                .collect(),
+            faults,
+            untidy: false,
+        }
+    }
+
+    /// Everything that can happen next, and what it is called.
+    fn next(&self) -> Vec<(Action, Self)> {
+        let mut next = Vec::new();
+        for (place, worker) in self.workers.iter().enumerate() {
+            if !worker.has_ended() {
+                self.next_of(place, worker, &mut next);
+            }
+        }
+        if next.is_empty() {
+            return next;
+        }
+        if self.faults.changes > 0 {
+            let mut after = self.clone();
+            after.faults.changes -= 1;
+            after.shared.source += 1;
+            next.push((Action::SourceChanges, after));
+        }
+        let open = |id: &Id| self.shared.uploads[*id].open;
+        let uploads = if self.faults.aborts > 0 {
+            self.shared.uploads.len()
+        } else {
+            0
+        };
+        for id in (0..uploads).filter(open) {
+            let mut after = self.clone();
+            after.faults.aborts -= 1;
+            after.shared.end(id);
+            next.push((Action::Lifecycle(id), after));
+        }
+        next
+    }
+
+    fn next_of(&self, place: usize, worker: &Worker, next: &mut Vec<(Action, Self)>) {
+        let mut add = |how, change: &dyn Fn(&mut Self)| {
+            let mut after = self.clone();
+            change(&mut after);
+            next.push((Action::Worker(place, how), after));
+        };
+        let advance = |after: &mut Self| after.workers[place].advance(&mut after.shared);
+        add("does", &advance);
+        if self.faults.crashes > 0 {
+            let crash = |after: &mut Self| {
+                after.faults.crashes -= 1;
+                after.forget(worker);
+            };
+            add("crashes before", &|after| {
+                crash(after);
+                after.workers[place].step = Step::Crashed;
+            });
+            add("is replaced before", &|after| {
+                crash(after);
+                after.workers[place] = Worker::new(worker.from_back);
+            });
+        }
+        if self.faults.refusals > 0 && worker.asks_source() {
+            add("is refused", &|after| {
+                after.faults.refusals -= 1;
+                after.workers[place].give_up();
+            });
+        }
+        if self.faults.lost > 0 && !worker.asks_source() {
+            let lose = |after: &mut Self| {
+                after.faults.lost -= 1;
+                let begun = after.shared.uploads.len();
+                advance(after);
+                for upload in &mut after.shared.uploads[begun..] {
+                    upload.excused = true;
+                }
+            };
+            if worker.writes() {
+                add("hears nothing and repeats", &|after| {
+                    lose(after);
+                    after.workers[place] = worker.clone();
+                });
+            }
+            add("hears nothing and gives up", &|after| {
+                lose(after);
+                after.workers[place] = worker.clone();
+                after.workers[place].give_up();
+                if !matches!(worker.step, Step::Complete { .. }) {
+                    after.forget(worker);
+                }
+            });
+        }
+    }
+
+    fn tell(&self, action: &Action) -> String {
+        match action {
+            Action::Worker(place, how) => {
+                format!("worker {place} {how} {:?}", self.workers[*place].step)
+            }
+            Action::SourceChanges => "the source changes".into(),
+            Action::Lifecycle(id) => format!("a lifecycle rule ends upload {id}"),
+        }
+    }
+
+    /// A worker ends in the middle: what it alone knew, nobody knows any more.
+    fn forget(&mut self, worker: &Worker) {
+        self.untidy = true;
+        if let Some(id) = worker.knows()
+            && self.shared.record.is_none_or(|record| record.upload != id)
+        {
+            self.shared.uploads[id].excused = true;
+        }
+    }
+
+    /// What must hold at every moment.
+    fn check(&self, before: &Self) -> Result<(), String> {
+        if let Some(fault) = self.shared.fault() {
+            return Err(fault.into());
+        }
+        if before.shared.object.is_some() && before.shared.object != self.shared.object {
+            return Err("the object has changed".into());
+        }
+        for worker in &self.workers {
+            // Upload after upload may come to nothing without a fault of its own, though each has to be begun by somebody.
+            let outrun =
+                worker.rounds == ROUNDS && self.shared.uploads.len() >= usize::from(ROUNDS);
+            if worker.step == Step::Failed && !worker.hurt && !outrun {
+                return Err("a worker failed that met no fault".into());
+            }
+        }
+        Ok(())
+    }
+
+    /// What must hold when all workers have ended.
+    fn check_end(&self) -> Result<(), String> {
+        let all_done = self.workers.iter().all(|worker| worker.step == Step::Done);
+        if all_done && !self.untidy {
+            if self.shared.object.is_none() {
+                return Err("all are done, but there is no object".into());
+            }
+            if self.shared.record.is_some() {
+                return Err("all are done, but the record is left".into());
+            }
+            if let Some(id) = self.shared.left_over().next() {
+                return Err(format!("all are done, but upload {id} is left"));
+            }
+        }
+        let after = alone(&self.shared)?;
+        match after.left_over().next() {
+            Some(id) => Err(format!("upload {id} is left, though it was known")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs one fresh worker without faults: it must finish, whatever the others have left.
+fn alone(shared: &Shared) -> Result<Shared, String> {
+    let mut shared = shared.clone();
+    let mut worker = Worker::new(false);
+    for _ in 0..100 {
+        worker.advance(&mut shared);
+        if worker.has_ended() {
+            break;
+        }
+    }
+    if worker.step != Step::Done || shared.object.is_none() || shared.record.is_some() {
+        return Err(format!(
+            "one worker alone ends at {:?} with {shared:?}",
+            worker.step
+        ));
+    }
+    shared.fault().map_or(Ok(shared), |fault| Err(fault.into()))
+}
+
+/// Goes through everything that can happen, depth first, each state once.
+#[derive(Default)]
+struct Explorer {
+    seen: HashSet<u64>,
+    /// What one worker alone was tried on.
+    tried: HashSet<u64>,
+    steps: usize,
+    ends: usize,
+    /// What has led to a fault, the last first.
+    path: Vec<String>,
+}
+
+impl Explorer {
+    fn explore(state: &State) -> Self {
+        let mut explorer = Self::default();
+        if let Err(fault) = explorer.visit(state) {
+            explorer.path.reverse();
+            panic!("{fault}:\n{}", explorer.path.join("\n"));
+        }
+        explorer
+    }
+
+    fn visit(&mut self, state: &State) -> Result<(), String> {
+        if !self.seen.insert(hash(state)) {
+            return Ok(());
+        }
+        if self.tried.insert(hash(&state.shared)) {
+            alone(&state.shared)?;
+        }
+        let next = state.next();
+        if next.is_empty() {
+            self.ends += 1;
+            return state.check_end();
+        }
+        for (action, after) in next {
+            self.steps += 1;
+            let visited = after.check(state).and_then(|()| self.visit(&after));
+            if visited.is_err() {
+                self.path.push(state.tell(&action));
+                return visited;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Explores all that can happen to workers, and answers how many states that were.
+fn explore(workers: usize, lengths: &[u64], opaque: bool, faults: Faults) -> usize {
+    let explorer = Explorer::explore(&State::new(workers, lengths, opaque, faults));
+    println!(
+        "{workers} workers, lengths {lengths:?}, opaque ETags {opaque}, {faults:?}: {} states, {} steps, {} ends",
+        explorer.seen.len(),
+        explorer.steps,
+        explorer.ends
+    );
+    explorer.seen.len()
+}
+
+const NONE: Faults = Faults {
+    crashes: 0,
+    lost: 0,
+    refusals: 0,
+    changes: 0,
+    aborts: 0,
+};
+
+/// An object of two parts.
+const TWO: [u64; 1] = [15];
+
+#[test]
+fn workers_without_faults_leave_nothing_but_the_object() {
+    let two = explore(2, &TWO, false, NONE);
+    let three = explore(3, &TWO, false, NONE);
+    assert!(two >= 800 && three >= 70_000, "{two} and {three} states");
+}
+
+#[test]
+fn two_workers_a_crash_and_a_lost_answer() {
+    let (crashes, lost) = (1, 1);
+    let states = explore(
+        2,
+        &TWO,
+        false,
+        Faults {
+            crashes,
+            lost,
+            ..NONE
+        },
+    );
+    assert!(states >= 35_000, "{states} states");
+}
+
+#[test]
+fn two_workers_and_a_source_that_changes_or_refuses() {
+    let changes = 1;
+    let mut states = 0;
+    for lengths in [[15, 15], [15, 25], [15, 5], [5, 15]] {
+        states += explore(2, &lengths, false, Faults { changes, ..NONE });
+    }
+    for (crashes, lost, refusals) in [(1, 0, 0), (0, 1, 0), (0, 0, 1)] {
+        let faults = Faults {
+            changes,
+            crashes,
+            lost,
+            refusals,
+            aborts: 0,
+        };
+        states += explore(2, &[15, 15], false, faults);
+    }
+    for (crashes, lost) in [(1, 0), (0, 1)] {
+        let faults = Faults {
+            refusals: 1,
+            crashes,
+            lost,
+            ..NONE
+        };
+        states += explore(2, &TWO, false, faults);
+    }
+    assert!(states >= 200_000, "{states} states");
+}
+
+#[test]
+fn two_workers_and_an_upload_that_vanishes() {
+    let mut states = 0;
+    for (crashes, lost, refusals) in [(1, 0, 0), (0, 1, 0), (0, 0, 1)] {
+        let faults = Faults {
+            aborts: 1,
+            crashes,
+            lost,
+            refusals,
+            changes: 0,
+        };
+        states += explore(2, &TWO, false, faults);
+    }
+    assert!(states >= 100_000, "{states} states");
+}
+
+#[test]
+fn two_workers_and_etags_that_differ_for_the_same_bytes() {
+    let states = explore(2, &TWO, true, NONE) + explore(2, &TWO, true, Faults { lost: 1, ..NONE });
+    assert!(states >= 10_000, "{states} states");
+}
+
+/// Lets chance choose what happens, then everybody finish.
+fn at_random(start: State, choices: &[u16]) -> Result<usize, String> {
+    let mut state = start;
+    let mut path = Vec::new();
+    // One more crash than workers, with each a run of at most four rounds: far below this.
+    for step in 0..5_000 {
+        let mut next = state.next();
+        if next.is_empty() {
+            return state
+                .check_end()
+                .map(|()| path.len())
+                .map_err(|fault| format!("{fault}:\n{}", path.join("\n")));
+        }
+        let choice = choices
+            .get(step)
+            .map_or(4 * step + 1, |choice| usize::from(*choice));
+        // Three times of four nothing goes wrong, so that runs get anywhere before they have met all their faults.
+        if !choice.is_multiple_of(4) {
+            next.retain(|(action, _)| matches!(action, Action::Worker(_, "does")));
+        }
+        let (action, after) = next.swap_remove(choice / 4 % next.len());
+        path.push(state.tell(&action));
+        after
+            .check(&state)
+            .and_then(|()| alone(&after.shared).map(drop))
+            .map_err(|fault| format!("{fault}:\n{}", path.join("\n")))?;
+        state = after;
+    }
+    Err(format!("no end after {} steps", path.len()))
+}
+
+#[test]
+fn several_workers_at_random() {
+    const CASES: u32 = 1_500;
+    let config = ProptestConfig {
+        cases: CASES,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let counts = (0_u8..4, 0_u8..4, 0_u8..3, 0_u8..3, 0_u8..3);
+    let faults = counts.prop_map(|(crashes, lost, refusals, changes, aborts)| Faults {
+        crashes,
+        lost,
+        refusals,
+        changes,
+        aborts,
+    });
+    let all = (
+        3_usize..=4,
+        vec(5_u64..90, 3),
+        any::<bool>(),
+        faults,
+        vec(any::<u16>(), 0..300),
+    );
+    let steps = Cell::new(0);
+    TestRunner::new_with_rng(config, rng)
+        .run(&all, |(workers, lengths, opaque, faults, choices)| {
+            let start = State::new(workers, &lengths, opaque, faults);
+            let ended = at_random(start, &choices).map_err(TestCaseError::fail)?;
+            steps.set(steps.get() + ended);
+            Ok(())
+        })
+        .unwrap();
+    println!("{CASES} runs of 3 or 4 workers, {} steps", steps.get());
+    assert!(steps.get() >= 60_000, "{} steps", steps.get());
+}

@@ -1,0 +1,799 @@
+//! What S3 may answer, and what becomes of it: every call the function makes, and each way it may fail.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use acs_recording_archiver::function::Answer;
+use emulators::acs::{self, Kind};
+use emulators::s3::{Call, Etags, Fault, Object};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::embedded::Setup;
+use crate::world::{PART, Recording, World, setup};
+
+/// A call, told by its operation and the end of its key.
+type Target = (&'static str, &'static str);
+
+/// Every call of a delivery in which an upload has become stale.
+const CALLS: [Target; 19] = [
+    ("HeadObject", ".manifest.json"),
+    ("PutObject", "event.json"),
+    ("GetObject", ".upload.json"),
+    ("HeadObject", ".mp4"),
+    ("PutObject", ".mp4"),
+    ("HeadObject", ".metadata.json"),
+    ("PutObject", ".metadata.json"),
+    ("ListParts", ".mp4"),
+    ("CreateMultipartUpload", ".mp4"),
+    (
+        "PutObject",
+        "0001-0-eus-d1-801b3f3fc462fe8a01e6810cbff729b8.upload.json",
+    ),
+    (
+        "PutObject",
+        "0002-0-eus-d2-801b3f3fc462fe8a01e6810cbff729b8.upload.json",
+    ),
+    ("AbortMultipartUpload", ".mp4"),
+    ("UploadPart", ".mp4"),
+    ("CompleteMultipartUpload", ".mp4"),
+    ("DeleteObject", ".upload.json"),
+    ("PutObject", ".manifest.json"),
+    ("DeleteObject", "event.json"),
+    ("ListObjectsV2", ""),
+    ("GetObject", "event.json"),
+];
+
+const SLOW_DOWN: Fault = refuse(503, "SlowDown");
+
+const fn refuse(status: u16, code: &'static str) -> Fault {
+    Fault::Refuse { status, code }
+}
+
+/// Which of the calls that fit are hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Times {
+    Once,
+    Always,
+}
+
+fn fits(call: &Call, (operation, end): Target) -> bool {
+    call.operation == operation && call.key.as_deref().unwrap_or_default().ends_with(end)
+}
+
+/// Makes the calls that fit fail, and counts them.
+fn inject(world: &World, target: Target, fault: &Fault, times: Times) -> Arc<AtomicUsize> {
+    let hits = Arc::new(AtomicUsize::new(0));
+    let (counted, fault) = (Arc::clone(&hits), fault.clone());
+    world.s3.inject(move |call| {
+        if !fits(call, target) {
+            return None;
+        }
+        let before = counted.fetch_add(1, Ordering::Relaxed);
+        let hit = times == Times::Always || before == 0;
+        hit.then(|| fault.clone())
+    });
+    hits
+}
+
+/// Does something at the first call that fits, before S3 acts on it.
+fn at_first(world: &World, target: Target, act: impl Fn(&Call) + Send + Sync + 'static) {
+    let done = AtomicBool::new(false);
+    world.s3.inject(move |call| {
+        if fits(call, target) && !done.swap(true, Ordering::Relaxed) {
+            act(call);
+        }
+        None
+    });
+}
+
+/// A small chunk, one that takes an upload, and one whose upload was begun for a source that is another now.
+async fn world(setup: Setup) -> (World, Recording) {
+    let world = World::with(setup).await;
+    let recording = Recording::of(&[1000, 3 * PART + 5, 2 * PART]);
+    recording.publish(&world);
+    let stale = &recording.chunks[2];
+    let key = recording.media_key(stale);
+    let record = json!({
+        "key": key,
+        "uploadId": world.s3.begin(&key),
+        "length": 7 * PART,
+        "sourceEtag": null,
+        "contentType": "video/mp4",
+        "partSize": PART,
+    });
+    // As an earlier run leaves it: the record, and the event that it is for.
+    let event = recording.event(&world).to_string();
+    world.s3.put(&pending_key(&recording), event);
+    let record_key = recording.record_key(stale);
+    world.s3.put(&record_key, record.to_string());
+    (world, recording)
+}
+
+fn pending_key(recording: &Recording) -> String {
+    format!("{}/event.json", recording.pending())
+}
+
+/// One call fails; then Event Grid delivers again, or the schedule ticks, until all is well.
+async fn survives(target: Target, fault: Fault, times: Times, setup: Setup) -> usize {
+    let what = format!("{fault:?} {times:?} at {target:?}");
+    let (world, recording) = world(setup).await;
+    let event = recording.event(&world);
+    let by_tick = matches!(target, ("ListObjectsV2", _) | ("GetObject", "event.json"));
+    let hits = inject(&world, target, &fault, times);
+    let well = if by_tick {
+        tick(&world).await == Some(1)
+    } else {
+        let response = world.deliver(&event).await;
+        assert!(
+            [200, 503].contains(&response.status),
+            "{what}: {response:?}"
+        );
+        response.status == 200
+    };
+    let hits = hits.load(Ordering::Relaxed);
+    assert!(hits > 0, "{what}: no such call");
+    assert!(well || times == Times::Always, "{what} is not survived");
+    world.s3.heal();
+    if by_tick && !well {
+        assert_eq!(tick(&world).await, Some(1), "{what}");
+    } else if !well {
+        let response = world.deliver_again(&event, 2).await;
+        assert_eq!(response.status, 200, "{what}: {response:?}");
+    }
+    // An upload whose id was lost with an answer is nobody's: the bucket's lifecycle rule ends it.
+    if target.0 == "CreateMultipartUpload" && fault == Fault::LoseAnswer {
+        let [lost] = &*world.s3.uploads() else {
+            panic!("{what}: the lost upload alone")
+        };
+        world.s3.abort(&lost.upload_id);
+    }
+    let left: Vec<_> = world
+        .keys()
+        .into_iter()
+        .filter(|key| key.contains("/pending/"))
+        .collect();
+    assert!(left.is_empty(), "{what}: {left:?}");
+    assert!(
+        world.s3.uploads().is_empty(),
+        "{what}: {:?}",
+        world.s3.uploads()
+    );
+    world.assert_archived(&recording);
+    if times == Times::Once { 1 } else { hits }
+}
+
+/// How many events a tick has finished; none where it failed.
+async fn tick(world: &World) -> Option<usize> {
+    let payload = include_str!("../../events/schedule-rule.json").to_owned();
+    let payload = serde_json::value::RawValue::from_string(payload).unwrap();
+    let answer = world.function.invoke(&payload, std::time::UNIX_EPOCH).await;
+    match answer.ok()? {
+        Answer::Tick(swept) => Some(swept.finished),
+        Answer::Http(response) => panic!("{response:?} is no answer to a tick"),
+    }
+}
+
+/// Runs cases side by side, and answers how many faults were injected in them.
+async fn all(
+    cases: impl IntoIterator<Item = (Target, Fault, Times)>,
+    set_up: fn() -> Setup,
+) -> usize {
+    const AT_ONCE: usize = 8;
+    let mut running = JoinSet::new();
+    let (mut faults, mut failed) = (0, Vec::new());
+    let mut cases = cases.into_iter();
+    loop {
+        while running.len() < AT_ONCE
+            && let Some((target, fault, times)) = cases.next()
+        {
+            running.spawn(survives(target, fault, times, set_up()));
+        }
+        match running.join_next().await {
+            None => break,
+            Some(Ok(hits)) => faults += hits,
+            Some(Err(error)) => failed.push(error.to_string()),
+        }
+    }
+    assert!(
+        failed.is_empty(),
+        "{} of the cases failed:\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
+    faults
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_may_fail_once() {
+    let mut cases = Vec::new();
+    for target in CALLS {
+        for fault in [SLOW_DOWN, refuse(500, "InternalError"), Fault::LoseAnswer] {
+            cases.push((target, fault, Times::Once));
+        }
+    }
+    let faults = all(cases, setup).await;
+    println!("{faults} faults injected");
+    assert_eq!(faults, 3 * CALLS.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_may_hang_once() {
+    let impatient = || {
+        let mut impatient = setup();
+        impatient.limits.store_call = Duration::from_secs(1);
+        impatient.limits.complete_call = Duration::from_secs(1);
+        impatient.limits.store_stall = Duration::from_secs(1);
+        impatient
+    };
+    let hang = Fault::Hang(Duration::from_mins(10));
+    let cases = CALLS.map(|target| (target, hang.clone(), Times::Once));
+    let faults = all(cases, impatient).await;
+    println!("{faults} faults injected");
+    assert_eq!(faults, CALLS.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_may_fail_as_long_as_it_likes() {
+    let mut cases = Vec::new();
+    for target in CALLS {
+        for fault in [SLOW_DOWN, refuse(403, "AccessDenied")] {
+            cases.push((target, fault, Times::Always));
+        }
+    }
+    let faults = all(cases, setup).await;
+    println!("{faults} faults injected");
+    assert!(faults >= 4 * CALLS.len(), "{faults} faults");
+}
+
+/// The delivery's outcome in the answer.
+fn outcome(body: &Value) -> &str {
+    body["events"][0]["outcome"].as_str().unwrap_or_default()
+}
+
+/// A recording of one chunk, of which that many parts are to be made.
+async fn one(parts: u64, setup: Setup) -> (World, Recording) {
+    let world = World::with(setup).await;
+    let recording = Recording::of(&[(parts - 1) * PART + 9]);
+    recording.publish(&world);
+    (world, recording)
+}
+
+fn opaque() -> Setup {
+    let mut opaque = setup();
+    opaque.s3.etags = Etags::Opaque;
+    opaque
+}
+
+fn without_part_checksums() -> Setup {
+    let mut without = setup();
+    without.s3.part_checksums = false;
+    without
+}
+
+const COMPLETE: Target = ("CompleteMultipartUpload", ".mp4");
+
+#[tokio::test]
+async fn complete_may_answer_200_with_an_error_inside() {
+    for set_up in [setup, opaque, without_part_checksums] {
+        for code in ["InternalError", "SlowDown"] {
+            for times in [Times::Once, Times::Always] {
+                let (world, recording) = one(3, set_up()).await;
+                let event = recording.event(&world);
+                let hits = inject(&world, COMPLETE, &Fault::OkWithError { code }, times);
+                let status = world.deliver(&event).await.status;
+                world.s3.heal();
+                assert_eq!(
+                    status,
+                    if times == Times::Once { 200 } else { 503 },
+                    "{code} {times:?}"
+                );
+                assert!(
+                    hits.load(Ordering::Relaxed) > 1,
+                    "{code} {times:?}: tried again"
+                );
+                if status == 503 {
+                    assert_eq!(world.deliver_again(&event, 1).await.status, 200);
+                }
+                world.assert_archived(&recording);
+                assert_eq!(
+                    world.count("UploadPart"),
+                    3,
+                    "{code} {times:?}: nothing is put twice"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_conflict_on_complete_means_a_new_upload() {
+    for times in [Times::Once, Times::Always] {
+        let (world, recording) = one(3, setup()).await;
+        let event = recording.event(&world);
+        let conflict = refuse(409, "ConditionalRequestConflict");
+        let hits = inject(&world, COMPLETE, &conflict, times);
+        let status = world.deliver(&event).await.status;
+        world.s3.heal();
+        let (expected, uploads) = if times == Times::Once {
+            (200, 2)
+        } else {
+            (503, 4)
+        };
+        assert_eq!(status, expected, "{times:?}");
+        assert!(hits.load(Ordering::Relaxed) >= uploads / 2, "{times:?}");
+        assert_eq!(world.count("CreateMultipartUpload"), uploads, "{times:?}");
+        if status == 503 {
+            assert_eq!(world.s3.uploads().len(), 1, "the last one is kept");
+            world.acs.clear_requests();
+            assert_eq!(world.deliver_again(&event, 1).await.status, 200);
+            assert!(
+                world
+                    .acs
+                    .requests()
+                    .iter()
+                    .all(|request| request.kind != Kind::Media)
+            );
+        }
+        world.assert_archived(&recording);
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_is_not_the_listed_one_is_listed_again() {
+    for set_up in [setup, opaque, without_part_checksums] {
+        for times in [Times::Once, Times::Always] {
+            let (world, recording) = one(3, set_up()).await;
+            let event = recording.event(&world);
+            let hits = inject(&world, COMPLETE, &refuse(400, "InvalidPart"), times);
+            let status = world.deliver(&event).await.status;
+            world.s3.heal();
+            let (expected, tries) = if times == Times::Once {
+                (200, 2)
+            } else {
+                (503, 5)
+            };
+            assert_eq!(
+                (status, hits.load(Ordering::Relaxed)),
+                (expected, tries),
+                "{times:?}"
+            );
+            assert_eq!(world.count("ListParts"), tries, "{times:?}");
+            if status == 503 {
+                assert_eq!(world.deliver_again(&event, 1).await.status, 200);
+            }
+            world.assert_archived(&recording);
+            assert_eq!(world.count("UploadPart"), 3, "nothing is put twice");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn the_same_part_put_again_between_listing_and_complete_has_another_etag() {
+    let (world, recording) = one(3, opaque()).await;
+    let client = aws_sdk_s3::Client::from_conf(
+        aws_sdk_s3::config::Builder::from(&crate::embedded::sdk(&world.s3).await)
+            .force_path_style(true)
+            .build(),
+    );
+    let bytes = recording.chunks[0].media.bytes(PART..2 * PART);
+    let listed = Arc::new(AtomicUsize::new(0));
+    let before = Arc::clone(&listed);
+    let s3 = world.s3.clone();
+    at_first(&world, COMPLETE, move |call| {
+        let part = client
+            .upload_part()
+            .bucket(s3.bucket())
+            .set_key(call.key.clone())
+            .set_upload_id(call.upload_id.clone())
+            .part_number(2)
+            .checksum_algorithm(aws_sdk_s3::types::ChecksumAlgorithm::Crc64Nvme)
+            .body(bytes.clone().into());
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current()
+                .block_on(async { part.send().await.map(drop).unwrap() });
+        });
+        before.store(s3.calls().len(), Ordering::Relaxed);
+    });
+    let status = world.deliver(&recording.event(&world)).await.status;
+    world.s3.heal();
+    assert_eq!(status, 200);
+    world.assert_archived(&recording);
+    assert_eq!(world.count("CompleteMultipartUpload"), 2);
+    let after = world.s3.calls().split_off(listed.load(Ordering::Relaxed));
+    assert!(
+        after.iter().any(|call| call.operation == "ListParts"),
+        "listed again"
+    );
+    assert_eq!(world.count("CreateMultipartUpload"), 1);
+}
+
+/// The object as another delivery of the same event would have made it.
+fn ours(recording: &Recording) -> Object {
+    let chunk = &recording.chunks[0];
+    let mut object = Object::new(chunk.media.bytes(0..chunk.media.length()));
+    object.version_id = "of-another-delivery".into();
+    object.content_type = Some("video/mp4".into());
+    let length = chunk.media.length().to_string();
+    object.metadata = [
+        ("document-id", chunk.document_id.clone()),
+        ("source-length", length),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    object
+}
+
+#[tokio::test]
+async fn an_object_that_another_delivery_has_made_meanwhile_is_ours() {
+    // S3 itself refuses Complete with 412; or it answers nothing that tells, once or for good.
+    for answer in [None, Some(SLOW_DOWN), Some(Fault::CutBody { after: 0 })] {
+        for (target, parts) in [
+            (COMPLETE, 3),
+            (("UploadPart", ".mp4"), 3),
+            (("CreateMultipartUpload", ".mp4"), 3),
+            (("PutObject", ".upload.json"), 3),
+            (("PutObject", ".mp4"), 1),
+        ] {
+            let what = format!("{answer:?} at {target:?}");
+            let (world, recording) = one(parts, setup()).await;
+            let (key, object) = (recording.media_key(&recording.chunks[0]), ours(&recording));
+            let unanswered = matches!(answer, Some(Fault::CutBody { .. }));
+            let (s3, answer) = (world.s3.clone(), answer.clone());
+            let (put, theirs) = (AtomicBool::new(false), object.clone());
+            world.s3.inject(move |call| {
+                if !fits(call, target) {
+                    return None;
+                }
+                if !put.swap(true, Ordering::Relaxed) {
+                    s3.put_object(&key, theirs.clone());
+                }
+                answer.clone()
+            });
+            let response = world.deliver(&recording.event(&world)).await;
+            world.s3.heal();
+            assert_eq!(response.status, 200, "{what}: {response:?}");
+            let there = world.s3.object(&recording.media_key(&recording.chunks[0]));
+            assert_eq!(there, Some(object), "{what}: it is not replaced");
+            // Whether S3 has the record is not known, so its upload is not aborted: the bucket's lifecycle rule ends it.
+            if unanswered && target == ("PutObject", ".upload.json") {
+                world.s3.abort(&world.s3.uploads()[0].upload_id);
+            }
+            assert!(world.s3.uploads().is_empty(), "{what}: an upload is left");
+            world.assert_archived(&recording);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_object_is_never_overwritten_nor_taken_for_ours() {
+    type Change = fn(&mut Object);
+    let changes: [(&str, Change); 3] = [
+        ("no metadata", |object| object.metadata.clear()),
+        ("another document", |object| {
+            let id = "0-eus-of-another".to_owned();
+            object.metadata.insert("document-id".to_owned(), id);
+        }),
+        ("another length", |object| {
+            let length = "1".to_owned();
+            object.metadata.insert("source-length".to_owned(), length);
+        }),
+    ];
+    for (what, change) in changes {
+        for (target, parts) in [
+            (COMPLETE, 3),
+            (("UploadPart", ".mp4"), 3),
+            (("HeadObject", ".mp4"), 3),
+            (("PutObject", ".upload.json"), 3),
+            (("PutObject", ".mp4"), 1),
+        ] {
+            let (world, recording) = one(parts, setup()).await;
+            let key = recording.media_key(&recording.chunks[0]);
+            let mut foreign = ours(&recording);
+            change(&mut foreign);
+            let (s3, there, at) = (world.s3.clone(), foreign.clone(), key.clone());
+            at_first(&world, target, move |_| s3.put_object(&at, there.clone()));
+            let response = world.deliver(&recording.event(&world)).await;
+            world.s3.heal();
+            let what = format!("{what} at {target:?}: {response:?}");
+            assert_eq!(
+                (response.status, outcome(&response.body)),
+                (200, "setAside"),
+                "{what}"
+            );
+            assert_eq!(world.s3.object(&key), Some(foreign), "{what}");
+            assert!(world.s3.uploads().is_empty(), "{what}: an upload is left");
+            assert!(
+                !world.keys().iter().any(|key| key.contains("/pending/")),
+                "{what}"
+            );
+            let rejection = world
+                .s3
+                .object(&recording.rejection_key())
+                .expect("it is rejected");
+            let rejection: Value = serde_json::from_slice(&rejection.body).unwrap();
+            assert_eq!(
+                rejection["chunks"][0]["media"]["outcome"], "rejected",
+                "{what}"
+            );
+            assert_eq!(
+                rejection["chunks"][0]["metadata"]["outcome"], "archived",
+                "{what}"
+            );
+            assert!(
+                world.s3.object(&recording.manifest_key()).is_none(),
+                "{what}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_metadata_object_is_left_alone_too() {
+    let (world, recording) = one(2, setup()).await;
+    let key = recording.metadata_key(&recording.chunks[0]);
+    world.s3.put(&key, "a stranger's");
+    let response = world.deliver(&recording.event(&world)).await;
+    assert_eq!(
+        (response.status, outcome(&response.body)),
+        (200, "setAside")
+    );
+    assert_eq!(world.s3.object(&key).unwrap().body, "a stranger's");
+    assert!(
+        world
+            .s3
+            .object(&recording.media_key(&recording.chunks[0]))
+            .is_some()
+    );
+}
+
+#[tokio::test]
+async fn a_foreign_upload_of_the_same_key_is_never_touched() {
+    let (world, recording) = one(4, setup()).await;
+    let foreign = world.s3.begin(&recording.media_key(&recording.chunks[0]));
+    inject(&world, COMPLETE, &SLOW_DOWN, Times::Always);
+    let event = recording.event(&world);
+    assert_eq!(world.deliver(&event).await.status, 503);
+    world.s3.heal();
+    assert_eq!(world.deliver_again(&event, 1).await.status, 200);
+    let touched = |call: &Call| call.upload_id.as_ref() == Some(&foreign);
+    assert!(!world.s3.calls().iter().any(touched));
+    let [left] = &*world.s3.uploads() else {
+        panic!("the foreign upload alone")
+    };
+    assert_eq!((&left.upload_id, left.parts.len()), (&foreign, 0));
+    world.s3.abort(&foreign);
+    world.assert_archived(&recording);
+}
+
+#[tokio::test]
+async fn an_upload_may_vanish_at_any_moment() {
+    for (target, place) in [
+        (("PutObject", ".upload.json"), 0),
+        (("UploadPart", ".mp4"), 0),
+        (("UploadPart", ".mp4"), 1),
+        (("UploadPart", ".mp4"), 3),
+        (("ListParts", ".mp4"), 0),
+        (COMPLETE, 0),
+        (("UploadPart", ".mp4"), 5),
+        (COMPLETE, 1),
+    ] {
+        let (world, recording) = one(4, setup()).await;
+        let (s3, seen) = (world.s3.clone(), AtomicUsize::new(0));
+        world.s3.inject(move |call| {
+            if fits(call, target) && seen.fetch_add(1, Ordering::Relaxed) == place {
+                for upload in s3.uploads() {
+                    s3.abort(&upload.upload_id);
+                }
+            }
+            None
+        });
+        let response = world.deliver(&recording.event(&world)).await;
+        world.s3.heal();
+        assert_eq!(response.status, 200, "{target:?} {place}: {response:?}");
+        world.assert_archived(&recording);
+    }
+}
+
+#[tokio::test]
+async fn uploads_that_always_vanish_are_given_up_for_this_run() {
+    let (world, recording) = one(3, setup()).await;
+    let s3 = world.s3.clone();
+    world.s3.inject(move |call| {
+        if fits(call, COMPLETE) {
+            s3.abort(call.upload_id.as_deref().unwrap());
+        }
+        None
+    });
+    let event = recording.event(&world);
+    assert_eq!(world.deliver(&event).await.status, 503);
+    assert_eq!(world.count("CreateMultipartUpload"), 4, "bounded");
+    world.s3.heal();
+    assert_eq!(world.deliver_again(&event, 1).await.status, 200);
+    world.assert_archived(&recording);
+}
+
+const CONFLICT: Fault = refuse(409, "ConditionalRequestConflict");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_on_a_small_object_says_nothing_of_what_is_there() {
+    let mut cases = Vec::new();
+    for end in [
+        "event.json",
+        ".upload.json",
+        ".mp4",
+        ".metadata.json",
+        ".manifest.json",
+    ] {
+        for times in [Times::Once, Times::Always] {
+            cases.push((("PutObject", end), CONFLICT, times));
+        }
+    }
+    let faults = all(cases, setup).await;
+    println!("{faults} faults injected");
+    assert!(faults >= 10, "{faults} faults");
+}
+
+#[tokio::test]
+async fn a_conflict_never_counts_as_stored() {
+    // The pending event: with 202 only the bucket has it.
+    let mut stored = setup();
+    stored.variables.push(("ACKNOWLEDGE", "stored".into()));
+    let (world, recording) = one(2, stored).await;
+    world.acs.inject(|_| {
+        Some(acs::Fault::Answer {
+            status: 503,
+            headers: vec![],
+            body: "later".into(),
+        })
+    });
+    inject(
+        &world,
+        ("PutObject", "event.json"),
+        &CONFLICT,
+        Times::Always,
+    );
+    let response = world.deliver(&recording.event(&world)).await;
+    let is_there = world
+        .s3
+        .object(&format!("{}/event.json", recording.pending()))
+        .is_some();
+    assert!(
+        is_there || response.status == 503,
+        "acknowledged and lost: {response:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_conflict_never_counts_as_set_aside() {
+    let nonsense =
+        json!([{"eventType": "Microsoft.Communication.RecordingFileStatusUpdated", "data": 7}]);
+    for times in [Times::Once, Times::Always] {
+        let world = World::start().await;
+        let hits = inject(&world, ("PutObject", ".json"), &CONFLICT, times);
+        let response = world.deliver(&nonsense).await;
+        assert!(hits.load(Ordering::Relaxed) > 0);
+        let kept = world.keys().len() == 1;
+        assert!(
+            kept || response.status == 503,
+            "{times:?}: acknowledged and lost: {response:?}"
+        );
+        // The rejection of a recording whose key is taken.
+        let (world, recording) = one(1, setup()).await;
+        world
+            .s3
+            .put(&recording.media_key(&recording.chunks[0]), "a stranger's");
+        inject(&world, ("PutObject", ".rejected.json"), &CONFLICT, times);
+        let response = world.deliver(&recording.event(&world)).await;
+        let kept = world.s3.object(&recording.rejection_key()).is_some();
+        assert!(
+            kept || response.status == 503,
+            "{times:?}: acknowledged and lost: {response:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_that_hangs_does_not_hold_the_answer_back() {
+    let mut patient = setup();
+    patient.limits.store_call = Duration::from_mins(5);
+    patient.limits.unknown_deadline = Duration::from_millis(1_500);
+    patient.limits.margin = Duration::from_millis(500);
+    let (world, recording) = one(1, patient).await;
+    let event = recording.event(&world);
+    let hang = Fault::Hang(Duration::from_mins(10));
+    inject(
+        &world,
+        ("PutObject", ".manifest.json"),
+        &hang,
+        Times::Always,
+    );
+    let answer = tokio::time::timeout(Duration::from_secs(5), world.deliver(&event)).await;
+    assert_eq!(answer.expect("an answer by the deadline").status, 503);
+    world.s3.heal();
+    assert_eq!(world.deliver_again(&event, 1).await.status, 200);
+    world.assert_archived(&recording);
+}
+
+#[tokio::test]
+async fn thousands_of_parts_are_listed_page_by_page() {
+    const SMALL: u64 = 64;
+    const PARTS: u64 = 2_002;
+    let mut small = opaque();
+    small.s3.page_size = 1000;
+    small.s3.min_part_size = 1;
+    small.limits.part_size = SMALL;
+    let world = World::with(small).await;
+    let recording = Recording::of(&[PARTS * SMALL - 1]);
+    recording.publish(&world);
+    let event = recording.event(&world);
+    inject(
+        &world,
+        COMPLETE,
+        &refuse(403, "AccessDenied"),
+        Times::Always,
+    );
+    assert_eq!(world.deliver(&event).await.status, 503);
+    world.s3.heal();
+    assert_eq!(world.s3.uploads()[0].parts.len() as u64, PARTS);
+    world.s3.clear_calls();
+    assert_eq!(world.deliver_again(&event, 1).await.status, 200);
+    world.assert_archived(&recording);
+    assert_eq!(world.count("UploadPart"), 0, "every page counts");
+    assert_eq!(world.count("ListParts"), 2 * 3, "before and after");
+}
+
+#[tokio::test]
+async fn thousands_of_pending_events_are_listed_page_by_page() {
+    const EVENTS: usize = 3_500;
+    let mut short = setup();
+    short.s3.page_size = 1000;
+    short.limits.tick = Duration::from_millis(200);
+    short.limits.tick_share = Duration::from_millis(1);
+    let world = World::with(short).await;
+    for number in 0..EVENTS {
+        let key = format!("recordings/pending/20261123T152034.{number:07}Z-{number}/event.json");
+        world.s3.put(&key, "not JSON");
+    }
+    let payload: Value =
+        serde_json::from_str(include_str!("../../events/schedule-rule.json")).unwrap();
+    let Answer::Tick(swept) = world.invoke(&payload).await else {
+        panic!("a tick")
+    };
+    assert_eq!(swept.pending, EVENTS);
+    assert_eq!(world.count("ListObjectsV2"), 4);
+    let left = world
+        .keys()
+        .into_iter()
+        .filter(|key| key.contains("/pending/"))
+        .count();
+    assert_eq!(
+        left + swept.finished,
+        EVENTS,
+        "what was not finished is still there"
+    );
+}
+
+#[tokio::test]
+async fn no_call_is_left_out() {
+    let (world, recording) = world(setup()).await;
+    let event = recording.event(&world);
+    assert_eq!(world.deliver(&event).await.status, 200);
+    assert_eq!(world.deliver_again(&event, 1).await.status, 200);
+    let pending = format!("{}/event.json", recording.pending());
+    world.s3.put(&pending, event.to_string());
+    assert_eq!(tick(&world).await, Some(1));
+    for call in world.s3.calls() {
+        let known = CALLS
+            .iter()
+            .any(|(operation, _)| *operation == call.operation);
+        assert!(known, "{} {:?}", call.operation, call.key);
+    }
+    for target in CALLS {
+        assert!(
+            world.s3.calls().iter().any(|call| fits(call, target)),
+            "{target:?}"
+        );
+    }
+}
