@@ -58,8 +58,10 @@
 //!
 //! - **The seam is the endpoint URL.** There is no trait with one implementor and no mock: the tests speak HTTP to an S3 and
 //!   an ACS that are as strict as the real ones.
-//! - **The record is read before the object is looked for**, once each. Whoever completes an object deletes its record
-//!   afterwards, so a record that is no longer there means an object that already is; no second look is needed.
+//! - **The record is read before the object is looked for.** Whoever completes an object deletes its record afterwards, so
+//!   a record that is no longer there means an object that already is. For the same reason the object is looked for once
+//!   more when a record has been written, and then there is no third case: others were overtaken, or all was over. The run
+//!   that has stored the event itself begins there, since nothing can have been left to it.
 //! - **The first ranged reply is used.** It tells the length, and stays open until it is known what its bytes are: a small
 //!   object, or part 1. The record carries the object's key as well, so that one that was left over can be ended.
 //! - **A transfer is dropped, not stopped.** A deadline cancels it wherever it is, as the end of the process would; there is

@@ -51,7 +51,8 @@ pub struct Task {
     pub content_type: &'static str,
     /// Which parts are taken first.
     pub order: Order,
-    /// Whether the event was stored by this very run, so that no run before can have left a record or metadata.
+    /// Whether the event was stored by this very run, so that there is hardly anything to be found. If there is an object
+    /// all the same, the conditional write of it, or the look after the record, tells.
     pub first: bool,
 }
 

@@ -83,6 +83,12 @@ impl Transfers {
             self.store.abort(&task.key, upload_id).await?;
             return Ok(Begun::Outrun);
         }
+        // Whoever completes the object deletes its record after it. So ours was written either before another could be, or
+        // when all was over, while our first reply was on its way: a look at the object now tells which.
+        if over.is_none() && self.find_copy(task).await?.is_some() {
+            self.clear(task, Some(&record)).await?;
+            return Ok(Begun::Outrun);
+        }
         Ok(match Upload::fresh(record) {
             Some(upload) => Begun::Upload(Box::new((upload, opened))),
             None => Begun::Outrun,

@@ -28,20 +28,18 @@ impl Transfers {
     ) -> Result<Round, Error> {
         // The record before the object: whoever completes the object deletes the record after it. So if the record is
         // no longer here, the object is already there.
-        let document = if unread {
-            None
-        } else {
-            self.store.read(&task.record).await?
-        };
-        let found = document.map(Found::from);
-        if let Some(object) = self.find_copy(task).await? {
-            if let Some(found) = &found {
-                self.clear(task, found.record.as_ref()).await?;
+        let mut found = None;
+        if !unread {
+            found = self.store.read(&task.record).await?.map(Found::from);
+            if let Some(object) = self.find_copy(task).await? {
+                if let Some(found) = &found {
+                    self.clear(task, found.record.as_ref()).await?;
+                }
+                return Ok(Round::Done(Archived {
+                    object,
+                    already: true,
+                }));
             }
-            return Ok(Round::Done(Archived {
-                object,
-                already: true,
-            }));
         }
         let record = found.as_ref().and_then(|found| found.record.clone());
         let usable = record.filter(|record| stale.as_ref() != Some(&record.upload_id));

@@ -340,5 +340,5 @@ async fn few_calls_are_made_besides_the_parts() {
     recording.publish(&world);
     assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
     let operations: Vec<_> = world.s3.calls().iter().map(|call| call.operation).collect();
-    assert_eq!(operations.len(), 7, "{operations:?}");
+    assert_eq!(operations.len(), 6, "{operations:?}");
 }

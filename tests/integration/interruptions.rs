@@ -1,0 +1,673 @@
+//! The interruption sweep: a run is ended at each of its outside requests in turn, and the next one goes on.
+//!
+//! The process that is ended is a runtime of its own, whose end drops every task and connection wherever it is; at some
+//! points it is the built binary, killed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use acs_recording_archiver::function::Answer;
+use acs_recording_archiver::sweep::Swept;
+use emulators::acs::{self, Kind};
+use emulators::proxy::Proxy;
+use emulators::runtime::RuntimeApi;
+use emulators::s3::{self, Call};
+use serde_json::Value;
+use tempfile::NamedTempFile;
+use tokio::process::{Child, Command};
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
+use tokio::time::timeout;
+
+use crate::embedded::{Response, SECRET, Setup, delivery, function};
+use crate::world::{PART, Recording, World, limits, setup};
+
+/// Longer than any test: what hangs this long never answers.
+const NEVER: Duration = Duration::from_hours(1);
+/// How long anything may take before it counts as never.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Runs at the same time.
+const AT_ONCE: usize = 4;
+
+/// Where in a request it is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Before the server acts.
+    Before,
+    /// In the middle of the body: the request's to S3, the answer's of ACS.
+    Middle,
+    /// After the server has acted, before its answer.
+    After,
+}
+
+/// One outside request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Asked {
+    Acs(Kind),
+    S3(&'static str, String),
+}
+
+impl Asked {
+    fn acs(request: &acs::Request) -> Self {
+        Self::Acs(request.kind)
+    }
+
+    fn s3(call: &Call) -> Self {
+        Self::S3(call.operation, call.key.clone().unwrap_or_default())
+    }
+
+    /// The ways to cut it that differ: what only reads leaves the same behind, whether or not its answer comes.
+    fn ways(&self) -> &'static [Way] {
+        match self {
+            Self::Acs(_) => &[Way::Before, Way::Middle],
+            Self::S3("PutObject" | "UploadPart" | "CompleteMultipartUpload", _) => {
+                &[Way::Before, Way::Middle, Way::After]
+            }
+            Self::S3("HeadObject" | "GetObject" | "ListParts" | "ListObjectsV2", _) => {
+                &[Way::Before]
+            }
+            Self::S3(..) => &[Way::Before, Way::After],
+        }
+    }
+}
+
+/// What becomes of a request.
+enum Fate {
+    Lives,
+    IsCut(Way),
+    /// It is of a process that has ended already.
+    IsDead,
+}
+
+/// Cuts one request, by its place in the order over both ends.
+struct Knife {
+    at: usize,
+    way: Way,
+    /// Whether the process ends there.
+    deadly: bool,
+    asked: Mutex<Vec<Asked>>,
+    end: Notify,
+}
+
+impl Knife {
+    fn new(at: usize, way: Way, deadly: bool) -> Arc<Self> {
+        Arc::new(Self {
+            at,
+            way,
+            deadly,
+            asked: Mutex::default(),
+            end: Notify::new(),
+        })
+    }
+
+    /// One that only counts.
+    fn blunt() -> Arc<Self> {
+        Self::new(usize::MAX, Way::Before, false)
+    }
+
+    fn asked(&self) -> Vec<Asked> {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.clone()
+    }
+
+    fn fate(&self, asked: Asked) -> Fate {
+        let mut all = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = all.len();
+        // Where two take turns, another request than last time may be at this place.
+        let way = if asked.ways().contains(&self.way) {
+            self.way
+        } else {
+            Way::Before
+        };
+        all.push(asked);
+        if number < self.at || (number > self.at && !self.deadly) {
+            return Fate::Lives;
+        }
+        // A request after it shows that what it was to leave behind is there.
+        if number > self.at || way == Way::Before {
+            self.end.notify_one();
+        }
+        if number > self.at {
+            Fate::IsDead
+        } else {
+            Fate::IsCut(way)
+        }
+    }
+
+    fn put_to(self: &Arc<Self>, world: &World) {
+        let before = if self.deadly { NEVER } else { Duration::ZERO };
+        let knife = Arc::clone(self);
+        world.acs.inject(move |request| {
+            let half = match (request.kind, request.range.as_deref()) {
+                (Kind::Media, Some(range)) if range.ends_with("-0") => 0,
+                (Kind::Media, _) if request.document.as_deref() == Some(SMALL) => 0,
+                (Kind::Media, _) => PART / 2,
+                _ => 10,
+            };
+            match knife.fate(Asked::acs(request)) {
+                Fate::Lives => None,
+                Fate::IsCut(Way::Middle) => Some(acs::Fault::CutBody { after: half }),
+                Fate::IsCut(_) if !knife.deadly => Some(acs::Fault::Close),
+                Fate::IsCut(_) | Fate::IsDead => Some(acs::Fault::Hang(NEVER)),
+            }
+        });
+        let knife = Arc::clone(self);
+        world.s3.inject(move |call| {
+            let length = call.headers.get("content-length");
+            let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+            match knife.fate(Asked::s3(call)) {
+                Fate::Lives => None,
+                Fate::IsCut(Way::Before) => Some(s3::Fault::Hang(before)),
+                Fate::IsCut(Way::Middle) => Some(s3::Fault::CutBody {
+                    after: length.unwrap_or_default() / 2,
+                }),
+                Fate::IsCut(Way::After) => Some(s3::Fault::LoseAnswer),
+                Fate::IsDead => Some(s3::Fault::Hang(NEVER)),
+            }
+        });
+    }
+}
+
+/// A process of the function that can be ended at any moment.
+struct Process(Runtime);
+
+impl Process {
+    fn start() -> Self {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        Self(runtime.worker_threads(1).enable_all().build().unwrap())
+    }
+
+    fn deliver(&self, world: &World, event: &Value, concurrency: usize) -> JoinHandle<Response> {
+        let (world, event) = (world.clone(), event.clone());
+        self.0.spawn(async move {
+            let variables = variables(concurrency);
+            let function = function(&world.s3, &world.acs, limits(), &variables).await;
+            World::over(&world, function).deliver(&event).await
+        })
+    }
+
+    /// Ends it. Afterwards nothing of it runs.
+    async fn end(self) {
+        spawn_blocking(move || drop(self)).await.unwrap();
+    }
+}
+
+fn variables(concurrency: usize) -> Vec<(&'static str, String)> {
+    vec![("TRANSFER_CONCURRENCY", concurrency.to_string())]
+}
+
+/// A world whose function has so many parts in flight.
+async fn world(concurrency: usize) -> World {
+    World::with(Setup {
+        variables: variables(concurrency),
+        ..setup()
+    })
+    .await
+}
+
+/// Takes everything out of the bucket, and forgets what was asked of both ends.
+fn clear(world: &World) {
+    for key in world.keys() {
+        world.s3.remove(&key);
+    }
+    for upload in world.s3.uploads() {
+        world.s3.abort(&upload.upload_id);
+    }
+    world.s3.clear_calls();
+    world.acs.clear_requests();
+}
+
+/// The document that one byte is all of.
+const SMALL: &str = "0-eus-d0-801b3f3fc462fe8a01e6810cbff729b8";
+
+/// One byte, one part and a byte, four parts and a rest.
+fn recording() -> Recording {
+    Recording::of(&[1, PART + 1, 4 * PART + 99])
+}
+
+/// One byte, two parts and a rest.
+fn smaller() -> Recording {
+    Recording::of(&[1, 2 * PART + 99])
+}
+
+fn size(recording: &Recording) -> u64 {
+    recording
+        .chunks
+        .iter()
+        .map(|chunk| chunk.media.length())
+        .sum()
+}
+
+fn sent(world: &World, recording: &Recording) -> u64 {
+    recording
+        .chunks
+        .iter()
+        .map(|chunk| world.acs.sent(&chunk.document_id))
+        .sum()
+}
+
+/// The requests of a run that nothing goes wrong with.
+async fn requests_of_a_run(recording: &Recording, concurrency: usize) -> Vec<Asked> {
+    let world = world(concurrency).await;
+    recording.publish(&world);
+    let knife = Knife::blunt();
+    knife.put_to(&world);
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+    world.assert_archived(recording);
+    knife.asked()
+}
+
+/// What finishes what an interrupted run has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Delivery,
+    Tick,
+}
+
+/// One interruption.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    at: usize,
+    way: Way,
+    next: Next,
+    concurrency: usize,
+}
+
+/// Says which point it was, should the test fail there.
+struct Told<T: std::fmt::Debug>(T);
+
+impl<T: std::fmt::Debug> Drop for Told<T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("at {:?}", self.0);
+        }
+    }
+}
+
+/// What is there when a run has ended.
+struct Left {
+    pending: bool,
+    /// Document and first byte of each part that S3 holds, and that the next run knows of.
+    parts: BTreeSet<(String, u64)>,
+    /// Documents whose media is there whole.
+    whole: BTreeSet<String>,
+    /// Uploads that may be nobody's: begun, and no record tells of them.
+    unknown: usize,
+}
+
+impl Left {
+    fn of(world: &World, recording: &Recording) -> Self {
+        let event = format!("{}/event.json", recording.pending());
+        let mut left = Self {
+            pending: world.s3.object(&event).is_some(),
+            parts: BTreeSet::new(),
+            whole: BTreeSet::new(),
+            unknown: 0,
+        };
+        for chunk in &recording.chunks {
+            let (key, id) = (recording.media_key(chunk), &chunk.document_id);
+            if world.s3.object(&key).is_some() {
+                left.whole.insert(id.clone());
+                continue;
+            }
+            let begun = world.s3.calls().into_iter().filter(|call| {
+                call.operation == "CreateMultipartUpload" && call.key.as_ref() == Some(&key)
+            });
+            let Some(record) = world.s3.object(&recording.record_key(chunk)) else {
+                left.unknown += begun.count();
+                continue;
+            };
+            let record: Value = serde_json::from_slice(&record.body).unwrap();
+            let uploads = world.s3.uploads().into_iter();
+            for upload in uploads.filter(|upload| record["uploadId"] == upload.upload_id) {
+                for number in upload.parts.keys() {
+                    let size = record["partSize"].as_u64().unwrap();
+                    let start = (u64::try_from(*number).unwrap() - 1) * size;
+                    left.parts.insert((id.clone(), start));
+                }
+            }
+        }
+        left
+    }
+
+    /// Asserts that nothing of it was fetched again.
+    fn assert_kept(&self, world: &World) {
+        for request in world.acs.requests() {
+            let (Kind::Media, Some(document)) = (request.kind, request.document) else {
+                continue;
+            };
+            assert!(!self.whole.contains(&document), "{document} is whole");
+            let range = request.range.expect("media is fetched by ranges");
+            let (start, _) = range["bytes=".len()..].split_once('-').unwrap();
+            let part = (document, start.parse().unwrap());
+            assert!(!self.parts.contains(&part), "{part:?} is kept");
+        }
+    }
+}
+
+/// Ends a run at `point`, lets the next one go on, and answers what was cut; nothing where there was nothing to go on from.
+async fn interrupt(world: World, point: Point) -> Option<Asked> {
+    let _told = Told(point);
+    clear(&world);
+    let recording = recording();
+    recording.publish(&world);
+    let before = sent(&world, &recording);
+    let event = recording.event(&world);
+    let knife = Knife::new(point.at, point.way, true);
+    knife.put_to(&world);
+
+    let process = Process::start();
+    let delivery = process.deliver(&world, &event, point.concurrency);
+    tokio::select! {
+        () = knife.end.notified() => {}
+        response = delivery => panic!("{response:?} is not interrupted"),
+        () = tokio::time::sleep(PATIENCE) => panic!("never got there"),
+    }
+    process.end().await;
+    world.acs.heal();
+    world.s3.heal();
+    let asked = knife.asked();
+    let left = Left::of(&world, &recording);
+    let _told = Told((asked.get(point.at).cloned(), asked.clone()));
+    world.acs.clear_requests();
+    world.s3.clear_calls();
+
+    match point.next {
+        Next::Tick if !left.pending => return None,
+        Next::Tick => assert_eq!(tick(&world).await.finished, 1),
+        Next::Delivery => assert_eq!(world.deliver_again(&event, 1).await.status, 200),
+    }
+
+    let unknown = world.s3.uploads();
+    assert!(unknown.len() <= left.unknown, "{unknown:?}");
+    for upload in unknown {
+        world.s3.abort(&upload.upload_id);
+    }
+    world.assert_archived(&recording);
+    left.assert_kept(&world);
+    let in_flight = point.concurrency as u64 * PART;
+    let sent = sent(&world, &recording) - before;
+    assert!(sent <= size(&recording) + in_flight, "{sent} bytes");
+    assert_eq!(
+        tick(&world).await,
+        Swept::default(),
+        "nothing is left to do"
+    );
+    Some(asked[point.at].clone())
+}
+
+async fn tick(world: &World) -> Swept {
+    let payload = include_str!("../../events/schedule-rule.json");
+    match world.invoke(&serde_json::from_str(payload).unwrap()).await {
+        Answer::Tick(swept) => swept,
+        Answer::Http(response) => panic!("{response:?} is no answer to a tick"),
+    }
+}
+
+/// Works on all points, several at a time, each in a world that no other uses meanwhile.
+async fn all<P, F>(points: Vec<P>, concurrency: usize, work: fn(World, P) -> F) -> Vec<F::Output>
+where
+    P: Send + 'static,
+    F: Future<Output: Send> + Send + 'static,
+{
+    let points = Arc::new(Mutex::new(points.into_iter()));
+    let mut workers = JoinSet::new();
+    for _ in 0..AT_ONCE {
+        let points = Arc::clone(&points);
+        workers.spawn(async move {
+            let world = world(concurrency).await;
+            let mut done = Vec::new();
+            loop {
+                let point = points.lock().unwrap().next();
+                let Some(point) = point else { break done };
+                done.push(work(world.clone(), point).await);
+            }
+        });
+    }
+    workers.join_all().await.into_iter().flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_ends_at_any_request_is_finished_by_the_next() {
+    let requests = requests_of_a_run(&recording(), 1).await;
+    let mut points = Vec::new();
+    for (at, asked) in requests.iter().enumerate() {
+        for way in asked.ways() {
+            for next in [Next::Delivery, Next::Tick] {
+                points.push(Point {
+                    at,
+                    way: *way,
+                    next,
+                    concurrency: 1,
+                });
+            }
+        }
+    }
+    let cuts = points.len() / 2;
+    let finished = all(points, 1, interrupt)
+        .await
+        .into_iter()
+        .flatten()
+        .count();
+    println!(
+        "{} requests, {cuts} interruptions, each finished by a delivery, {} of them also by a tick",
+        requests.len(),
+        finished - cuts
+    );
+    assert!(requests.len() >= 35, "{}", requests.len());
+    assert!(cuts >= 80, "{cuts}");
+    // Only before the event was stored, and after it was no longer pending, there is nothing for a tick.
+    assert!(finished - cuts >= cuts - 8, "{finished}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_is_one_with_eight_parts_in_flight() {
+    let requests = requests_of_a_run(&recording(), 8).await.len();
+    let ways = [Way::Before, Way::Middle, Way::After];
+    let points: Vec<_> = (0..requests.saturating_sub(3))
+        .step_by(2)
+        .zip(ways.into_iter().cycle())
+        .map(|(at, way)| Point {
+            at,
+            way,
+            next: if at % 4 == 0 {
+                Next::Delivery
+            } else {
+                Next::Tick
+            },
+            concurrency: 8,
+        })
+        .collect();
+    let cuts = points.len();
+    let finished = all(points, 8, interrupt)
+        .await
+        .into_iter()
+        .flatten()
+        .count();
+    println!("{requests} requests, {cuts} interruptions, {finished} finished");
+    assert!(
+        finished >= 15 && finished + 2 >= cuts,
+        "{finished} of {cuts}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_gets_over_the_failure_of_any_one_request() {
+    let requests = requests_of_a_run(&smaller(), 1).await;
+    let mut points = Vec::new();
+    for (at, asked) in requests.iter().enumerate() {
+        points.extend(asked.ways().iter().map(|way| (at, *way)));
+    }
+    let cuts = points.len();
+    all(points, 1, get_over).await;
+    println!("{} requests, {cuts} failures", requests.len());
+    assert!(cuts >= 45, "{cuts}");
+}
+
+async fn get_over(world: World, (at, way): (usize, Way)) {
+    let _told = Told((at, way));
+    clear(&world);
+    let recording = smaller();
+    recording.publish(&world);
+    let knife = Knife::new(at, way, false);
+    knife.put_to(&world);
+    let response = world.deliver(&recording.event(&world)).await;
+    let cut = knife.asked()[at].clone();
+    let _told = Told(cut.clone());
+    assert_eq!(response.status, 200, "{response:?}");
+    if let [lost] = &world.s3.uploads()[..]
+        && matches!(cut, Asked::S3("CreateMultipartUpload", _))
+        && way == Way::After
+    {
+        // Nobody knows its id.
+        world.s3.abort(&lost.upload_id);
+    }
+    world.assert_archived(&recording);
+}
+
+/// The built binary, as Lambda runs it, between a world's two ends: each of these is another machine.
+pub struct Machine {
+    runtime: RuntimeApi,
+    proxy: Proxy,
+    authority: NamedTempFile,
+    world: World,
+}
+
+impl Machine {
+    pub async fn start(world: &World) -> Self {
+        let authority = NamedTempFile::new().unwrap();
+        fs::write(authority.path(), world.acs.ca_pem()).unwrap();
+        Self {
+            runtime: RuntimeApi::start().await,
+            proxy: Proxy::start(world.acs.tls_address()).await,
+            authority,
+            world: world.clone(),
+        }
+    }
+
+    /// Starts its process, which is killed when it is dropped.
+    pub fn run(&self) -> Child {
+        let (s3, acs) = (&self.world.s3, &self.world.acs);
+        Command::new(env!("CARGO_BIN_EXE_acs-recording-archiver"))
+            .env_clear()
+            .envs(self.runtime.environment())
+            .env(
+                "COMMUNICATION_SERVICES_CONNECTION_STRING",
+                acs.connection_string(),
+            )
+            .env("RECORDINGS_BUCKET", s3.bucket())
+            .env("WEBHOOK_SECRETS", SECRET)
+            .env("S3_FORCE_PATH_STYLE", "true")
+            .env("TRANSFER_CONCURRENCY", "2")
+            .env("AWS_ENDPOINT_URL_S3", s3.endpoint())
+            .env("AWS_ACCESS_KEY_ID", s3.access_key_id())
+            .env("AWS_SECRET_ACCESS_KEY", s3.secret_access_key())
+            .env("HTTPS_PROXY", self.proxy.url())
+            .env("SSL_CERT_FILE", self.authority.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary can be started")
+    }
+
+    /// The status of a delivery's answer.
+    pub async fn deliver(&self, event: &Value, count: u32) -> u64 {
+        #[expect(clippy::disallowed_methods, reason = "Lambda's deadline is a moment")]
+        let deadline = SystemTime::now() + PATIENCE;
+        let payload = delivery(&event.to_string(), count).to_string();
+        let answer = timeout(2 * PATIENCE, self.runtime.invoke(payload, deadline)).await;
+        let answer: Value = serde_json::from_slice(&answer.unwrap().unwrap()).unwrap();
+        answer["statusCode"].as_u64().unwrap()
+    }
+}
+
+/// Bytes of a part, as deployed.
+pub const DEPLOYED_PART: u64 = 16 * 1024 * 1024;
+
+/// The requests at which a process is killed: the operation, the end of its key, how many of them come before, and where.
+const KILLS: [(&str, &str, usize, Way); 14] = [
+    ("PutObject", "/event.json", 0, Way::Before),
+    ("PutObject", "/event.json", 0, Way::After),
+    ("CreateMultipartUpload", ".mp4", 0, Way::Before),
+    ("CreateMultipartUpload", ".mp4", 0, Way::After),
+    ("PutObject", ".upload.json", 0, Way::Before),
+    ("PutObject", ".upload.json", 0, Way::After),
+    ("UploadPart", ".mp4", 0, Way::Middle),
+    ("UploadPart", ".mp4", 2, Way::Middle),
+    ("CompleteMultipartUpload", ".mp4", 0, Way::Before),
+    ("CompleteMultipartUpload", ".mp4", 0, Way::After),
+    ("DeleteObject", ".upload.json", 0, Way::Before),
+    ("PutObject", ".manifest.json", 0, Way::Before),
+    ("PutObject", ".manifest.json", 0, Way::After),
+    ("DeleteObject", "/event.json", 0, Way::Before),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_process_is_gone_on_from_wherever_it_was() {
+    let world = World::with(Setup {
+        s3: s3::Settings::default(),
+        ..setup()
+    })
+    .await;
+    let recording = Recording::of(&[2 * DEPLOYED_PART + 99, 7]);
+    recording.publish(&world);
+    let event = recording.event(&world);
+    for kill in KILLS {
+        let _told = Told(kill);
+        clear(&world);
+        let before = sent(&world, &recording);
+        let end = Arc::new(Notify::new());
+        let cut = Arc::clone(&end);
+        let (operation, key, earlier, way) = kill;
+        let seen = AtomicUsize::new(0);
+        world.s3.inject(move |call| {
+            let is_it = call.operation == operation
+                && call.key.as_deref().is_some_and(|it| it.ends_with(key))
+                && seen.fetch_add(1, Ordering::Relaxed) >= earlier;
+            if !is_it {
+                return None;
+            }
+            // What was lost is asked for again: only then it certainly was there.
+            if way != Way::After || seen.load(Ordering::Relaxed) > earlier + 1 {
+                cut.notify_one();
+            }
+            Some(match way {
+                Way::Before => s3::Fault::Hang(NEVER),
+                Way::Middle => s3::Fault::CutBody { after: 1_000_000 },
+                Way::After => s3::Fault::LoseAnswer,
+            })
+        });
+        let machine = Machine::start(&world).await;
+        let mut process = machine.run();
+        tokio::select! {
+            status = machine.deliver(&event, 0) => panic!("{status} is not interrupted"),
+            () = end.notified() => {}
+        }
+        process.kill().await.unwrap();
+        world.s3.heal();
+        let left = Left::of(&world, &recording);
+        world.acs.clear_requests();
+        world.s3.clear_calls();
+
+        let _next = machine.run();
+        assert_eq!(machine.deliver(&event, 1).await, 200);
+        let unknown = world.s3.uploads();
+        assert!(unknown.len() <= left.unknown, "{unknown:?}");
+        for upload in unknown {
+            world.s3.abort(&upload.upload_id);
+        }
+        world.assert_archived(&recording);
+        left.assert_kept(&world);
+        let sent = sent(&world, &recording) - before;
+        let most = size(&recording) + 2 * DEPLOYED_PART;
+        assert!(sent <= most, "{sent} bytes");
+    }
+    println!("{} kills", KILLS.len());
+}

@@ -1,0 +1,266 @@
+//! Several deliveries of one event at once: the same bytes, each object once, nothing left.
+
+use std::time::Duration;
+
+use acs_recording_archiver::function::Answer;
+use emulators::acs;
+use emulators::s3;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::embedded::{Response, Setup, function};
+use crate::interruptions::{DEPLOYED_PART, Machine};
+use crate::world::{PART, Recording, World, limits, setup};
+
+/// A byte, some parts and a rest.
+fn recording() -> Recording {
+    Recording::of(&[1, 11 * PART + 99, PART + 1])
+}
+
+/// A setup whose source sends so many bytes a second on each connection, as ACS limits them.
+fn slow(bytes_per_second: u64) -> Setup {
+    let base = setup();
+    Setup {
+        acs: acs::Settings {
+            bytes_per_second: Some(bytes_per_second),
+            ..base.acs
+        },
+        variables: in_flight(2),
+        ..base
+    }
+}
+
+fn in_flight(parts: usize) -> Vec<(&'static str, String)> {
+    vec![("TRANSFER_CONCURRENCY", parts.to_string())]
+}
+
+/// Another machine over the same two ends.
+async fn other(world: &World) -> World {
+    let mut often = limits();
+    often.relist = Duration::from_millis(20);
+    World::over(
+        world,
+        function(&world.s3, &world.acs, often, &in_flight(2)).await,
+    )
+}
+
+/// Counts the parts that were begun.
+fn parts_begun(world: &World) -> watch::Receiver<usize> {
+    let (sender, receiver) = watch::channel(0);
+    world.s3.inject(move |call| {
+        if call.operation == "UploadPart" {
+            sender.send_modify(|begun| *begun += 1);
+        }
+        None
+    });
+    receiver
+}
+
+/// The writes of S3 that took effect, by operation and the end of the key.
+fn writes(world: &World, operation: &str, key: &str) -> usize {
+    let written = world.s3.calls().into_iter().filter(|call| {
+        call.operation == operation
+            && call.status == Some(200)
+            && call.key.as_deref().is_some_and(|it| it.ends_with(key))
+    });
+    written.count()
+}
+
+fn sent(world: &World, recording: &Recording) -> u64 {
+    let chunks = recording.chunks.iter();
+    chunks.map(|chunk| world.acs.sent(&chunk.document_id)).sum()
+}
+
+/// Asserts that all is archived, that each object was made once, and that nobody has a thing left to do.
+async fn assert_made_once(world: &World, recording: &Recording) {
+    world.assert_archived(recording);
+    assert_eq!(writes(world, "PutObject", ".manifest.json"), 1);
+    for chunk in &recording.chunks {
+        let key = recording.media_key(chunk);
+        let made =
+            writes(world, "CompleteMultipartUpload", &key) + writes(world, "PutObject", &key);
+        assert_eq!(made, 1, "{key}");
+        assert_eq!(
+            writes(world, "PutObject", &recording.metadata_key(chunk)),
+            1
+        );
+    }
+    assert_eq!(
+        tick(world).await,
+        json!({"pending": 0, "finished": 0, "oldestSeconds": 0})
+    );
+}
+
+async fn tick(world: &World) -> Value {
+    let payload = include_str!("../../events/schedule-rule.json");
+    match world.invoke(&serde_json::from_str(payload).unwrap()).await {
+        Answer::Tick(swept) => serde_json::to_value(swept).unwrap(),
+        Answer::Http(response) => panic!("{response:?} is no answer to a tick"),
+    }
+}
+
+fn assert_all_good(responses: &[Response]) {
+    for response in responses {
+        assert_eq!(response.status, 200, "{response:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn from_the_start() {
+    for deliveries in [2, 3, 8] {
+        let world = World::start().await;
+        let recording = recording();
+        recording.publish(&world);
+        let mut delivering = JoinSet::new();
+        for count in 0..deliveries {
+            let (other, event) = (other(&world).await, recording.event(&world));
+            delivering.spawn(async move { other.deliver_again(&event, count).await });
+        }
+        assert_all_good(&delivering.join_all().await);
+        assert_made_once(&world, &recording).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_after_another_while_the_first_is_at_work() {
+    for deliveries in [2, 3, 8] {
+        let world = World::with(slow(4_000_000)).await;
+        let recording = recording();
+        recording.publish(&world);
+        let begun = parts_begun(&world);
+        let mut delivering = JoinSet::new();
+        for count in 0..deliveries {
+            let (other, event) = (other(&world).await, recording.event(&world));
+            let mut begun = begun.clone();
+            delivering.spawn(async move {
+                let parts = usize::try_from(count).unwrap();
+                begun.wait_for(|begun| *begun >= parts).await.unwrap();
+                other.deliver_again(&event, count).await
+            });
+        }
+        assert_all_good(&delivering.join_all().await);
+        world.s3.heal();
+        assert_made_once(&world, &recording).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_help_each_other() {
+    const PARTS: u64 = 64;
+    for first_part in [0, 1, 20] {
+        let world = World::with(slow(2_000_000)).await;
+        let recording = Recording::of(&[PARTS * PART]);
+        recording.publish(&world);
+        let event = recording.event(&world);
+        let mut begun = parts_begun(&world);
+        let (one, another) = (other(&world).await, other(&world).await);
+        let later = async {
+            begun.wait_for(|begun| *begun >= first_part).await.unwrap();
+            another.deliver_again(&event, 1).await
+        };
+        let (first, second) = tokio::join!(one.deliver(&event), later);
+        world.s3.heal();
+        assert_all_good(&[first, second]);
+        assert_made_once(&world, &recording).await;
+        let sent = sent(&world, &recording);
+        let size = PARTS * PART;
+        println!("{sent} bytes were sent of {size}");
+        assert!(4 * sent <= 5 * size, "{sent} of {size} bytes");
+    }
+}
+
+#[tokio::test]
+async fn one_that_comes_late_fetches_nothing() {
+    let world = World::start().await;
+    let recording = recording();
+    recording.publish(&world);
+    let event = recording.event(&world);
+    assert_eq!(world.deliver(&event).await.status, 200);
+    world.acs.clear_requests();
+    let response = other(&world).await.deliver_again(&event, 1).await;
+    assert_eq!(
+        (response.status, &response.body["events"][0]["outcome"]),
+        (200, &json!("alreadyArchived"))
+    );
+    assert!(world.acs.requests().is_empty());
+    assert_made_once(&world, &recording).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_and_ticks() {
+    let world = World::with(slow(4_000_000)).await;
+    let recording = recording();
+    recording.publish(&world);
+    let begun = parts_begun(&world);
+    let event = recording.event(&world);
+    let mut ticking = JoinSet::new();
+    for parts in [1, 3, 8] {
+        let (other, mut begun) = (other(&world).await, begun.clone());
+        ticking.spawn(async move {
+            begun.wait_for(|begun| *begun >= parts).await.unwrap();
+            tick(&other).await
+        });
+    }
+    let another = other(&world).await;
+    let (first, second) = tokio::join!(world.deliver(&event), another.deliver_again(&event, 1));
+    assert_all_good(&[first, second]);
+    for swept in ticking.join_all().await {
+        assert_eq!(swept["pending"], swept["finished"]);
+    }
+    world.s3.heal();
+    assert_made_once(&world, &recording).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_separate_processes() {
+    let world = World::with(Setup {
+        s3: s3::Settings::default(),
+        ..setup()
+    })
+    .await;
+    let recording = Recording::of(&[1, 3 * DEPLOYED_PART + 99]);
+    recording.publish(&world);
+    let event = recording.event(&world);
+    let (one, another) = (Machine::start(&world).await, Machine::start(&world).await);
+    let _processes = (one.run(), another.run());
+    let statuses = tokio::join!(one.deliver(&event, 0), another.deliver(&event, 1));
+    assert_eq!(statuses, (200, 200));
+    assert_made_once(&world, &recording).await;
+}
+
+/// A run whose first reply from ACS takes longer than another's whole transfer must not take it all for missing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_that_was_overtaken_before_it_began_fetches_nothing_more() {
+    let world = World::start().await;
+    let recording = Recording::of(&[12 * PART]);
+    recording.publish(&world);
+    let event = recording.event(&world);
+    let slower = other(&world).await;
+
+    let (let_go, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(Some(held));
+    let (is_held, mut holds) = watch::channel(false);
+    world.acs.inject(move |request| {
+        let held = (request.kind == acs::Kind::Media).then(|| held.lock().unwrap().take());
+        if let Some(held) = held.flatten() {
+            is_held.send_replace(true);
+            // Only ends once the other has let go. It holds one of the threads meanwhile.
+            let _ = held.recv();
+        }
+        None
+    });
+    let delivering = {
+        let event = event.clone();
+        tokio::spawn(async move { slower.deliver(&event).await })
+    };
+    holds.wait_for(|is_held| *is_held).await.unwrap();
+    let response = world.deliver_again(&event, 1).await;
+    let_go.send(()).unwrap();
+    assert_all_good(&[response, delivering.await.unwrap()]);
+    world.acs.heal();
+
+    assert_made_once(&world, &recording).await;
+    let (sent, size) = (sent(&world, &recording), 12 * PART);
+    assert!(sent <= size + PART, "{sent} bytes were sent of {size}");
+}
