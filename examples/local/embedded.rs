@@ -109,6 +109,22 @@ pub async fn function(
     limits: Limits,
     variables: &[(&'static str, String)],
 ) -> Function {
+    // The names are ACS's own, so that the rule on hosts is the one that will be used; only they lead to loopback.
+    let authority = reqwest::Certificate::from_pem(acs.ca_pem().as_bytes()).expect("the CA is PEM");
+    let http = http_client()
+        .dns_resolver(Loopback(acs.tls_address()))
+        .add_root_certificate(authority);
+    function_over(s3, acs, http, limits, variables).await
+}
+
+/// The same over an HTTP client to ACS of the caller's making.
+pub async fn function_over(
+    s3: &S3,
+    acs: &Acs,
+    http: reqwest::ClientBuilder,
+    limits: Limits,
+    variables: &[(&'static str, String)],
+) -> Function {
     let ends = [
         (
             "COMMUNICATION_SERVICES_CONNECTION_STRING",
@@ -124,15 +140,7 @@ pub async fn function(
             .map(|(_, value)| value.into())
     });
     let config = config.expect("the settings are good");
-    // The names are ACS's own, so that the rule on hosts is the one that will be used; only they lead to loopback.
-    let http = http_client()
-        .no_proxy()
-        .dns_resolver(Loopback(acs.tls_address()));
-    let authority = reqwest::Certificate::from_pem(acs.ca_pem().as_bytes()).expect("the CA is PEM");
-    let http = http
-        .add_root_certificate(authority)
-        .build()
-        .expect("a client can be made");
+    let http = http.no_proxy().build().expect("a client can be made");
     Function::new(config, &sdk(s3).await, http, limits)
 }
 

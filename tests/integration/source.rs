@@ -356,38 +356,25 @@ async fn a_circle_of_redirects_ends_after_three_hops() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_does_not_verify_is_not_trusted() {
+async fn a_host_that_cannot_be_trusted_or_reached_suspends() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let refused = nobody.local_addr().unwrap();
+    drop(nobody);
     let world = World::start().await;
-    let recording = Recording::of(&[10]);
-    recording.publish(&world);
-    let config = acs_recording_archiver::config::Config::read(|name| {
-        let value = match name {
-            "COMMUNICATION_SERVICES_CONNECTION_STRING" => world.acs.connection_string(),
-            "RECORDINGS_BUCKET" => world.s3.bucket().to_owned(),
-            "WEBHOOK_SECRETS" => crate::embedded::SECRET.to_owned(),
-            "S3_FORCE_PATH_STYLE" => "true".to_owned(),
-            _ => return None,
-        };
-        Some(value.into())
-    });
-    // The same client, without the test's certificate authority.
-    let http = acs_recording_archiver::acs::http_client().no_proxy();
-    let http = http
-        .resolve(world.acs.media_host(), world.acs.tls_address())
-        .build()
-        .unwrap();
-    let sdk = crate::embedded::sdk(&world.s3).await;
-    let function = acs_recording_archiver::function::Function::new(
-        config.unwrap(),
-        &sdk,
-        http,
-        setup().limits,
-    );
-    let response = World::over(&world, function)
-        .deliver(&recording.event(&world))
-        .await;
-    assert_eq!(response.status, 503);
-    assert!(world.acs.requests().is_empty(), "no request was made");
+    // Without the test's certificate authority; where nobody listens; under a name that leads nowhere.
+    for addresses in [vec![world.acs.tls_address()], vec![refused], vec![]] {
+        let recording = Recording::of(&[10]);
+        recording.publish(&world);
+        let http = acs_recording_archiver::acs::http_client();
+        let http = http.resolve_to_addrs(world.acs.media_host(), &addresses);
+        let limits = setup().limits;
+        let function = crate::embedded::function_over(&world.s3, &world.acs, http, limits, &[]);
+        let world = World::over(&world, function.await);
+        let response = world.deliver(&recording.event(&world)).await;
+        assert_eq!(response.status, 503, "{addresses:?}");
+        assert_eq!(response.body["events"][0]["outcome"], "suspended");
+        assert!(world.acs.requests().is_empty(), "no request was made");
+    }
 }
 
 #[tokio::test]
@@ -418,4 +405,32 @@ async fn the_parts_in_flight_are_no_more_than_was_set() {
         world.deliver(&recording.event(&world)).await.body["events"][0]["outcome"],
         json!("alreadyArchived")
     );
+}
+
+#[tokio::test]
+async fn a_source_that_changes_between_two_ranges_means_a_new_upload() {
+    for changed in [
+        vec![("etag", Some("\"another\"".to_owned()))],
+        vec![(
+            "content-range",
+            Some(format!("bytes {}-{}/999999", 3 * PART, 4 * PART - 1)),
+        )],
+    ] {
+        let world = World::start().await;
+        let recording = Recording::of(&[6 * PART]);
+        publish(&world, &recording, |document| Document {
+            etag: Some("\"one\"".into()),
+            ..document
+        });
+        let once = std::sync::atomic::AtomicBool::new(false);
+        world.acs.inject(move |request| {
+            let fourth = format!("bytes={}-", 3 * PART);
+            let is_fourth = request.range.as_deref()?.starts_with(&fourth);
+            (is_fourth && !once.swap(true, Ordering::Relaxed))
+                .then(|| Fault::Headers(changed.clone()))
+        });
+        assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+        world.assert_archived(&recording);
+        assert_eq!(world.count("CreateMultipartUpload"), 2);
+    }
 }
