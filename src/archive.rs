@@ -1,10 +1,11 @@
 //! One event, from stored to manifest or rejection; its chunks side by side.
 
 mod chunk;
+mod pending;
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 use tokio::task::JoinSet;
@@ -14,14 +15,15 @@ use tracing::{Instrument as _, error, info, warn};
 use crate::acs::Client;
 use crate::chain::chain;
 use crate::clock;
-use crate::keys::{EVENT, Key, Prefix, RecordingKeys};
+use crate::keys::{Prefix, RecordingKeys};
 use crate::limits::Limits;
 use crate::manifest::{CopiedChunk, Manifest, Rejection, SetAside, to_json};
 use crate::outcome::{Outcome, Report};
 use crate::recording::{Recording, Topics, safe_id};
-use crate::store::{self, JSON, Listing, Store, StoredDocument, Written};
+use crate::store::{self, JSON, Store};
 use crate::transfer::{Order, Transfers};
 use chunk::ChunkCopy;
+use pending::Admitted;
 
 /// The archive: where recordings go, and by what rules.
 #[derive(Clone, Debug)]
@@ -98,51 +100,6 @@ impl Archive {
         &self.prefix
     }
 
-    /// What is listed under `pending/`, in ascending order of the keys.
-    ///
-    /// # Errors
-    ///
-    /// [`store::Error`].
-    pub async fn pending(&self, most: usize) -> Result<Listing, store::Error> {
-        self.store.list(&self.prefix.pending(), most).await
-    }
-
-    /// Reads a pending event, if it still is one.
-    ///
-    /// # Errors
-    ///
-    /// [`store::Error`].
-    pub async fn read_pending(&self, key: &Key) -> Result<Option<StoredDocument>, store::Error> {
-        self.store.read(key).await
-    }
-
-    /// Makes an event no longer pending whose outcome is final, under whatever name it was stored.
-    ///
-    /// # Errors
-    ///
-    /// [`store::Error`].
-    pub async fn end_pending(&self, key: &Key) -> Result<(), store::Error> {
-        // Each deletion leaves a marker in a versioned bucket, so what may well be gone is looked for first.
-        if self.store.find(key).await?.is_some() {
-            self.store.delete(key).await
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Ends a transfer whose event is no longer pending: somebody finished it while another was still at work.
-    ///
-    /// # Errors
-    ///
-    /// [`store::Error`].
-    pub async fn end_orphan(&self, record: &Key) -> Result<(), store::Error> {
-        // It may have been delivered once more since it was listed.
-        if self.store.find(&record.beside(EVENT)).await?.is_some() {
-            return Ok(());
-        }
-        self.transfers.end_orphan(record, &self.prefix).await
-    }
-
     async fn outcome(
         &self,
         recording: &Recording,
@@ -183,31 +140,6 @@ impl Archive {
                 (Outcome::Suspended, bytes)
             }
         }
-    }
-
-    /// Stores the event before any work on it; `None` if it is archived already.
-    async fn admit(
-        &self,
-        recording: &Recording,
-        keys: &RecordingKeys,
-    ) -> Result<Option<Admitted>, store::Error> {
-        let pending = keys.pending_event();
-        if self.store.find(&keys.manifest()).await?.is_some() {
-            // Left over where a run ended between its last two steps.
-            self.end_pending(&pending).await?;
-            return Ok(None);
-        }
-        let event = recording.event.get().to_owned();
-        let written = self.store.create(&pending, event, JSON, None).await?;
-        let first = matches!(written, Written::Here(_));
-        let mut stored = clock::now();
-        if !first && recording.time().is_none() {
-            let there = self.store.find(&pending).await?;
-            stored = there
-                .and_then(|event| event.last_modified)
-                .unwrap_or(stored);
-        }
-        Ok(Some(Admitted { stored, first }))
     }
 
     async fn copy_chunks(
@@ -310,14 +242,6 @@ impl Archive {
         error!(event = %safe_id(id), error = chain(failure), "event could not be stored");
         Outcome::Unstored
     }
-}
-
-/// An event that is stored.
-struct Admitted {
-    /// Since when.
-    stored: SystemTime,
-    /// Whether by this very run.
-    first: bool,
 }
 
 /// Why an event could not be stored.

@@ -4,11 +4,13 @@
 //! streamed bodies are sent once, and whoever streams them watches and retries.
 
 mod error;
+mod listing;
 mod object;
 mod uploads;
 
 pub use error::Error;
 use error::Status;
+pub use listing::{Listed, Listing};
 pub use object::{Identity, Object, Receipt};
 
 use std::error::Error as StdError;
@@ -54,24 +56,6 @@ pub struct StoredDocument {
     pub bytes: Bytes,
     /// Its ETag.
     pub etag: String,
-    /// When it was last written.
-    pub last_modified: Option<SystemTime>,
-}
-
-/// The beginning of a folder, or all of it.
-#[derive(Clone, Debug, Default)]
-pub struct Listing {
-    /// Its objects, in ascending order of their keys.
-    pub objects: Vec<Listed>,
-    /// Whether these are all.
-    pub whole: bool,
-}
-
-/// A key as a listing gave it.
-#[derive(Clone, Debug)]
-pub struct Listed {
-    /// The key.
-    pub key: String,
     /// When it was last written.
     pub last_modified: Option<SystemTime>,
 }
@@ -288,44 +272,6 @@ impl Store {
             .await
             .map(drop)
             .map_err(|error| Error::from_sdk("DeleteObject", error))
-    }
-
-    /// The keys below `folder`: all, or those up to the end of the page on which there are `most`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
-    pub async fn list(&self, folder: &Key, most: usize) -> Result<Listing, Error> {
-        const OPERATION: &str = "ListObjectsV2";
-        let mut listing = Listing::default();
-        let mut token: Option<String> = None;
-        loop {
-            let request = self.calls.list_objects_v2().bucket(&self.bucket);
-            let request = request
-                .prefix(folder.as_str())
-                .set_continuation_token(token.clone());
-            let page = request.send().await;
-            let page = page.map_err(|error| Error::from_sdk(OPERATION, error))?;
-            let objects = page.contents.unwrap_or_default().into_iter();
-            listing.objects.extend(objects.filter_map(|object| {
-                let last_modified = object.last_modified.and_then(|at| at.try_into().ok());
-                Some(Listed {
-                    key: object.key?,
-                    last_modified,
-                })
-            }));
-            listing.whole = page.is_truncated != Some(true);
-            if listing.whole || listing.objects.len() >= most {
-                return Ok(listing);
-            }
-            if page.next_continuation_token.is_none() || page.next_continuation_token == token {
-                return Err(Error::Incomplete {
-                    operation: OPERATION,
-                    missing: "a way to its next page",
-                });
-            }
-            token = page.next_continuation_token;
-        }
     }
 }
 
