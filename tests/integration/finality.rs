@@ -287,7 +287,7 @@ async fn a_404_is_not_final_if_another_delivery_has_finished_meanwhile() {
 async fn being_out_of_time_is_never_final_while_bytes_arrive() {
     for (after, outcome, status) in [(5, "suspended", 503), (0, "setAside", 200)] {
         let mut hasty = crate::world::setup();
-        hasty.limits.unknown_deadline = Duration::from_millis(300);
+        hasty.limits.unknown_deadline = Duration::from_millis(1_500);
         hasty.limits.margin = Duration::ZERO;
         hasty.limits.source_stall = 100 * MINUTE;
         let world = World::with(hasty).await;

@@ -444,7 +444,7 @@ async fn answers_that_are_lost_are_found_out() {
 #[tokio::test]
 async fn time_that_is_up_suspends_and_keeps() {
     let mut hasty = setup();
-    hasty.limits.unknown_deadline = Duration::from_millis(300);
+    hasty.limits.unknown_deadline = Duration::from_millis(1_500);
     hasty.limits.margin = Duration::ZERO;
     let world = World::with(hasty).await;
     let recording = Recording::of(&[6 * PART]);

@@ -38,8 +38,8 @@ pub fn limits() -> Limits {
         backoff: Duration::from_millis(1),
         not_ready_pause: Duration::from_millis(5),
         retry_after: Duration::from_secs(1),
-        source_stall: Duration::from_millis(500),
-        store_stall: Duration::from_secs(2),
+        source_stall: Duration::from_secs(1),
+        store_stall: Duration::from_secs(3),
         store_call: Duration::from_secs(5),
         ..Limits::default()
     }
