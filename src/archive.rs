@@ -72,7 +72,7 @@ impl Archive {
             outcome = outcome.name(),
             chunks = recording.chunks.len(),
             bytes,
-            milliseconds = milliseconds(started),
+            milliseconds = clock::milliseconds(started),
             "event"
         );
         report
@@ -123,7 +123,7 @@ impl Archive {
         {
             Ok(Some(admitted)) => admitted,
             Ok(None) => return (Outcome::AlreadyArchived, 0),
-            Err(failure) => return (self.unstored(&recording.event_id, &failure), 0),
+            Err(failure) => return (unstored(&recording.event_id, &failure), 0),
         };
         let age = recording.time().map_or_else(
             || clock::now().duration_since(stored).unwrap_or_default(),
@@ -230,18 +230,14 @@ impl Archive {
                 warn!(event = %safe_id(id), key = %key, reason, "event is set aside");
                 Outcome::SetAside
             }
-            Err(failure) => self.unstored(id, &failure),
+            Err(failure) => unstored(id, &failure),
         }
     }
+}
 
-    #[expect(
-        clippy::unused_self,
-        reason = "reads as what the archive says of an event"
-    )]
-    fn unstored(&self, id: &str, failure: &Unstored) -> Outcome {
-        error!(event = %safe_id(id), error = chain(failure), "event could not be stored");
-        Outcome::Unstored
-    }
+fn unstored(id: &str, failure: &Unstored) -> Outcome {
+    error!(event = %safe_id(id), error = chain(failure), "event could not be stored");
+    Outcome::Unstored
 }
 
 /// Why an event could not be stored.
@@ -261,8 +257,4 @@ async fn within<T>(
         Ok(result) => Ok(result?),
         Err(_) => Err(Unstored::OutOfTime),
     }
-}
-
-fn milliseconds(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -14,7 +14,7 @@ pub use listing::{Listed, Listing};
 pub use object::{Identity, Object, Receipt};
 
 use std::error::Error as StdError;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
@@ -56,8 +56,6 @@ pub struct StoredDocument {
     pub bytes: Bytes,
     /// Its ETag.
     pub etag: String,
-    /// When it was last written.
-    pub last_modified: Option<SystemTime>,
 }
 
 /// How a conditional write ended.
@@ -166,7 +164,6 @@ impl Store {
                 operation: OPERATION,
                 missing: "an ETag",
             })?,
-            last_modified: found.last_modified.and_then(|at| at.try_into().ok()),
         }))
     }
 

@@ -122,7 +122,7 @@ impl Sweep {
             pending = swept.pending,
             finished = swept.finished,
             oldest_seconds = swept.oldest_seconds,
-            milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            milliseconds = clock::milliseconds(started),
             "tick"
         );
         Ok(swept)

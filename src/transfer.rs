@@ -208,13 +208,7 @@ impl Transfers {
     ///
     /// [`store::Error`].
     pub async fn abandon(&self, key: &Key, record: &Key) -> Result<(), store::Error> {
-        let Some(document) = self.store.read(record).await? else {
-            return Ok(());
-        };
-        if let Some(left) = Record::parse(&document.bytes) {
-            self.store.abort(key, &left.upload_id).await?;
-        }
-        self.store.delete(record).await
+        self.end(record, |_| Some(key.clone())).await
     }
 
     /// Ends the transfer of a `record` that was left over: its upload, if its key is one under `prefix`, then the record.
@@ -223,9 +217,19 @@ impl Transfers {
     ///
     /// [`store::Error`].
     pub async fn end_orphan(&self, record: &Key, prefix: &Prefix) -> Result<(), store::Error> {
-        let document = self.store.read(record).await?;
-        let left = document.and_then(|document| Record::parse(&document.bytes));
-        if let Some((key, left)) = left.and_then(|left| Some((prefix.listed(&left.key)?, left))) {
+        self.end(record, |left| prefix.listed(&left.key)).await
+    }
+
+    async fn end(
+        &self,
+        record: &Key,
+        key_of: impl Fn(&Record) -> Option<Key>,
+    ) -> Result<(), store::Error> {
+        let Some(document) = self.store.read(record).await? else {
+            return Ok(());
+        };
+        let left = Record::parse(&document.bytes);
+        if let Some((key, left)) = left.and_then(|left| Some((key_of(&left)?, left))) {
             self.store.abort(&key, &left.upload_id).await?;
         }
         self.store.delete(record).await

@@ -17,6 +17,7 @@ use tracing::{Instrument as _, error, info};
 
 use crate::archive::Archive;
 use crate::authentication::Secrets;
+use crate::clock;
 use crate::event_grid::{self, Event};
 use crate::limits::Limits;
 use crate::outcome::{Outcome, Report};
@@ -82,7 +83,7 @@ impl Webhook {
                 .iter()
                 .map(|report| report.bytes)
                 .sum::<u64>(),
-            milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            milliseconds = clock::milliseconds(started),
             "delivery"
         );
         response

@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
-use super::{Archive, milliseconds};
+use super::Archive;
 use crate::acs::{NotAskable, Source};
 use crate::chain::chain;
+use crate::clock;
 use crate::finality::Failure;
 use crate::keys::{Key, RecordingKeys};
 use crate::manifest::{Copied, CopiedChunk};
@@ -120,7 +121,7 @@ impl ChunkCopy {
             parts_planned = progress.planned.load(Ordering::Relaxed),
             parts_reused = progress.reused.load(Ordering::Relaxed),
             parts_fetched = progress.fetched.load(Ordering::Relaxed),
-            milliseconds = milliseconds(started),
+            milliseconds = clock::milliseconds(started),
             "chunk"
         );
         let copied = CopiedChunk {
