@@ -76,7 +76,7 @@ where
     seed[..8].copy_from_slice(&SEED.to_le_bytes());
     let random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
     let tried = TestRunner::new_with_rng(config, random).run(inputs, |input| {
-        clear(&world);
+        world.clear();
         runtime.block_on(check(world.clone(), input));
         Ok(())
     });
@@ -85,17 +85,6 @@ where
         Err(TestError::Fail(why, input)) => panic!("seed {SEED}: {why}\nby {input:?}"),
         Err(TestError::Abort(why)) => panic!("seed {SEED}: {why}"),
     }
-}
-
-fn clear(world: &World) {
-    for key in world.keys() {
-        world.s3.remove(&key);
-    }
-    for upload in world.s3.uploads() {
-        world.s3.abort(&upload.upload_id);
-    }
-    world.s3.clear_calls();
-    world.acs.clear_requests();
 }
 
 /// What the function gave back.

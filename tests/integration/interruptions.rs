@@ -210,18 +210,6 @@ async fn world(concurrency: usize) -> World {
     .await
 }
 
-/// Takes everything out of the bucket, and forgets what was asked of both ends.
-fn clear(world: &World) {
-    for key in world.keys() {
-        world.s3.remove(&key);
-    }
-    for upload in world.s3.uploads() {
-        world.s3.abort(&upload.upload_id);
-    }
-    world.s3.clear_calls();
-    world.acs.clear_requests();
-}
-
 /// The document that one byte is all of.
 const SMALL: &str = "0-eus-d0-801b3f3fc462fe8a01e6810cbff729b8";
 
@@ -355,7 +343,7 @@ impl Left {
 /// Ends a run at `point`, lets the next one go on, and answers what was cut; nothing where there was nothing to go on from.
 async fn interrupt(world: World, point: Point) -> Option<Asked> {
     let _told = Told(point);
-    clear(&world);
+    world.clear();
     let recording = recording();
     recording.publish(&world);
     let before = sent(&world, &recording);
@@ -513,7 +501,7 @@ async fn a_run_gets_over_the_failure_of_any_one_request() {
 
 async fn get_over(world: World, (at, way): (usize, Way)) {
     let _told = Told((at, way));
-    clear(&world);
+    world.clear();
     let recording = smaller();
     recording.publish(&world);
     let knife = Knife::new(at, way, false);
@@ -623,7 +611,7 @@ async fn a_killed_process_is_gone_on_from_wherever_it_was() {
     let event = recording.event(&world);
     for kill in KILLS {
         let _told = Told(kill);
-        clear(&world);
+        world.clear();
         let before = sent(&world, &recording);
         let end = Arc::new(Notify::new());
         let cut = Arc::clone(&end);

@@ -125,6 +125,18 @@ impl World {
         assert!(self.s3.uploads().is_empty(), "no upload is left");
     }
 
+    /// Takes everything out of the bucket, and forgets what was asked of both ends.
+    pub fn clear(&self) {
+        for key in self.keys() {
+            self.s3.remove(&key);
+        }
+        for upload in self.s3.uploads() {
+            self.s3.abort(&upload.upload_id);
+        }
+        self.s3.clear_calls();
+        self.acs.clear_requests();
+    }
+
     /// The S3 calls of that name.
     pub fn count(&self, operation: &str) -> usize {
         self.s3
