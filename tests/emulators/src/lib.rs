@@ -1,6 +1,6 @@
-//! Both ends of the function, for its tests and its local run: an S3 as strict as AWS where it bites, an Azure
-//! Communication Services that checks every signature with other cryptography than the function's, and Lambda's
-//! Runtime API.
+//! What is around the function, for its tests and its local run: an S3 as strict as AWS where it bites, an Azure
+//! Communication Services that checks every signature with other cryptography than the function's, an Entra ID tenant's
+//! keys and tokens, AWS Secrets Manager, and Lambda's Runtime API.
 
 #![allow(
     clippy::expect_used,
@@ -10,7 +10,12 @@
 
 pub mod acs;
 pub mod certificates;
+#[cfg(test)]
+mod client;
+pub mod entra;
 pub mod media;
 pub mod proxy;
 pub mod runtime;
 pub mod s3;
+pub mod secrets_manager;
+mod server;

@@ -35,8 +35,8 @@ pub use state::{Object, Part, Upload};
 use server::Server;
 use state::State;
 
-const ACCESS_KEY_ID: &str = "AKIAEMULATEDEXAMPLE0";
-const SECRET_ACCESS_KEY: &str = "emulated/secret/access/key/EXAMPLE";
+pub(crate) const ACCESS_KEY_ID: &str = "AKIAEMULATEDEXAMPLE0";
+pub(crate) const SECRET_ACCESS_KEY: &str = "emulated/secret/access/key/EXAMPLE";
 
 /// How an [`S3`] behaves.
 #[derive(Clone, Debug)]

@@ -1,0 +1,154 @@
+//! A tenant of Microsoft Entra ID, for tests: the keys it publishes, and tokens as Event Grid brings them.
+//!
+//! - this file: the key server
+//! - `signing_key`: the keys that sign
+//! - `claims`: what Event Grid's tokens say
+//! - `tokens`: tokens, and what somebody without the key would make of them
+
+pub mod claims;
+mod signing_key;
+#[cfg(test)]
+mod tests;
+pub mod tokens;
+
+use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use hyper::http::request::Parts;
+use hyper::{Method, Response};
+use serde_json::{Value, json};
+
+pub use self::signing_key::SigningKey;
+use crate::server::{Answer, Body, Server, lock, whole};
+
+/// A way to fail, for every request until it is changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Answers this status.
+    Status(u16),
+    /// Answers 302 with this location.
+    Redirect(String),
+    /// Never answers.
+    Hang,
+    /// Closes the connection without an answer.
+    Drop,
+}
+
+/// A running key server. Clones are the same server; it stops when the last one is dropped.
+#[derive(Clone, Debug)]
+pub struct Entra {
+    shared: Arc<Shared>,
+    server: Arc<Server>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    tenant: String,
+    body: Mutex<Bytes>,
+    fault: Mutex<Option<Fault>>,
+    calls: AtomicUsize,
+}
+
+impl Entra {
+    /// Starts a server on a free port of 127.0.0.1. It publishes no keys yet.
+    ///
+    /// # Panics
+    ///
+    /// If no port can be bound.
+    pub async fn start(tenant: &str) -> Self {
+        let shared = Arc::new(Shared {
+            tenant: tenant.to_owned(),
+            body: Mutex::new(key_set(&[]).to_string().into()),
+            fault: Mutex::default(),
+            calls: AtomicUsize::new(0),
+        });
+        let answering = Arc::clone(&shared);
+        let server = Server::start(move |head, _| answer(Arc::clone(&answering), head));
+        Self {
+            server: Arc::new(server.await),
+            shared,
+        }
+    }
+
+    /// The value of `ENTRA_AUTHORITY`.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        self.server.url()
+    }
+
+    /// The tenant's id.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        &self.shared.tenant
+    }
+
+    /// Publishes these keys, in place of what was published before.
+    pub fn publish(&self, keys: &[&SigningKey]) {
+        let keys: Vec<Value> = keys.iter().map(|key| key.jwk(self.tenant())).collect();
+        self.set_body(key_set(&keys).to_string());
+    }
+
+    /// Publishes these bytes, whatever they are, in place of what was published before.
+    pub fn set_body(&self, body: impl Into<Bytes>) {
+        *lock(&self.shared.body) = body.into();
+    }
+
+    /// How requests fail from now on, or that they do not.
+    pub fn fail(&self, fault: impl Into<Option<Fault>>) {
+        *lock(&self.shared.fault) = fault.into();
+    }
+
+    /// How many requests came in since the start or the last [`Self::clear_calls`], for whatever path.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.shared.calls.load(Ordering::Relaxed)
+    }
+
+    /// Forgets the requests so far.
+    pub fn clear_calls(&self) {
+        self.shared.calls.store(0, Ordering::Relaxed);
+    }
+}
+
+/// The document that publishes these keys, each as [`SigningKey::jwk`] has it.
+#[must_use]
+pub fn key_set(keys: &[Value]) -> Value {
+    json!({ "keys": keys })
+}
+
+async fn answer(shared: Arc<Shared>, head: Parts) -> Answer {
+    shared.calls.fetch_add(1, Ordering::Relaxed);
+    let fault = lock(&shared.fault).clone();
+    let response = match fault {
+        Some(Fault::Hang) => pending().await,
+        Some(Fault::Drop) => return None,
+        Some(Fault::Status(status)) => json(status, "{}"),
+        Some(Fault::Redirect(location)) => {
+            let mut response = json(302, "{}");
+            let location = location.parse().expect("a location is a header's value");
+            response.headers_mut().insert("location", location);
+            response
+        }
+        None if head.method == Method::GET && head.uri.path() == keys_path(&shared.tenant) => {
+            let body = lock(&shared.body).clone();
+            json(200, body)
+        }
+        None => json(404, "{}"),
+    };
+    Some(response)
+}
+
+fn keys_path(tenant: &str) -> String {
+    format!("/{tenant}/discovery/v2.0/keys")
+}
+
+fn json(status: u16, body: impl Into<Bytes>) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header("content-type", "application/json; charset=utf-8")
+        .header("cache-control", "max-age=86400, private")
+        .body(whole(body))
+        .expect("a test's status is a status")
+}

@@ -1,0 +1,189 @@
+use std::sync::OnceLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_RSA_SHA256};
+use rsa::pkcs1::EncodeRsaPublicKey as _;
+use rsa::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
+use rsa::rand_core::OsRng;
+use rsa::traits::PublicKeyParts as _;
+use rsa::{Pkcs1v15Sign, Pss, RsaPrivateKey, RsaPublicKey};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256, Sha512};
+
+use super::tokens;
+
+/// How many keys [`SigningKey::shared`] has.
+const SHARED: usize = 4;
+
+/// An RSA key that signs tokens.
+#[derive(Clone, Debug)]
+pub struct SigningKey {
+    kid: String,
+    key: RsaPrivateKey,
+    /// What `x5c` publishes, in DER.
+    certificate: Vec<u8>,
+}
+
+impl SigningKey {
+    /// Makes a key of 2048 bits, which takes its time: see [`Self::shared`].
+    ///
+    /// # Panics
+    ///
+    /// If the machine has no randomness to give.
+    #[must_use]
+    pub fn generate(kid: &str) -> Self {
+        let key = RsaPrivateKey::new(&mut OsRng, 2048).expect("a key can be made");
+        Self {
+            kid: kid.to_owned(),
+            certificate: certificate(&key),
+            key,
+        }
+    }
+
+    /// The same key of 2048 bits for each of the numbers 0 to 3, whoever asks in this process; its id is `key-0`, and
+    /// so on.
+    ///
+    /// # Panics
+    ///
+    /// If the number is greater.
+    #[must_use]
+    pub fn shared(number: usize) -> &'static Self {
+        static KEYS: [OnceLock<SigningKey>; SHARED] = [const { OnceLock::new() }; SHARED];
+        KEYS[number].get_or_init(|| Self::generate(&format!("key-{number}")))
+    }
+
+    /// The same key under another id.
+    #[must_use]
+    pub fn with_kid(&self, kid: &str) -> Self {
+        let mut key = self.clone();
+        kid.clone_into(&mut key.kid);
+        key
+    }
+
+    /// The key's id.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// The key as a tenant of Entra ID publishes it.
+    #[must_use]
+    pub fn jwk(&self, tenant: &str) -> Value {
+        json!({
+            "kty": "RSA",
+            "use": "sig",
+            "kid": self.kid,
+            "x5t": self.thumbprint(),
+            "n": URL_SAFE_NO_PAD.encode(self.modulus()),
+            "e": URL_SAFE_NO_PAD.encode(self.key.e().to_bytes_be()),
+            "x5c": [STANDARD.encode(&self.certificate)],
+            "cloud_instance_name": "microsoftonline.com",
+            "issuer": format!("https://login.microsoftonline.com/{tenant}/v2.0"),
+        })
+    }
+
+    /// The header of an honest token.
+    #[must_use]
+    pub fn header(&self) -> Value {
+        json!({"typ": "JWT", "alg": "RS256", "x5t": self.thumbprint(), "kid": self.kid})
+    }
+
+    /// A token with this header, signed with RS256 whatever the header says.
+    #[must_use]
+    pub fn sign(&self, header: &Value, claims: &Value) -> String {
+        let signed = tokens::signed_part(header, claims);
+        let signature = self.sign_hash(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(&signed));
+        tokens::join(&signed, &signature)
+    }
+
+    /// An honest token.
+    #[must_use]
+    pub fn token(&self, claims: &Value) -> String {
+        self.sign(&self.header(), claims)
+    }
+
+    pub(super) fn rs512(&self, signed: &[u8]) -> Vec<u8> {
+        self.sign_hash(Pkcs1v15Sign::new::<Sha512>(), &Sha512::digest(signed))
+    }
+
+    pub(super) fn ps256(&self, signed: &[u8]) -> Vec<u8> {
+        self.key
+            .sign_with_rng(&mut OsRng, Pss::new::<Sha256>(), &Sha256::digest(signed))
+            .expect("the key is long enough")
+    }
+
+    fn sign_hash(&self, scheme: Pkcs1v15Sign, hash: &[u8]) -> Vec<u8> {
+        self.key.sign(scheme, hash).expect("the key is long enough")
+    }
+
+    /// The public key.
+    #[must_use]
+    pub fn public(&self) -> RsaPublicKey {
+        self.key.to_public_key()
+    }
+
+    /// The public key as PEM (`BEGIN PUBLIC KEY`), line ends included.
+    ///
+    /// # Panics
+    ///
+    /// Never: every key can be written.
+    #[must_use]
+    pub fn public_pem(&self) -> String {
+        self.public()
+            .to_public_key_pem(LineEnding::LF)
+            .expect("a key can be written")
+    }
+
+    /// The public key as DER (`SubjectPublicKeyInfo`).
+    ///
+    /// # Panics
+    ///
+    /// Never: every key can be written.
+    #[must_use]
+    pub fn public_der(&self) -> Vec<u8> {
+        let der = self.public().to_public_key_der();
+        der.expect("a key can be written").into_vec()
+    }
+
+    /// The public key as DER (`RSAPublicKey`), without the algorithm around it.
+    ///
+    /// # Panics
+    ///
+    /// Never: every key can be written.
+    #[must_use]
+    pub fn public_pkcs1_der(&self) -> Vec<u8> {
+        let der = self.public().to_pkcs1_der();
+        der.expect("a key can be written").into_vec()
+    }
+
+    /// The modulus, big-endian.
+    #[must_use]
+    pub fn modulus(&self) -> Vec<u8> {
+        self.key.n().to_bytes_be()
+    }
+
+    /// The certificate that is published with the key, in DER.
+    #[must_use]
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    fn thumbprint(&self) -> String {
+        URL_SAFE_NO_PAD.encode(<sha1::Sha1 as sha1::Digest>::digest(&self.certificate))
+    }
+}
+
+/// A certificate for the key, signed by itself, as Entra ID's are. Nobody is to trust it.
+fn certificate(key: &RsaPrivateKey) -> Vec<u8> {
+    let der = key.to_pkcs8_der().expect("a key can be written");
+    let der = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(der.as_bytes()));
+    let pair = KeyPair::from_der_and_sign_algo(&der, &PKCS_RSA_SHA256).expect("the key is sound");
+    let mut params = CertificateParams::default();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "accounts.accesscontrol.windows.net");
+    let certificate = params.self_signed(&pair).expect("the certificate is sound");
+    certificate.der().to_vec()
+}

@@ -1,0 +1,77 @@
+//! Tokens in all the ways that are not Entra ID's: other algorithms, none, and other signatures.
+//!
+//! A token is `header.claims.signature`, each base64url; an honest one is made by [`SigningKey::sign`].
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, Mac as _};
+use serde_json::Value;
+use sha2::Sha256;
+
+use super::SigningKey;
+
+/// A token with an empty signature, as `alg: none` has it.
+#[must_use]
+pub fn unsigned(header: &Value, claims: &Value) -> String {
+    format!("{}.", signed_part(header, claims))
+}
+
+/// A token signed with HMAC SHA-256, whose key may well be something that everybody knows.
+///
+/// # Panics
+///
+/// Never: HMAC takes keys of any length.
+#[must_use]
+pub fn hs256(key: &[u8], header: &Value, claims: &Value) -> String {
+    let signed = signed_part(header, claims);
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(signed.as_bytes());
+    join(&signed, &mac.finalize().into_bytes())
+}
+
+/// A token signed by this key, but with RSASSA-PKCS1-v1_5 and SHA-512.
+#[must_use]
+pub fn rs512(key: &SigningKey, header: &Value, claims: &Value) -> String {
+    let signed = signed_part(header, claims);
+    join(&signed, &key.rs512(signed.as_bytes()))
+}
+
+/// A token signed by this key, but with RSASSA-PSS and SHA-256.
+#[must_use]
+pub fn ps256(key: &SigningKey, header: &Value, claims: &Value) -> String {
+    let signed = signed_part(header, claims);
+    join(&signed, &key.ps256(signed.as_bytes()))
+}
+
+/// The same token with another signature.
+///
+/// # Panics
+///
+/// If `token` is none.
+#[must_use]
+pub fn with_signature(token: &str, signature: &[u8]) -> String {
+    let (signed, _) = token.rsplit_once('.').expect("a token has dots");
+    join(signed, signature)
+}
+
+/// A token's signature, decoded.
+///
+/// # Panics
+///
+/// If `token` is none.
+#[must_use]
+pub fn signature(token: &str) -> Vec<u8> {
+    let (_, signature) = token.rsplit_once('.').expect("a token has dots");
+    URL_SAFE_NO_PAD
+        .decode(signature)
+        .expect("a token is base64url")
+}
+
+/// `header.claims`, which is what is signed.
+pub(super) fn signed_part(header: &Value, claims: &Value) -> String {
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    format!("{}.{}", encode(header), encode(claims))
+}
+
+pub(super) fn join(signed: &str, signature: &[u8]) -> String {
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}

@@ -1,0 +1,237 @@
+//! AWS Signature Version 4 in headers.
+//!
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use hmac::{Hmac, Mac as _};
+use hyper::HeaderMap;
+use hyper::http::request::Parts;
+use sha2::{Digest as _, Sha256};
+use time::PrimitiveDateTime;
+use time::format_description::FormatItem;
+use time::macros::format_description;
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+const SERVICE: &str = "secretsmanager";
+const TERMINATOR: &str = "aws4_request";
+const DATE: &[FormatItem<'_>] = format_description!("[year][month][day]T[hour][minute][second]Z");
+/// How far a signature's date may be from now.
+const SKEW: Duration = Duration::from_mins(5);
+
+/// Why a request is refused: AWS's error code, and the reason for whoever reads the test's output.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) code: &'static str,
+    pub(super) reason: String,
+}
+
+impl Refusal {
+    fn new(code: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+        }
+    }
+
+    fn invalid(reason: impl Into<String>) -> Self {
+        Self::new("InvalidSignatureException", reason)
+    }
+
+    fn incomplete(reason: impl Into<String>) -> Self {
+        Self::new("IncompleteSignatureException", reason)
+    }
+}
+
+/// The credentials that may sign.
+#[derive(Clone, Copy)]
+pub(super) struct Credentials<'a> {
+    pub(super) access_key_id: &'a str,
+    pub(super) secret_access_key: &'a str,
+}
+
+/// Whether these credentials signed this very request, now, for Secrets Manager: the region it was signed for.
+pub(super) fn check(
+    credentials: Credentials<'_>,
+    now: SystemTime,
+    head: &Parts,
+    body: &[u8],
+) -> Result<String, Refusal> {
+    let authorization = Authorization::of(&head.headers)?;
+    let date = one(&head.headers, "x-amz-date").map_err(Refusal::incomplete)?;
+    let scope = &authorization.scope;
+    if authorization.access_key_id != credentials.access_key_id
+        || head.headers.contains_key("x-amz-security-token")
+    {
+        return Err(Refusal::new(
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+        ));
+    }
+    if scope.service != SERVICE || scope.terminator != TERMINATOR {
+        return Err(Refusal::invalid(
+            "the credential's scope is of another service",
+        ));
+    }
+    if !date.starts_with(&scope.day) || scope.day.len() != 8 {
+        return Err(Refusal::invalid("the credential's scope is of another day"));
+    }
+    check_date(now, date)?;
+    check_signed_headers(&head.headers, &authorization.signed_headers)?;
+    let expected = sign(
+        credentials.secret_access_key,
+        scope,
+        date,
+        &canonical_request(head, &authorization.signed_headers, body)?,
+    );
+    if authorization.signature == expected {
+        Ok(scope.region.clone())
+    } else {
+        Err(Refusal::invalid(
+            "The request signature we calculated does not match the signature you provided.",
+        ))
+    }
+}
+
+/// The header `Authorization`, taken apart.
+struct Authorization {
+    access_key_id: String,
+    scope: Scope,
+    signed_headers: Vec<String>,
+    signature: String,
+}
+
+/// What a signing key is good for.
+struct Scope {
+    day: String,
+    region: String,
+    service: String,
+    terminator: String,
+}
+
+impl Authorization {
+    fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+        if !headers.contains_key("authorization") {
+            return Err(Refusal::new(
+                "MissingAuthenticationTokenException",
+                "Missing Authentication Token",
+            ));
+        }
+        let value = one(headers, "authorization").map_err(Refusal::incomplete)?;
+        Self::parse(value).ok_or_else(|| {
+            Refusal::incomplete("the header authorization is not as Signature Version 4 has it")
+        })
+    }
+
+    fn parse(value: &str) -> Option<Self> {
+        let fields = value.strip_prefix(ALGORITHM)?.strip_prefix(' ')?;
+        let mut fields = fields.split(',').map(str::trim);
+        let credential = fields.next()?.strip_prefix("Credential=")?;
+        let signed_headers = fields.next()?.strip_prefix("SignedHeaders=")?;
+        let signature = fields.next()?.strip_prefix("Signature=")?;
+        let mut credential = credential.split('/').map(str::to_owned);
+        let access_key_id = credential.next()?;
+        let scope = Scope {
+            day: credential.next()?,
+            region: credential.next()?,
+            service: credential.next()?,
+            terminator: credential.next()?,
+        };
+        (fields.next().is_none() && credential.next().is_none()).then(|| Self {
+            access_key_id,
+            scope,
+            signed_headers: signed_headers.split(';').map(str::to_owned).collect(),
+            signature: signature.to_owned(),
+        })
+    }
+}
+
+fn check_date(now: SystemTime, date: &str) -> Result<(), Refusal> {
+    let instant = PrimitiveDateTime::parse(date, DATE)
+        .map_err(|_| Refusal::incomplete(format!("x-amz-date is {date:?}")))?;
+    let instant = SystemTime::from(instant.assume_utc());
+    let skew = now
+        .duration_since(instant)
+        .unwrap_or_else(|error| error.duration());
+    // The date has whole seconds, so a signature of this very moment may be almost one second old.
+    if skew.as_secs() > SKEW.as_secs() {
+        return Err(Refusal::invalid(format!("{date} is too far from now")));
+    }
+    Ok(())
+}
+
+/// What is not signed, anybody on the way could change: AWS wants the host and all of its own headers signed.
+fn check_signed_headers(headers: &HeaderMap, signed: &[String]) -> Result<(), Refusal> {
+    if !signed.is_sorted_by(|left, right| left < right) {
+        return Err(Refusal::invalid("the signed headers are not in order"));
+    }
+    let of_aws = headers.keys().map(hyper::header::HeaderName::as_str);
+    let of_aws = of_aws.filter(|name| name.starts_with("x-amz-"));
+    for name in of_aws.chain(["host"]) {
+        if !signed.iter().any(|signed| signed == name) {
+            return Err(Refusal::invalid(format!("{name} is not signed")));
+        }
+    }
+    Ok(())
+}
+
+fn canonical_request(head: &Parts, signed: &[String], body: &[u8]) -> Result<String, Refusal> {
+    let mut request = format!("{}\n{}\n", head.method, head.uri.path());
+    // The service has no query; one that comes all the same is not sorted here, as AWS would.
+    request.push_str(head.uri.query().unwrap_or_default());
+    request.push('\n');
+    for name in signed {
+        let value = one(&head.headers, name).map_err(Refusal::invalid)?;
+        let words: Vec<&str> = value.split(' ').filter(|word| !word.is_empty()).collect();
+        let _ = writeln!(request, "{name}:{}", words.join(" "));
+    }
+    let _ = write!(
+        request,
+        "\n{}\n{}",
+        signed.join(";"),
+        hex(&Sha256::digest(body))
+    );
+    Ok(request)
+}
+
+fn sign(secret_access_key: &str, scope: &Scope, date: &str, canonical_request: &str) -> String {
+    let Scope {
+        day,
+        region,
+        service,
+        terminator,
+    } = scope;
+    let mut key = format!("AWS4{secret_access_key}").into_bytes();
+    for step in [day, region, service, terminator] {
+        key = hmac(&key, step);
+    }
+    let hash = hex(&Sha256::digest(canonical_request));
+    let string_to_sign =
+        format!("{ALGORITHM}\n{date}\n{day}/{region}/{service}/{terminator}\n{hash}");
+    hex(&hmac(&key, &string_to_sign))
+}
+
+fn hmac(key: &[u8], text: &str) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(text.as_bytes());
+    mac.finalize().into_bytes().to_vec()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, String> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value
+            .to_str()
+            .map_err(|_| format!("{name} is not plain text")),
+        (None, _) => Err(format!("{name} is missing")),
+        (Some(_), Some(_)) => Err(format!("{name} is repeated")),
+    }
+}

@@ -1,0 +1,111 @@
+//! A plain HTTP listener on loopback, for the emulators whose answers are small.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::task::{AbortHandle, JoinSet};
+
+pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// What is answered; without an answer, the connection is closed.
+pub(crate) type Answer = Option<Response<Body>>;
+
+/// A listening socket and its connections, all closed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    address: SocketAddr,
+    accepting: AbortHandle,
+}
+
+impl Server {
+    /// Listens on a free port of 127.0.0.1, and answers each request, once its body is here, with `answer`.
+    pub(crate) async fn start<F>(
+        answer: impl Fn(Parts, Bytes) -> F + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .expect("127.0.0.1 has a free port");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
+        let accepting = tokio::spawn(accept(listener, answer)).abort_handle();
+        Self { address, accepting }
+    }
+
+    /// The address as a URL without a trailing slash.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept<F>(
+    listener: TcpListener,
+    answer: impl Fn(Parts, Bytes) -> F + Clone + Send + Sync + 'static,
+) where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    // The set ends its connections when this task is aborted.
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        let Ok((stream, _)) = accepted else { continue };
+        // Small answers must not wait for an acknowledgement.
+        let _ = stream.set_nodelay(true);
+        let answer = answer.clone();
+        connections.spawn(async move {
+            let service = service_fn(|request| serve(&answer, request));
+            // It fails when a fault or the client breaks the connection; both are part of the play.
+            let _ = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+async fn serve<F>(
+    answer: impl Fn(Parts, Bytes) -> F,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Box<dyn Error + Send + Sync>>
+where
+    F: Future<Output = Answer>,
+{
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    answer(head, body)
+        .await
+        .ok_or_else(|| "closed on purpose".into())
+}
+
+/// A body that is sent whole, with its length.
+pub(crate) fn whole(body: impl Into<Bytes>) -> Body {
+    Full::new(body.into()).boxed_unsync()
+}
+
+/// A test that panicked with a lock in its hands has failed already; others may go on.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
