@@ -226,8 +226,19 @@ impl Acs {
     /// The resource's connection string, as the portal shows it.
     #[must_use]
     pub fn connection_string(&self) -> String {
-        let key = STANDARD.encode(&self.shared.settings.access_key);
+        self.connection_string_with(&self.shared.settings.access_key)
+    }
+
+    /// The connection string with that access key, be it one that signs or not.
+    #[must_use]
+    pub fn connection_string_with(&self, access_key: &[u8]) -> String {
+        let key = STANDARD.encode(access_key);
         format!("endpoint={}/;accesskey={key}", self.endpoint())
+    }
+
+    /// From now on these keys sign and no others, as when one of a resource's two has been regenerated.
+    pub fn set_access_keys(&self, keys: &[&[u8]]) {
+        *lock(&self.shared.access_keys) = keys.iter().map(|key| key.to_vec()).collect();
     }
 
     /// Holds a document from now on, in place of one with the same id.

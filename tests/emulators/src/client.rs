@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+/// How much of an answer is read.
+const LIMIT: u64 = 1024 * 1024;
+
 /// Status, head and body of an answer.
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -13,7 +16,7 @@ pub(crate) struct Reply {
 }
 
 /// Sends one request, whose headers are all here but for the framing, and reads the answer to the end of the
-/// connection. None without an answer.
+/// connection, or to the limit. None without an answer.
 pub(crate) async fn ask(
     origin: &str,
     request_line: &str,
@@ -34,7 +37,7 @@ pub(crate) async fn ask(
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     // A connection that breaks off has brought what it has brought.
-    let _ = stream.read_to_end(&mut answer).await;
+    let _ = stream.take(LIMIT).read_to_end(&mut answer).await;
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n")?;
     Some(Reply {

@@ -21,7 +21,7 @@ use hyper::{Method, Response};
 use serde_json::{Value, json};
 
 pub use self::signing_key::SigningKey;
-use crate::server::{Answer, Body, Server, lock, whole};
+use crate::server::{Answer, Body, Server, endless, lock, whole};
 
 /// A way to fail, for every request until it is changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum Fault {
     Status(u16),
     /// Answers 302 with this location.
     Redirect(String),
+    /// Answers 200, then sends a document that tells no length and has no end.
+    Endless,
     /// Never answers.
     Hang,
     /// Closes the connection without an answer.
@@ -96,8 +98,8 @@ impl Entra {
     }
 
     /// How requests fail from now on, or that they do not.
-    pub fn fail(&self, fault: impl Into<Option<Fault>>) {
-        *lock(&self.shared.fault) = fault.into();
+    pub fn fail(&self, fault: Option<Fault>) {
+        *lock(&self.shared.fault) = fault;
     }
 
     /// How many requests came in since the start or the last [`Self::clear_calls`], for whatever path.
@@ -125,6 +127,7 @@ async fn answer(shared: Arc<Shared>, head: Parts) -> Answer {
         Some(Fault::Hang) => pending().await,
         Some(Fault::Drop) => return None,
         Some(Fault::Status(status)) => json(status, "{}"),
+        Some(Fault::Endless) => json(200, "").map(|_| endless()),
         Some(Fault::Redirect(location)) => {
             let mut response = json(302, "{}");
             let location = location.parse().expect("a location is a header's value");

@@ -151,8 +151,8 @@ impl SecretsManager {
     }
 
     /// How requests fail from now on, or that they do not.
-    pub fn fail(&self, fault: impl Into<Option<Fault>>) {
-        *lock(&self.shared.fault) = fault.into();
+    pub fn fail(&self, fault: Option<Fault>) {
+        *lock(&self.shared.fault) = fault;
     }
 
     /// How many requests came in since the start or the last [`Self::clear_calls`], refused and failed ones too.

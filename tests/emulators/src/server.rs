@@ -2,13 +2,14 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::iter::repeat_with;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -103,6 +104,13 @@ where
 /// A body that is sent whole, with its length.
 pub(crate) fn whole(body: impl Into<Bytes>) -> Body {
     Full::new(body.into()).boxed_unsync()
+}
+
+/// A body that goes on as long as somebody reads it.
+pub(crate) fn endless() -> Body {
+    let spaces = Bytes::from_static(&[b' '; 16 * 1024]);
+    let frames = repeat_with(move || Ok(Frame::data(spaces.clone())));
+    StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()
 }
 
 /// A test that panicked with a lock in its hands has failed already; others may go on.

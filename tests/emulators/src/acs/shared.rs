@@ -17,6 +17,8 @@ pub(super) struct Shared {
     pub(super) plain_host: String,
     pub(super) tls_address: SocketAddr,
     pub(super) authority: Authority,
+    /// The keys that sign, of which a resource has two.
+    pub(super) access_keys: Mutex<Vec<Vec<u8>>>,
     pub(super) documents: Mutex<HashMap<String, Arc<Document>>>,
     pub(super) sent: Mutex<HashMap<String, Arc<AtomicU64>>>,
     log: Mutex<Log>,
@@ -68,6 +70,7 @@ impl Shared {
                 .unwrap_or_else(|| plain_host.clone()),
             plain_host,
             tls_address,
+            access_keys: Mutex::new(vec![settings.access_key.clone()]),
             settings,
             authority,
             documents: Mutex::default(),

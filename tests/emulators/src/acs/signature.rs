@@ -2,10 +2,11 @@ use std::time::SystemTime;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac as _};
-use hyper::{HeaderMap, http::request::Parts};
+use hyper::http::request::Parts;
 use sha2::{Digest as _, Sha256};
 
-use super::shared::Shared;
+use super::shared::{Shared, lock};
+use crate::headers::one;
 
 /// The two ways of signing a download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,15 +61,20 @@ pub(super) fn check(shared: &Shared, form: Form, request: &Parts) -> Result<(), 
         .uri
         .path_and_query()
         .map_or("", |path| path.as_str());
-    let expected = signature(
-        &shared.settings.access_key,
-        request.method.as_str(),
-        path_and_query,
-        date,
-        &shared.resource,
-        content_hash,
-    );
-    if actual == expected {
+    let expected = |access_key: &Vec<u8>| {
+        signature(
+            access_key,
+            request.method.as_str(),
+            path_and_query,
+            date,
+            &shared.resource,
+            content_hash,
+        )
+    };
+    if lock(&shared.access_keys)
+        .iter()
+        .any(|key| actual == expected(key))
+    {
         Ok(())
     } else {
         Err("the signature is wrong: another key, host, date, path or query was signed".to_owned())
@@ -107,17 +113,6 @@ fn signature(
         Hmac::<Sha256>::new_from_slice(access_key).expect("HMAC takes keys of any length");
     mac.update(string_to_sign.as_bytes());
     STANDARD.encode(mac.finalize().into_bytes())
-}
-
-fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, String> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => value
-            .to_str()
-            .map_err(|_| format!("{name} is not plain text")),
-        (None, _) => Err(format!("{name} is missing")),
-        (Some(_), Some(_)) => Err(format!("{name} is repeated")),
-    }
 }
 
 #[cfg(test)]

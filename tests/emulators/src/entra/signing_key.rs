@@ -22,8 +22,8 @@ const SHARED: usize = 4;
 pub struct SigningKey {
     kid: String,
     key: RsaPrivateKey,
-    /// What `x5c` publishes, in DER.
-    certificate: Vec<u8>,
+    /// What `x5c` publishes, in DER. A short key has none.
+    certificate: Option<Vec<u8>>,
 }
 
 impl SigningKey {
@@ -34,11 +34,25 @@ impl SigningKey {
     /// If the machine has no randomness to give.
     #[must_use]
     pub fn generate(kid: &str) -> Self {
-        let key = RsaPrivateKey::new(&mut OsRng, 2048).expect("a key can be made");
+        let key = rsa(2048);
         Self {
             kid: kid.to_owned(),
-            certificate: certificate(&key),
+            certificate: Some(certificate(&key)),
             key,
+        }
+    }
+
+    /// Makes a key of 1024 bits, which RS256 does not allow.
+    ///
+    /// # Panics
+    ///
+    /// If the machine has no randomness to give.
+    #[must_use]
+    pub fn generate_short(kid: &str) -> Self {
+        Self {
+            kid: kid.to_owned(),
+            certificate: None,
+            key: rsa(1024),
         }
     }
 
@@ -68,7 +82,7 @@ impl SigningKey {
         &self.kid
     }
 
-    /// The key as a tenant of Entra ID publishes it.
+    /// The key as a tenant of Entra ID publishes it; for other documents, a test changes it.
     #[must_use]
     pub fn jwk(&self, tenant: &str) -> Value {
         json!({
@@ -78,7 +92,7 @@ impl SigningKey {
             "x5t": self.thumbprint(),
             "n": URL_SAFE_NO_PAD.encode(self.modulus()),
             "e": URL_SAFE_NO_PAD.encode(self.key.e().to_bytes_be()),
-            "x5c": [STANDARD.encode(&self.certificate)],
+            "x5c": Vec::from_iter(self.certificate.as_ref().map(|der| STANDARD.encode(der))),
             "cloud_instance_name": "microsoftonline.com",
             "issuer": format!("https://login.microsoftonline.com/{tenant}/v2.0"),
         })
@@ -164,15 +178,15 @@ impl SigningKey {
         self.key.n().to_bytes_be()
     }
 
-    /// The certificate that is published with the key, in DER.
-    #[must_use]
-    pub fn certificate(&self) -> &[u8] {
-        &self.certificate
-    }
-
+    /// What names a certificate: its SHA-1.
     fn thumbprint(&self) -> String {
-        URL_SAFE_NO_PAD.encode(<sha1::Sha1 as sha1::Digest>::digest(&self.certificate))
+        let certificate = self.certificate.as_deref().unwrap_or_default();
+        URL_SAFE_NO_PAD.encode(<sha1::Sha1 as sha1::Digest>::digest(certificate))
     }
+}
+
+fn rsa(bits: usize) -> RsaPrivateKey {
+    RsaPrivateKey::new(&mut OsRng, bits).expect("a key can be made")
 }
 
 /// A certificate for the key, signed by itself, as Entra ID's are. Nobody is to trust it.

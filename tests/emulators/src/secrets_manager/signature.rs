@@ -13,6 +13,8 @@ use time::PrimitiveDateTime;
 use time::format_description::FormatItem;
 use time::macros::format_description;
 
+use crate::headers::one;
+
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SERVICE: &str = "secretsmanager";
 const TERMINATOR: &str = "aws4_request";
@@ -225,13 +227,70 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, String> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => value
-            .to_str()
-            .map_err(|_| format!("{name} is not plain text")),
-        (None, _) => Err(format!("{name} is missing")),
-        (Some(_), Some(_)) => Err(format!("{name} is repeated")),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key of AWS's examples.
+    const CREDENTIALS: Credentials<'_> = Credentials {
+        access_key_id: "AKIDEXAMPLE",
+        secret_access_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+    };
+    const BODY: &str = r#"{"SecretId":"archiver"}"#;
+
+    fn head(request: hyper::http::request::Builder) -> Parts {
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn the_known_answers_of_aws() {
+        let scope = Scope {
+            day: "20150830".to_owned(),
+            region: "us-east-1".to_owned(),
+            service: "service".to_owned(),
+            terminator: TERMINATOR.to_owned(),
+        };
+        let date = "20150830T123600Z";
+        let signed = ["host", "x-amz-date"].map(str::to_owned);
+        let get = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31";
+        let post = "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b";
+        for (method, expected) in [("GET", get), ("POST", post)] {
+            let head = hyper::Request::builder()
+                .method(method)
+                .uri("/")
+                .header("host", "example.amazonaws.com")
+                .header("x-amz-date", date);
+            let request = canonical_request(&self::head(head), &signed, b"").unwrap();
+            let actual = sign(CREDENTIALS.secret_access_key, &scope, date, &request);
+            assert_eq!(actual, expected, "{method}");
+        }
+    }
+
+    #[test]
+    fn a_known_request_is_accepted_only_as_it_was_signed() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_447_234);
+        let authorization = "AWS4-HMAC-SHA256 \
+            Credential=AKIDEXAMPLE/20261123/eu-central-1/secretsmanager/aws4_request, \
+            SignedHeaders=content-type;host;x-amz-date;x-amz-target, \
+            Signature=78074e223e0181663adac80bd341d36ab1e6060bc3ac323c090ccdb928298fce";
+        let signed = hyper::Request::builder()
+            .method("POST")
+            .uri("/")
+            .header("host", "secretsmanager.eu-central-1.amazonaws.com")
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("x-amz-target", "secretsmanager.GetSecretValue")
+            .header("x-amz-date", "20261123T152034Z")
+            .header("authorization", authorization);
+        let mut head = head(signed);
+        let check = |head: &Parts, body: &str, now| {
+            check(CREDENTIALS, now, head, body.as_bytes()).map_err(|refusal| refusal.code)
+        };
+        assert_eq!(check(&head, BODY, now), Ok("eu-central-1".to_owned()));
+        let invalid = Err("InvalidSignatureException");
+        assert_eq!(check(&head, &BODY.to_uppercase(), now), invalid);
+        assert_eq!(check(&head, BODY, now + SKEW + SKEW), invalid);
+        assert_eq!(check(&head, BODY, now - SKEW - SKEW), invalid);
+        head.method = hyper::Method::GET;
+        assert_eq!(check(&head, BODY, now), invalid);
     }
 }
