@@ -6,29 +6,31 @@
 pub mod download;
 mod error;
 pub mod reply;
-mod resource;
 pub mod signature;
 
 pub use error::{Error, NotAskable};
-pub use resource::{ConnectionStringError, Resource};
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, LOCATION, RANGE, RETRY_AFTER};
 use serde::Deserialize;
 use tokio::time::timeout;
+use tracing::warn;
 use url::Url;
 
+use crate::access::{Access, Resource};
 use crate::clock;
+use crate::kept::{Kept, Look};
 use crate::limits::Limits;
 use crate::locations::AllowedLocations;
 use crate::recording::{Chunk, is_plain_id};
 use download::{Download, Flow};
 use reply::Head;
-use signature::Form;
+use signature::{Form, signed_get};
 
 /// The version that downloads by documentId were published under.
 const API_VERSION_2021: &str = "2021-04-15-preview1";
@@ -64,7 +66,8 @@ impl fmt::Debug for Source {
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    resource: Resource,
+    access: Arc<Kept<Access>>,
+    endpoint: Url,
     allowed: AllowedLocations,
     stall: Duration,
 }
@@ -85,17 +88,19 @@ pub fn http_client() -> reqwest::ClientBuilder {
 }
 
 impl Client {
-    /// A client of one ACS resource.
+    /// A client of the ACS resource at `endpoint`, with the key that `access` has at the time.
     #[must_use]
     pub fn new(
         http: reqwest::Client,
-        resource: Resource,
+        access: Arc<Kept<Access>>,
+        endpoint: Url,
         allowed: AllowedLocations,
         limits: &Limits,
     ) -> Self {
         Self {
             http,
-            resource,
+            access,
+            endpoint,
             allowed,
             stall: limits.source_stall,
         }
@@ -156,7 +161,7 @@ impl Client {
             Document::Media => "",
             Document::Metadata => "/metadata",
         };
-        let mut url = self.resource.endpoint().clone();
+        let mut url = self.endpoint.clone();
         url.set_path(&format!("/recording/download/{document_id}{folder}"));
         url.set_query(Some(&format!("api-version={API_VERSION_2021}")));
         Ok(Source {
@@ -201,13 +206,41 @@ impl Client {
         Err(Error::RedirectLoop)
     }
 
+    /// Sends a request; once more if ACS does not know the access key any longer and there is a newer one.
     async fn get(
         &self,
         url: &Url,
         form: Form,
         range: Option<&Range<u64>>,
     ) -> Result<reqwest::Response, Error> {
-        let signed = self.resource.signed_get(form, url, clock::now());
+        let access = self.access.latest().ok_or(Error::Unsignable)?;
+        let response = self.send(&access.resource, url, form, range).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        match self.access.other_than(&access).await {
+            Look::New(access) => {
+                warn!("ACS refused the access key; trying again with the one that was just read");
+                self.send(&access.resource, url, form, range).await
+            }
+            Look::Same | Look::Unknown => Ok(response),
+        }
+    }
+
+    async fn send(
+        &self,
+        resource: &Resource,
+        url: &Url,
+        form: Form,
+        range: Option<&Range<u64>>,
+    ) -> Result<reqwest::Response, Error> {
+        let signed = signed_get(
+            resource.access_key(),
+            form,
+            url,
+            resource.host(),
+            clock::now(),
+        );
         let mut headers = signed.map_err(|_| Error::Unsignable)?;
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(range) = range {

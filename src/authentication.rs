@@ -1,103 +1,182 @@
-//! Who may deliver: a secret in the query string or in a header, compared in constant time.
+//! Who may deliver: whoever presents a webhook secret, or a token that Entra ID made for Event Grid.
 //!
-//! Event Grid signs nothing, so a secret that only it and the operator know is what tells its deliveries from anyone
-//! else's.
+//! Event Grid signs nothing, so one of the two is what tells its deliveries from anyone else's. Nothing of a request but
+//! its query string and headers is looked at.
 
-use std::fmt;
+mod keys;
+mod token;
+
+pub use token::Tenant;
+
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use lambda_http::http::HeaderMap;
-use ring::hmac::{HMAC_SHA256, Key, Tag, sign, verify};
-use ring::rand::SystemRandom;
+use lambda_http::http::header::AUTHORIZATION;
+use reqwest::Client;
 use url::form_urlencoded;
+
+use crate::access::Access;
+use crate::kept::{Kept, Look};
+use crate::limits::Limits;
+use keys::TokenKeys;
+use token::Presented;
 
 /// The query parameter that a webhook URL carries its secret in.
 const QUERY_PARAMETER: &str = "code";
 /// The header ("delivery property") that may carry it instead.
 const HEADER: &str = "x-webhook-secret";
-/// The shortest secret, in characters.
-const MIN_LENGTH: usize = 16;
+/// The scheme of tokens: RFC 6750.
+const BEARER: &str = "bearer";
 
-/// The secrets that let a delivery in. Several are live at once, so that one can be rotated without losing events.
-///
-/// What is kept are tags under a key of this process's own: verifying a tag takes the same time whatever was presented,
-/// of whatever length, and there is no secret here to print.
-pub struct Secrets {
-    key: Key,
-    tags: Vec<Tag>,
+/// Who may deliver.
+#[derive(Debug)]
+pub struct Authentication {
+    access: Arc<Kept<Access>>,
+    entra: Option<Entra>,
 }
 
-/// Why a list of secrets is not accepted. It never repeats a secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// One is too short, or has other characters than `A-Za-z0-9_-`.
-    #[error(
-        "each secret must be at least 16 characters of A-Z, a-z, 0-9, _ and -, separated by commas"
-    )]
-    Malformed,
-    /// The system has no random numbers.
-    #[error("the system gave no random numbers")]
-    NoRandom,
+#[derive(Debug)]
+struct Entra {
+    tenant: Tenant,
+    keys: Kept<TokenKeys>,
 }
 
-impl Secrets {
-    /// Reads a comma-separated list of secrets.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Malformed`] where any of them could not be carried in a URL as it is, or could be guessed.
-    pub fn parse(list: &str) -> Result<Self, Error> {
-        let usable = |secret: &str| {
-            secret.len() >= MIN_LENGTH
-                && secret
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
-        };
-        let secrets: Vec<&str> = list.split(',').map(str::trim).collect();
-        if !secrets.iter().all(|secret| usable(secret)) {
-            return Err(Error::Malformed);
+/// What a request's credentials have come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// One of them is good.
+    Admitted,
+    /// There is none, or none is good.
+    Refused,
+    /// There is none that is known to be good, and what would tell could not be read.
+    Unverified,
+}
+
+impl Admission {
+    /// Of two credentials, the better one counts.
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Admitted, _) | (_, Self::Admitted) => Self::Admitted,
+            (Self::Unverified, _) | (_, Self::Unverified) => Self::Unverified,
+            (Self::Refused, Self::Refused) => Self::Refused,
         }
-        let key = Key::generate(HMAC_SHA256, &SystemRandom::new()).map_err(|_| Error::NoRandom)?;
-        let tags = secrets
-            .iter()
-            .map(|secret| sign(&key, secret.as_bytes()))
-            .collect();
-        Ok(Self { key, tags })
-    }
-
-    /// Whether a request carries one of the secrets; nothing of it but the query string and the headers is looked at.
-    #[must_use]
-    pub fn admit(&self, query: &str, headers: &HeaderMap) -> bool {
-        let in_query =
-            form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == QUERY_PARAMETER);
-        let in_headers = headers.get_all(HEADER).iter();
-        let presented = in_query.map(|(_, secret)| self.knows(secret.as_bytes()));
-        presented
-            .chain(in_headers.map(|secret| self.knows(secret.as_bytes())))
-            .fold(false, |known, this| known | this)
-    }
-
-    fn knows(&self, presented: &[u8]) -> bool {
-        self.tags.iter().fold(false, |known, tag| {
-            known | verify(&self.key, presented, tag.as_ref()).is_ok()
-        })
     }
 }
 
-impl fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secrets({} live)", self.tags.len())
+impl Authentication {
+    /// Admits whoever has one of the secrets in `access`, or a token of `tenant`; the tenant's keys are fetched with `http`.
+    #[must_use]
+    pub fn new(
+        access: Arc<Kept<Access>>,
+        tenant: Option<Tenant>,
+        http: &Client,
+        limits: &Limits,
+    ) -> Self {
+        let entra = tenant.map(|tenant| {
+            let (http, url) = (http.clone(), tenant.keys());
+            let read = move || Box::pin(TokenKeys::fetch(http.clone(), url.clone())) as _;
+            let keys = Kept::new("token keys", None, limits.token_keys, read);
+            Entra { tenant, keys }
+        });
+        Self { access, entra }
     }
+
+    /// Whether a request may deliver. Whatever it presents, it causes at most the readings that [`Limits`] allow.
+    pub async fn admit(&self, query: &str, headers: &HeaderMap) -> Admission {
+        let secret = self.secret(&presented_secrets(query, headers)).await;
+        match (secret, presented_token(headers), &self.entra) {
+            (Admission::Admitted, _, _) | (_, None, _) | (_, _, None) => secret,
+            (secret, Some(token), Some(entra)) => secret.or(entra.token(token).await),
+        }
+    }
+
+    async fn secret(&self, presented: &[Cow<'_, [u8]>]) -> Admission {
+        if presented.is_empty() {
+            return Admission::Refused;
+        }
+        let Some(access) = self.access.current().await else {
+            return Admission::Unverified;
+        };
+        if known(&access, presented) {
+            return Admission::Admitted;
+        }
+        match self.access.other_than(&access).await {
+            Look::New(access) if known(&access, presented) => Admission::Admitted,
+            Look::New(_) | Look::Same => Admission::Refused,
+            Look::Unknown => Admission::Unverified,
+        }
+    }
+}
+
+impl Entra {
+    async fn token(&self, token: &str) -> Admission {
+        let Some(presented) = Presented::read(token) else {
+            return Admission::Refused;
+        };
+        let Some(keys) = self.keys.current().await else {
+            return Admission::Unverified;
+        };
+        if let Some(key) = keys.find(&presented.key_id) {
+            return self.judge(&presented, key);
+        }
+        match self.keys.other_than(&keys).await {
+            Look::New(keys) => keys
+                .find(&presented.key_id)
+                .map_or(Admission::Refused, |key| self.judge(&presented, key)),
+            Look::Same => Admission::Refused,
+            Look::Unknown => Admission::Unverified,
+        }
+    }
+
+    fn judge(&self, presented: &Presented<'_>, key: &jsonwebtoken::DecodingKey) -> Admission {
+        if self.tenant.admits(presented, key) {
+            Admission::Admitted
+        } else {
+            Admission::Refused
+        }
+    }
+}
+
+/// Every secret that a request presents, from the query string and from the header.
+fn presented_secrets<'a>(query: &'a str, headers: &'a HeaderMap) -> Vec<Cow<'a, [u8]>> {
+    let in_query = form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == QUERY_PARAMETER)
+        .map(|(_, secret)| match secret {
+            Cow::Borrowed(secret) => Cow::Borrowed(secret.as_bytes()),
+            Cow::Owned(secret) => Cow::Owned(secret.into_bytes()),
+        });
+    let in_headers = headers.get_all(HEADER).iter();
+    in_query
+        .chain(in_headers.map(|secret| Cow::Borrowed(secret.as_bytes())))
+        .collect()
+}
+
+fn presented_token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case(BEARER).then(|| token.trim())
+}
+
+/// Whether any of them is a secret; each is compared with each, so that the time tells nothing.
+fn known(access: &Access, presented: &[Cow<'_, [u8]>]) -> bool {
+    let Some(secrets) = &access.secrets else {
+        return false;
+    };
+    presented
+        .iter()
+        .fold(false, |known, secret| known | secrets.know(secret))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::{Resource, Secrets};
     use lambda_http::http::{HeaderName, HeaderValue};
 
     const FIRST: &str = "0123456789abcdef";
     const SECOND: &str = "second-secret_ABC";
 
-    fn admitted(query: &str, headers: &[(&str, &str)]) -> bool {
+    async fn admission(query: &str, headers: &[(&str, &str)]) -> Admission {
         let pair = |(name, value): &(&str, &str)| {
             (
                 HeaderName::from_bytes(name.as_bytes()).unwrap(),
@@ -105,13 +184,20 @@ mod tests {
             )
         };
         let headers = headers.iter().map(pair).collect();
-        Secrets::parse(&format!("{FIRST},{SECOND}"))
-            .unwrap()
+        let resource = "endpoint=https://contoso.communication.azure.com/;accesskey=AAECAw==";
+        let access = Access {
+            resource: Resource::from_connection_string(resource).unwrap(),
+            secrets: Some(Secrets::parse(&format!("{FIRST},{SECOND}")).unwrap()),
+        };
+        let access = Arc::new(Kept::fixed("settings", access));
+        let http = crate::acs::http_client().build().unwrap();
+        Authentication::new(access, None, &http, &Limits::default())
             .admit(query, &headers)
+            .await
     }
 
-    #[test]
-    fn any_live_secret_lets_in_from_query_or_header() {
+    #[tokio::test]
+    async fn any_live_secret_lets_in_from_query_or_header() {
         for (query, headers) in [
             ("code=0123456789abcdef", vec![]),
             ("code=second-secret_ABC", vec![]),
@@ -119,13 +205,21 @@ mod tests {
             ("code=wrong&code=second-secret_ABC", vec![]),
             ("", vec![("x-webhook-secret", FIRST)]),
             ("code=wrong", vec![("X-Webhook-Secret", SECOND)]),
+            (
+                "code=0123456789abcdef",
+                vec![("authorization", "Bearer x.y.z")],
+            ),
         ] {
-            assert!(admitted(query, &headers), "{query}");
+            assert_eq!(
+                admission(query, &headers).await,
+                Admission::Admitted,
+                "{query}"
+            );
         }
     }
 
-    #[test]
-    fn anything_else_does_not() {
+    #[tokio::test]
+    async fn anything_else_does_not() {
         let long = format!("code={}", "a".repeat(100_000));
         for (query, headers) in [
             ("", vec![]),
@@ -140,37 +234,26 @@ mod tests {
             (long.as_str(), vec![]),
             ("", vec![("x-webhook-secret", "wrong")]),
             ("", vec![("authorization", FIRST)]),
-        ] {
-            assert!(!admitted(query, &headers), "{query}");
-        }
-    }
-
-    #[test]
-    fn secrets_that_could_be_guessed_or_broken_in_a_url_are_refused() {
-        for list in [
-            "",
-            ",",
-            "short",
-            "0123456789abcdef,",
-            "0123456789abcdef,short",
-            "0123456789 abcdef",
-            "0123456789abcdef%",
-            "ä0123456789abcdef",
+            ("", vec![("authorization", "Bearer 0123456789abcdef")]),
         ] {
             assert_eq!(
-                Secrets::parse(list).unwrap_err(),
-                Error::Malformed,
-                "{list}"
+                admission(query, &headers).await,
+                Admission::Refused,
+                "{query}"
             );
         }
-        assert!(Secrets::parse("0123456789abcdef, second-secret_ABC").is_ok());
     }
 
     #[test]
-    fn a_secret_does_not_print() {
-        assert_eq!(
-            format!("{:?}", Secrets::parse(FIRST).unwrap()),
-            "Secrets(1 live)"
-        );
+    fn the_better_of_two_credentials_counts() {
+        use Admission::{Admitted, Refused, Unverified};
+        for (one, other, both) in [
+            (Refused, Refused, Refused),
+            (Refused, Unverified, Unverified),
+            (Unverified, Admitted, Admitted),
+            (Refused, Admitted, Admitted),
+        ] {
+            assert_eq!((one.or(other), other.or(one)), (both, both));
+        }
     }
 }

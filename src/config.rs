@@ -1,14 +1,23 @@
-//! Environment → [`Config`]. Nothing else reads the environment, and every fault of it is reported at once.
+//! Environment, and a Secrets Manager secret over it → [`Config`]. Nothing else reads the environment, and every fault of
+//! it is reported at once.
+
+mod logging;
+mod reader;
+mod secret;
+mod settings;
+
+pub use logging::Logging;
+pub use reader::Faults;
+use reader::Reader;
+pub use settings::{Settings, Unusable};
 
 use std::env;
 use std::ffi::OsString;
-use std::fmt;
 
-use tracing::Level;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use url::Url;
 
-use crate::acs::Resource;
-use crate::authentication::Secrets;
+use crate::access::{Access, Resource, Secrets};
+use crate::authentication::Tenant;
 use crate::keys::Prefix;
 use crate::locations::AllowedLocations;
 use crate::recording::Topics;
@@ -31,30 +40,24 @@ pub const SETTINGS: [&str; 13] = [
     "S3_FORCE_PATH_STYLE",
 ];
 
-/// The settings that a later version is to know. Set today, they would promise what is not kept.
-const NOT_YET: [&str; 4] = [
-    "ENTRA_TENANT_ID",
-    "ENTRA_AUDIENCE",
-    "ENTRA_AUTHORITY",
-    "SECRET_ID",
-];
 const DEFAULT_PREFIX: &str = "recordings/";
+const DEFAULT_AUTHORITY: &str = "https://login.microsoftonline.com";
 const DEFAULT_CONCURRENCY: usize = 8;
 const MAX_CONCURRENCY: usize = 64;
 
 /// What the function is told, checked.
 #[derive(Debug)]
 pub struct Config {
-    /// The ACS resource.
-    pub resource: Resource,
+    /// What lets in and what signs: the settings that may change while the function runs.
+    pub access: Access,
+    /// Whose Entra ID tokens let a delivery in, if any.
+    pub tenant: Option<Tenant>,
     /// Where an event may send us.
     pub allowed: AllowedLocations,
     /// The bucket.
     pub bucket: String,
     /// What all keys start with.
     pub prefix: Prefix,
-    /// Who may deliver.
-    pub secrets: Secrets,
     /// Whose events are archived.
     pub topics: Topics,
     /// When a delivery is answered.
@@ -65,47 +68,14 @@ pub struct Config {
     pub force_path_style: bool,
 }
 
-/// What is wrong with the settings: each by its variable's name, none with its value.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults(Vec<(&'static str, String)>);
-
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the settings are not usable:")?;
-        for (name, fault) in &self.0 {
-            write!(f, "\n  {name} {fault}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Faults {}
-
 impl Config {
-    /// Reads the process's environment.
-    ///
-    /// # Errors
-    ///
-    /// [`Faults`], all of them.
-    pub fn from_env() -> Result<Self, Faults> {
-        Self::read(variable)
-    }
-
     /// Reads settings by name. One that is empty counts as not set, as a template's empty parameter makes it.
     ///
     /// # Errors
     ///
     /// [`Faults`], all of them.
     pub fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Faults> {
-        let mut reader = Reader {
-            lookup,
-            faults: Faults::default(),
-        };
-        for name in NOT_YET {
-            if reader.text(name).is_some() {
-                reader.fault(name, "is not supported by this version; remove it");
-            }
-        }
+        let mut reader = Reader::new(lookup);
         let resource = reader.required(
             "COMMUNICATION_SERVICES_CONNECTION_STRING",
             "is required: the ACS resource's connection string",
@@ -116,11 +86,9 @@ impl Config {
             "is required: the name of the bucket to archive into",
             bucket,
         );
-        let secrets = reader.required(
-            "WEBHOOK_SECRETS",
-            "is required: without a secret anyone could deliver events, so the function does not start",
-            |text| Secrets::parse(text).map_err(|error| error.to_string()),
-        );
+        let (secrets, tenant) = senders(&mut reader);
+        // It has been followed where these settings come from; here it is only seen to be a text.
+        let _ = reader.text("SECRET_ID");
         let prefix = reader.parsed("RECORDINGS_PREFIX", |text| {
             Prefix::new(text).map_err(str::to_owned)
         });
@@ -146,73 +114,80 @@ impl Config {
             "false" => Ok(false),
             _ => Err("must be `true` or `false`".to_owned()),
         });
-        match (resource, bucket, secrets, prefix.or_else(default_prefix)) {
-            (Some(resource), Some(bucket), Some(secrets), Some(prefix))
-                if reader.faults.0.is_empty() =>
-            {
-                Ok(Self {
-                    allowed: AllowedLocations::new(resource.endpoint(), &suffixes),
-                    resource,
-                    bucket,
-                    prefix,
-                    secrets,
-                    topics: topics.unwrap_or_default(),
-                    acknowledge: acknowledge.unwrap_or_default(),
-                    transfer_concurrency: concurrency.unwrap_or(DEFAULT_CONCURRENCY),
-                    force_path_style: force_path_style.unwrap_or_default(),
-                })
-            }
-            _ => Err(reader.faults),
+        let faults = reader.into_faults();
+        match (resource, bucket, prefix.or_else(default_prefix)) {
+            (Some(resource), Some(bucket), Some(prefix)) if faults.are_none() => Ok(Self {
+                allowed: AllowedLocations::new(resource.endpoint(), &suffixes),
+                access: Access { resource, secrets },
+                tenant,
+                bucket,
+                prefix,
+                topics: topics.unwrap_or_default(),
+                acknowledge: acknowledge.unwrap_or_default(),
+                transfer_concurrency: concurrency.unwrap_or(DEFAULT_CONCURRENCY),
+                force_path_style: force_path_style.unwrap_or_default(),
+            }),
+            _ => Err(faults),
         }
     }
 }
 
-/// Reads settings, and collects what is wrong with them.
-struct Reader<F> {
-    lookup: F,
-    faults: Faults,
+/// Who may deliver: whoever has one of the secrets, whoever has a token of the tenant, or both.
+fn senders<F>(reader: &mut Reader<F>) -> (Option<Secrets>, Option<Tenant>)
+where
+    F: Fn(&str) -> Option<OsString>,
+{
+    let secrets = reader.parsed("WEBHOOK_SECRETS", |text| {
+        Secrets::parse(text).map_err(|error| error.to_string())
+    });
+    let id = reader.parsed("ENTRA_TENANT_ID", tenant_id);
+    let audience = reader.parsed("ENTRA_AUDIENCE", |text| Ok(text.to_owned()));
+    let authority = reader.parsed("ENTRA_AUTHORITY", authority);
+    let default_authority = || Url::parse(DEFAULT_AUTHORITY).ok();
+    match (
+        reader.is_set("WEBHOOK_SECRETS"),
+        reader.is_set("ENTRA_TENANT_ID"),
+        reader.is_set("ENTRA_AUDIENCE"),
+    ) {
+        (false, false, false) => reader.fault(
+            "WEBHOOK_SECRETS",
+            "is required, or ENTRA_TENANT_ID and ENTRA_AUDIENCE are: without either anyone could deliver events, so the function does not start",
+        ),
+        (_, true, false) => reader.fault("ENTRA_AUDIENCE", "is required with ENTRA_TENANT_ID"),
+        (_, false, true) => reader.fault("ENTRA_TENANT_ID", "is required with ENTRA_AUDIENCE"),
+        (_, true, true) | (true, false, false) => {}
+    }
+    let tenant = id.zip(audience).zip(authority.or_else(default_authority));
+    let tenant = tenant.map(|((id, audience), authority)| Tenant {
+        id,
+        audience,
+        authority,
+    });
+    (secrets, tenant)
 }
 
-impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
-    fn text(&mut self, name: &'static str) -> Option<String> {
-        let Ok(text) = (self.lookup)(name)?.into_string() else {
-            self.fault(name, "is not valid UTF-8");
-            return None;
-        };
-        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+fn tenant_id(text: &str) -> Result<String, String> {
+    let groups = [8, 4, 4, 4, 12];
+    let hex = |group: &str| group.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let lengths = text.split('-').map(str::len);
+    if lengths.eq(groups) && text.split('-').all(hex) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("must be the tenant's id, a GUID (01234567-89ab-cdef-0123-456789abcdef)".to_owned())
     }
+}
 
-    fn parsed<T>(
-        &mut self,
-        name: &'static str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        match parse(&self.text(name)?) {
-            Ok(value) => Some(value),
-            Err(fault) => {
-                self.fault(name, fault);
-                None
-            }
-        }
-    }
-
-    fn required<T>(
-        &mut self,
-        name: &'static str,
-        why: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        let before = self.faults.0.len();
-        let value = self.parsed(name, parse);
-        if value.is_none() && self.faults.0.len() == before {
-            self.fault(name, why);
-        }
-        value
-    }
-
-    fn fault(&mut self, name: &'static str, fault: impl Into<String>) {
-        self.faults.0.push((name, fault.into()));
-    }
+fn authority(text: &str) -> Result<Url, String> {
+    let usable = |url: &Url| {
+        let userinfo = !url.username().is_empty() || url.password().is_some();
+        let bare = url.query().is_none() && url.fragment().is_none();
+        matches!(url.scheme(), "http" | "https") && url.has_host() && bare && !userinfo
+    };
+    let url = Url::parse(text).ok().filter(usable);
+    url.ok_or_else(|| {
+        "must be a URL with a scheme (https) and a host, such as https://login.microsoftonline.us"
+            .to_owned()
+    })
 }
 
 fn bucket(text: &str) -> Result<String, String> {
@@ -243,58 +218,6 @@ fn host_suffixes(list: &str) -> Result<Vec<String>, String> {
     };
     let suffixes: Option<_> = list.split(',').map(suffix).collect();
     suffixes.ok_or_else(|| "must be host suffixes of two or more labels, each with a dot before it (`.example.com`), separated by commas".to_owned())
-}
-
-/// How the function logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Logging {
-    /// The function's own level. Its dependencies log no lower than warnings, because below them they print URLs.
-    pub level: LevelFilter,
-    /// One JSON object a line, as CloudWatch reads it.
-    pub json: bool,
-}
-
-impl Logging {
-    /// Reads `RUST_LOG` and, from Lambda, `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`.
-    #[must_use]
-    pub fn from_env() -> Self {
-        Self::read(variable)
-    }
-
-    fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
-        let text = |name| {
-            lookup(name)
-                .and_then(|text| text.into_string().ok())
-                .filter(|text| !text.is_empty())
-        };
-        let level = text("RUST_LOG")
-            .and_then(|directives| own_level(&directives))
-            .or_else(|| text("AWS_LAMBDA_LOG_LEVEL")?.parse().ok());
-        let json = match text("AWS_LAMBDA_LOG_FORMAT") {
-            Some(format) => format.eq_ignore_ascii_case("json"),
-            None => text("AWS_LAMBDA_FUNCTION_NAME").is_some(),
-        };
-        Self {
-            level: level.unwrap_or(LevelFilter::INFO),
-            json,
-        }
-    }
-}
-
-/// The level that directives in the form of `RUST_LOG` give to this crate.
-fn own_level(directives: &str) -> Option<LevelFilter> {
-    let targets: Targets = directives.parse().ok()?;
-    let levels = [
-        Level::TRACE,
-        Level::DEBUG,
-        Level::INFO,
-        Level::WARN,
-        Level::ERROR,
-    ];
-    let most = levels
-        .iter()
-        .find(|level| targets.would_enable(env!("CARGO_CRATE_NAME"), level));
-    Some(most.map_or(LevelFilter::OFF, |level| LevelFilter::from_level(*level)))
 }
 
 /// Whether Lambda has started this process.
@@ -380,10 +303,8 @@ mod tests {
             ("RECORDINGS_PREFIX", "/secret"),
             ("WEBHOOK_SECRETS", "secret"),
             ("ENTRA_TENANT_ID", "secret"),
-            ("ENTRA_AUDIENCE", "secret"),
             ("ENTRA_AUTHORITY", "secret"),
             ("MEDIA_HOST_SUFFIXES", "secret"),
-            ("SECRET_ID", "secret"),
             ("ACKNOWLEDGE", "secret"),
             ("TRANSFER_CONCURRENCY", "secret"),
             ("S3_FORCE_PATH_STYLE", "secret"),
@@ -413,6 +334,42 @@ mod tests {
     }
 
     #[test]
+    fn who_may_deliver() {
+        let tenant = ("ENTRA_TENANT_ID", "01234567-89AB-cdef-0123-456789abcdef");
+        let audience = ("ENTRA_AUDIENCE", "api://archive");
+        let no_secrets = ("WEBHOOK_SECRETS", "");
+        let config = read(&[tenant, audience, no_secrets]).unwrap();
+        assert!(config.access.secrets.is_none());
+        let read_tenant = config.tenant.unwrap();
+        assert_eq!(read_tenant.id, "01234567-89ab-cdef-0123-456789abcdef");
+        assert_eq!(
+            read_tenant.authority.as_str(),
+            "https://login.microsoftonline.com/"
+        );
+        let config = read(&[
+            tenant,
+            audience,
+            ("ENTRA_AUTHORITY", "http://127.0.0.1:80/x"),
+        ])
+        .unwrap();
+        assert!(config.access.secrets.is_some() && config.tenant.is_some());
+
+        for (variables, missing) in [
+            (vec![no_secrets], "WEBHOOK_SECRETS"),
+            (vec![tenant], "ENTRA_AUDIENCE"),
+            (vec![audience], "ENTRA_TENANT_ID"),
+            (vec![tenant, no_secrets], "ENTRA_AUDIENCE"),
+        ] {
+            let text = read(&variables).unwrap_err().to_string();
+            assert!(
+                text.contains(&format!("\n  {missing} is required")),
+                "{text}"
+            );
+            assert_eq!(text.lines().count(), 2, "{text}");
+        }
+    }
+
+    #[test]
     fn values_out_of_range() {
         for (name, value) in [
             ("TRANSFER_CONCURRENCY", "0"),
@@ -425,6 +382,13 @@ mod tests {
             ("MEDIA_HOST_SUFFIXES", ".example.com,"),
             ("MEDIA_HOST_SUFFIXES", "..example.com"),
             ("MEDIA_HOST_SUFFIXES", ".exa mple.com"),
+            ("ENTRA_TENANT_ID", "contoso.onmicrosoft.com"),
+            ("ENTRA_TENANT_ID", "01234567-89ab-cdef-0123-456789abcdeg"),
+            ("ENTRA_TENANT_ID", "0123456789abcdef0123456789abcdef"),
+            ("ENTRA_AUTHORITY", "login.microsoftonline.com"),
+            ("ENTRA_AUTHORITY", "https://u:p@login.microsoftonline.com"),
+            ("ENTRA_AUTHORITY", "https://login.microsoftonline.com/?x"),
+            ("ENTRA_AUTHORITY", "ldap://login.microsoftonline.com"),
             ("RECORDINGS_BUCKET", "ab"),
             ("RECORDINGS_BUCKET", "a/b/c"),
         ] {
@@ -437,49 +401,5 @@ mod tests {
             )])
             .is_ok()
         );
-    }
-
-    #[test]
-    fn log_levels() {
-        for (variables, level, json) in [
-            (vec![], LevelFilter::INFO, false),
-            (vec![("RUST_LOG", "debug")], LevelFilter::DEBUG, false),
-            (
-                vec![("RUST_LOG", "hyper=trace,acs_recording_archiver=warn")],
-                LevelFilter::WARN,
-                false,
-            ),
-            (vec![("RUST_LOG", "hyper=trace")], LevelFilter::OFF, false),
-            (vec![("RUST_LOG", "=???=")], LevelFilter::INFO, false),
-            (
-                vec![("AWS_LAMBDA_FUNCTION_NAME", "f")],
-                LevelFilter::INFO,
-                true,
-            ),
-            (
-                vec![
-                    ("AWS_LAMBDA_LOG_LEVEL", "DEBUG"),
-                    ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
-                ],
-                LevelFilter::DEBUG,
-                true,
-            ),
-            (
-                vec![
-                    ("AWS_LAMBDA_FUNCTION_NAME", "f"),
-                    ("AWS_LAMBDA_LOG_FORMAT", "Text"),
-                ],
-                LevelFilter::INFO,
-                false,
-            ),
-        ] {
-            let read = Logging::read(|name| {
-                variables
-                    .iter()
-                    .find(|(set, _)| *set == name)
-                    .map(|(_, value)| value.into())
-            });
-            assert_eq!(read, Logging { level, json }, "{variables:?}");
-        }
     }
 }

@@ -31,16 +31,16 @@
 //!
 //! # The rooms
 //!
-//! In reading order. Each imports only from those below it, except that everything may use the last five.
+//! In reading order. Each imports only from those below it, except that everything may use the last six.
 //!
 //! | module | what lives there |
 //! |---|---|
 //! | `main` | start-up only |
 //! | [`function`] | the function as Lambda calls it: HTTP requests and the schedule's ticks told apart |
-//! | [`config`] | environment → settings, all faults at once; nothing else reads the environment |
+//! | [`config`] | environment and Secrets Manager → settings, all faults at once; nothing else reads the environment |
 //! | [`webhook`] | request → delivery → outcomes; its `answer` is the only place that chooses a status |
 //! | [`sweep`] | the schedule's entry: pending events through the archive |
-//! | [`authentication`] | who may deliver |
+//! | [`authentication`] | who may deliver: webhook secrets, Entra ID tokens |
 //! | [`archive`] | one event, from stored to manifest or rejection; its chunks side by side |
 //! | [`event_grid`] | pure: a body → events, or a reason why not |
 //! | [`manifest`] | what was archived, or why not, as JSON |
@@ -49,9 +49,11 @@
 //! | [`acs`] | the ACS client: signed requests, replies verified against what was asked, bodies as they flow |
 //! | [`store`] | the S3 client: conditional writes, uploads, listings |
 //! | [`plan`] | pure: length and part size → parts; minus what is listed → missing |
+//! | [`access`] | pure: what lets in and what signs, the settings that are rotated |
 //! | [`locations`] | pure: where an event may send us |
 //! | [`keys`] | pure: the layout of the bucket |
 //! | [`recording`] | pure: a recording and its chunks, ids and times |
+//! | [`kept`] | a value that is read from elsewhere, kept, and read again |
 //! | [`outcome`], [`limits`], [`chain`], `clock`, [`logging`] | words, numbers and tools that all use |
 //!
 //! # Decisions that a reader may wonder about
@@ -70,9 +72,14 @@
 //!   authenticated and panics on one that is not base64, as on some paths and hosts. Its types of the payload are used.
 //! - **A stalled source is timed in the body, not by the HTTP client**, whose timer also runs while S3 is slow to take
 //!   what has come.
+//! - **What a wrong credential shows is believed only after a look.** A secret or a key id that is not known is looked up
+//!   again, within limits, and answered 401 only by what was just read: Event Grid does not try a 401 again, so one too many
+//!   loses an event, where a 503 only delays it.
+//! - **Ages are told by the wall clock**, within one process: Lambda freezes it between events, and other clocks stand still.
 //! - **The schedule takes the oldest event and, every second turn, one at random.** Events that use up their shares to no
 //!   end would otherwise keep the same ones waiting in every tick.
 
+pub mod access;
 pub mod acs;
 pub mod archive;
 pub mod authentication;
@@ -82,6 +89,7 @@ pub mod config;
 pub mod event_grid;
 pub mod finality;
 pub mod function;
+pub mod kept;
 pub mod keys;
 pub mod limits;
 pub mod locations;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::kept::Pace;
+
 /// A kibibyte, in bytes.
 pub(crate) const KIB: u64 = 1024;
 /// A mebibyte, in bytes.
@@ -45,6 +47,10 @@ pub struct Limits {
     pub events_at_once: usize,
     /// Chunks that one event works on at the same time; their parts share the slots of all.
     pub chunks_at_once: usize,
+    /// How often the settings are read again from Secrets Manager.
+    pub secret: Pace,
+    /// How often a tenant's keys are fetched again.
+    pub token_keys: Pace,
     /// Time between the answer and Lambda's deadline.
     pub margin: Duration,
     /// Of the margin, the time to write down how a run ended.
@@ -79,6 +85,16 @@ impl Default for Limits {
             body: 1024 * 1024,
             events_at_once: 8,
             chunks_at_once: 16,
+            secret: Pace {
+                age: Some(Duration::from_mins(5)),
+                pause: Duration::from_secs(10),
+                patience: Duration::from_secs(5),
+            },
+            token_keys: Pace {
+                age: Some(Duration::from_hours(24)),
+                pause: Duration::from_secs(10),
+                patience: Duration::from_secs(5),
+            },
             margin: Duration::from_secs(2),
             conclusion: Duration::from_millis(1_500),
             unknown_deadline: Duration::from_mins(15),

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use acs_recording_archiver::config::{self, Config, Logging};
+use acs_recording_archiver::config::{self, Logging};
 use acs_recording_archiver::function::Function;
 use acs_recording_archiver::{chain::chain, logging};
 use tracing::error;
@@ -31,5 +31,5 @@ async fn main() -> ExitCode {
 }
 
 async fn start() -> Result<(), lambda_http::Error> {
-    Function::deployed(Config::from_env()?).await?.run().await
+    Function::deployed().await?.run().await
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, error, info};
 
 use crate::archive::Archive;
-use crate::authentication::Secrets;
+use crate::authentication::{Admission, Authentication};
 use crate::clock;
 use crate::event_grid::{self, Event};
 use crate::limits::Limits;
@@ -37,23 +37,23 @@ const SUBSCRIPTION_NAME: &str = "aeg-subscription-name";
 #[derive(Debug)]
 pub struct Webhook {
     archive: Arc<Archive>,
-    secrets: Secrets,
+    authentication: Authentication,
     acknowledge: Acknowledge,
     limits: Arc<Limits>,
 }
 
 impl Webhook {
-    /// A webhook for whoever knows one of `secrets`.
+    /// A webhook for whoever `authentication` admits.
     #[must_use]
     pub fn new(
         archive: Arc<Archive>,
-        secrets: Secrets,
+        authentication: Authentication,
         acknowledge: Acknowledge,
         limits: Arc<Limits>,
     ) -> Self {
         Self {
             archive,
-            secrets,
+            authentication,
             acknowledge,
             limits,
         }
@@ -72,7 +72,7 @@ impl Webhook {
             .map(safe_id)
             .map(Cow::into_owned);
         let verdict = self.judge(request, started, time, count).await;
-        let response = self.say(&verdict);
+        let response = verdict.answer(self.acknowledge);
         info!(
             status = response.status_code,
             attempt = count,
@@ -89,12 +89,6 @@ impl Webhook {
         response
     }
 
-    /// The answer to what could not be judged here: a payload that is no request, or a fault of our own.
-    #[must_use]
-    pub fn say(&self, verdict: &Verdict) -> ApiGatewayV2httpResponse {
-        verdict.answer(self.acknowledge)
-    }
-
     async fn judge(
         &self,
         request: ApiGatewayV2httpRequest,
@@ -102,23 +96,15 @@ impl Webhook {
         time: Duration,
         count: Option<u64>,
     ) -> Verdict {
+        if let Some(verdict) = without_sender(&request) {
+            return verdict;
+        }
         // Nothing of the body is looked at, nor even decoded, before the sender is known.
-        let method = &request.request_context.http.method;
-        if method == Method::OPTIONS {
-            let header = |name| request.headers.get(name).cloned();
-            return Verdict::Allowed {
-                origin: header(REQUEST_ORIGIN),
-                rate: header(REQUEST_RATE),
-            };
-        }
-        if method != Method::POST {
-            return Verdict::MethodNotAllowed;
-        }
-        if !self.secrets.admit(
-            request.raw_query_string.as_deref().unwrap_or_default(),
-            &request.headers,
-        ) {
-            return Verdict::Unauthenticated;
+        let query = request.raw_query_string.as_deref().unwrap_or_default();
+        match self.authentication.admit(query, &request.headers).await {
+            Admission::Admitted => {}
+            Admission::Refused => return Verdict::Unauthenticated,
+            Admission::Unverified => return Verdict::Unverified,
         }
         let body = match body(&request, self.limits.body) {
             Ok(body) => body,
@@ -193,6 +179,20 @@ impl Webhook {
         reports.sort_by_key(|(place, _)| *place);
         reports.into_iter().map(|(_, report)| report).collect()
     }
+}
+
+/// The verdict where it does not matter who sent the request.
+#[must_use]
+pub fn without_sender(request: &ApiGatewayV2httpRequest) -> Option<Verdict> {
+    let method = &request.request_context.http.method;
+    if method == Method::OPTIONS {
+        let header = |name| request.headers.get(name).cloned();
+        return Some(Verdict::Allowed {
+            origin: header(REQUEST_ORIGIN),
+            rate: header(REQUEST_RATE),
+        });
+    }
+    (method != Method::POST).then_some(Verdict::MethodNotAllowed)
 }
 
 async fn judge_event(

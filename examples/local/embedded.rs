@@ -1,10 +1,11 @@
 //! The function over an embedded S3 and an emulated ACS: what the local run and the tests stand on.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use acs_recording_archiver::acs::http_client;
-use acs_recording_archiver::config::Config;
+use acs_recording_archiver::config::{Faults, Settings};
 use acs_recording_archiver::function::{Answer, Function};
 use acs_recording_archiver::limits::Limits;
 use acs_recording_archiver::store;
@@ -109,12 +110,16 @@ pub async fn function(
     limits: Limits,
     variables: &[(&'static str, String)],
 ) -> Function {
-    // The names are ACS's own, so that the rule on hosts is the one that will be used; only they lead to loopback.
+    function_over(s3, acs, client_to(acs), limits, variables).await
+}
+
+/// An HTTP client that finds ACS under its own names, so that the rule on hosts is the one that will be used; only they
+/// lead to loopback.
+pub fn client_to(acs: &Acs) -> reqwest::ClientBuilder {
     let authority = reqwest::Certificate::from_pem(acs.ca_pem().as_bytes()).expect("the CA is PEM");
-    let http = http_client()
+    http_client()
         .dns_resolver(Loopback(acs.tls_address()))
-        .add_root_certificate(authority);
-    function_over(s3, acs, http, limits, variables).await
+        .add_root_certificate(authority)
 }
 
 /// The same over an HTTP client to ACS of the caller's making.
@@ -125,6 +130,28 @@ pub async fn function_over(
     limits: Limits,
     variables: &[(&'static str, String)],
 ) -> Function {
+    let settings = Settings::new(&sdk(s3).await, environment(s3, acs, variables));
+    let started = function_by(settings, s3, http, limits).await;
+    started.expect("the settings are good")
+}
+
+/// A function by any settings.
+pub async fn function_by(
+    settings: Settings,
+    s3: &S3,
+    http: reqwest::ClientBuilder,
+    limits: Limits,
+) -> Result<Function, Faults> {
+    let http = http.no_proxy().build().expect("a client can be made");
+    Function::start(settings, sdk(s3).await, http, limits).await
+}
+
+/// The environment of a function between those two, `variables` over it.
+pub fn environment(
+    s3: &S3,
+    acs: &Acs,
+    variables: &[(&'static str, String)],
+) -> impl Fn(&str) -> Option<OsString> + Send + Sync + use<> {
     let ends = [
         (
             "COMMUNICATION_SERVICES_CONNECTION_STRING",
@@ -134,14 +161,11 @@ pub async fn function_over(
         ("WEBHOOK_SECRETS", SECRET.to_owned()),
         ("S3_FORCE_PATH_STYLE", "true".to_owned()),
     ];
-    let config = Config::read(|name| {
-        let mut all = variables.iter().chain(&ends);
-        all.find(|(set, _)| *set == name)
-            .map(|(_, value)| value.into())
-    });
-    let config = config.expect("the settings are good");
-    let http = http.no_proxy().build().expect("a client can be made");
-    Function::new(config, &sdk(s3).await, http, limits)
+    let all: Vec<_> = variables.iter().cloned().chain(ends).collect();
+    move |name| {
+        let found = all.iter().find(|(set, _)| *set == name);
+        found.map(|(_, value)| value.into())
+    }
 }
 
 /// Leads every name to one address.

@@ -3,7 +3,6 @@
 //! <https://learn.microsoft.com/azure/communication-services/tutorials/hmac-header-tutorial>, and for downloads of
 //! recordings, where two forms are in use, what the official SDKs send.
 
-use std::fmt;
 use std::time::SystemTime;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -12,34 +11,13 @@ use reqwest::header::{
     AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue,
 };
 use ring::digest::{SHA256, digest};
-use ring::hmac::{HMAC_SHA256, Key, sign};
 use url::Position;
+
+use crate::access::AccessKey;
 
 const X_MS_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-ms-content-sha256");
 const X_MS_DATE: HeaderName = HeaderName::from_static("x-ms-date");
 const X_MS_HOST: HeaderName = HeaderName::from_static("x-ms-host");
-
-/// An ACS resource's access key. It does not print.
-#[derive(Clone)]
-pub struct AccessKey(Key);
-
-impl AccessKey {
-    /// Reads the key as a connection string has it, in base64.
-    #[must_use]
-    pub fn from_base64(text: &str) -> Option<Self> {
-        let bytes = BASE64_STANDARD
-            .decode(text)
-            .ok()
-            .filter(|bytes| !bytes.is_empty())?;
-        Some(Self(Key::new(HMAC_SHA256, &bytes)))
-    }
-}
-
-impl fmt::Debug for AccessKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AccessKey(…)")
-    }
-}
 
 /// What names the date and the host in a signed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,12 +55,6 @@ pub fn string_to_sign(
     format!("{verb}\n{path_and_query}\n{date};{host};{content_hash}")
 }
 
-/// The signature: the base64 of the HMAC-SHA256 under the access key.
-#[must_use]
-pub fn signature(key: &AccessKey, string_to_sign: &str) -> String {
-    BASE64_STANDARD.encode(sign(&key.0, string_to_sign.as_bytes()))
-}
-
 /// The headers of a signed GET of `url`, in `form`, for the resource at `host`, made at `now`.
 ///
 /// A signature is for one attempt: its date expires, so each attempt makes its own.
@@ -100,10 +72,7 @@ pub fn signed_get(
     let date = fmt_http_date(now);
     let hash = content_hash(b"");
     let path_and_query = &url[Position::BeforePath..Position::AfterQuery];
-    let signature = signature(
-        key,
-        &string_to_sign("GET", path_and_query, &date, host, &hash),
-    );
+    let signature = key.signature(&string_to_sign("GET", path_and_query, &date, host, &hash));
     let authorization = format!(
         "HMAC-SHA256 SignedHeaders={}&Signature={signature}",
         form.signed_headers()
@@ -177,7 +146,7 @@ mod tests {
                 &vector.host,
                 &hash,
             );
-            assert_eq!(signature(&key, &string), vector.signature, "{string}");
+            assert_eq!(key.signature(&string), vector.signature, "{string}");
         }
     }
 
@@ -220,15 +189,5 @@ mod tests {
         assert!(!headers.contains_key("x-ms-date") && !headers.contains_key("x-ms-host"));
         let expected = authorization("date", &preview.signature);
         assert_eq!(headers["authorization"], expected);
-    }
-
-    #[test]
-    fn keys_that_are_not_base64_are_refused_and_none_prints() {
-        assert!(AccessKey::from_base64("not base64!").is_none());
-        assert!(AccessKey::from_base64("").is_none());
-        assert_eq!(
-            format!("{:?}", AccessKey::from_base64("AAECAw==").unwrap()),
-            "AccessKey(…)"
-        );
     }
 }

@@ -47,8 +47,10 @@ pub enum Verdict {
     },
     /// Neither POST nor OPTIONS.
     MethodNotAllowed,
-    /// No secret, or a wrong one.
+    /// No secret or token, or a wrong one.
     Unauthenticated,
+    /// Whether the secret or token is right could not be found out.
+    Unverified,
     /// Over 1 MiB.
     TooLarge,
     /// Not JSON, or neither object nor array.
@@ -95,7 +97,11 @@ impl Verdict {
             }
             Self::Unauthenticated => refusal(
                 StatusCode::UNAUTHORIZED,
-                "the secret in the query parameter `code` or the header `x-webhook-secret` is missing or wrong",
+                "the secret in the query parameter `code` or the header `x-webhook-secret`, or the bearer token, is missing or wrong",
+            ),
+            Self::Unverified => refusal(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "whether the credentials are right could not be found out; see the function's log",
             ),
             Self::TooLarge => refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is over 1 MiB"),
             Self::NotEvents => refusal(

@@ -80,7 +80,7 @@ fn its_variables_are_settings_and_the_required_ones_are_there() {
     let missing = Config::read(|_| None).unwrap_err().to_string();
     let required: Vec<&str> = SETTINGS
         .into_iter()
-        .filter(|name| missing.contains(name))
+        .filter(|name| missing.contains(&format!("\n  {name} is required")))
         .collect();
     assert_eq!(required.len(), 3, "{missing}");
     for name in required {

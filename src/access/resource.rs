@@ -1,12 +1,38 @@
 //! An ACS resource, as its connection string names it. Pure.
 
 use std::fmt;
-use std::time::SystemTime;
 
-use reqwest::header::{HeaderMap, InvalidHeaderValue};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use ring::hmac::{HMAC_SHA256, Key, sign};
 use url::Url;
 
-use super::signature::{AccessKey, Form, signed_get};
+/// An ACS resource's access key. It does not print.
+#[derive(Clone)]
+pub struct AccessKey(Key);
+
+impl AccessKey {
+    /// Reads the key as a connection string has it, in base64.
+    #[must_use]
+    pub fn from_base64(text: &str) -> Option<Self> {
+        let bytes = BASE64_STANDARD
+            .decode(text)
+            .ok()
+            .filter(|bytes| !bytes.is_empty())?;
+        Some(Self(Key::new(HMAC_SHA256, &bytes)))
+    }
+
+    /// The signature: the base64 of the HMAC-SHA256 of `string_to_sign`.
+    #[must_use]
+    pub fn signature(&self, string_to_sign: &str) -> String {
+        BASE64_STANDARD.encode(sign(&self.0, string_to_sign.as_bytes()))
+    }
+}
+
+impl fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessKey(…)")
+    }
+}
 
 /// An ACS resource: where it is and the key to it.
 #[derive(Clone)]
@@ -66,20 +92,22 @@ impl Resource {
         })
     }
 
-    /// The headers of a GET of `url` that is signed for this resource, whatever host it goes to.
-    pub(super) fn signed_get(
-        &self,
-        form: Form,
-        url: &Url,
-        now: SystemTime,
-    ) -> Result<HeaderMap, InvalidHeaderValue> {
-        signed_get(&self.access_key, form, url, &self.host, now)
-    }
-
     /// Its endpoint.
     #[must_use]
     pub fn endpoint(&self) -> &Url {
         &self.endpoint
+    }
+
+    /// Its host, with the port unless it is the scheme's own: what is signed, whatever host a request goes to.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The key to it.
+    #[must_use]
+    pub fn access_key(&self) -> &AccessKey {
+        &self.access_key
     }
 }
 
@@ -92,6 +120,16 @@ impl fmt::Debug for Resource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_that_are_not_base64_are_refused_and_none_prints() {
+        assert!(AccessKey::from_base64("not base64!").is_none());
+        assert!(AccessKey::from_base64("").is_none());
+        assert_eq!(
+            format!("{:?}", AccessKey::from_base64("AAECAw==").unwrap()),
+            "AccessKey(…)"
+        );
+    }
 
     #[test]
     fn connection_strings() {
@@ -119,7 +157,7 @@ mod tests {
         ] {
             let resource = Resource::from_connection_string(text).unwrap();
             assert_eq!(
-                (resource.endpoint().as_str(), resource.host.as_str()),
+                (resource.endpoint().as_str(), resource.host()),
                 (endpoint, host),
                 "{text}"
             );

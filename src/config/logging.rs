@@ -1,0 +1,107 @@
+//! How the function logs.
+
+use std::ffi::OsString;
+
+use tracing::Level;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+/// How the function logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Logging {
+    /// The function's own level. Its dependencies log no lower than warnings, because below them they print URLs.
+    pub level: LevelFilter,
+    /// One JSON object a line, as CloudWatch reads it.
+    pub json: bool,
+}
+
+impl Logging {
+    /// Reads `RUST_LOG` and, from Lambda, `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self::read(super::variable)
+    }
+
+    fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
+        let text = |name| {
+            lookup(name)
+                .and_then(|text| text.into_string().ok())
+                .filter(|text| !text.is_empty())
+        };
+        let level = text("RUST_LOG")
+            .and_then(|directives| own_level(&directives))
+            .or_else(|| text("AWS_LAMBDA_LOG_LEVEL")?.parse().ok());
+        let json = match text("AWS_LAMBDA_LOG_FORMAT") {
+            Some(format) => format.eq_ignore_ascii_case("json"),
+            None => text("AWS_LAMBDA_FUNCTION_NAME").is_some(),
+        };
+        Self {
+            level: level.unwrap_or(LevelFilter::INFO),
+            json,
+        }
+    }
+}
+
+/// The level that directives in the form of `RUST_LOG` give to this crate.
+fn own_level(directives: &str) -> Option<LevelFilter> {
+    let targets: Targets = directives.parse().ok()?;
+    let levels = [
+        Level::TRACE,
+        Level::DEBUG,
+        Level::INFO,
+        Level::WARN,
+        Level::ERROR,
+    ];
+    let most = levels
+        .iter()
+        .find(|level| targets.would_enable(env!("CARGO_CRATE_NAME"), level));
+    Some(most.map_or(LevelFilter::OFF, |level| LevelFilter::from_level(*level)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_levels() {
+        for (variables, level, json) in [
+            (vec![], LevelFilter::INFO, false),
+            (vec![("RUST_LOG", "debug")], LevelFilter::DEBUG, false),
+            (
+                vec![("RUST_LOG", "hyper=trace,acs_recording_archiver=warn")],
+                LevelFilter::WARN,
+                false,
+            ),
+            (vec![("RUST_LOG", "hyper=trace")], LevelFilter::OFF, false),
+            (vec![("RUST_LOG", "=???=")], LevelFilter::INFO, false),
+            (
+                vec![("AWS_LAMBDA_FUNCTION_NAME", "f")],
+                LevelFilter::INFO,
+                true,
+            ),
+            (
+                vec![
+                    ("AWS_LAMBDA_LOG_LEVEL", "DEBUG"),
+                    ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+                ],
+                LevelFilter::DEBUG,
+                true,
+            ),
+            (
+                vec![
+                    ("AWS_LAMBDA_FUNCTION_NAME", "f"),
+                    ("AWS_LAMBDA_LOG_FORMAT", "Text"),
+                ],
+                LevelFilter::INFO,
+                false,
+            ),
+        ] {
+            let read = Logging::read(|name| {
+                variables
+                    .iter()
+                    .find(|(set, _)| *set == name)
+                    .map(|(_, value)| value.into())
+            });
+            assert_eq!(read, Logging { level, json }, "{variables:?}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Settings read by name, and what is wrong with them.
+
+use std::ffi::OsString;
+use std::fmt;
+
+/// What is wrong with the settings: each by its variable's name, none with its value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults(Vec<(&'static str, String)>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the settings are not usable:")?;
+        for (name, fault) in &self.0 {
+            write!(f, "\n  {name} {fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+impl Faults {
+    /// One fault.
+    pub(super) fn one(name: &'static str, fault: impl Into<String>) -> Self {
+        Self(vec![(name, fault.into())])
+    }
+
+    pub(super) fn are_none(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Reads settings, and collects what is wrong with them.
+pub(super) struct Reader<F> {
+    lookup: F,
+    faults: Faults,
+}
+
+impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
+    pub(super) fn new(lookup: F) -> Self {
+        Self {
+            lookup,
+            faults: Faults::default(),
+        }
+    }
+
+    /// What is wrong with everything that has been read.
+    pub(super) fn into_faults(self) -> Faults {
+        self.faults
+    }
+
+    /// Whether there is anything by that name, be it usable or not.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        let text = (self.lookup)(name);
+        text.is_some_and(|text| text.to_str().is_none_or(|text| !text.trim().is_empty()))
+    }
+
+    pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
+        let Ok(text) = (self.lookup)(name)?.into_string() else {
+            self.fault(name, "is not valid UTF-8");
+            return None;
+        };
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    pub(super) fn parsed<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match parse(&self.text(name)?) {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                self.fault(name, fault);
+                None
+            }
+        }
+    }
+
+    pub(super) fn required<T>(
+        &mut self,
+        name: &'static str,
+        why: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let before = self.faults.0.len();
+        let value = self.parsed(name, parse);
+        if value.is_none() && self.faults.0.len() == before {
+            self.fault(name, why);
+        }
+        value
+    }
+
+    pub(super) fn fault(&mut self, name: &'static str, fault: impl Into<String>) {
+        self.faults.0.push((name, fault.into()));
+    }
+}

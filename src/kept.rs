@@ -1,0 +1,286 @@
+//! A value that is read from elsewhere, kept, and read again: by age, and when something does not match it.
+//!
+//! The last good value is kept through an outage of where it comes from.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::chain::chain;
+use crate::clock;
+
+/// Any error, to be logged.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// One reading of the value.
+pub type Reading<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
+
+/// How often a value is read, and for how long it is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// The age at which it is read again when it is next used; none where it does not age.
+    pub age: Option<Duration>,
+    /// The shortest time between two readings.
+    pub pause: Duration,
+    /// The longest time that one reading may take.
+    pub patience: Duration,
+}
+
+/// A value that is read again while the function runs.
+pub struct Kept<T> {
+    /// Its name in the log.
+    name: &'static str,
+    source: Option<Source<T>>,
+    value: RwLock<Option<Arc<T>>>,
+}
+
+struct Source<T> {
+    read: Box<dyn Fn() -> Reading<T> + Send + Sync>,
+    pace: Pace,
+    /// Held while the value is being read, so that many that find it wrong at once cause one reading.
+    last: Mutex<Last>,
+}
+
+/// The last readings, by the wall clock: others stand still while Lambda has frozen the process.
+#[derive(Clone, Copy, Default)]
+struct Last {
+    begun: Option<SystemTime>,
+    succeeded: Option<SystemTime>,
+    failed: bool,
+}
+
+/// What came of a look for a newer value.
+#[derive(Debug)]
+pub enum Look<T> {
+    /// It has been read again.
+    New(Arc<T>),
+    /// It is as new as may be.
+    Same,
+    /// It could not be read, so nothing is known.
+    Unknown,
+}
+
+impl<T> Kept<T> {
+    /// A value that never changes.
+    #[must_use]
+    pub fn fixed(name: &'static str, value: T) -> Self {
+        Self {
+            name,
+            source: None,
+            value: RwLock::new(Some(Arc::new(value))),
+        }
+    }
+
+    /// A value that `read` gives: `first` is what it gave just now, or nothing where that failed or was not tried.
+    #[must_use]
+    pub fn new(
+        name: &'static str,
+        first: Option<T>,
+        pace: Pace,
+        read: impl Fn() -> Reading<T> + Send + Sync + 'static,
+    ) -> Self {
+        let last = Last {
+            begun: first.is_some().then(clock::now),
+            succeeded: first.is_some().then(clock::now),
+            failed: false,
+        };
+        Self {
+            name,
+            source: Some(Source {
+                read: Box::new(read),
+                pace,
+                last: Mutex::new(last),
+            }),
+            value: RwLock::new(first.map(Arc::new)),
+        }
+    }
+
+    /// The last good value, without a look for a newer one.
+    #[must_use]
+    pub fn latest(&self) -> Option<Arc<T>> {
+        // A panic elsewhere does not make the value wrong.
+        self.value
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The value, read again where there is none or it is too old; the last good one where that fails.
+    pub async fn current(&self) -> Option<Arc<T>> {
+        if let Some(source) = &self.source {
+            let mut last = source.last.lock().await;
+            let old = source
+                .pace
+                .age
+                .is_some_and(|age| elapsed(last.succeeded) >= age);
+            if (old || self.latest().is_none()) && elapsed(last.begun) >= source.pace.pause {
+                self.read(source, &mut last).await;
+            }
+        }
+        self.latest()
+    }
+
+    /// A newer value than `seen`, which something does not match.
+    pub async fn other_than(&self, seen: &Arc<T>) -> Look<T> {
+        let Some(source) = &self.source else {
+            return Look::Same;
+        };
+        let mut last = source.last.lock().await;
+        let newer = || self.latest().filter(|latest| !Arc::ptr_eq(latest, seen));
+        if newer().is_none() && elapsed(last.begun) >= source.pace.pause {
+            self.read(source, &mut last).await;
+        }
+        match newer() {
+            Some(newer) => Look::New(newer),
+            None if last.failed => Look::Unknown,
+            None => Look::Same,
+        }
+    }
+
+    async fn read(&self, source: &Source<T>, last: &mut Last) {
+        // Noted before, so that a reading that is dropped half-way counts.
+        last.begun = Some(clock::now());
+        last.failed = true;
+        let patience = source.pace.patience;
+        let read = timeout(patience, (source.read)()).await;
+        match read.unwrap_or_else(|_| Err(format!("no answer within {patience:?}").into())) {
+            Ok(value) => {
+                info!(what = self.name, "read again");
+                last.succeeded = Some(clock::now());
+                last.failed = false;
+                let mut kept = self.value.write().unwrap_or_else(PoisonError::into_inner);
+                *kept = Some(Arc::new(value));
+            }
+            Err(error) => {
+                let (what, error) = (self.name, chain(&*error));
+                warn!(what, error, "could not be read; what was last read holds");
+            }
+        }
+    }
+}
+
+impl<T> fmt::Debug for Kept<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kept({})", self.name)
+    }
+}
+
+/// The time since then: without end where it never was, or where the clock has been put back.
+fn elapsed(since: Option<SystemTime>) -> Duration {
+    since
+        .and_then(|since| clock::now().duration_since(since).ok())
+        .unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// A source that counts its readings and fails while it is told to.
+    #[derive(Clone, Default)]
+    struct Counter {
+        readings: Arc<AtomicU32>,
+        broken: Arc<AtomicU32>,
+    }
+
+    impl Counter {
+        fn kept(&self, first: Option<u32>, age: Option<Duration>, pause: Duration) -> Kept<u32> {
+            let counter = self.clone();
+            let patience = Duration::from_secs(5);
+            let pace = Pace {
+                age,
+                pause,
+                patience,
+            };
+            Kept::new("counter", first, pace, move || {
+                let reading = counter.readings.fetch_add(1, Ordering::Relaxed) + 1;
+                let broken = counter.broken.load(Ordering::Relaxed) > 0;
+                Box::pin(async move {
+                    if broken {
+                        Err("broken".into())
+                    } else {
+                        Ok(reading)
+                    }
+                })
+            })
+        }
+
+        fn readings(&self) -> u32 {
+            self.readings.load(Ordering::Relaxed)
+        }
+
+        fn break_it(&self, broken: bool) {
+            self.broken.store(broken.into(), Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mismatch_reads_once_within_the_pause() {
+        let counter = Counter::default();
+        let kept = counter.kept(None, None, HOUR);
+        let seen = kept.current().await.unwrap();
+        for _ in 0..100 {
+            assert!(matches!(kept.other_than(&seen).await, Look::Same));
+            assert_eq!(kept.current().await.as_deref(), Some(&1));
+        }
+        assert_eq!(counter.readings(), 1);
+    }
+
+    #[tokio::test]
+    async fn many_that_find_it_wrong_at_once_cause_one_reading() {
+        let counter = Counter::default();
+        let kept = counter.kept(Some(0), None, Duration::ZERO);
+        let seen = kept.latest().unwrap();
+        let looks = async { tokio::join!(kept.other_than(&seen), kept.other_than(&seen)) };
+        let (one, two) = looks.await;
+        assert!(matches!((one, two), (Look::New(one), Look::New(two)) if *one == 1 && *two == 1));
+        assert_eq!(counter.readings(), 1);
+    }
+
+    #[tokio::test]
+    async fn age_reads_again() {
+        let counter = Counter::default();
+        let young = counter.kept(Some(0), Some(HOUR), Duration::ZERO);
+        assert_eq!(young.current().await.as_deref(), Some(&0));
+        let old = counter.kept(Some(0), Some(Duration::ZERO), Duration::ZERO);
+        assert_eq!(old.current().await.as_deref(), Some(&1));
+        let paused = counter.kept(Some(0), Some(Duration::ZERO), HOUR);
+        assert_eq!(paused.current().await.as_deref(), Some(&0));
+    }
+
+    #[tokio::test]
+    async fn an_outage_leaves_the_last_good_value_and_says_that_nothing_is_known() {
+        let counter = Counter::default();
+        let kept = counter.kept(Some(0), Some(Duration::ZERO), Duration::ZERO);
+        counter.break_it(true);
+        let seen = kept.current().await.unwrap();
+        assert_eq!(*seen, 0);
+        assert!(matches!(kept.other_than(&seen).await, Look::Unknown));
+        counter.break_it(false);
+        assert!(matches!(kept.other_than(&seen).await, Look::New(_)));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_there_until_a_reading_succeeds() {
+        let counter = Counter::default();
+        counter.break_it(true);
+        let kept = counter.kept(None, None, Duration::ZERO);
+        assert!(kept.current().await.is_none());
+        counter.break_it(false);
+        assert_eq!(kept.current().await.as_deref(), Some(&2));
+    }
+
+    #[tokio::test]
+    async fn what_is_fixed_is_as_new_as_may_be() {
+        let kept = Kept::fixed("fixed", 7);
+        let seen = kept.current().await.unwrap();
+        assert!(matches!(kept.other_than(&seen).await, Look::Same));
+    }
+}

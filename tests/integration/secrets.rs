@@ -1,0 +1,337 @@
+//! Settings in Secrets Manager: read at the start, and again as often as is allowed and no more.
+
+use std::time::Duration;
+
+use acs_recording_archiver::config::{Faults, Settings};
+use acs_recording_archiver::function::Function;
+use acs_recording_archiver::kept::Pace;
+use acs_recording_archiver::limits::Limits;
+use aws_config::SdkConfig;
+use emulators::acs::Kind;
+use emulators::secrets_manager::{self, Fault, SecretsManager};
+use serde_json::{Value, json};
+
+use crate::embedded::{Response, SECRET, client_to, environment, function_by, payload, sdk};
+use crate::world::{PART, Recording, World, limits};
+
+const OLD: &str = "old-secret-0123456789";
+const NEW: &str = "new-secret-0123456789";
+const HOUR: Duration = Duration::from_hours(1);
+
+/// Reads again whenever something does not match.
+const EAGER: Pace = Pace {
+    age: Some(HOUR),
+    pause: Duration::ZERO,
+    patience: Duration::from_millis(500),
+};
+
+/// A world and a Secrets Manager beside it.
+struct Vault {
+    world: World,
+    manager: SecretsManager,
+}
+
+impl Vault {
+    async fn start() -> Self {
+        let settings = secrets_manager::Settings::default();
+        Self {
+            world: World::start().await,
+            manager: SecretsManager::start(settings).await,
+        }
+    }
+
+    fn set(&self, secret: &Value) {
+        self.manager.set(&secret.to_string());
+    }
+
+    async fn sdk(&self) -> SdkConfig {
+        let sdk = sdk(&self.world.s3).await;
+        sdk.to_builder()
+            .endpoint_url(self.manager.endpoint())
+            .build()
+    }
+
+    /// A function whose environment names the secret, and has `variables` besides.
+    async fn function(
+        &self,
+        pace: Pace,
+        variables: &[(&'static str, &str)],
+    ) -> Result<Function, Faults> {
+        let (s3, acs) = (&self.world.s3, &self.world.acs);
+        let id = ("SECRET_ID", self.manager.secret_id());
+        let variables = variables.iter().chain([&id]);
+        let variables: Vec<_> = variables
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect();
+        let settings = Settings::new(&self.sdk().await, environment(s3, acs, &variables));
+        let limits = Limits {
+            secret: pace,
+            ..limits()
+        };
+        function_by(settings, s3, client_to(acs), limits).await
+    }
+
+    /// The world with such a function.
+    async fn world(&self, pace: Pace, variables: &[(&'static str, &str)]) -> World {
+        let function = self.function(pace, variables).await;
+        World::over(&self.world, function.expect("the settings are good"))
+    }
+}
+
+/// A request for which nothing needs to be done but to let it in.
+async fn knock(world: &World, secret: &str) -> u16 {
+    ask(world, "POST", &format!("code={secret}")).await.status
+}
+
+async fn ask(world: &World, method: &str, query: &str) -> Response {
+    let body = json!([{"id": "1", "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+        "data": {"validationCode": "hello"}}]);
+    let payload = payload(method, "/", query, &json!({}), &body.to_string());
+    world.call(&payload).await
+}
+
+#[tokio::test]
+async fn its_members_override_the_environment() {
+    let vault = Vault::start().await;
+    vault.set(&json!({"WEBHOOK_SECRETS": NEW, "RECORDINGS_PREFIX": "calls/", "TRANSFER_CONCURRENCY": 2, "other": {}}));
+    let variables = [("WEBHOOK_SECRETS", OLD), ("RECORDINGS_PREFIX", "other/")];
+    let world = vault.world(EAGER, &variables).await;
+    assert_eq!(knock(&world, NEW).await, 200);
+    assert_eq!(knock(&world, OLD).await, 401);
+
+    let recording = Recording::of(&[10]);
+    recording.publish(&world);
+    let event = recording.event(&world).to_string();
+    let delivery = payload("POST", "/", &format!("code={NEW}"), &json!({}), &event);
+    assert_eq!(world.call(&delivery).await.status, 200);
+    let prefixed = |key: &String| key.starts_with("calls/");
+    assert!(world.keys().iter().all(prefixed), "{:?}", world.keys());
+}
+
+#[tokio::test]
+async fn a_binary_secret_is_read_as_well() {
+    let vault = Vault::start().await;
+    let secret = json!({"WEBHOOK_SECRETS": NEW}).to_string();
+    vault.manager.set_binary(secret);
+    let world = vault.world(EAGER, &[]).await;
+    assert_eq!(knock(&world, NEW).await, 200);
+}
+
+#[tokio::test]
+async fn wrong_settings_in_it_stop_the_start_and_are_named_without_their_values() {
+    let vault = Vault::start().await;
+    for (secret, name) in [
+        (
+            json!({"WEBHOOK_SECRETS": "?private?"}).to_string(),
+            "WEBHOOK_SECRETS",
+        ),
+        (
+            json!({"COMMUNICATION_SERVICES_CONNECTION_STRING": ""}).to_string(),
+            "COMMUNICATION_SERVICES_CONNECTION_STRING is required",
+        ),
+        (
+            json!({"WEBHOOK_SECRETS": ["?private?"]}).to_string(),
+            "SECRET_ID",
+        ),
+        ("?private?".to_owned(), "SECRET_ID"),
+        (String::new(), "SECRET_ID"),
+    ] {
+        vault.manager.set(&secret);
+        let faults = vault.function(EAGER, &[]).await.unwrap_err().to_string();
+        assert!(faults.contains(name), "{faults}");
+        assert!(!faults.contains("private"), "{faults}");
+    }
+}
+
+#[tokio::test]
+async fn the_function_starts_while_secrets_manager_is_out_of_reach() {
+    for fault in [
+        Fault::Refuse,
+        Fault::NotFound,
+        Fault::Throttle,
+        Fault::Internal,
+        Fault::Malformed,
+        Fault::Hang,
+        Fault::Drop,
+    ] {
+        let vault = Vault::start().await;
+        vault.set(&json!({"WEBHOOK_SECRETS": NEW}));
+        vault.manager.fail(Some(fault));
+        let world = vault.world(EAGER, &[("WEBHOOK_SECRETS", OLD)]).await;
+        // The environment's secret may have been taken back: it does not let in either.
+        for secret in [NEW, OLD, "wrong"] {
+            let response = ask(&world, "POST", &format!("code={secret}")).await;
+            assert_eq!(response.status, 503, "{fault:?}");
+            assert!(response.headers["retry-after"].is_string(), "{fault:?}");
+        }
+        assert_eq!(ask(&world, "OPTIONS", "").await.status, 200);
+        assert_eq!(ask(&world, "GET", "").await.status, 405);
+        let tick = serde_json::value::RawValue::from_string(
+            r#"{"detail-type": "Scheduled Event", "source": "aws.scheduler", "detail": "{}"}"#
+                .to_owned(),
+        );
+        let tick = world
+            .function
+            .invoke(&tick.unwrap(), std::time::UNIX_EPOCH)
+            .await;
+        assert!(tick.is_err(), "a tick that can do nothing is an error");
+        assert!(world.s3.calls().is_empty() && world.acs.requests().is_empty());
+
+        vault.manager.fail(None);
+        assert_eq!(knock(&world, NEW).await, 200, "{fault:?}");
+        assert_eq!(knock(&world, OLD).await, 401, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_outage_later_leaves_what_was_read_and_refuses_nobody_for_good() {
+    let vault = Vault::start().await;
+    vault.set(&json!({"WEBHOOK_SECRETS": OLD}));
+    let world = vault.world(EAGER, &[]).await;
+    vault.manager.fail(Some(Fault::Internal));
+    assert_eq!(knock(&world, OLD).await, 200);
+    // It may be the new one: Event Grid must try again.
+    assert_eq!(knock(&world, NEW).await, 503);
+    vault.manager.fail(None);
+    assert_eq!(knock(&world, "wrong").await, 401);
+}
+
+#[tokio::test]
+async fn a_new_secret_is_known_at_once_and_an_old_one_forgotten_by_age() {
+    let vault = Vault::start().await;
+    vault.set(&json!({"WEBHOOK_SECRETS": OLD}));
+    let world = vault.world(EAGER, &[]).await;
+    vault.set(&json!({"WEBHOOK_SECRETS": format!("{OLD},{NEW}")}));
+    assert_eq!(knock(&world, NEW).await, 200);
+    assert_eq!(knock(&world, OLD).await, 200);
+
+    let aged = Pace {
+        age: Some(Duration::ZERO),
+        ..EAGER
+    };
+    let world = vault.world(aged, &[]).await;
+    assert_eq!(knock(&world, OLD).await, 200);
+    vault.set(&json!({"WEBHOOK_SECRETS": NEW}));
+    assert_eq!(knock(&world, OLD).await, 401);
+    assert_eq!(knock(&world, NEW).await, 200);
+}
+
+#[tokio::test]
+async fn wrong_secrets_cause_one_reading_in_the_time_that_is_allowed() {
+    let vault = Vault::start().await;
+    vault.set(&json!({"WEBHOOK_SECRETS": OLD}));
+    let world = vault
+        .world(
+            Pace {
+                pause: HOUR,
+                ..EAGER
+            },
+            &[],
+        )
+        .await;
+    vault.manager.clear_calls();
+    for guess in 0..50 {
+        assert_eq!(knock(&world, &format!("wrong{guess}")).await, 401);
+    }
+    assert_eq!(ask(&world, "POST", "").await.status, 401);
+    assert_eq!(vault.manager.calls(), 0, "read less than an hour ago");
+
+    let world = vault.world(EAGER, &[]).await;
+    vault.manager.clear_calls();
+    assert_eq!(knock(&world, "wrong").await, 401);
+    assert_eq!(vault.manager.calls(), 1);
+    for (method, query) in [
+        ("POST", ""),
+        ("OPTIONS", "code=wrong"),
+        ("GET", "code=wrong"),
+    ] {
+        ask(&world, method, query).await;
+    }
+    assert_eq!(vault.manager.calls(), 1, "there was nothing to compare");
+}
+
+#[tokio::test]
+async fn the_limits_are_those_that_are_documented() {
+    let Limits {
+        secret, token_keys, ..
+    } = Limits::default();
+    assert_eq!(
+        (secret.age, secret.pause),
+        (Some(Duration::from_mins(5)), Duration::from_secs(10))
+    );
+    assert_eq!(
+        (token_keys.age, token_keys.pause),
+        (Some(Duration::from_hours(24)), Duration::from_secs(10))
+    );
+}
+
+#[tokio::test]
+async fn an_access_key_is_rotated_in_the_middle_of_a_run_and_no_event_waits() {
+    let vault = Vault::start().await;
+    let (old, new) = ([1; 32], [2; 32]);
+    let acs = &vault.world.acs;
+    acs.set_access_keys(&[&old]);
+    let with = |key: &[u8]| json!({"COMMUNICATION_SERVICES_CONNECTION_STRING": acs.connection_string_with(key)});
+    vault.set(&with(&old));
+    let world = vault.world(EAGER, &[]).await;
+    let recording = Recording::of(&[6 * PART, 10]);
+    recording.publish(&world);
+
+    // The old key goes once a part is in S3.
+    let (rotated, manager) = (acs.clone(), vault.manager.clone());
+    let switch = with(&new).to_string();
+    world.s3.inject(move |call| {
+        if call.operation == "UploadPart" {
+            manager.set(&switch);
+            rotated.set_access_keys(&[&[2; 32]]);
+        }
+        None
+    });
+    vault.manager.clear_calls();
+    let response = world.deliver(&recording.event(&world)).await;
+    assert_eq!(response.status, 200, "{response:?}");
+    world.assert_archived(&recording);
+    assert!(vault.manager.calls() >= 1);
+}
+
+#[tokio::test]
+async fn an_access_key_that_is_wrong_everywhere_costs_one_reading_and_the_event_stays() {
+    let vault = Vault::start().await;
+    vault.set(&json!({}));
+    let world = vault
+        .world(
+            Pace {
+                pause: Duration::from_millis(1),
+                ..EAGER
+            },
+            &[],
+        )
+        .await;
+    world.acs.set_access_keys(&[&[9; 32]]);
+    let recording = Recording::of(&[10]);
+    recording.publish(&world);
+    let response = world.deliver(&recording.event(&world)).await;
+    assert_eq!(response.status, 503);
+    assert_eq!(
+        world.keys(),
+        [format!("{}/event.json", recording.pending())]
+    );
+    let media = world.acs.requests();
+    let media = media.iter().filter(|request| request.kind == Kind::Media);
+    assert!(
+        media.count() <= 2,
+        "one attempt, and one with what was read again"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_string_for_another_resource_is_not_taken_over() {
+    let vault = Vault::start().await;
+    vault.set(&json!({"WEBHOOK_SECRETS": OLD}));
+    let world = vault.world(EAGER, &[]).await;
+    let other = "endpoint=https://evil.communication.azure.com/;accesskey=AAECAw==";
+    vault.set(&json!({"WEBHOOK_SECRETS": NEW, "COMMUNICATION_SERVICES_CONNECTION_STRING": other}));
+    assert_eq!(knock(&world, NEW).await, 503);
+    assert_eq!(knock(&world, OLD).await, 200);
+    assert_eq!(knock(&world, SECRET).await, 503);
+}
