@@ -3,7 +3,9 @@
 //! The manifest depends on the event and the objects alone, not on who wrote it or when: two deliveries that finish at
 //! the same time write the same one.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::finality::Failure;
@@ -15,68 +17,119 @@ use crate::store::Object;
 const VERSION: u32 = 1;
 
 /// Written when every chunk is there: `{eventId}.manifest.json`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest<'a> {
     version: u32,
-    event: &'a RawValue,
-    chunks: Vec<ManifestChunk<'a>>,
+    /// The event as it came.
+    #[serde(borrow)]
+    pub event: &'a RawValue,
+    /// Its chunks.
+    pub chunks: Vec<ManifestChunk<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+/// A chunk that is there.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ManifestChunk<'a> {
-    index: u64,
-    document_id: &'a str,
-    media: StoredObject<'a>,
-    metadata: StoredObject<'a>,
+pub struct ManifestChunk<'a> {
+    /// Its place in the recording.
+    pub index: u64,
+    /// Its documentId, as the event has it.
+    #[serde(borrow)]
+    pub document_id: Cow<'a, str>,
+    /// Its media.
+    pub media: StoredObject<'a>,
+    /// Its metadata.
+    pub metadata: StoredObject<'a>,
 }
 
 /// An object as S3 reports it, so that an auditor can compare without a download.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct StoredObject<'a> {
-    key: &'a str,
-    size: u64,
-    etag: &'a str,
-    version_id: Option<&'a str>,
+pub struct StoredObject<'a> {
+    /// Its key.
+    #[serde(borrow)]
+    pub key: Cow<'a, str>,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// Its ETag, as S3 gave it.
+    #[serde(borrow)]
+    pub etag: Cow<'a, str>,
+    /// Its version; `null` in a bucket without versions.
+    pub version_id: Option<Cow<'a, str>>,
     /// Of the whole object, in base64; `null` where the store keeps none.
-    crc64nvme: Option<&'a str>,
-    content_type: Option<&'a str>,
+    pub crc64nvme: Option<Cow<'a, str>>,
+    /// Its content type.
+    pub content_type: Option<Cow<'a, str>>,
 }
 
 /// Written when nothing more can be done and something is missing: `{eventId}.rejected.json`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rejection<'a> {
     version: u32,
-    event: &'a RawValue,
-    chunks: Vec<RejectedChunk<'a>>,
+    /// The event as it came.
+    #[serde(borrow)]
+    pub event: &'a RawValue,
+    /// Its chunks.
+    pub chunks: Vec<RejectedChunk<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+/// A chunk of a recording that could not be archived whole.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RejectedChunk<'a> {
-    index: u64,
-    document_id: &'a str,
-    media: Fate<'a>,
-    metadata: Fate<'a>,
+pub struct RejectedChunk<'a> {
+    /// Its place in the recording.
+    pub index: u64,
+    /// Its documentId, as the event has it.
+    #[serde(borrow)]
+    pub document_id: Cow<'a, str>,
+    /// What has become of its media.
+    pub media: Fate<'a>,
+    /// What has become of its metadata.
+    pub metadata: Fate<'a>,
 }
 
-#[derive(Debug, Serialize)]
+/// What has become of one object of such a chunk.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "camelCase")]
-enum Fate<'a> {
+pub enum Fate<'a> {
+    /// It is there.
+    #[serde(borrow)]
     Archived(StoredObject<'a>),
-    Rejected { reason: String },
-    Expired { reason: String },
+    /// It cannot be archived.
+    Rejected {
+        /// Why.
+        reason: String,
+    },
+    /// ACS has deleted it before it could be.
+    Expired {
+        /// Why the last try failed.
+        reason: String,
+    },
 }
 
 /// Written for what cannot be understood, or is not to be archived: `rejected/{sha256}.json`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct SetAside<'a> {
     version: u32,
-    reason: &'a str,
-    event: &'a RawValue,
+    /// Why it is not archived.
+    #[serde(borrow)]
+    pub reason: Cow<'a, str>,
+    /// The event as it came.
+    #[serde(borrow)]
+    pub event: &'a RawValue,
+}
+
+/// Why one of these documents cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// No JSON, or JSON of another form.
+    #[error("document cannot be read")]
+    Form(#[from] serde_json::Error),
+    /// Of a later version, whose form is not known here.
+    #[error("document is of version {0} instead of {VERSION}")]
+    Version(u64),
 }
 
 /// What has become of one object of a chunk.
@@ -106,7 +159,7 @@ impl<'a> Manifest<'a> {
         let chunks = chunks.iter().map(|copied| {
             Some(ManifestChunk {
                 index: copied.chunk.index,
-                document_id: &copied.chunk.document_id,
+                document_id: copied.chunk.document_id.as_str().into(),
                 media: StoredObject::new(&copied.media)?,
                 metadata: StoredObject::new(&copied.metadata)?,
             })
@@ -139,7 +192,7 @@ impl<'a> Rejection<'a> {
         };
         let chunks = chunks.iter().map(|copied| RejectedChunk {
             index: copied.chunk.index,
-            document_id: &copied.chunk.document_id,
+            document_id: copied.chunk.document_id.as_str().into(),
             media: fate(&copied.media),
             metadata: fate(&copied.metadata),
         });
@@ -157,7 +210,7 @@ impl<'a> SetAside<'a> {
     pub fn new(event: &'a RawValue, reason: &'a str) -> Self {
         Self {
             version: VERSION,
-            reason,
+            reason: reason.into(),
             event,
         }
     }
@@ -176,12 +229,12 @@ impl<'a> StoredObject<'a> {
 impl<'a> From<(&'a Key, &'a Object)> for StoredObject<'a> {
     fn from((key, object): (&'a Key, &'a Object)) -> Self {
         Self {
-            key: key.as_str(),
+            key: key.as_str().into(),
             size: object.size,
-            etag: &object.etag,
-            version_id: object.version_id.as_deref(),
-            crc64nvme: object.crc64nvme.as_deref(),
-            content_type: object.content_type.as_deref(),
+            etag: object.etag.as_str().into(),
+            version_id: object.version_id.as_deref().map(Cow::from),
+            crc64nvme: object.crc64nvme.as_deref().map(Cow::from),
+            content_type: object.content_type.as_deref().map(Cow::from),
         }
     }
 }
@@ -191,4 +244,124 @@ impl<'a> From<(&'a Key, &'a Object)> for StoredObject<'a> {
 pub fn to_json(document: &impl Serialize) -> Vec<u8> {
     // Strings, numbers and JSON that was read: serialising them cannot fail.
     serde_json::to_vec_pretty(document).unwrap_or_default()
+}
+
+/// Reads one of these documents, whoever wrote it.
+///
+/// # Errors
+///
+/// [`Unreadable`], with what is wrong.
+pub fn from_json<'a, D: Deserialize<'a>>(json: &'a [u8]) -> Result<D, Unreadable> {
+    /// What every version has.
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u64,
+    }
+
+    let Versioned { version } = serde_json::from_slice(json)?;
+    if version != u64::from(VERSION) {
+        return Err(Unreadable::Version(version));
+    }
+    Ok(serde_json::from_slice(json)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event_grid;
+    use crate::keys::Prefix;
+    use crate::store::Identity;
+    use serde_json::json;
+
+    fn recording() -> Recording {
+        event_grid::recording(
+            json!({
+                "id": "831e1650", "topic": "", "subject": "/recording/call/08fa",
+                "eventType": "Microsoft.Communication.RecordingFileStatusUpdated",
+                "data": {"recordingStorageInfo": {"recordingChunks": [{"documentId": "a\"b", "index": 0}]}},
+            })
+            .to_string()
+            .as_bytes(),
+        )
+        .unwrap()
+    }
+
+    fn copied(recording: &Recording, media: Result<Object, Failure>) -> Vec<CopiedChunk> {
+        let chunk = recording.chunks[0].clone();
+        let keys = Prefix::new("").unwrap().keys(recording);
+        vec![CopiedChunk {
+            media: Copied {
+                key: keys.media(&chunk),
+                result: media,
+            },
+            metadata: Copied {
+                key: keys.metadata(&chunk),
+                result: Ok(object()),
+            },
+            chunk,
+        }]
+    }
+
+    fn object() -> Object {
+        Object {
+            size: 7,
+            etag: "\"e\"".into(),
+            version_id: Some("v".into()),
+            crc64nvme: None,
+            content_type: Some("video/mp4".into()),
+            last_modified: None,
+            identity: Identity::default(),
+        }
+    }
+
+    #[test]
+    fn documents_are_read_as_they_were_written() {
+        let recording = recording();
+        let chunks = copied(&recording, Ok(object()));
+        let json = to_json(&Manifest::new(&recording, &chunks).unwrap());
+        let manifest: Manifest<'_> = from_json(&json).unwrap();
+        assert_eq!(manifest.event.get(), recording.event.get());
+        assert_eq!(manifest.chunks[0].document_id, "a\"b");
+        let there = object();
+        let media = StoredObject::from((&chunks[0].media.key, &there));
+        assert_eq!(manifest.chunks[0].media, media);
+        assert_eq!(to_json(&manifest), json);
+
+        let json = to_json(&Rejection::new(&recording, &chunks, |_| false));
+        let rejection: Rejection<'_> = from_json(&json).unwrap();
+        assert!(matches!(&rejection.chunks[0].media, Fate::Archived(there) if *there == media));
+        assert_eq!(to_json(&rejection), json);
+
+        let json = to_json(&SetAside::new(&recording.event, "a \"reason\""));
+        let set_aside: SetAside<'_> = from_json(&json).unwrap();
+        assert_eq!(set_aside.reason, "a \"reason\"");
+    }
+
+    #[test]
+    fn what_is_no_such_document_is_not_read() {
+        for json in [
+            "",
+            "{",
+            "[]",
+            "null",
+            "\u{0}",
+            "{}",
+            r#"{"version": 1}"#,
+            r#"{"version": "1", "event": {}, "chunks": []}"#,
+            r#"{"version": 1, "event": {}, "chunks": [{}]}"#,
+            r#"{"version": 1, "event": {}, "chunks": {}}"#,
+        ] {
+            let read = from_json::<Manifest<'_>>(json.as_bytes());
+            assert!(matches!(read, Err(Unreadable::Form(_))), "{json}");
+        }
+        // An event is passed over without recursion, however deep it is.
+        let deep = format!(
+            r#"{{"version": 1, "event": {}1{}, "chunks": []}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        assert!(from_json::<Manifest<'_>>(deep.as_bytes()).is_ok());
+        let later = from_json::<Manifest<'_>>(br#"{"version": 2, "things": []}"#);
+        assert!(matches!(later, Err(Unreadable::Version(2))));
+    }
 }
