@@ -83,6 +83,12 @@ impl Prefix {
         Key(format!("{self}rejected/"))
     }
 
+    /// Where all recordings are that started on a day. These folders sort by day, and before all else under the prefix.
+    #[must_use]
+    pub fn day(&self, day: Timestamp) -> Key {
+        Key(format!("{self}{}/", day.day()))
+    }
+
     /// What is at a key that a listing gave, as far as its form tells; none where it has no form of ours.
     #[must_use]
     pub fn place<'k>(&self, key: &'k str) -> Option<Place<'k>> {
@@ -122,7 +128,7 @@ impl Prefix {
         let call_id = recording.call_id();
         RecordingKeys {
             pending: format!("{self}pending/{}-{event_id}/", ordered.compact()),
-            archive: format!("{self}{}/{call_id}/{}/", started.day(), started.clock()),
+            archive: format!("{}{call_id}/{}/", self.day(started), started.clock()),
             event_id: event_id.into_owned(),
             extension: recording.format.extension(),
         }
@@ -424,6 +430,13 @@ mod tests {
         ] {
             assert_eq!(prefix.place(key), None, "{key}");
         }
+    }
+
+    #[test]
+    fn the_folder_of_a_day_is_that_of_its_recordings() {
+        let prefix = Prefix::new("calls").unwrap();
+        let day = Timestamp::parse("2026-11-03T23:59:59Z").unwrap();
+        assert_eq!(prefix.day(day).as_str(), "calls/2026/11/03/");
     }
 
     #[test]
