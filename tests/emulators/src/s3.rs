@@ -193,6 +193,15 @@ impl S3 {
         self.state.store().begin(Upload::new(key))
     }
 
+    /// Changes when an upload was begun, if it exists.
+    pub fn set_initiated(&self, upload_id: &str, at: SystemTime) {
+        let mut store = self.state.store();
+        let mut uploads = store.uploads.values_mut();
+        if let Some(upload) = uploads.find(|upload| upload.upload_id == upload_id) {
+            upload.initiated = at;
+        }
+    }
+
     /// Changes when an object was last modified, if it exists.
     pub fn set_last_modified(&self, key: &str, at: SystemTime) {
         if let Some(object) = self.state.store().objects.get_mut(key) {
