@@ -17,6 +17,7 @@ mod world;
 
 mod acs_emulator;
 mod answers;
+mod audit;
 mod binary;
 mod documentation;
 mod finality;

@@ -1,0 +1,106 @@
+//! What can be asked for on the command line.
+
+use acs_recording_archiver::keys::Prefix;
+use clap::{Parser, ValueEnum};
+
+use crate::audit::Scope;
+use crate::audit::window::{Day, Window};
+
+/// The options.
+#[derive(Debug, Parser)]
+#[command(
+    name = "audit",
+    bin_name = "cargo run --example audit --",
+    about = "Checks the archive in a bucket against its manifests, and lists what is unfinished, rejected or left over",
+    long_about = "Checks the archive in a bucket against its manifests, and lists what is unfinished, rejected or left \
+        over.\n\nEvery object that a manifest names is looked at with HeadObject: whether it is there, its size, and its \
+        CRC64NVME where the manifest and S3 both have one, else its ETag. No media is downloaded and nothing is written. \
+        The AWS SDK's own variables hold: AWS_REGION, AWS_PROFILE, AWS_ACCESS_KEY_ID and so on, and AWS_ENDPOINT_URL_S3 for an \
+        S3-compatible store. It needs s3:ListBucket and s3:ListBucketMultipartUploads on the bucket, s3:GetObject on its \
+        objects, and kms:Decrypt where they are encrypted with a key of your own.",
+    after_long_help = WHAT_COUNTS
+)]
+pub struct Arguments {
+    /// The bucket
+    #[arg(long)]
+    pub bucket: String,
+
+    #[arg(
+        long,
+        default_value = "recordings/",
+        value_parser = prefix,
+        help = "What every key of the archive begins with, as in RECORDINGS_PREFIX"
+    )]
+    pub prefix: Prefix,
+
+    /// Only recordings that started on this day or later, in UTC; events set aside on this day or later
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = Day::parse)]
+    pub from: Option<Day>,
+
+    /// Only recordings that started on this day or earlier, in UTC; events set aside on this day or earlier
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = Day::parse)]
+    pub to: Option<Day>,
+
+    /// A table for people, or one JSON document for machines
+    #[arg(long, value_enum, default_value_t = Form::Table)]
+    pub format: Form,
+
+    /// Name the bucket in the path instead of the host, as many S3-compatible stores want it
+    #[arg(long)]
+    pub force_path_style: bool,
+}
+
+/// How the result is written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Form {
+    Table,
+    Json,
+}
+
+const WHAT_COUNTS: &str = "\
+Findings, each of which needs a person:
+  missing            an object that a manifest or rejection names is not there
+  sizeDiffers        it has another size
+  checksumDiffers    it has another CRC64NVME
+  etagDiffers        it has another ETag, and there are no two checksums to compare
+  misplaced          a manifest or rejection names a key that is not in its own folder; it is not looked at
+  incomplete         a manifest does not name every chunk of its event, or holds none that can be understood
+  unreadable         a manifest, rejection or upload's record is broken, or of a version that is not known
+  rejected           a recording could not be archived whole, and no manifest says that it was later
+  setAside           an event is under rejected/; delete it there when it has been dealt with
+  overdue            an event is pending 24 hours after its time: ACS has deleted the source
+  withoutManifest    media or metadata that no manifest or rejection names, and no pending event either
+  orphanedUpload     an unfinished multipart upload that no record under pending/ names
+
+Notes, which are counted and of which the first are shown:
+  rewritten          an object is another version, or has another ETag, but its bytes are the same by its checksum, or by
+                     its ETag where there is none
+  archivedLater      a rejection whose recording was archived later
+  notUnderstood      a pending event that cannot be understood; the schedule sets it aside
+  leftOver           a record whose event is no longer pending; the schedule ends it
+  youngUpload        an upload without a record, begun in the last 2 minutes: the record may be on its way
+  foreign            an object under the prefix that has no form of ours
+
+Pending events are listed with their age and the time until ACS deletes the source, 24 hours after the event's time (or
+after it was stored, if it has none). They and the records of their uploads are listed whatever days are asked for; an
+upload counts to the day in its key.
+
+Exit status:
+  0  all is in order
+  1  there are findings
+  2  wrong options, or the store could not be read: nothing is shown then, except where single objects could not be looked
+     at; these are listed as unread, and the audit is not complete";
+
+impl Arguments {
+    /// What is to be audited.
+    pub fn scope(&self) -> Result<Scope, String> {
+        Ok(Scope {
+            prefix: self.prefix.clone(),
+            window: Window::new(self.from.clone(), self.to.clone())?,
+        })
+    }
+}
+
+fn prefix(text: &str) -> Result<Prefix, &'static str> {
+    Prefix::new(text)
+}

@@ -1,0 +1,214 @@
+//! The audit, in order. What may change meanwhile is read first: who finds less later has seen it end.
+
+pub mod bucket;
+mod compare;
+mod crew;
+mod documents;
+mod folder;
+pub mod report;
+mod set_aside;
+pub mod table;
+pub mod tally;
+mod unfinished;
+mod uploads;
+pub mod window;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use acs_recording_archiver::keys::Prefix;
+use acs_recording_archiver::store::Error;
+
+use bucket::Bucket;
+use crew::Crew;
+use folder::{Context, Folder};
+use report::{Entry, Report, What};
+use tally::{Counted, Counts, Tally};
+use unfinished::Unfinished;
+use window::Window;
+
+/// Objects that could not be looked at, after which the rest is not tried.
+const MOST_UNREAD: usize = 100;
+
+/// What is to be audited.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// What every key of the archive begins with.
+    pub prefix: Prefix,
+    /// The days.
+    pub window: Window,
+}
+
+/// Why an audit has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// What there is cannot even be listed.
+    #[error("bucket {bucket} cannot be listed")]
+    Unlisted {
+        bucket: String,
+        #[source]
+        source: Error,
+    },
+    /// The store does not answer, or not us.
+    #[error("{MOST_UNREAD} objects could not be looked at, the first of them {key}: {why}")]
+    Unread { key: String, why: String },
+}
+
+/// Audits the archive in a bucket. `now` is what ages are counted to; `tally` can be watched meanwhile.
+pub async fn audit(
+    bucket: &Bucket,
+    scope: &Scope,
+    now: SystemTime,
+    tally: &Tally,
+) -> Result<Report, Failure> {
+    let unlisted = |source| Failure::Unlisted {
+        bucket: bucket.name().to_owned(),
+        source,
+    };
+    let day = |day: &Option<window::Day>| day.as_ref().map(|day| day.as_str().to_owned());
+    let mut report = Report {
+        version: 1,
+        bucket: bucket.name().to_owned(),
+        prefix: scope.prefix.to_string(),
+        from: day(&scope.window.from),
+        to: day(&scope.window.to),
+        in_order: false,
+        counts: Counts::default(),
+        findings: vec![],
+        pending: vec![],
+        notes: BTreeMap::new(),
+        unread: vec![],
+    };
+
+    let unfinished = Unfinished::read(bucket, &scope.prefix, now).await;
+    let unfinished = unfinished.map_err(unlisted)?;
+    report.pending = unfinished.pending;
+    take(&mut report, unfinished.entries)?;
+    uploads::check(bucket, scope, now, &unfinished.uploads, tally, &mut report)
+        .await
+        .map_err(unlisted)?;
+    let set_aside = set_aside::list(bucket, scope).await.map_err(unlisted)?;
+    take(&mut report, set_aside)?;
+
+    let context = Context {
+        bucket: bucket.clone(),
+        prefix: scope.prefix.clone(),
+        unfinished: Arc::new(unfinished.copies),
+        tally: tally.clone(),
+    };
+    let suspects = folders(&context, scope, &mut report, unlisted).await?;
+    if !suspects.is_empty() {
+        let unfinished = Unfinished::read(bucket, &scope.prefix, now).await;
+        let unfinished = unfinished.map_err(unlisted)?;
+        let unread = unfinished.entries.into_iter();
+        let unread = unread.filter(|entry| entry.what == What::Unread);
+        let unread: Vec<_> = unread
+            .filter(|entry| !report.unread.contains(entry))
+            .collect();
+        take(&mut report, unread)?;
+        let context = Context {
+            unfinished: Arc::new(unfinished.copies),
+            tally: Tally::default(),
+            ..context
+        };
+        again(&context, suspects, &mut report).await?;
+    }
+    report.conclude(tally.counts());
+    Ok(report)
+}
+
+/// Judges the folders of all recordings. Answers those in which something seems to belong to nothing.
+async fn folders(
+    context: &Context,
+    scope: &Scope,
+    report: &mut Report,
+    unlisted: impl Fn(Error) -> Failure,
+) -> Result<BTreeSet<String>, Failure> {
+    let prefix = &scope.prefix;
+    let elsewhere = [prefix.pending(), prefix.rejected()];
+    let mut suspects = BTreeSet::new();
+    let mut crew = Crew::new();
+    let mut open: Option<Folder> = None;
+    let mut listing = context
+        .bucket
+        .objects(&prefix.to_string(), scope.window.start(prefix));
+    'pages: while let Some(page) = listing.page().await.map_err(&unlisted)? {
+        for object in page {
+            let key = object.key.clone();
+            if scope.window.is_over(prefix, &key) {
+                break 'pages;
+            }
+            if elsewhere
+                .iter()
+                .any(|other| key.starts_with(other.as_str()))
+            {
+                continue;
+            }
+            context.tally.count(Counted::Object);
+            let Some(place) = prefix.place(&key) else {
+                report.add(Entry::foreign(object.key));
+                continue;
+            };
+            if open.as_ref().map(Folder::name) != Some(place.folder) {
+                // The listing is in order: nothing more comes of the one before.
+                if let Some(folder) = open.replace(Folder::new(place.folder)) {
+                    crew.begin(folder.judge(context.clone())).await;
+                }
+            }
+            if let Some(folder) = &mut open {
+                folder.add(object.key, place.kind);
+            }
+        }
+        sort_out(context, report, crew.take(), &mut suspects)?;
+    }
+    if let Some(folder) = open {
+        crew.begin(folder.judge(context.clone())).await;
+    }
+    sort_out(context, report, crew.finish().await, &mut suspects)?;
+    Ok(suspects)
+}
+
+/// Keeps what is said, and the folders that need a second look.
+fn sort_out(
+    context: &Context,
+    report: &mut Report,
+    entries: Vec<Entry>,
+    suspects: &mut BTreeSet<String>,
+) -> Result<(), Failure> {
+    let suspected = |entry: &Entry| entry.what == What::WithoutManifest;
+    let (unnamed, said): (Vec<_>, Vec<_>) = entries.into_iter().partition(suspected);
+    suspects.extend(unnamed.iter().filter_map(|entry| {
+        let place = context.prefix.place(&entry.key)?;
+        Some(place.folder.to_owned())
+    }));
+    take(report, said)
+}
+
+/// Looks once more where something belongs to nothing: its event may have come, and even have been finished, since.
+async fn again(
+    context: &Context,
+    suspects: BTreeSet<String>,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let mut crew = Crew::new();
+    for folder in suspects {
+        crew.begin(Folder::judge_again(context.clone(), folder))
+            .await;
+        take(report, crew.take())?;
+    }
+    take(report, crew.finish().await)
+}
+
+fn take(report: &mut Report, entries: Vec<Entry>) -> Result<(), Failure> {
+    for entry in entries {
+        report.add(entry);
+    }
+    match report.unread.first() {
+        Some(first) if report.unread.len() >= MOST_UNREAD => Err(Failure::Unread {
+            key: first.key.clone(),
+            why: first.detail.clone(),
+        }),
+        _ => Ok(()),
+    }
+}

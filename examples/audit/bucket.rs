@@ -1,0 +1,252 @@
+//! The calls to S3.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use acs_recording_archiver::keys::Key;
+use acs_recording_archiver::limits::Limits;
+use acs_recording_archiver::store::{Error, Listed, Object, Store};
+use aws_config::SdkConfig;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Calls at the same time.
+const CALLS: usize = 16;
+/// Bytes of a document that are read: a manifest of more than ten thousand chunks.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+
+/// The bucket that is audited. Clones share the bound on calls.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    client: Client,
+    store: Store,
+    name: String,
+    calls: Arc<Semaphore>,
+}
+
+/// A document as it was read.
+#[derive(Debug)]
+pub enum Document {
+    /// Its bytes.
+    There(Vec<u8>),
+    /// It has more than can be one of ours.
+    TooLong,
+    /// It is not there, or no longer.
+    Gone,
+}
+
+/// An unfinished upload.
+#[derive(Debug)]
+pub struct Upload {
+    pub key: String,
+    pub id: String,
+    pub initiated: Option<SystemTime>,
+}
+
+impl Bucket {
+    /// The bucket of that name, with the SDK's settings.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, name: &str, force_path_style: bool, limits: &Limits) -> Self {
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(limits.store_call);
+        let config = Builder::from(sdk)
+            .force_path_style(force_path_style)
+            .retry_config(RetryConfig::standard().with_initial_backoff(limits.backoff))
+            .timeout_config(timeouts.build());
+        Self {
+            client: Client::from_conf(config.build()),
+            store: Store::new(sdk, name, force_path_style, limits),
+            name: name.to_owned(),
+            calls: Arc::new(Semaphore::new(CALLS)),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The object at `key`, if there is one, with its checksum if S3 keeps one.
+    pub async fn find(&self, key: &Key) -> Result<Option<Object>, Error> {
+        let _slot = self.slot().await;
+        self.store.find(key).await
+    }
+
+    /// Reads a small document.
+    pub async fn read(&self, key: &str) -> Result<Document, Error> {
+        const OPERATION: &str = "GetObject";
+        let _slot = self.slot().await;
+        let request = self.client.get_object().bucket(&self.name).key(key);
+        let mut found = match request.send().await {
+            Ok(found) => found,
+            Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => {
+                return Ok(Document::Gone);
+            }
+            Err(error) => return Err(fault(OPERATION, error)),
+        };
+        let mut bytes = Vec::new();
+        while let Some(next) = found.body.next().await {
+            let next = next.map_err(|error| Error::Unanswered {
+                operation: OPERATION,
+                source: Box::new(error),
+            })?;
+            if bytes.len() + next.len() > MOST_BYTES {
+                return Ok(Document::TooLong);
+            }
+            bytes.extend_from_slice(&next);
+        }
+        Ok(Document::There(bytes))
+    }
+
+    /// The objects whose keys begin with `prefix`, after `after`, page by page.
+    #[must_use]
+    pub fn objects(&self, prefix: &str, after: Option<String>) -> Objects {
+        Objects {
+            bucket: self.clone(),
+            prefix: prefix.to_owned(),
+            after,
+            token: None,
+            over: false,
+        }
+    }
+
+    /// The unfinished uploads to keys that begin with `prefix`, page by page.
+    #[must_use]
+    pub fn uploads(&self, prefix: &str) -> Uploads {
+        Uploads {
+            bucket: self.clone(),
+            prefix: prefix.to_owned(),
+            markers: (None, None),
+            over: false,
+        }
+    }
+
+    async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.calls.acquire().await.ok()
+    }
+}
+
+/// A listing of objects.
+#[derive(Debug)]
+pub struct Objects {
+    bucket: Bucket,
+    prefix: String,
+    after: Option<String>,
+    token: Option<String>,
+    over: bool,
+}
+
+impl Objects {
+    /// The next page, in ascending order of the keys; none after the last.
+    pub async fn page(&mut self) -> Result<Option<Vec<Listed>>, Error> {
+        const OPERATION: &str = "ListObjectsV2";
+        if self.over {
+            return Ok(None);
+        }
+        let request = self.bucket.client.list_objects_v2();
+        let request = request.bucket(&self.bucket.name).prefix(&self.prefix);
+        let request = request
+            .set_start_after(self.after.clone())
+            .set_continuation_token(self.token.clone());
+        let _slot = self.bucket.slot().await;
+        let page = request
+            .send()
+            .await
+            .map_err(|error| fault(OPERATION, error))?;
+        self.over = page.is_truncated != Some(true);
+        let next = page.next_continuation_token;
+        if !self.over && (next.is_none() || next == self.token) {
+            return Err(endless(OPERATION));
+        }
+        self.token = next;
+        let objects = page.contents.unwrap_or_default().into_iter();
+        let objects = objects.filter_map(|object| {
+            Some(Listed {
+                key: object.key?,
+                last_modified: object.last_modified.and_then(|at| at.try_into().ok()),
+            })
+        });
+        Ok(Some(objects.collect()))
+    }
+}
+
+/// A listing of uploads.
+#[derive(Debug)]
+pub struct Uploads {
+    bucket: Bucket,
+    prefix: String,
+    /// The last key, and the last upload id of it: one key can have many.
+    markers: (Option<String>, Option<String>),
+    over: bool,
+}
+
+impl Uploads {
+    /// The next page; none after the last.
+    pub async fn page(&mut self) -> Result<Option<Vec<Upload>>, Error> {
+        const OPERATION: &str = "ListMultipartUploads";
+        if self.over {
+            return Ok(None);
+        }
+        let (key, id) = self.markers.clone();
+        let request = self.bucket.client.list_multipart_uploads();
+        let request = request.bucket(&self.bucket.name).prefix(&self.prefix);
+        let request = request.set_key_marker(key).set_upload_id_marker(id);
+        let _slot = self.bucket.slot().await;
+        let page = request
+            .send()
+            .await
+            .map_err(|error| fault(OPERATION, error))?;
+        self.over = page.is_truncated != Some(true);
+        let next = (page.next_key_marker, page.next_upload_id_marker);
+        if !self.over && (next.0.is_none() || next == self.markers) {
+            return Err(endless(OPERATION));
+        }
+        self.markers = next;
+        let uploads = page.uploads.unwrap_or_default().into_iter();
+        let uploads = uploads.filter_map(|upload| {
+            Some(Upload {
+                key: upload.key?,
+                id: upload.upload_id?,
+                initiated: upload.initiated.and_then(|at| at.try_into().ok()),
+            })
+        });
+        Ok(Some(uploads.collect()))
+    }
+}
+
+fn endless(operation: &'static str) -> Error {
+    Error::Incomplete {
+        operation,
+        missing: "a way to its next page",
+    }
+}
+
+fn fault<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match &error {
+        SdkError::ServiceError(service) => Error::Refused {
+            operation,
+            status: service.raw().status().as_u16(),
+            code: service.err().code().unwrap_or_default().to_owned(),
+            message: service.err().message().unwrap_or_default().to_owned(),
+        },
+        SdkError::ResponseError(response) => Error::Refused {
+            operation,
+            status: response.raw().status().as_u16(),
+            code: String::new(),
+            message: "the answer cannot be read".to_owned(),
+        },
+        _ => Error::Unanswered {
+            operation,
+            source: Box::new(error),
+        },
+    }
+}

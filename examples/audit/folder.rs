@@ -1,0 +1,180 @@
+//! The objects of a recording, and the manifests and rejections that name them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use acs_recording_archiver::chain::chain;
+use acs_recording_archiver::keys::{Kind, Prefix};
+use acs_recording_archiver::store::{Error, Object};
+use tokio::task::JoinSet;
+
+use super::bucket::Bucket;
+use super::compare::compare;
+use super::documents::{Listed, Named, Read, Said};
+use super::report::{Entry, What};
+use super::tally::{Counted, Tally};
+
+/// What all folders are judged by.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub bucket: Bucket,
+    pub prefix: Prefix,
+    /// The media and metadata of pending events.
+    pub unfinished: Arc<HashSet<String>>,
+    pub tally: Tally,
+}
+
+/// The folder of a recording.
+#[derive(Debug)]
+pub struct Folder {
+    name: String,
+    manifests: Vec<Listed>,
+    rejections: Vec<Listed>,
+    /// Media and metadata.
+    copies: Vec<String>,
+}
+
+impl Folder {
+    /// An empty folder of that name.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            manifests: vec![],
+            rejections: vec![],
+            copies: vec![],
+        }
+    }
+
+    /// Its key up to the last slash, that included.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Adds an object that was listed in it.
+    pub fn add(&mut self, key: String, kind: Kind<'_>) {
+        let document = |event_id: &str, key| Listed {
+            key,
+            event_id: event_id.to_owned(),
+        };
+        match kind {
+            Kind::Manifest { event_id } => self.manifests.push(document(event_id, key)),
+            Kind::Rejection { event_id } => self.rejections.push(document(event_id, key)),
+            Kind::Media | Kind::Metadata => self.copies.push(key),
+            // They are in folders of their own.
+            Kind::PendingEvent { .. } | Kind::Record | Kind::SetAside => {}
+        }
+    }
+
+    /// The whole folder as it is now.
+    pub async fn list(context: &Context, name: &str) -> Result<Self, Error> {
+        let mut folder = Self::new(name);
+        let mut listing = context.bucket.objects(name, None);
+        while let Some(page) = listing.page().await? {
+            for object in page {
+                let key = object.key.clone();
+                match context.prefix.place(&key) {
+                    Some(place) if place.folder == name => folder.add(object.key, place.kind),
+                    _ => {}
+                }
+            }
+        }
+        Ok(folder)
+    }
+
+    /// Holds its objects against its documents.
+    pub async fn judge(self, context: Context) -> Vec<Entry> {
+        let read = self.read(&context).await;
+        let said = self.said(&context, &read);
+        let tally = &context.tally;
+        for _ in &self.manifests {
+            tally.count(Counted::Manifest);
+        }
+        for _ in &self.rejections {
+            tally.count(Counted::Rejection);
+        }
+        let compared = compared(&context, &said.named).await;
+        let unnamed = self.unnamed(&context, &said);
+        said.entries
+            .into_iter()
+            .chain(compared)
+            .chain(unnamed)
+            .collect()
+    }
+
+    /// What no document names and no pending event either, as it is now.
+    pub async fn judge_again(context: Context, name: String) -> Vec<Entry> {
+        let folder = match Self::list(&context, &name).await {
+            Ok(folder) => folder,
+            Err(error) => return vec![Entry::new(What::Unread, name, chain(&error))],
+        };
+        let read = folder.read(&context).await;
+        folder.unnamed(&context, &folder.said(&context, &read))
+    }
+
+    async fn read(&self, context: &Context) -> Read {
+        let documents = self.manifests.iter().chain(&self.rejections);
+        Read::all(&context.bucket, documents).await
+    }
+
+    fn said<'a>(&'a self, context: &Context, read: &'a Read) -> Said<'a> {
+        let (manifests, rejections) = (&self.manifests, &self.rejections);
+        Said::by(&context.prefix, &self.name, manifests, rejections, read)
+    }
+
+    fn unnamed(&self, context: &Context, said: &Said<'_>) -> Vec<Entry> {
+        // What a broken document names is not known.
+        if !said.whole {
+            return vec![];
+        }
+        let named: HashSet<&str> = said.named.iter().map(|named| named.key.as_str()).collect();
+        let mut entries = Vec::new();
+        let copies = self.copies.iter();
+        for key in copies.filter(|key| !named.contains(key.as_str())) {
+            if context.unfinished.contains(key) {
+                context.tally.count(Counted::Unfinished);
+            } else {
+                let detail = "no manifest, rejection or pending event names it";
+                entries.push(Entry::new(What::WithoutManifest, key, detail));
+            }
+        }
+        entries
+    }
+}
+
+/// Looks at every object that is named, several at a time.
+async fn compared(context: &Context, named: &[Named<'_>]) -> Vec<Entry> {
+    let mut looks = JoinSet::new();
+    for (place, named) in named.iter().enumerate().filter(|(_, named)| named.counts) {
+        let (bucket, key) = (context.bucket.clone(), named.key.clone());
+        looks.spawn(async move { (place, bucket.find(&key).await) });
+    }
+    let mut entries = Vec::new();
+    for (place, found) in looks.join_all().await {
+        if let Some(named) = named.get(place) {
+            entries.extend(judged(context, named, found));
+        }
+    }
+    entries
+}
+
+fn judged(
+    context: &Context,
+    named: &Named<'_>,
+    found: Result<Option<Object>, Error>,
+) -> Option<Entry> {
+    let (what, detail) = match found {
+        Ok(Some(there)) => {
+            let compared = compare(&named.object, &there);
+            context.tally.count(Counted::Compared {
+                by_checksum: compared.by_checksum,
+            });
+            compared.difference?
+        }
+        Ok(None) => (What::Missing, "is not there".to_owned()),
+        Err(error) => (What::Unread, chain(&error)),
+    };
+    let entry = Entry::new(what, named.key.as_str(), detail);
+    Some(entry.named_by(named.document))
+}

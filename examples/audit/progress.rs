@@ -1,0 +1,44 @@
+//! How far the audit is, on the error output: a line that is drawn over where that is a terminal, else a line now and then.
+
+use std::io::{IsTerminal as _, stderr};
+use std::pin::pin;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::{Instant, interval_at};
+
+use crate::audit::tally::Tally;
+
+const REDRAW: Duration = Duration::from_millis(100);
+/// A short run says nothing.
+const LINES: Duration = Duration::from_secs(5);
+
+/// Waits for `work` and says meanwhile what has been counted.
+pub async fn watched<T>(tally: &Tally, work: impl Future<Output = T>) -> T {
+    let terminal = stderr().is_terminal();
+    let bar = if terminal {
+        let style = ProgressStyle::with_template("{spinner} {msg}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+        ProgressBar::new_spinner().with_style(style)
+    } else {
+        ProgressBar::hidden()
+    };
+    let pause = if terminal { REDRAW } else { LINES };
+    let mut ticks = interval_at(Instant::now() + pause, pause);
+    let mut work = pin!(work);
+    let done = loop {
+        tokio::select! {
+            done = &mut work => break done,
+            _ = ticks.tick() => {
+                if terminal {
+                    bar.set_message(tally.to_string());
+                    bar.tick();
+                } else {
+                    eprintln!("{tally}");
+                }
+            }
+        }
+    };
+    bar.finish_and_clear();
+    done
+}

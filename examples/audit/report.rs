@@ -1,0 +1,214 @@
+//! What was found.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::tally::Counts;
+
+/// The exit status where all is in order.
+const IN_ORDER: u8 = 0;
+/// The exit status where there are findings.
+const FOUND: u8 = 1;
+/// The exit status where the store could not be read.
+pub const UNREAD: u8 = 2;
+
+/// Entries of a note that are shown.
+const FIRST: usize = 10;
+
+/// An audit's result; as JSON, what machines read.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The version of this form.
+    pub version: u32,
+    pub bucket: String,
+    pub prefix: String,
+    pub from: Option<String>,
+    pub to: Option<String>,
+    /// Whether there is no finding, and everything could be looked at.
+    pub in_order: bool,
+    pub counts: Counts,
+    /// What needs a person, by key.
+    pub findings: Vec<Entry>,
+    /// Events that are unfinished, the oldest first.
+    pub pending: Vec<Pending>,
+    /// What is worth a look, by what it is.
+    pub notes: BTreeMap<What, Noted>,
+    /// What could not be looked at: if there is any, this report is not complete.
+    pub unread: Vec<Entry>,
+}
+
+/// An object or upload, and what is to be said of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    pub key: String,
+    pub what: What,
+    /// The manifest or rejection that names it.
+    pub document: Option<String>,
+    pub upload_id: Option<String>,
+    /// For people.
+    pub detail: String,
+}
+
+/// What an entry is. The help says what each means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum What {
+    Missing,
+    SizeDiffers,
+    ChecksumDiffers,
+    EtagDiffers,
+    Misplaced,
+    Incomplete,
+    Unreadable,
+    Rejected,
+    SetAside,
+    Overdue,
+    WithoutManifest,
+    OrphanedUpload,
+    Rewritten,
+    ArchivedLater,
+    NotUnderstood,
+    LeftOver,
+    YoungUpload,
+    Foreign,
+    Unread,
+}
+
+/// Notes of one kind.
+#[derive(Debug, Default, Serialize)]
+pub struct Noted {
+    pub count: usize,
+    /// The first of them, by key.
+    pub first: Vec<Entry>,
+}
+
+/// An event that is unfinished.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pending {
+    pub key: String,
+    /// As it stands in keys.
+    pub event_id: String,
+    /// Where its recording goes; none if it cannot be understood.
+    pub folder: Option<String>,
+    pub age_seconds: u64,
+    /// Until ACS deletes the source.
+    pub seconds_left: u64,
+}
+
+impl What {
+    /// Its name in JSON, in the table and in the help.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::SizeDiffers => "sizeDiffers",
+            Self::ChecksumDiffers => "checksumDiffers",
+            Self::EtagDiffers => "etagDiffers",
+            Self::Misplaced => "misplaced",
+            Self::Incomplete => "incomplete",
+            Self::Unreadable => "unreadable",
+            Self::Rejected => "rejected",
+            Self::SetAside => "setAside",
+            Self::Overdue => "overdue",
+            Self::WithoutManifest => "withoutManifest",
+            Self::OrphanedUpload => "orphanedUpload",
+            Self::Rewritten => "rewritten",
+            Self::ArchivedLater => "archivedLater",
+            Self::NotUnderstood => "notUnderstood",
+            Self::LeftOver => "leftOver",
+            Self::YoungUpload => "youngUpload",
+            Self::Foreign => "foreign",
+            Self::Unread => "unread",
+        }
+    }
+
+    /// Whether it is only worth a look.
+    fn is_note(self) -> bool {
+        matches!(
+            self,
+            Self::Rewritten
+                | Self::ArchivedLater
+                | Self::NotUnderstood
+                | Self::LeftOver
+                | Self::YoungUpload
+                | Self::Foreign
+        )
+    }
+}
+
+impl Entry {
+    pub fn new(what: What, key: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            what,
+            document: None,
+            upload_id: None,
+            detail: detail.into(),
+        }
+    }
+
+    /// An object that has no form of ours.
+    pub fn foreign(key: String) -> Self {
+        Self::new(What::Foreign, key, "has no form of ours")
+    }
+
+    /// The same, as a manifest or rejection names it.
+    pub fn named_by(self, document: &str) -> Self {
+        Self {
+            document: Some(document.to_owned()),
+            ..self
+        }
+    }
+}
+
+impl Report {
+    /// Takes an entry to where it belongs.
+    pub fn add(&mut self, entry: Entry) {
+        if entry.what == What::Unread {
+            self.unread.push(entry);
+        } else if entry.what.is_note() {
+            let noted = self.notes.entry(entry.what).or_default();
+            noted.count += 1;
+            let place = noted.first.partition_point(|other| *other < entry);
+            noted.first.insert(place, entry);
+            noted.first.truncate(FIRST);
+        } else {
+            self.findings.push(entry);
+        }
+    }
+
+    /// Puts everything into an order that does not depend on which answer came first.
+    pub fn conclude(&mut self, counts: Counts) {
+        self.findings.sort();
+        self.unread.sort();
+        self.pending.sort_by(|a, b| {
+            let age = b.age_seconds.cmp(&a.age_seconds);
+            age.then_with(|| a.key.cmp(&b.key))
+        });
+        self.counts = counts;
+        self.in_order = self.status() == IN_ORDER;
+    }
+
+    /// The exit status.
+    #[must_use]
+    pub fn status(&self) -> u8 {
+        if !self.unread.is_empty() {
+            UNREAD
+        } else if !self.findings.is_empty() {
+            FOUND
+        } else {
+            IN_ORDER
+        }
+    }
+
+    /// One JSON document.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Strings and numbers, by names: serialising them cannot fail.
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+}

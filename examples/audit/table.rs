@@ -1,0 +1,190 @@
+//! A report for people.
+
+use std::fmt::Write as _;
+
+use super::report::{Entry, Pending, Report, What};
+
+/// The report's text.
+#[must_use]
+pub fn table(report: &Report) -> String {
+    let mut text = head(report);
+    counts(&mut text, report);
+    section(&mut text, "FINDINGS", &report.findings);
+    section(&mut text, "UNREAD", &report.unread);
+    pending(&mut text, &report.pending);
+    notes(&mut text, report);
+    let _ = writeln!(text, "\n{}", conclusion(report));
+    text
+}
+
+fn head(report: &Report) -> String {
+    let from = report.from.as_deref();
+    let to = report.to.as_deref();
+    let days = match (from, to) {
+        (None, None) => String::new(),
+        (Some(from), Some(to)) => format!(", {from} to {to}"),
+        (Some(from), None) => format!(", from {from}"),
+        (None, Some(to)) => format!(", to {to}"),
+    };
+    let (bucket, prefix) = (&report.bucket, &report.prefix);
+    shown(&format!("s3://{bucket}/{prefix}{days}")) + "\n\n"
+}
+
+fn counts(text: &mut String, report: &Report) {
+    let counts = &report.counts;
+    for (number, what) in [
+        (counts.objects, "objects listed".to_owned()),
+        (counts.manifests, "manifests".to_owned()),
+        (counts.rejections, "rejections".to_owned()),
+        (
+            counts.compared,
+            format!("objects compared, {} by checksum", counts.by_checksum),
+        ),
+        (counts.unfinished, "objects of pending events".to_owned()),
+        (counts.uploads, "unfinished uploads".to_owned()),
+    ] {
+        let _ = writeln!(text, "{number:>10}  {what}");
+    }
+}
+
+fn section(text: &mut String, title: &str, entries: &[Entry]) {
+    if entries.is_empty() {
+        return;
+    }
+    let names = entries.iter().map(|entry| entry.what.name().len());
+    let width = names.max().unwrap_or_default();
+    let _ = writeln!(text, "\n{title}");
+    for entry in entries {
+        row(text, width, entry.what.name(), entry);
+    }
+}
+
+/// A line for the key, and more for what is said of it.
+fn row(text: &mut String, width: usize, name: &str, entry: &Entry) {
+    let _ = writeln!(text, "  {name:width$}  {}", shown(&entry.key));
+    let mut more = |line: String| {
+        let _ = writeln!(text, "  {:width$}    {}", "", shown(&line));
+    };
+    more(entry.detail.clone());
+    if let Some(document) = &entry.document {
+        let (_, name) = split(document);
+        more(format!("named by {name}"));
+    }
+    if let Some(upload_id) = &entry.upload_id {
+        more(format!("upload {upload_id}"));
+    }
+}
+
+fn pending(text: &mut String, pending: &[Pending]) {
+    if pending.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "\nPENDING\n  {:12}  {:12}  event",
+        "age", "source kept"
+    );
+    for event in pending {
+        let left = match event.seconds_left {
+            0 => "no longer".to_owned(),
+            left => span(left),
+        };
+        let _ = writeln!(
+            text,
+            "  {:12}  {left:12}  {}",
+            span(event.age_seconds),
+            shown(&event.key)
+        );
+    }
+}
+
+fn notes(text: &mut String, report: &Report) {
+    if report.notes.is_empty() {
+        return;
+    }
+    let names = report.notes.keys().map(|what| what.name().len());
+    let width = names.max().unwrap_or_default();
+    let _ = writeln!(text, "\nNOTES");
+    for (what, noted) in &report.notes {
+        let mut name = what.name();
+        for entry in &noted.first {
+            if *what == What::Foreign {
+                let _ = writeln!(text, "  {name:width$}  {}", shown(&entry.key));
+            } else {
+                row(text, width, name, entry);
+            }
+            name = "";
+        }
+        let more = noted.count - noted.first.len();
+        if more > 0 {
+            let _ = writeln!(text, "  {:width$}  and {more} more", "");
+        }
+    }
+}
+
+fn conclusion(report: &Report) -> String {
+    let findings = match report.findings.len() {
+        0 => "No finding".to_owned(),
+        1 => "1 finding".to_owned(),
+        more => format!("{more} findings"),
+    };
+    match report.unread.len() {
+        0 if report.in_order => "All is in order.".to_owned(),
+        0 => format!("{findings}."),
+        unread => format!("{findings}, but {unread} could not be looked at: this is not complete."),
+    }
+}
+
+fn split(key: &str) -> (&str, &str) {
+    key.split_at(key.rfind('/').map_or(0, |slash| slash + 1))
+}
+
+/// A number of seconds as the two largest units that it has.
+#[must_use]
+pub fn span(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min"),
+        (0, _, _) => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+/// What anybody may have written, fit for a terminal.
+fn shown(text: &str) -> String {
+    let mut fit = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            fit.extend(character.escape_default());
+        } else {
+            fit.push(character);
+        }
+    }
+    fit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3_599, "59 min"),
+            (3_600, "1 h 0 min"),
+            (86_399, "23 h 59 min"),
+            (90_000, "1 d 1 h"),
+        ] {
+            assert_eq!(span(seconds), text);
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_key_reaches_the_terminal_as_a_command() {
+        assert_eq!(shown("a\u{1b}[2Jb\nc\u{9b}ü"), "a\\u{1b}[2Jb\\nc\\u{9b}ü");
+    }
+}

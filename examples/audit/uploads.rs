@@ -1,0 +1,53 @@
+//! Unfinished uploads that no record names.
+
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime};
+
+use acs_recording_archiver::store::Error;
+
+use super::Scope;
+use super::bucket::Bucket;
+use super::report::{Entry, Report, What};
+use super::tally::{Counted, Tally};
+
+/// An upload is begun before its record is written, and that may take several attempts.
+const RECORDED_WITHIN: Duration = Duration::from_mins(2);
+
+/// Lists the uploads under the prefix. `recorded` must have been read before, so that an upload which was begun earlier
+/// and is still there had its record then. `now` is from before that.
+pub async fn check(
+    bucket: &Bucket,
+    scope: &Scope,
+    now: SystemTime,
+    recorded: &HashSet<String>,
+    tally: &Tally,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let prefix = &scope.prefix;
+    let mut listing = bucket.uploads(&prefix.to_string());
+    while let Some(page) = listing.page().await? {
+        for upload in page {
+            if !scope.window.holds(prefix, &upload.key) {
+                continue;
+            }
+            tally.count(Counted::Upload);
+            if recorded.contains(&upload.id) {
+                continue;
+            }
+            let age = upload.initiated.map(|at| now.duration_since(at));
+            let age = age.map(Result::unwrap_or_default);
+            let young = age.is_some_and(|age| age < RECORDED_WITHIN);
+            let (what, detail) = if young {
+                (What::YoungUpload, "its record may be on its way")
+            } else {
+                (What::OrphanedUpload, "no record under pending/ names it")
+            };
+            let begun = age.map(|age| format!(", begun {} ago", super::table::span(age.as_secs())));
+            let detail = format!("{detail}{}", begun.unwrap_or_default());
+            let mut entry = Entry::new(what, upload.key, detail);
+            entry.upload_id = Some(upload.id);
+            report.add(entry);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! Which days are asked for: of a recording's start, or of when an event was set aside; in UTC, both ends included.
+
+use std::time::{Duration, SystemTime};
+
+use acs_recording_archiver::keys::Prefix;
+use acs_recording_archiver::recording::Timestamp;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// A day.
+#[derive(Clone, Debug)]
+pub struct Day {
+    text: String,
+    begins: Timestamp,
+}
+
+impl Day {
+    /// Reads `2026-11-23`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let begins = Timestamp::parse(&format!("{text}T00:00:00Z"));
+        Ok(Self {
+            text: text.to_owned(),
+            begins: begins.ok_or("a day is wanted, as in 2026-11-23")?,
+        })
+    }
+
+    /// As it was read.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+/// The days that are asked for: all, or those from or to one.
+#[derive(Clone, Debug, Default)]
+pub struct Window {
+    /// The first.
+    pub from: Option<Day>,
+    /// The last.
+    pub to: Option<Day>,
+}
+
+impl Window {
+    /// The days from one to another.
+    pub fn new(from: Option<Day>, to: Option<Day>) -> Result<Self, String> {
+        if let (Some(from), Some(to)) = (&from, &to)
+            && from.begins > to.begins
+        {
+            return Err("--from is after --to".to_owned());
+        }
+        Ok(Self { from, to })
+    }
+
+    /// Where a listing begins: all keys of the window come after it.
+    #[must_use]
+    pub fn start(&self, prefix: &Prefix) -> Option<String> {
+        let from = self.from.as_ref()?;
+        Some(prefix.day(from.begins).to_string())
+    }
+
+    /// Whether a key comes after all those of the window.
+    #[must_use]
+    pub fn is_over(&self, prefix: &Prefix, key: &str) -> bool {
+        self.to.as_ref().is_some_and(|to| {
+            let last = prefix.day(to.begins);
+            key > last.as_str() && !key.starts_with(last.as_str())
+        })
+    }
+
+    /// Whether a key is one of the window.
+    #[must_use]
+    pub fn holds(&self, prefix: &Prefix, key: &str) -> bool {
+        let begun = self.start(prefix).is_none_or(|start| *key >= *start);
+        begun && !self.is_over(prefix, key)
+    }
+
+    /// Whether a moment is in the window; one that is not known is.
+    #[must_use]
+    pub fn has(&self, at: Option<SystemTime>) -> bool {
+        let Some(at) = at else { return true };
+        let from = self.from.as_ref().map(|day| day.begins.age(at));
+        let to = self.to.as_ref().map(|day| day.begins.age(at));
+        from.is_none_or(|since| !since.is_zero()) && to.is_none_or(|since| since < DAY)
+    }
+}
