@@ -1,4 +1,5 @@
 //! The template against the code: its variables are the settings, its permissions the calls, its URL the only way in.
+//! What watches the function is held in `operations`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,9 +13,10 @@ use crate::world::{PART, Recording, World};
 
 const FUNCTION: &str = "Archiver";
 const BUCKET: &str = "Recordings";
+const SECRET: &str = "Credentials";
 
 /// The template as JSON; `!Sub x` becomes `{"!Sub": "x"}`.
-fn template() -> Value {
+pub fn template() -> Value {
     let text = include_str!("../../template.yaml");
     plain(serde_yaml_ng::from_str(text).expect("the template is YAML"))
 }
@@ -37,12 +39,12 @@ fn function() -> Value {
     template()["Resources"][FUNCTION]["Properties"].take()
 }
 
-fn fields(value: &Value) -> &Map<String, Value> {
+pub fn fields(value: &Value) -> &Map<String, Value> {
     value.as_object().expect("it is a mapping")
 }
 
 /// One, or a list of them.
-fn list(value: &Value) -> Vec<&Value> {
+pub fn list(value: &Value) -> Vec<&Value> {
     match value {
         Value::Array(items) => items.iter().collect(),
         one => vec![one],
@@ -77,6 +79,7 @@ fn its_variables_are_settings_and_the_required_ones_are_there() {
     for name in variables.keys() {
         assert!(SETTINGS.contains(&name.as_str()), "{name} is no setting");
     }
+    let secret = members_of_the_secret();
     let missing = Config::read(|_| None).unwrap_err().to_string();
     let required: Vec<&str> = SETTINGS
         .into_iter()
@@ -84,13 +87,90 @@ fn its_variables_are_settings_and_the_required_ones_are_there() {
         .collect();
     assert_eq!(required.len(), 3, "{missing}");
     for name in required {
-        assert!(variables.contains_key(name), "{name} is required");
+        assert!(
+            variables.contains_key(name) || secret.contains(name),
+            "{name} is required"
+        );
     }
     assert_eq!(
         variables["ACKNOWLEDGE"], "stored",
         "for there is a schedule"
     );
     assert_eq!(variables["RECORDINGS_BUCKET"], json!({"!Ref": BUCKET}));
+    assert_eq!(variables["SECRET_ID"], json!({"!Ref": SECRET}));
+    // What the template passes on is not set where its parameter is empty.
+    for (name, value) in variables {
+        if let Some(parameter) = value["!Ref"].as_str() {
+            let default = &template()["Parameters"][parameter]["Default"];
+            let own = [BUCKET, SECRET].contains(&parameter);
+            assert!(own || default.is_string(), "{name}");
+        }
+    }
+}
+
+/// The names in the secret as it is made.
+fn members_of_the_secret() -> BTreeSet<String> {
+    let secret = template()["Resources"][SECRET]["Properties"].take();
+    let generate = &secret["GenerateSecretString"];
+    let filled_in = generate["SecretStringTemplate"].as_str();
+    let filled_in: Value = serde_json::from_str(filled_in.unwrap()).expect("it is JSON");
+    let generated = generate["GenerateStringKey"].as_str().unwrap().to_owned();
+    fields(&filled_in)
+        .keys()
+        .cloned()
+        .chain([generated])
+        .collect()
+}
+
+#[test]
+fn its_secret_is_made_usable_but_for_what_the_operator_fills_in() {
+    let template = template();
+    let secret = &template["Resources"][SECRET];
+    assert_eq!(secret["Type"], "AWS::SecretsManager::Secret");
+    let members = members_of_the_secret();
+    assert_eq!(
+        members,
+        [
+            "COMMUNICATION_SERVICES_CONNECTION_STRING",
+            "WEBHOOK_SECRETS"
+        ]
+        .map(str::to_owned)
+        .into()
+    );
+    for member in &members {
+        assert!(SETTINGS.contains(&member.as_str()), "{member}");
+        // A variable of the same name would hide what is missing in the secret.
+        let variables = &template["Resources"][FUNCTION]["Properties"]["Environment"]["Variables"];
+        assert_eq!(variables.get(member), None, "{member}");
+    }
+    let generate = &secret["Properties"]["GenerateSecretString"];
+    // Not set, until it is filled in.
+    let filled_in = generate["SecretStringTemplate"].as_str().unwrap();
+    let filled_in: Value = serde_json::from_str(filled_in).unwrap();
+    assert!(fields(&filled_in).values().all(|value| value == ""));
+    // Letters and digits, which the function takes; 43 of them are 256 bits.
+    assert_eq!(generate["GenerateStringKey"], "WEBHOOK_SECRETS");
+    assert_eq!(generate["ExcludePunctuation"], true);
+    assert!(generate["PasswordLength"].as_u64() >= Some(43));
+    for more in ["IncludeSpace", "ExcludeLowercase", "ExcludeCharacters"] {
+        assert_eq!(generate.get(more), None, "{more}");
+    }
+    // Parameters are seen by whoever may see the stack.
+    for (name, parameter) in fields(&template["Parameters"]) {
+        assert_eq!(parameter.get("NoEcho"), None, "{name} is a secret");
+    }
+}
+
+#[test]
+fn it_shows_the_secret_to_nobody() {
+    let outputs = template()["Outputs"].take();
+    for (name, output) in fields(&outputs) {
+        let value = output["Value"].to_string();
+        assert!(!value.contains("resolve:"), "{name}");
+        for get in value.split("!GetAtt").skip(1) {
+            assert!(!get.contains(SECRET), "{name}");
+        }
+    }
 }
 
 #[test]
@@ -120,9 +200,18 @@ fn its_function_is_built_and_run_as_the_crate_is() {
         ("Architectures", json!(["arm64"])),
         ("Handler", json!("bootstrap")),
         ("Timeout", json!(900)),
+        ("MemorySize", json!(512)),
     ] {
         assert_eq!(properties[name], value, "{name}");
     }
+    let logging = &properties["LoggingConfig"];
+    assert_eq!(logging["LogFormat"], "JSON");
+    // The metrics are in the log, at this level.
+    assert_eq!(logging["ApplicationLogLevel"], "INFO");
+    let group = logging["LogGroup"]["!Ref"].as_str().unwrap();
+    let group = &template["Resources"][group];
+    assert_eq!(group["Type"], "AWS::Logs::LogGroup");
+    assert!(group["Properties"].get("RetentionInDays").is_some());
 }
 
 #[tokio::test]
@@ -140,7 +229,9 @@ async fn the_function_may_do_what_it_does_and_nothing_else() {
         .iter()
         .flat_map(|statement| names(&statement["Action"]))
         .collect();
-    assert_eq!(granted, needed);
+    // The emulators hold no secrets; that this one is the function's own is held below.
+    let secret = "secretsmanager:GetSecretValue".to_owned();
+    assert_eq!(granted, needed.into_iter().chain([secret]).collect());
     for statement in &statements {
         assert_eq!(statement["Effect"], "Allow");
     }
@@ -225,9 +316,13 @@ fn it_allows_no_pattern_of_actions_and_deletes_only_what_is_pending() {
         for action in names(&statement["Action"]) {
             assert!(!action.contains('*'), "{action}");
         }
+        let own = match statement["Action"].as_str() {
+            Some("secretsmanager:GetSecretValue") => json!({"!Ref": SECRET}).to_string(),
+            _ => "Recordings.Arn".to_owned(),
+        };
         for resource in list(&statement["Resource"]) {
             let resource = resource.to_string();
-            assert!(resource.contains("Recordings.Arn"), "{resource}");
+            assert!(resource.contains(&own), "{resource}");
         }
     }
     for (action, suffix) in [
@@ -298,6 +393,9 @@ fn its_bucket_keeps_what_it_is_given_to_itself() {
     );
 
     let rules = list(&properties["LifecycleConfiguration"]["Rules"]);
+    let (asked_for, rules): (Vec<_>, Vec<_>) = rules
+        .into_iter()
+        .partition(|rule| rule.get("!If").is_some());
     assert!(rules.iter().all(|rule| rule["Status"] == "Enabled"));
     let abort: Vec<_> = rules
         .iter()
@@ -310,8 +408,43 @@ fn its_bucket_keeps_what_it_is_given_to_itself() {
     assert!(abort["DaysAfterInitiation"].as_u64() > Some(1));
     for rule in rules {
         assert_eq!(rule.get("ExpirationInDays"), None, "an archive is kept");
+        if rule.get("NoncurrentVersionExpiration").is_some() {
+            let prefix = json!({"!Sub": "${RecordingsPrefix}pending/"});
+            assert_eq!(rule["Prefix"], prefix, "versions of the archive are kept");
+        }
     }
+    // Unless the operator asks for it, and then for longer than anything is pending.
+    let [rule] = asked_for.as_slice() else {
+        panic!("one rule is a choice")
+    };
+    assert_eq!(rule["!If"][0], "Expiring");
+    assert_eq!(
+        rule["!If"][1]["ExpirationInDays"],
+        json!({"!Ref": "RecordingsExpireAfterDays"})
+    );
+    let parameter = &template["Parameters"]["RecordingsExpireAfterDays"];
+    assert_eq!(parameter["Default"], "0");
+    assert_eq!(parameter["AllowedPattern"], "0|[1-9][0-9]{1,4}");
+    assert_eq!(
+        template["Conditions"]["Expiring"],
+        json!({"!Not": [{"!Equals": [{"!Ref": "RecordingsExpireAfterDays"}, "0"]}]})
+    );
+    let lock = &properties["ObjectLockConfiguration"]["!If"];
+    assert_eq!(lock[0], "Locked");
+    assert_eq!(
+        lock[1]["Rule"]["DefaultRetention"],
+        json!({"Mode": {"!Ref": "ObjectLockMode"}, "Days": {"!Ref": "ObjectLockDays"}})
+    );
+    assert_eq!(template["Parameters"]["ObjectLockDays"]["Default"], 0);
+    assert_eq!(
+        template["Conditions"]["Locked"],
+        json!({"!Not": [{"!Equals": [{"!Ref": "ObjectLockDays"}, 0]}]})
+    );
 
+    its_bucket_refuses_plain_http(resources);
+}
+
+fn its_bucket_refuses_plain_http(resources: &Value) {
     let policies: Vec<&Value> = fields(resources)
         .values()
         .filter(|resource| resource["Type"] == "AWS::S3::BucketPolicy")
@@ -319,6 +452,7 @@ fn its_bucket_keeps_what_it_is_given_to_itself() {
     let [policy] = policies.as_slice() else {
         panic!("the bucket has one policy")
     };
+    assert_eq!(policy["DeletionPolicy"], "Retain", "as the bucket");
     assert_eq!(policy["Properties"]["Bucket"], json!({"!Ref": BUCKET}));
     for statement in list(&policy["Properties"]["PolicyDocument"]["Statement"]) {
         assert_eq!(statement["Effect"], "Deny", "it lets nobody in");
