@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Subscribes a deployed archiver to the recordings of a Communication Services resource, by subscription.bicep.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+usage() {
+    cat <<'END'
+Subscribes a deployed archiver to the recordings of a Communication Services resource: checks that the function answers
+Event Grid's handshake, then deploys azure/subscription.bicep. Again, it updates the subscription, as after a rotation of
+the webhook secret: of several secrets it takes the last.
+
+Usage: azure/subscribe.sh --stack STACK --resource-group GROUP --acs NAME [--region REGION] [-- OPTION...]
+
+  --stack STACK            the CloudFormation stack of the archiver
+  --resource-group GROUP   the Azure resource group of the Communication Services resource
+  --acs NAME               the Communication Services resource
+  --region REGION          the AWS region of the stack; as the AWS command line is set up unless told
+  OPTION...                for `az deployment group create`, as --what-if
+
+Variables of the environment set the other parameters: SUBSCRIPTION_NAME (archive-recordings), EVENT_SCHEMA
+(EventGridSchema or CloudEventSchemaV1_0), DEAD_LETTER_ACCOUNT_ID (a storage account to use in place of a new one) and
+DEAD_LETTER_CONTAINER (dead-letters), ENTRA_TENANT_ID and ENTRA_AUDIENCE.
+
+Needs aws, az 2.53 or later, curl and jq; both command lines signed in.
+END
+}
+
+fail() {
+    echo "subscribe: $1" >&2
+    exit "${2:-1}"
+}
+
+stack="" group="" acs="" region=()
+while (($#)); do
+    case $1 in
+    -h | --help) usage && exit ;;
+    --) shift && break ;;
+    --stack | --resource-group | --acs | --region) (($# > 1)) || fail "$1 needs a value" 2 ;;
+    *) fail "unknown option $1; see --help" 2 ;;
+    esac
+    case $1 in
+    --stack) stack=$2 ;;
+    --resource-group) group=$2 ;;
+    --acs) acs=$2 ;;
+    --region) region=(--region "$2") ;;
+    esac
+    shift 2
+done
+[[ $stack && $group && $acs ]] || fail "--stack, --resource-group and --acs are required; see --help" 2
+
+output() {
+    aws cloudformation describe-stacks ${region[@]+"${region[@]}"} --stack-name "$stack" \
+        --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue" --output text
+}
+
+url=$(output FunctionUrl)
+[[ $url == https://* ]] || fail "stack $stack has no output FunctionUrl"
+secret=$(output SecretArn)
+code=$(aws secretsmanager get-secret-value ${region[@]+"${region[@]}"} --secret-id "$secret" \
+    --query SecretString --output text | jq --raw-output '.WEBHOOK_SECRETS | split(",") | last')
+[[ $code =~ ^[A-Za-z0-9_-]{16,}$ ]] || fail "the secret has no usable WEBHOOK_SECRETS"
+
+echo "Asking the function for the handshake ..."
+# By a file that is none: what is an argument, others see in the list of processes.
+answer=$(curl --silent --show-error --max-time 30 --config <(printf 'header = "x-webhook-secret: %s"\n' "$code") "$url" \
+    --header 'content-type: application/json' --data '[{"id": "1",
+        "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "hello"}}]')
+[[ $answer == *'"validationResponse":"hello"'* ]] ||
+    fail "it answered: $answer
+Event Grid would not subscribe it. Has the secret the connection string (azure/set-access-key.sh)? The log names what is wrong."
+
+echo "Deploying the subscription ..."
+ACS_NAME=$acs WEBHOOK_ENDPOINT="$url?code=$code" az deployment group create --name archive-recordings \
+    --resource-group "$group" --parameters subscription.bicepparam --query properties.outputs "$@"
