@@ -24,6 +24,7 @@ mod finality;
 mod hostile;
 mod interruptions;
 mod model;
+mod operations;
 mod recordings;
 mod resume;
 mod s3_emulator;

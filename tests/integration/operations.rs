@@ -1,0 +1,590 @@
+//! What people operate the function with, held against one another: metrics, alarms, dashboard, runbook, and the other
+//! cloud's side in `azure/`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use acs_recording_archiver::finality::EXPIRY;
+use serde_json::{Value, json};
+
+use crate::template::{fields, list, template};
+
+const RUNBOOK: &str = include_str!("../../RUNBOOK.md");
+const PICTURE: &str = include_str!("../../docs/dashboard.svg");
+const BICEP: &str = include_str!("../../azure/subscription.bicep");
+const BICEP_PARAMETERS: &str = include_str!("../../azure/subscription.bicepparam");
+const EVENT_GRID: &str = include_str!("../../src/event_grid.rs");
+
+const NAMESPACE: &str = "AcsRecordingArchiver";
+
+/// The function's own metrics.
+const METRICS: [&str; 24] = [
+    "RecordingsArchived",
+    "RecordingsAlreadyArchived",
+    "RecordingsSuspended",
+    "RecordingsRejected",
+    "RecordingsExpired",
+    "ChunksArchived",
+    "ChunksAlreadyArchived",
+    "ChunksSuspended",
+    "ChunksRejected",
+    "ChunksExpired",
+    "EventsSetAside",
+    "EventsUnstored",
+    "DeliveriesRefused",
+    "DeliveriesUnverified",
+    "BytesArchived",
+    "BytesFetched",
+    "BytesReused",
+    "RecordingDuration",
+    "Throughput",
+    "Retries",
+    "ArchiveLag",
+    "PendingRecordings",
+    "HoursUntilSourceExpires",
+    "Ticks",
+];
+
+/// The causes that `Retries` tells apart.
+const CAUSES: [&str; 10] = [
+    "acsThrottled",
+    "acsFailed",
+    "acsNotReady",
+    "acsStalled",
+    "acsBroken",
+    "acsMismatched",
+    "acsUnauthorized",
+    "s3Throttled",
+    "s3Failed",
+    "s3Stalled",
+];
+
+/// Lambda's: <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html>.
+const OF_LAMBDA: [&str; 3] = ["ConcurrentExecutions", "Errors", "Throttles"];
+
+/// The resources of one type, by name.
+fn resources(kind: &str) -> Vec<(String, Value)> {
+    let resources = template()["Resources"].take();
+    let of_kind = |(_, resource): &(&String, &Value)| resource["Type"] == kind;
+    fields(&resources)
+        .iter()
+        .filter(of_kind)
+        .map(|(name, resource)| (name.clone(), resource["Properties"].clone()))
+        .collect()
+}
+
+fn alarms() -> Vec<(String, Value)> {
+    resources("AWS::CloudWatch::Alarm")
+}
+
+fn is_known(namespace: &str, metric: &str) -> bool {
+    match namespace {
+        NAMESPACE => METRICS.contains(&metric),
+        "AWS/Lambda" => OF_LAMBDA.contains(&metric),
+        _ => false,
+    }
+}
+
+/// `ScheduleSilent` → `schedule-silent`.
+fn anchor(name: &str) -> String {
+    let mut anchor = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !anchor.is_empty() {
+            anchor.push('-');
+        }
+        anchor.extend(letter.to_lowercase());
+    }
+    anchor
+}
+
+/// The headings of a Markdown text outside its code: level, and the anchor that a link to it has.
+fn headings(text: &str) -> Vec<(usize, String)> {
+    let mut in_code = false;
+    let mut headings = vec![];
+    for line in text.lines() {
+        in_code ^= line.trim_start().starts_with("```");
+        let level = line.bytes().take_while(|byte| *byte == b'#').count();
+        if in_code || level == 0 {
+            continue;
+        }
+        let kept = |letter: &char| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_');
+        let title = line.trim_start_matches('#').trim().to_lowercase();
+        let anchor = title.chars().filter(kept).collect::<String>();
+        headings.push((level, anchor.replace(' ', "-")));
+    }
+    headings
+}
+
+#[test]
+fn alarms_watch_what_the_function_or_lambda_measures() {
+    for (name, alarm) in alarms() {
+        let text = |field: &str| alarm[field].as_str().unwrap_or_default().to_owned();
+        assert!(is_known(&text("Namespace"), &text("MetricName")), "{name}");
+        assert_eq!(
+            alarm["Dimensions"],
+            json!([{"Name": "FunctionName", "Value": {"!Ref": "Archiver"}}]),
+            "{name}"
+        );
+        // A metric of several series has no series without its last dimension's value.
+        assert_ne!(alarm["MetricName"], "Retries", "{name}");
+        assert_eq!(alarm["AlarmActions"], json!([{"!Ref": "Alarms"}]), "{name}");
+        assert!(alarm["TreatMissingData"].is_string(), "{name}");
+        assert_eq!(alarm["Period"].as_u64().map(|period| period % 60), Some(0));
+        assert_eq!(
+            alarm["AlarmName"],
+            json!({"!Sub": format!("${{AWS::StackName}}-{}", anchor(&name))})
+        );
+    }
+    // CloudWatch cannot use the key that AWS manages for a topic.
+    for (name, topic) in resources("AWS::SNS::Topic") {
+        assert_eq!(topic.get("KmsMasterKeyId"), None, "{name}");
+    }
+}
+
+#[test]
+fn alarms_are_raised_by_what_should_wake_somebody() {
+    let alarms = alarms();
+    let watched: BTreeSet<&str> = alarms
+        .iter()
+        .filter_map(|(_, alarm)| alarm["MetricName"].as_str())
+        .collect();
+    assert_eq!(watched.len(), alarms.len(), "one alarm a metric");
+    for (metric, statistic, comparison, threshold, missing) in [
+        ("RecordingsRejected", "Sum", ">=", 1, "notBreaching"),
+        ("RecordingsExpired", "Sum", ">=", 1, "notBreaching"),
+        ("EventsSetAside", "Sum", ">=", 1, "notBreaching"),
+        (
+            "HoursUntilSourceExpires",
+            "Minimum",
+            "<",
+            12,
+            "notBreaching",
+        ),
+        ("Ticks", "Sum", "<", 1, "breaching"),
+        ("Errors", "Sum", ">=", 1, "notBreaching"),
+        ("Throttles", "Sum", ">=", 1, "notBreaching"),
+        ("ArchiveLag", "p90", ">=", 3600, "notBreaching"),
+        ("DeliveriesRefused", "Sum", ">=", 1, "notBreaching"),
+        ("DeliveriesUnverified", "Sum", ">=", 3, "notBreaching"),
+        ("EventsUnstored", "Sum", ">=", 3, "notBreaching"),
+    ] {
+        let on = |(_, alarm): &&(String, Value)| alarm["MetricName"] == metric;
+        let (_, alarm) = alarms.iter().find(on).expect(metric);
+        let comparison = match comparison {
+            ">=" => "GreaterThanOrEqualToThreshold",
+            _ => "LessThanThreshold",
+        };
+        let given = alarm.get("Statistic").or(alarm.get("ExtendedStatistic"));
+        assert_eq!(given, Some(&json!(statistic)), "{metric}");
+        assert_eq!(alarm["ComparisonOperator"], comparison, "{metric}");
+        assert_eq!(alarm["Threshold"], threshold, "{metric}");
+        assert_eq!(alarm["TreatMissingData"], missing, "{metric}");
+    }
+}
+
+#[test]
+fn each_alarm_has_its_section_in_the_runbook() {
+    let headings = headings(RUNBOOK);
+    let mut sections = BTreeSet::new();
+    let mut under_alarms = false;
+    for (level, anchor) in headings {
+        match level {
+            ..=2 => under_alarms = anchor == "alarms",
+            3 if under_alarms => assert!(sections.insert(anchor)),
+            _ => {}
+        }
+    }
+    let alarms = alarms();
+    let links: BTreeSet<String> = alarms
+        .iter()
+        .map(|(name, alarm)| {
+            let description = alarm["AlarmDescription"]["!Sub"].as_str().unwrap();
+            let (_, link) = description.split_once(" See ${RunbookUrl}#").expect(name);
+            assert_eq!(link, anchor(name));
+            link.to_owned()
+        })
+        .collect();
+    assert_eq!(links, sections);
+    let default = template()["Parameters"]["RunbookUrl"]["Default"].take();
+    assert_eq!(default, "RUNBOOK.md");
+}
+
+#[test]
+fn the_runbook_names_what_is_there() {
+    let anchors: BTreeSet<String> = headings(RUNBOOK).into_iter().map(|(_, a)| a).collect();
+    for link in RUNBOOK.split("](#").skip(1) {
+        let (anchor, _) = link.split_once(')').expect("a link ends");
+        assert!(anchors.contains(anchor), "#{anchor}");
+    }
+    let scripts = RUNBOOK
+        .split(|other: char| !other.is_ascii_alphanumeric() && !"/.-_".contains(other))
+        .filter(|path| path.starts_with("azure/") && path.contains(".sh"));
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for script in scripts {
+        assert!(here.join(script).is_file(), "{script}");
+    }
+    let template = template();
+    for (before, section) in [
+        ("parameter `", "Parameters"),
+        ("parameter\n`", "Parameters"),
+        ("--parameter-overrides ", "Parameters"),
+        ("$(output ", "Outputs"),
+        ("$(resource ", "Resources"),
+    ] {
+        for name in RUNBOOK.split(before).skip(1) {
+            let end = |other: char| !other.is_ascii_alphanumeric();
+            let name = name.split(end).next().unwrap_or_default();
+            let there = template[section].get(name);
+            assert!(there.is_some(), "{name} is not among {section}");
+        }
+    }
+}
+
+fn dashboard() -> Value {
+    let dashboards = resources("AWS::CloudWatch::Dashboard");
+    let [(_, dashboard)] = dashboards.as_slice() else {
+        panic!("there is one dashboard")
+    };
+    let body = dashboard["DashboardBody"]["!Sub"].as_str().unwrap();
+    serde_json::from_str(body).expect("its body is JSON")
+}
+
+/// Namespace, name, dimensions and rendering of each metric of a widget.
+fn metrics(widget: &Value) -> Vec<&Vec<Value>> {
+    let metrics = widget["properties"].get("metrics");
+    let metrics = metrics.map(list).unwrap_or_default();
+    metrics.into_iter().filter_map(Value::as_array).collect()
+}
+
+#[test]
+fn the_dashboard_shows_everything_that_is_measured() {
+    let dashboard = dashboard();
+    let mut shown = BTreeSet::new();
+    let mut causes = BTreeSet::new();
+    for widget in list(&dashboard["widgets"]) {
+        for metric in metrics(widget) {
+            let [
+                Value::String(namespace),
+                Value::String(name),
+                dimensions @ ..,
+                rendering,
+            ] = metric.as_slice()
+            else {
+                panic!("{metric:?} has a namespace, a name and a rendering")
+            };
+            assert!(is_known(namespace, name), "{namespace} {name}");
+            assert!(rendering["label"].is_string(), "{name}");
+            let (function, more) = dimensions.split_at(2);
+            assert_eq!(function, ["FunctionName", "${Archiver}"], "{name}");
+            match more {
+                [] => assert_ne!(name, "Retries"),
+                [dimension, cause] => {
+                    assert_eq!((name.as_str(), dimension), ("Retries", &json!("Cause")));
+                    causes.insert(cause.as_str().unwrap());
+                }
+                _ => panic!("{name} has other dimensions"),
+            }
+            shown.insert(name.as_str());
+        }
+    }
+    assert_eq!(causes, BTreeSet::from(CAUSES));
+    for metric in METRICS {
+        assert!(shown.contains(metric), "{metric}");
+    }
+}
+
+#[test]
+fn the_dashboard_shows_every_alarm_and_each_threshold() {
+    let dashboard = dashboard();
+    let widgets = list(&dashboard["widgets"]);
+    let row = widgets.iter().find(|widget| widget["type"] == "alarm");
+    let row = &row.expect("there is a row of alarms")["properties"]["alarms"];
+    let all: BTreeSet<String> = alarms()
+        .iter()
+        .map(|(name, _)| format!("${{{name}.Arn}}"))
+        .collect();
+    let shown: BTreeSet<String> = list(row)
+        .into_iter()
+        .map(|alarm| alarm.as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(shown, all);
+    for widget in widgets {
+        let lines = &widget["properties"]["annotations"]["horizontal"];
+        for line in lines.as_array().into_iter().flatten() {
+            let names: BTreeSet<&str> = metrics(widget)
+                .iter()
+                .filter_map(|metric| metric[1].as_str())
+                .collect();
+            let alarm = alarms().into_iter().find(|(_, alarm)| {
+                let metric = alarm["MetricName"].as_str().unwrap();
+                alarm["Threshold"] == line["value"] && names.contains(metric)
+            });
+            assert!(alarm.is_some(), "{line}");
+        }
+    }
+}
+
+/// `docs/draw-dashboard.py --check`, which CI runs, compares the whole picture.
+#[test]
+fn the_picture_is_of_this_dashboard() {
+    let dashboard = dashboard();
+    for widget in list(&dashboard["widgets"]) {
+        let title = widget["properties"]["title"].as_str().unwrap();
+        assert!(PICTURE.contains(&format!(">{title}<")), "{title}");
+    }
+}
+
+#[test]
+fn the_widgets_fill_the_grid_without_touching_one_another() {
+    let dashboard = dashboard();
+    let mut taken = BTreeSet::new();
+    for widget in list(&dashboard["widgets"]) {
+        let number = |field: &str| widget[field].as_u64().expect(field);
+        let (x, y) = (number("x"), number("y"));
+        for column in x..x + number("width") {
+            assert!(column < 24, "{widget}");
+            for row in y..y + number("height") {
+                assert!(taken.insert((column, row)), "{widget}");
+            }
+        }
+    }
+    let rows = taken.iter().map(|(_, row)| row + 1).max().unwrap();
+    assert_eq!(taken.len() as u64, 24 * rows, "there are no gaps");
+}
+
+#[test]
+fn the_subscription_fits_the_function() {
+    let line = |name: &str| {
+        let mut lines = BICEP.lines().map(str::trim);
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        value.unwrap_or_else(|| panic!("{name}"))
+    };
+    // Exactly one event type, which the function takes.
+    let (_, filter) = BICEP.split_once("includedEventTypes: [\n").unwrap();
+    let (types, _) = filter.split_once(']').unwrap();
+    let event_type = types.trim().trim_matches('\'');
+    assert!(event_type.starts_with("Microsoft.Communication."));
+    assert!(EVENT_GRID.contains(&format!("\"{event_type}\"")));
+    // As long as the recording is at ACS, and as often as Event Grid can.
+    let minutes: u64 = line("eventTimeToLiveInMinutes").parse().unwrap();
+    assert_eq!(minutes * 60, EXPIRY.as_secs());
+    assert_eq!(line("maxDeliveryAttempts"), "30");
+    assert_eq!(line("endpointType"), "'WebHook'");
+    assert_eq!(line("minimumTlsVersion"), "'TLS1_2'");
+    assert_eq!(line("allowBlobPublicAccess"), "false");
+    assert_eq!(line("publicAccess"), "'None'");
+    let (_, secure) = BICEP.split_once("@secure()\n").unwrap();
+    let secure = secure.lines().find(|line| line.starts_with("param "));
+    assert_eq!(secure, Some("param webhookEndpoint string"));
+}
+
+/// The names that begin a line after a word.
+fn declared<'t>(text: &'t str, word: &'t str) -> BTreeSet<&'t str> {
+    let name = |line: &'t str| line.strip_prefix(word)?.split_whitespace().next();
+    text.lines().filter_map(name).collect()
+}
+
+#[test]
+fn the_parameters_of_the_subscription_come_from_where_its_script_says() {
+    let parameters = declared(BICEP, "param ");
+    let given = declared(BICEP_PARAMETERS, "param ");
+    // Without one of its own, a location is the resource group's.
+    assert_eq!(
+        parameters.difference(&given).collect::<Vec<_>>(),
+        [&"location"]
+    );
+    assert!(given.is_subset(&parameters), "{given:?}");
+    let script = include_str!("../../azure/subscribe.sh");
+    for variable in BICEP_PARAMETERS.split("readEnvironmentVariable('").skip(1) {
+        let (variable, default) = variable.split_once('\'').unwrap();
+        assert!(script.contains(variable), "{variable}");
+        let required = default.starts_with(')');
+        let set = script.contains(&format!("{variable}=$"))
+            || script.contains(&format!("{variable}=\"$"));
+        assert_eq!(required, set, "{variable}");
+    }
+}
+
+#[test]
+fn the_commands_of_the_outputs_can_be_run() {
+    let outputs = template()["Outputs"].take();
+    let mut scripts = 0;
+    for (name, output) in fields(&outputs) {
+        let Some(command) = output["Value"]["!Sub"].as_str() else {
+            continue;
+        };
+        if !name.ends_with("Command") {
+            continue;
+        }
+        for word in command.split_whitespace() {
+            if word.starts_with("azure/") {
+                let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(word);
+                let script = std::fs::read_to_string(script).expect(word);
+                let options = command
+                    .split_whitespace()
+                    .filter(|word| word.starts_with("--"));
+                for option in options {
+                    assert!(script.contains(&format!("  {option} ")), "{name}: {option}");
+                }
+                scripts += 1;
+            }
+        }
+    }
+    assert_eq!(scripts, 2);
+}
+
+#[cfg(unix)]
+mod replay {
+    //! `azure/replay-dead-letters.sh` between a container and a function that are files in a folder.
+
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::{Path, PathBuf};
+    use std::process::{Command, Output};
+
+    use tempfile::TempDir;
+
+    /// `az storage blob`: a container is a folder.
+    const AZ: &str = r#"#!/usr/bin/env bash
+set -euo pipefail
+verb=$3 name="" file=""
+echo "$*" >> "$WORLD/az.log"
+while (($#)); do
+    case $1 in --name) name=$2 ;; --file) file=$2 ;; esac
+    shift
+done
+case $verb in
+list) cd "$WORLD/container" && find . -type f | sed 's|^\./||' | sort ;;
+download) cp "$WORLD/container/$name" "$file" ;;
+delete) rm "$WORLD/container/$name" ;;
+esac
+"#;
+
+    /// The function answers with the status that a file's content begins with.
+    const CURL: &str = r#"#!/usr/bin/env bash
+set -euo pipefail
+body="" output="" secret=""
+echo "$*" >> "$WORLD/curl.log"
+while (($#)); do
+    case $1 in
+    --config) secret=$(cat "$2") ;;
+    --data-binary) body=${2#@} ;;
+    --output) output=$2 ;;
+    esac
+    shift
+done
+[[ $secret == 'header = "x-webhook-secret: a-secret-for-the-test"' ]] || { printf 401; exit; }
+cat "$body" >> "$WORLD/posted"
+printf '{"events":[]}' > "$output"
+head -c 3 "$body"
+"#;
+
+    struct Cloud(TempDir);
+
+    impl Cloud {
+        fn with(files: &[(&str, &str)]) -> Self {
+            let cloud = Self(TempDir::new().unwrap());
+            for (name, text) in [("az", AZ), ("curl", CURL)] {
+                let path = cloud.write(&format!("bin/{name}"), text);
+                fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+            }
+            for (name, text) in files {
+                cloud.write(&format!("container/{name}"), text);
+            }
+            cloud
+        }
+
+        fn write(&self, name: &str, text: &str) -> PathBuf {
+            let path = self.0.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            path
+        }
+
+        fn read(&self, name: &str) -> String {
+            fs::read_to_string(self.0.path().join(name)).unwrap_or_default()
+        }
+
+        fn has(&self, name: &str) -> bool {
+            self.0.path().join("container").join(name).exists()
+        }
+
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the script needs the other programs of the machine"
+        )]
+        fn replay(&self, options: &[&str], secret: &str) -> Output {
+            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("azure/replay-dead-letters.sh");
+            let path = std::env::var("PATH").unwrap_or_default();
+            Command::new("bash")
+                .arg(script)
+                .args(["--url", "https://function.example/", "--account", "letters"])
+                .args(options)
+                .env("PATH", format!("{}/bin:{path}", self.0.path().display()))
+                .env("WORLD", self.0.path())
+                .env("WEBHOOK_SECRET", secret)
+                .output()
+                .unwrap()
+        }
+    }
+
+    const SECRET: &str = "a-secret-for-the-test";
+    const FILES: [(&str, &str); 3] = [
+        ("ARCHIVE/2026/11/23/15/a one.json", "200 [1]"),
+        ("ARCHIVE/2026/11/23/16/b.json", "503 [2]"),
+        ("ARCHIVE/2026/11/24/02/c.json", "202 [3]"),
+    ];
+
+    #[test]
+    fn posts_each_file_and_says_what_became_of_it() {
+        let cloud = Cloud::with(&FILES);
+        let output = cloud.replay(&[], SECRET);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert_eq!(cloud.read("posted"), "200 [1]503 [2]202 [3]");
+        for line in [
+            "[1/3] ARCHIVE/2026/11/23/15/a one.json: 200 {\"events\":[]}",
+            "[2/3] ARCHIVE/2026/11/23/16/b.json: 503 {\"events\":[]}",
+            "2 of 3 taken",
+        ] {
+            assert!(said.contains(line), "{said}");
+        }
+        assert!(FILES.iter().all(|(name, _)| cloud.has(name)));
+        let seen = cloud.read("az.log") + &cloud.read("curl.log");
+        assert!(!seen.contains(SECRET), "others see it: {seen}");
+    }
+
+    #[test]
+    fn deletes_only_what_was_taken_and_only_if_asked() {
+        let cloud = Cloud::with(&FILES);
+        cloud.replay(&["--delete"], SECRET);
+        let left = FILES.map(|(name, _)| cloud.has(name));
+        assert_eq!(left, [false, true, false]);
+    }
+
+    #[test]
+    fn posts_nothing_on_a_dry_run() {
+        let cloud = Cloud::with(&FILES);
+        let output = cloud.replay(&["--dry-run", "--delete"], "");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert_eq!(cloud.read("curl.log"), "");
+        assert!(FILES.iter().all(|(name, _)| cloud.has(name)));
+    }
+
+    #[test]
+    fn stops_at_a_secret_that_the_function_does_not_know() {
+        let cloud = Cloud::with(&FILES);
+        let output = cloud.replay(&["--delete"], "another-secret");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(cloud.read("curl.log").lines().count(), 1);
+        assert!(FILES.iter().all(|(name, _)| cloud.has(name)));
+    }
+
+    #[test]
+    fn an_empty_container_is_well() {
+        let cloud = Cloud::with(&[]);
+        fs::create_dir(cloud.0.path().join("container")).unwrap();
+        let output = cloud.replay(&[], SECRET);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+}
