@@ -27,6 +27,7 @@ use crate::clock;
 use crate::kept::{Kept, Look};
 use crate::limits::Limits;
 use crate::locations::AllowedLocations;
+use crate::metrics::{Cause, Measured};
 use crate::recording::{Chunk, is_plain_id};
 use download::{Download, Flow};
 use reply::Head;
@@ -221,6 +222,7 @@ impl Client {
         match self.access.other_than(&access).await {
             Look::New(access) => {
                 warn!("ACS refused the access key; trying again with the one that was just read");
+                Measured::retry(Cause::AcsUnauthorized).say();
                 self.send(&access.resource, url, form, range).await
             }
             Look::Same | Look::Unknown => Ok(response),

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::keys::{Prefix, RecordingKeys};
 use crate::limits::Limits;
 use crate::manifest::{CopiedChunk, Manifest, Rejection, SetAside, to_json};
+use crate::metrics::{Measured, Metric};
 use crate::outcome::{Outcome, Report};
 use crate::recording::{Recording, Topics, safe_id};
 use crate::store::{self, JSON, Store};
@@ -66,6 +67,10 @@ impl Archive {
             outcome,
             bytes,
         };
+        let age = recording
+            .time()
+            .map_or(Duration::ZERO, |time| time.age(clock::now()));
+        Measured::recording(outcome, age, started.elapsed(), bytes).say();
         info!(
             event = report.id,
             call = %recording.call_id(),
@@ -194,21 +199,28 @@ impl Archive {
                 .await?;
             Outcome::Archived
         } else {
-            let failures = chunks
+            let objects = chunks
                 .iter()
                 .flat_map(|copied| [&copied.media, &copied.metadata]);
-            let mut failures = failures.filter_map(|copied| copied.result.as_ref().err());
-            if !failures.all(|failure| failure.is_final(age)) {
+            let mut failures = objects.filter_map(|copied| copied.result.as_ref().err());
+            if !failures.clone().all(|failure| failure.is_final(age)) {
                 return Ok(Outcome::Suspended);
             }
             for copied in chunks.iter().filter(|copied| copied.media.result.is_err()) {
                 let record = keys.record(&copied.chunk);
                 self.transfers.abandon(&copied.media.key, &record).await?;
             }
+            let expired = failures.any(|failure| failure.is_expiry(age));
             let rejection = Rejection::new(recording, chunks, |failure| failure.is_expiry(age));
             self.store
                 .create(&keys.rejection(), to_json(&rejection), JSON, None)
                 .await?;
+            Measured::once(if expired {
+                Metric::RecordingsExpired
+            } else {
+                Metric::RecordingsRejected
+            })
+            .say();
             error!(event = %safe_id(&recording.event_id), key = %keys.rejection(), "recording cannot be archived whole");
             Outcome::SetAside
         };
@@ -227,6 +239,7 @@ impl Archive {
         let document = to_json(&SetAside::new(event, reason));
         match within(deadline, self.store.create(&key, document, JSON, None)).await {
             Ok(_) => {
+                Measured::once(Metric::EventsSetAside).say();
                 warn!(event = %safe_id(id), key = %key, reason, "event is set aside");
                 Outcome::SetAside
             }
@@ -236,6 +249,7 @@ impl Archive {
 }
 
 fn unstored(id: &str, failure: &Unstored) -> Outcome {
+    Measured::once(Metric::EventsUnstored).say();
     error!(event = %safe_id(id), error = chain(failure), "event could not be stored");
     Outcome::Unstored
 }

@@ -24,7 +24,7 @@ use crate::limits::Limits;
 use crate::store::{self, Store};
 use crate::sweep::{Sweep, Swept};
 use crate::transfer::Transfers;
-use crate::webhook::{Acknowledge, Verdict, Webhook, without_sender};
+use crate::webhook::{Acknowledge, Verdict, Webhook, measure, without_sender};
 
 /// What is read again, as the log names it.
 const SETTINGS_NAME: &str = "settings";
@@ -268,6 +268,7 @@ impl Function {
         let Some(rooms) = self.rooms.current().await else {
             let verdict = without_sender(&request).unwrap_or(Verdict::Unverified);
             warn!("a delivery came while there are no settings");
+            measure(&verdict, false);
             return say(&verdict);
         };
         let webhook = Arc::clone(&rooms.webhook);

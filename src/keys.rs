@@ -157,6 +157,8 @@ pub enum Kind<'a> {
     PendingEvent {
         /// The event's id as keys have it.
         event_id: &'a str,
+        /// The time that its age counts from; none where it counts from when it was stored.
+        time: Option<Timestamp>,
     },
     /// The record of an unfinished upload.
     Record,
@@ -186,11 +188,10 @@ fn set_aside(name: &str) -> Option<Kind<'static>> {
 
 fn pending<'a>(event: &'a str, name: &str) -> Option<Kind<'a>> {
     let (time, event_id) = event.split_once('-')?;
-    if !(is_like(time, "00000000T000000.0000000Z") && is_plain_id(event_id)) {
-        return None;
-    }
+    let time = Timestamp::parse_compact(time).filter(|_| is_plain_id(event_id))?;
     if name == EVENT {
-        return Some(Kind::PendingEvent { event_id });
+        let time = (time != Timestamp::EPOCH).then_some(time);
+        return Some(Kind::PendingEvent { event_id, time });
     }
     is_chunk(name.strip_suffix(".upload.json")?).then_some(Kind::Record)
 }
@@ -384,8 +385,18 @@ mod tests {
             "calls/2026/11/23/08fa/141004Z/",
         );
         let event_id = "831e-1";
+        let time = Timestamp::parse("2026-11-23T15:20:34.2199328Z");
+        let epoch = "calls/pending/19700101T000000.0000000Z-831e-1/";
         for (folder, name, kind) in [
-            (pending, "event.json", Kind::PendingEvent { event_id }),
+            (pending, "event.json", Kind::PendingEvent { event_id, time }),
+            (
+                epoch,
+                "event.json",
+                Kind::PendingEvent {
+                    event_id,
+                    time: None,
+                },
+            ),
             (pending, "0003-0-eus.upload.json", Kind::Record),
             (archive, "0003-0-eus.mp4", Kind::Media),
             (archive, "12345-d.json.wav", Kind::Media),
@@ -477,7 +488,7 @@ mod tests {
             let kind = |key: &Key| prefix.place(key.as_str()).map(|place| format!("{:?}", place.kind));
             let event_id = safe_id(&id);
             for (key, expected) in [
-                (keys.pending_event(), format!("PendingEvent {{ event_id: {event_id:?} }}")),
+                (keys.pending_event(), format!("PendingEvent {{ event_id: {event_id:?}, time: None }}")),
                 (keys.record(chunk), "Record".to_owned()),
                 (keys.media(chunk), "Media".to_owned()),
                 (keys.metadata(chunk), "Metadata".to_owned()),

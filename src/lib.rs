@@ -31,7 +31,7 @@
 //!
 //! # The rooms
 //!
-//! In reading order. Each imports only from those below it, except that everything may use the last six.
+//! In reading order. Each imports only from those below it, except that everything may use the last seven.
 //!
 //! | module | what lives there |
 //! |---|---|
@@ -54,6 +54,7 @@
 //! | [`keys`] | pure: the layout of the bucket |
 //! | [`recording`] | pure: a recording and its chunks, ids and times |
 //! | [`kept`] | a value that is read from elsewhere, kept, and read again |
+//! | [`metrics`] | what is measured: names, units, and the lines that CloudWatch takes them from |
 //! | [`outcome`], [`limits`], [`chain`], `clock`, [`logging`] | words, numbers and tools that all use |
 //!
 //! # Decisions that a reader may wonder about
@@ -95,6 +96,7 @@ pub mod limits;
 pub mod locations;
 pub mod logging;
 pub mod manifest;
+pub mod metrics;
 pub mod outcome;
 pub mod plan;
 pub mod recording;

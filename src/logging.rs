@@ -1,4 +1,4 @@
-//! Log lines: ours at the level that was asked for, those of the dependencies from warnings on.
+//! Log lines: ours at the level that was asked for, those of the dependencies from warnings on; and metrics, on Lambda.
 
 use std::panic;
 
@@ -10,13 +10,15 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::Logging;
+use crate::metrics;
 
 /// Installs the process's logger. A second call does nothing.
 pub fn install(logging: Logging) {
     // Below warnings, the HTTP clients print the URLs and headers of requests.
     let filter = Targets::new()
         .with_default(logging.level.min(LevelFilter::WARN))
-        .with_target(env!("CARGO_CRATE_NAME"), logging.level);
+        .with_target(env!("CARGO_CRATE_NAME"), logging.level)
+        .with_target(metrics::TARGET, LevelFilter::OFF);
     let format = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_ansi(false);
@@ -37,8 +39,13 @@ pub fn install(logging: Logging) {
             error!(place, "the function panicked");
         }));
     }
+    let lines = logging.function.map(|function| {
+        let only = Targets::new().with_target(metrics::TARGET, LevelFilter::INFO);
+        metrics::Lines { function }.with_filter(only)
+    });
     // The error is that there is a logger already, such as a test's.
     let _ = tracing_subscriber::registry()
         .with(layer.with_filter(filter))
+        .with(lines)
         .try_init();
 }

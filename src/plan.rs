@@ -60,6 +60,12 @@ impl Plan {
         self.length
     }
 
+    /// Bytes of each part but the last.
+    #[must_use]
+    pub fn part_size(&self) -> u64 {
+        self.part_size
+    }
+
     /// How many parts there are.
     #[must_use]
     pub fn count(&self) -> PartNumber {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
-use time::{OffsetDateTime, UtcOffset};
+use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
 use crate::locations::AllowedLocations;
 
@@ -220,6 +220,13 @@ impl Timestamp {
         (0..=9999).contains(&utc.year()).then_some(Self(utc))
     }
 
+    /// Reads what [`compact`](Self::compact) gave.
+    #[must_use]
+    pub fn parse_compact(text: &str) -> Option<Self> {
+        let utc = PrimitiveDateTime::parse(text, COMPACT).ok()?.assume_utc();
+        Some(Self(utc)).filter(|time| time.compact() == text)
+    }
+
     /// `20261123T152034.2199328Z`.
     #[must_use]
     pub fn compact(self) -> String {
@@ -278,7 +285,10 @@ mod tests {
             ("2026-11-23t01:20:34.5+02:00", "20261122T232034.5000000Z"),
             ("0001-01-01T00:00:00Z", "00010101T000000.0000000Z"),
         ] {
-            assert_eq!(Timestamp::parse(text).unwrap().compact(), compact, "{text}");
+            let time = Timestamp::parse(text).unwrap();
+            assert_eq!(time.compact(), compact, "{text}");
+            let read = Timestamp::parse_compact(compact).unwrap();
+            assert_eq!(read.compact(), compact);
         }
         for text in [
             "",

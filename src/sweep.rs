@@ -17,8 +17,9 @@ use crate::archive::Archive;
 use crate::chain::chain;
 use crate::clock;
 use crate::event_grid;
-use crate::keys::{EVENT, Key};
+use crate::keys::{EVENT, Key, Kind};
 use crate::limits::Limits;
+use crate::metrics::Measured;
 use crate::outcome::Outcome;
 use crate::store::{self, Listed, Listing};
 use crate::transfer::Order;
@@ -83,6 +84,7 @@ impl Sweep {
         let oldest = oldest
             .and_then(|stored| clock::now().duration_since(stored).ok())
             .unwrap_or_default();
+        Measured::tick(events.len(), self.oldest_source(&events)).say();
         let mut swept = Swept {
             pending: events.len(),
             finished: 0,
@@ -149,6 +151,18 @@ impl Sweep {
             folders.pop_last();
         }
         folders.into_values()
+    }
+
+    /// The age of the oldest event, which is about that of its recording at ACS.
+    fn oldest_source(&self, events: &[Listed]) -> Option<Duration> {
+        let now = clock::now();
+        let age = |event: &Listed| match self.archive.prefix().place(&event.key)?.kind {
+            Kind::PendingEvent {
+                time: Some(time), ..
+            } => Some(time.age(now)),
+            _ => now.duration_since(event.last_modified?).ok(),
+        };
+        events.iter().filter_map(age).max()
     }
 
     /// The end of an event's share of the time, `waiting` events before `deadline`.

@@ -23,6 +23,7 @@ use crate::acs::reply::Extent;
 use crate::acs::{self, Client, Source};
 use crate::keys::{Key, Prefix};
 use crate::limits::Limits;
+use crate::plan::Plan;
 use crate::store::{self, Object, Store};
 use record::Record;
 use round::Round;
@@ -61,6 +62,8 @@ pub struct Task {
 pub struct Progress {
     /// Parts that the object has.
     pub planned: AtomicU32,
+    /// Bytes of one of them, but for the last.
+    pub part_size: AtomicU64,
     /// Parts that were there already, or that another delivery put meanwhile.
     pub reused: AtomicU32,
     /// Parts that this run put.
@@ -69,6 +72,20 @@ pub struct Progress {
     pub requests: AtomicU32,
     /// Bytes that this run took from ACS, those of failed attempts included.
     pub bytes: AtomicU64,
+}
+
+impl Progress {
+    fn plan(&self, plan: Plan) {
+        self.planned.store(plan.count(), Ordering::Relaxed);
+        self.part_size.store(plan.part_size(), Ordering::Relaxed);
+    }
+
+    /// Bytes of the parts that need not be fetched; the last part counts as the others do.
+    #[must_use]
+    pub fn bytes_reused(&self) -> u64 {
+        let parts = u64::from(self.reused.load(Ordering::Relaxed));
+        parts.saturating_mul(self.part_size.load(Ordering::Relaxed))
+    }
 }
 
 /// An object that is whole.

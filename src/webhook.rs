@@ -20,6 +20,7 @@ use crate::authentication::{Admission, Authentication};
 use crate::clock;
 use crate::event_grid::{self, Event};
 use crate::limits::Limits;
+use crate::metrics::{Measured, Metric};
 use crate::outcome::{Outcome, Report};
 use crate::recording::safe_id;
 use crate::transfer::Order;
@@ -73,6 +74,7 @@ impl Webhook {
             .map(Cow::into_owned);
         let verdict = self.judge(request, started, time, count).await;
         let response = verdict.answer(self.acknowledge);
+        measure(&verdict, subscription.is_some());
         info!(
             status = response.status_code,
             attempt = count,
@@ -178,6 +180,17 @@ impl Webhook {
         }
         reports.sort_by_key(|(place, _)| *place);
         reports.into_iter().map(|(_, report)| report).collect()
+    }
+}
+
+/// Counts what was not let in: refused, only if it says that it comes from Event Grid, as nobody's stray request does.
+pub(crate) fn measure(verdict: &Verdict, from_event_grid: bool) {
+    match verdict {
+        Verdict::Unauthenticated if from_event_grid => {
+            Measured::once(Metric::DeliveriesRefused).say();
+        }
+        Verdict::Unverified => Measured::once(Metric::DeliveriesUnverified).say(),
+        _ => {}
     }
 }
 

@@ -51,7 +51,7 @@ impl Unfinished {
                 let key = object.key.clone();
                 let (bucket, prefix) = (bucket.clone(), prefix.clone());
                 match prefix.place(&key).map(|place| (place.kind, place.folder)) {
-                    Some((Kind::PendingEvent { event_id }, folder)) => {
+                    Some((Kind::PendingEvent { event_id, .. }, folder)) => {
                         events.insert(folder.to_owned());
                         let event_id = event_id.to_owned();
                         crew.begin(event(bucket, prefix, object, event_id, now))

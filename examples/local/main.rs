@@ -91,7 +91,11 @@ async fn run(arguments: &Arguments) -> Result<Vec<String>, Failure> {
     let inputs = inputs.map_err(Failure::Usage)?;
     let folder = archive::folder(arguments.out.as_deref()).map_err(Failure::Usage)?;
     if let Some(level) = arguments.log {
-        logging::install(Logging { level, json: false });
+        logging::install(Logging {
+            level,
+            json: false,
+            function: None,
+        });
     }
     let mut run = Run::start(arguments, &inputs).await.map_err(Failure::Run)?;
     run.introduce();

@@ -14,6 +14,7 @@ use crate::clock;
 use crate::finality::Failure;
 use crate::keys::{Key, RecordingKeys};
 use crate::manifest::{Copied, CopiedChunk};
+use crate::metrics::{Measured, Metric};
 use crate::outcome::Outcome;
 use crate::recording::{Chunk, Recording, safe_id};
 use crate::store::{JSON, Object};
@@ -107,6 +108,7 @@ impl ChunkCopy {
         };
         self.say("media", media.as_ref().err());
         self.say("metadata", metadata.as_ref().err());
+        self.measure(outcome, &media, &metadata, [&progress, &metadata_progress]);
         let media = media.map(|archived| archived.object);
         let metadata = metadata.map(|archived| archived.object);
         let fetched = progress.bytes.load(Ordering::Relaxed)
@@ -136,6 +138,41 @@ impl ChunkCopy {
             },
         };
         (copied, fetched)
+    }
+
+    fn measure(
+        &self,
+        outcome: Outcome,
+        media: &Result<Archived, Failure>,
+        metadata: &Result<Archived, Failure>,
+        progress: [&Progress; 2],
+    ) {
+        let both = [media, metadata];
+        let expired = |result: &&Result<Archived, Failure>| {
+            result
+                .as_ref()
+                .is_err_and(|failure| failure.is_expiry(self.age))
+        };
+        let metric = match outcome {
+            Outcome::Archived => Metric::ChunksArchived,
+            Outcome::AlreadyArchived => Metric::ChunksAlreadyArchived,
+            Outcome::SetAside if both.iter().any(expired) => Metric::ChunksExpired,
+            Outcome::SetAside => Metric::ChunksRejected,
+            Outcome::Suspended | Outcome::Ignored | Outcome::Unstored => Metric::ChunksSuspended,
+        };
+        let made = both.into_iter().flatten().filter(|made| !made.already);
+        let fetched = progress.map(|progress| progress.bytes.load(Ordering::Relaxed));
+        Measured::once(metric)
+            .and_bytes(
+                Metric::BytesArchived,
+                made.map(|made| made.object.size).sum(),
+            )
+            .and_bytes(Metric::BytesFetched, fetched.iter().sum())
+            .and_bytes(
+                Metric::BytesReused,
+                progress.map(Progress::bytes_reused).iter().sum(),
+            )
+            .say();
     }
 
     async fn in_time(

@@ -6,12 +6,14 @@ use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// How the function logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logging {
     /// The function's own level. Its dependencies log no lower than warnings, because below them they print URLs.
     pub level: LevelFilter,
     /// One JSON object a line, as CloudWatch reads it.
     pub json: bool,
+    /// The function's name, where Lambda has given it one: what its metrics are told apart by.
+    pub function: Option<String>,
 }
 
 impl Logging {
@@ -30,13 +32,15 @@ impl Logging {
         let level = text("RUST_LOG")
             .and_then(|directives| own_level(&directives))
             .or_else(|| text("AWS_LAMBDA_LOG_LEVEL")?.parse().ok());
+        let function = text("AWS_LAMBDA_FUNCTION_NAME");
         let json = match text("AWS_LAMBDA_LOG_FORMAT") {
             Some(format) => format.eq_ignore_ascii_case("json"),
-            None => text("AWS_LAMBDA_FUNCTION_NAME").is_some(),
+            None => function.is_some(),
         };
         Self {
             level: level.unwrap_or(LevelFilter::INFO),
             json,
+            function,
         }
     }
 }
@@ -101,7 +105,7 @@ mod tests {
                     .find(|(set, _)| *set == name)
                     .map(|(_, value)| value.into())
             });
-            assert_eq!(read, Logging { level, json }, "{variables:?}");
+            assert_eq!((read.level, read.json), (level, json), "{variables:?}");
         }
     }
 }

@@ -101,6 +101,12 @@ impl Error {
         self.code() == Some("NoSuchUpload")
     }
 
+    /// Whether S3 asked to be called less often.
+    #[must_use]
+    pub fn is_throttling(&self) -> bool {
+        self.status() == Some(429) || self.code() == Some("SlowDown")
+    }
+
     /// Whether the same call may well succeed a moment later.
     #[must_use]
     pub fn may_pass(&self) -> bool {

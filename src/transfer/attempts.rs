@@ -12,6 +12,7 @@ use crate::acs::download::Download;
 use crate::chain::chain;
 use crate::keys::Key;
 use crate::limits::Limits;
+use crate::metrics::{Cause, Measured};
 use crate::store;
 
 impl Transfers {
@@ -34,6 +35,7 @@ impl Transfers {
             let Some(pause) = pause(&error, failures, &self.limits) else {
                 return Err(error);
             };
+            Measured::retry(cause(&error)).say();
             warn!(key = %key, failures, pause = ?pause, error = chain(&error), "trying again");
             sleep(pause).await;
         }
@@ -130,6 +132,42 @@ fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<Duration> {
     }
 }
 
+/// What an attempt that is worth another is counted under.
+fn cause(error: &Error) -> Cause {
+    match error {
+        Error::Source(error) => match error {
+            acs::Error::NotReady => Cause::AcsNotReady,
+            acs::Error::Stalled(_) => Cause::AcsStalled,
+            acs::Error::Refused {
+                status,
+                retry_after,
+                ..
+            } if status.as_u16() == 429 || retry_after.is_some() => Cause::AcsThrottled,
+            acs::Error::Refused { .. } => Cause::AcsFailed,
+            acs::Error::Http(_) | acs::Error::Truncated { .. } | acs::Error::Excess => {
+                Cause::AcsBroken
+            }
+            acs::Error::Mismatch { .. }
+            | acs::Error::RangeIgnored
+            | acs::Error::WrongType { .. }
+            | acs::Error::Encoded
+            | acs::Error::BeyondEnd { .. }
+            | acs::Error::Redirect(_)
+            | acs::Error::RedirectLoop
+            | acs::Error::TooLong { .. }
+            | acs::Error::Unsignable => Cause::AcsMismatched,
+        },
+        Error::SourceChanged => Cause::AcsMismatched,
+        Error::Store(store::Error::Stalled(_)) => Cause::S3Stalled,
+        Error::Store(error) | Error::LeftOver(error) if error.is_throttling() => Cause::S3Throttled,
+        Error::Store(_)
+        | Error::LeftOver(_)
+        | Error::Occupied
+        | Error::UploadGone
+        | Error::Unsettled { .. } => Cause::S3Failed,
+    }
+}
+
 /// Between half of it and all of it, so that many that failed together do not come back together.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + fastrand::f64() / 2.0)
@@ -184,6 +222,40 @@ mod tests {
             (Error::Occupied, 1),
         ] {
             assert_eq!(tries(&error), expected, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn each_failure_is_counted_under_its_cause() {
+        let store = |status, code: &str| {
+            Error::Store(store::Error::Refused {
+                operation: "UploadPart",
+                status,
+                code: code.into(),
+                message: String::new(),
+            })
+        };
+        for (error, expected) in [
+            (refused(429, None), Cause::AcsThrottled),
+            (refused(503, Some(1)), Cause::AcsThrottled),
+            (refused(503, None), Cause::AcsFailed),
+            (refused(408, None), Cause::AcsFailed),
+            (Error::Source(acs::Error::NotReady), Cause::AcsNotReady),
+            (
+                Error::Source(acs::Error::Stalled(Duration::ZERO)),
+                Cause::AcsStalled,
+            ),
+            (Error::Source(acs::Error::Excess), Cause::AcsBroken),
+            (Error::Source(acs::Error::Encoded), Cause::AcsMismatched),
+            (store(503, "SlowDown"), Cause::S3Throttled),
+            (store(429, "TooManyRequests"), Cause::S3Throttled),
+            (store(500, "InternalError"), Cause::S3Failed),
+            (
+                Error::Store(store::Error::Stalled(Duration::ZERO)),
+                Cause::S3Stalled,
+            ),
+        ] {
+            assert_eq!(cause(&error), expected, "{error:?}");
         }
     }
 

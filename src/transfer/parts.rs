@@ -77,7 +77,7 @@ impl Transfers {
             self.list(task, upload).await?
         };
         let mut missing: BTreeSet<PartNumber> = plan.missing(&listed).collect();
-        progress.planned.store(plan.count(), Ordering::Relaxed);
+        progress.plan(plan);
         progress
             .reused
             .fetch_max(plan.count() - count(&missing), Ordering::Relaxed);

@@ -65,7 +65,7 @@ impl Transfers {
         progress: &Progress,
     ) -> Result<Plan, Error> {
         let missing: BTreeSet<PartNumber> = plan.missing(listed).collect();
-        progress.planned.store(plan.count(), Ordering::Relaxed);
+        progress.plan(plan);
         progress.reused.fetch_max(
             (plan.count() - count(&missing))
                 .saturating_sub(progress.fetched.load(Ordering::Relaxed)),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use acs_recording_archiver::finality::EXPIRY;
+use acs_recording_archiver::metrics::{Cause, Metric, NAMESPACE};
 use serde_json::{Value, json};
 
 use crate::template::{fields, list, template};
@@ -14,50 +15,6 @@ const PICTURE: &str = include_str!("../../docs/dashboard.svg");
 const BICEP: &str = include_str!("../../azure/subscription.bicep");
 const BICEP_PARAMETERS: &str = include_str!("../../azure/subscription.bicepparam");
 const EVENT_GRID: &str = include_str!("../../src/event_grid.rs");
-
-const NAMESPACE: &str = "AcsRecordingArchiver";
-
-/// The function's own metrics.
-const METRICS: [&str; 24] = [
-    "RecordingsArchived",
-    "RecordingsAlreadyArchived",
-    "RecordingsSuspended",
-    "RecordingsRejected",
-    "RecordingsExpired",
-    "ChunksArchived",
-    "ChunksAlreadyArchived",
-    "ChunksSuspended",
-    "ChunksRejected",
-    "ChunksExpired",
-    "EventsSetAside",
-    "EventsUnstored",
-    "DeliveriesRefused",
-    "DeliveriesUnverified",
-    "BytesArchived",
-    "BytesFetched",
-    "BytesReused",
-    "RecordingDuration",
-    "Throughput",
-    "Retries",
-    "ArchiveLag",
-    "PendingRecordings",
-    "HoursUntilSourceExpires",
-    "Ticks",
-];
-
-/// The causes that `Retries` tells apart.
-const CAUSES: [&str; 10] = [
-    "acsThrottled",
-    "acsFailed",
-    "acsNotReady",
-    "acsStalled",
-    "acsBroken",
-    "acsMismatched",
-    "acsUnauthorized",
-    "s3Throttled",
-    "s3Failed",
-    "s3Stalled",
-];
 
 /// Lambda's: <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html>.
 const OF_LAMBDA: [&str; 3] = ["ConcurrentExecutions", "Errors", "Throttles"];
@@ -79,10 +36,14 @@ fn alarms() -> Vec<(String, Value)> {
 
 fn is_known(namespace: &str, metric: &str) -> bool {
     match namespace {
-        NAMESPACE => METRICS.contains(&metric),
+        NAMESPACE => Metric::ALL.iter().any(|known| known.to_string() == metric),
         "AWS/Lambda" => OF_LAMBDA.contains(&metric),
         _ => false,
     }
+}
+
+fn text(value: Value) -> String {
+    serde_json::from_value(value).expect("a text")
 }
 
 /// `ScheduleSilent` → `schedule-silent`.
@@ -287,9 +248,10 @@ fn the_dashboard_shows_everything_that_is_measured() {
             shown.insert(name.as_str());
         }
     }
-    assert_eq!(causes, BTreeSet::from(CAUSES));
-    for metric in METRICS {
-        assert!(shown.contains(metric), "{metric}");
+    let all: BTreeSet<String> = Cause::ALL.iter().map(|cause| text(json!(cause))).collect();
+    assert_eq!(causes, all.iter().map(String::as_str).collect());
+    for metric in Metric::ALL {
+        assert!(shown.contains(metric.to_string().as_str()), "{metric}");
     }
 }
 

@@ -19,20 +19,20 @@ const NEW: &str = "new-secret-0123456789";
 const HOUR: Duration = Duration::from_hours(1);
 
 /// Reads again whenever something does not match.
-const EAGER: Pace = Pace {
+pub const EAGER: Pace = Pace {
     age: Some(HOUR),
     pause: Duration::ZERO,
     patience: Duration::from_millis(500),
 };
 
 /// A world and a Secrets Manager beside it.
-struct Vault {
-    world: World,
-    manager: SecretsManager,
+pub struct Vault {
+    pub world: World,
+    pub manager: SecretsManager,
 }
 
 impl Vault {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let settings = secrets_manager::Settings::default();
         Self {
             world: World::start().await,
@@ -40,7 +40,7 @@ impl Vault {
         }
     }
 
-    fn set(&self, secret: &Value) {
+    pub fn set(&self, secret: &Value) {
         self.manager.set(&secret.to_string());
     }
 
@@ -72,7 +72,7 @@ impl Vault {
     }
 
     /// The world with such a function.
-    async fn world(&self, pace: Pace, variables: &[(&'static str, &str)]) -> World {
+    pub async fn world(&self, pace: Pace, variables: &[(&'static str, &str)]) -> World {
         let function = self.function(pace, variables).await;
         World::over(&self.world, function.expect("the settings are good"))
     }

@@ -9,6 +9,7 @@ use emulators::acs::{Fault, Kind};
 use serde_json::{Map, Value, json};
 use serde_yaml_ng::Value as Yaml;
 
+use crate::secrets::{EAGER, Vault};
 use crate::world::{PART, Recording, World};
 
 const FUNCTION: &str = "Archiver";
@@ -229,7 +230,11 @@ async fn the_function_may_do_what_it_does_and_nothing_else() {
         .iter()
         .flat_map(|statement| names(&statement["Action"]))
         .collect();
-    // The emulators hold no secrets; that this one is the function's own is held below.
+    // The only call that the emulated Secrets Manager answers.
+    let vault = Vault::start().await;
+    vault.set(&json!({}));
+    vault.world(EAGER, &[]).await;
+    assert!(vault.manager.calls() > 0);
     let secret = "secretsmanager:GetSecretValue".to_owned();
     assert_eq!(granted, needed.into_iter().chain([secret]).collect());
     for statement in &statements {

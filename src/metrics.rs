@@ -1,0 +1,378 @@
+//! What the function measures: names, units, and CloudWatch's embedded metric format, in one place.
+//!
+//! A measurement is a line of the log that CloudWatch takes metrics from, so it costs no call and gets lost no sooner than
+//! any other line. <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber, info};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+
+use crate::clock;
+use crate::finality::EXPIRY;
+use crate::limits::MIB;
+use crate::outcome::Outcome;
+
+/// Where CloudWatch has them.
+pub const NAMESPACE: &str = "AcsRecordingArchiver";
+/// What tells the metrics of one installation from those of another.
+const DIMENSION: &str = "FunctionName";
+/// What tells [`Metric::Retries`] apart besides.
+const CAUSE: &str = "Cause";
+/// What measurements are to the logger, which must not print them as lines of its own.
+pub(crate) const TARGET: &str = module_path!();
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the README says of each when it is measured")]
+pub enum Metric {
+    RecordingsArchived,
+    RecordingsAlreadyArchived,
+    RecordingsSuspended,
+    RecordingsRejected,
+    RecordingsExpired,
+    ChunksArchived,
+    ChunksAlreadyArchived,
+    ChunksSuspended,
+    ChunksRejected,
+    ChunksExpired,
+    EventsSetAside,
+    EventsUnstored,
+    DeliveriesRefused,
+    DeliveriesUnverified,
+    BytesArchived,
+    BytesFetched,
+    BytesReused,
+    RecordingDuration,
+    Throughput,
+    Retries,
+    ArchiveLag,
+    PendingRecordings,
+    HoursUntilSourceExpires,
+    Ticks,
+}
+
+impl Metric {
+    /// All of them.
+    pub const ALL: [Self; 24] = [
+        Self::RecordingsArchived,
+        Self::RecordingsAlreadyArchived,
+        Self::RecordingsSuspended,
+        Self::RecordingsRejected,
+        Self::RecordingsExpired,
+        Self::ChunksArchived,
+        Self::ChunksAlreadyArchived,
+        Self::ChunksSuspended,
+        Self::ChunksRejected,
+        Self::ChunksExpired,
+        Self::EventsSetAside,
+        Self::EventsUnstored,
+        Self::DeliveriesRefused,
+        Self::DeliveriesUnverified,
+        Self::BytesArchived,
+        Self::BytesFetched,
+        Self::BytesReused,
+        Self::RecordingDuration,
+        Self::Throughput,
+        Self::Retries,
+        Self::ArchiveLag,
+        Self::PendingRecordings,
+        Self::HoursUntilSourceExpires,
+        Self::Ticks,
+    ];
+
+    /// Its unit, as CloudWatch names it.
+    #[must_use]
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::RecordingsArchived
+            | Self::RecordingsAlreadyArchived
+            | Self::RecordingsSuspended
+            | Self::RecordingsRejected
+            | Self::RecordingsExpired
+            | Self::ChunksArchived
+            | Self::ChunksAlreadyArchived
+            | Self::ChunksSuspended
+            | Self::ChunksRejected
+            | Self::ChunksExpired
+            | Self::EventsSetAside
+            | Self::EventsUnstored
+            | Self::DeliveriesRefused
+            | Self::DeliveriesUnverified
+            | Self::Retries
+            | Self::PendingRecordings
+            | Self::Ticks => "Count",
+            Self::BytesArchived | Self::BytesFetched | Self::BytesReused => "Bytes",
+            Self::RecordingDuration => "Milliseconds",
+            Self::Throughput => "Megabytes/Second",
+            Self::ArchiveLag => "Seconds",
+            Self::HoursUntilSourceExpires => "None",
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The variants are named as the metrics are.
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Why something was tried again: the values of the dimension `Cause`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Cause {
+    /// ACS answered 429, or named a time to come back at.
+    AcsThrottled,
+    /// ACS answered 408 or 5xx.
+    AcsFailed,
+    /// ACS has not finished the recording.
+    AcsNotReady,
+    /// ACS sent nothing.
+    AcsStalled,
+    /// A connection to ACS broke, or a body did.
+    AcsBroken,
+    /// A reply of ACS was not what was asked for.
+    AcsMismatched,
+    /// ACS refused the access key, and there was a newer one.
+    AcsUnauthorized,
+    /// S3 asked to slow down.
+    S3Throttled,
+    /// S3 failed or did not answer.
+    S3Failed,
+    /// S3 took nothing.
+    S3Stalled,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::AcsThrottled,
+        Self::AcsFailed,
+        Self::AcsNotReady,
+        Self::AcsStalled,
+        Self::AcsBroken,
+        Self::AcsMismatched,
+        Self::AcsUnauthorized,
+        Self::S3Throttled,
+        Self::S3Failed,
+        Self::S3Stalled,
+    ];
+}
+
+/// What is measured at one moment: a line of the log.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    values: Vec<(Metric, f64)>,
+    cause: Option<Cause>,
+}
+
+impl Measured {
+    /// Something that happened once.
+    pub(crate) fn once(metric: Metric) -> Self {
+        Self::default().and(metric, 1.0)
+    }
+
+    /// Something that was tried again.
+    pub(crate) fn retry(cause: Cause) -> Self {
+        Self {
+            cause: Some(cause),
+            ..Self::once(Metric::Retries)
+        }
+    }
+
+    /// A run on a recording that took `time` and fetched `bytes`, ended by `outcome`, `age` after the event.
+    pub(crate) fn recording(outcome: Outcome, age: Duration, time: Duration, bytes: u64) -> Self {
+        let measured = match outcome {
+            Outcome::Archived => Self::once(Metric::RecordingsArchived)
+                .and(Metric::RecordingDuration, time.as_secs_f64() * 1000.0)
+                .and(Metric::ArchiveLag, age.as_secs_f64()),
+            Outcome::AlreadyArchived => Self::once(Metric::RecordingsAlreadyArchived),
+            Outcome::Suspended => Self::once(Metric::RecordingsSuspended),
+            // Measured where it is known why.
+            Outcome::Ignored | Outcome::SetAside | Outcome::Unstored => Self::default(),
+        };
+        if bytes <= MIB || time.is_zero() {
+            return measured;
+        }
+        let megabytes = number(bytes) / 1_000_000.0;
+        measured.and(Metric::Throughput, megabytes / time.as_secs_f64())
+    }
+
+    /// A tick that found so many events, the oldest of that age.
+    pub(crate) fn tick(pending: usize, oldest: Option<Duration>) -> Self {
+        let measured =
+            Self::once(Metric::Ticks).and(Metric::PendingRecordings, number(pending as u64));
+        match oldest {
+            Some(age) => measured.and(
+                Metric::HoursUntilSourceExpires,
+                (EXPIRY.as_secs_f64() - age.as_secs_f64()) / 3600.0,
+            ),
+            None => measured,
+        }
+    }
+
+    /// The same and a size, in bytes.
+    pub(crate) fn and_bytes(self, metric: Metric, bytes: u64) -> Self {
+        self.and(metric, number(bytes))
+    }
+
+    fn and(mut self, metric: Metric, value: f64) -> Self {
+        self.values.push((metric, value));
+        self
+    }
+
+    /// Hands it to the logger; without one it is lost.
+    pub(crate) fn say(&self) {
+        if !self.values.is_empty() {
+            let measured = serde_json::to_string(self).unwrap_or_default();
+            info!(target: TARGET, measured);
+        }
+    }
+
+    /// The line that CloudWatch takes metrics from.
+    fn line(&self, function: &str) -> Value {
+        let now = OffsetDateTime::from(clock::now());
+        let mut dimensions = vec![vec![DIMENSION]];
+        let mut line = Map::new();
+        // As the other lines have them; the level also tells Lambda whether to keep the line.
+        line.insert("timestamp".into(), now.format(&Rfc3339).ok().into());
+        line.insert("level".into(), "INFO".into());
+        line.insert("message".into(), "metrics".into());
+        line.insert(DIMENSION.into(), function.into());
+        if let Some(cause) = self.cause {
+            dimensions.push(vec![DIMENSION, CAUSE]);
+            line.insert(CAUSE.into(), json!(cause));
+        }
+        let mut metrics = Vec::new();
+        for (metric, value) in &self.values {
+            metrics.push(json!({"Name": metric, "Unit": metric.unit()}));
+            line.insert(metric.to_string(), json!(value));
+        }
+        let milliseconds = now.unix_timestamp() * 1000 + i64::from(now.millisecond());
+        line.insert(
+            "_aws".into(),
+            json!({
+                "Timestamp": milliseconds,
+                "CloudWatchMetrics": [{
+                    "Namespace": NAMESPACE,
+                    "Dimensions": dimensions,
+                    "Metrics": metrics,
+                }],
+            }),
+        );
+        Value::Object(line)
+    }
+}
+
+/// Writes measurements into the log of the function of that name.
+pub(crate) struct Lines {
+    /// The function's name.
+    pub(crate) function: String,
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut found = Found::default();
+        event.record(&mut found);
+        if let Some(measured) = found.0 {
+            let line = format!("{}\n", measured.line(&self.function));
+            // There is nowhere to say that a log cannot be written.
+            let _ = io::stdout().lock().write_all(line.as_bytes());
+        }
+    }
+}
+
+/// The measurement in an event of the logger.
+#[derive(Default)]
+struct Found(Option<Measured>);
+
+impl Visit for Found {
+    fn record_str(&mut self, _: &Field, text: &str) {
+        self.0 = serde_json::from_str(text).ok();
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}
+
+/// CloudWatch counts in floating point; no size that occurs loses by it.
+#[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
+fn number(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_in_the_embedded_metric_format() {
+        let measured = Measured::once(Metric::ChunksArchived).and_bytes(Metric::BytesFetched, 7);
+        let line = measured.line("archiver");
+        assert_eq!(line["FunctionName"], "archiver");
+        assert_eq!(line["ChunksArchived"], 1.0);
+        assert_eq!(line["BytesFetched"], 7.0);
+        let directive = &line["_aws"]["CloudWatchMetrics"];
+        assert_eq!(
+            *directive,
+            json!([{
+                "Namespace": "AcsRecordingArchiver",
+                "Dimensions": [["FunctionName"]],
+                "Metrics": [{"Name": "ChunksArchived", "Unit": "Count"}, {"Name": "BytesFetched", "Unit": "Bytes"}],
+            }])
+        );
+        let timestamp = line["_aws"]["Timestamp"].as_u64().unwrap();
+        assert!(timestamp > 1_700_000_000_000, "milliseconds");
+    }
+
+    #[test]
+    fn retries_are_told_apart_by_their_cause_and_counted_without_it() {
+        let line = Measured::retry(Cause::S3Throttled).line("archiver");
+        assert_eq!(line["Cause"], "s3Throttled");
+        assert_eq!(
+            line["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
+            json!([["FunctionName"], ["FunctionName", "Cause"]])
+        );
+    }
+
+    #[test]
+    fn a_run_is_measured_by_its_outcome() {
+        let (hour, second) = (Duration::from_hours(1), Duration::from_secs(1));
+        let values = |outcome, bytes| Measured::recording(outcome, hour, second, bytes).values;
+        assert_eq!(
+            values(Outcome::Archived, 3_000_000),
+            [
+                (Metric::RecordingsArchived, 1.0),
+                (Metric::RecordingDuration, 1000.0),
+                (Metric::ArchiveLag, 3600.0),
+                (Metric::Throughput, 3.0),
+            ]
+        );
+        assert_eq!(
+            values(Outcome::Suspended, 10),
+            [(Metric::RecordingsSuspended, 1.0)]
+        );
+        assert_eq!(values(Outcome::SetAside, 0), []);
+    }
+
+    #[test]
+    fn a_tick_tells_how_long_the_oldest_source_is_kept() {
+        let hours = |age| {
+            let measured = Measured::tick(2, age);
+            let mut values = measured.values.into_iter();
+            values.find(|(metric, _)| *metric == Metric::HoursUntilSourceExpires)
+        };
+        let at = |hours| Some((Metric::HoursUntilSourceExpires, hours));
+        assert_eq!(hours(Some(Duration::from_hours(13))), at(11.0));
+        assert_eq!(hours(Some(Duration::from_hours(25))), at(-1.0));
+        assert_eq!(hours(None), None);
+    }
+}
