@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use acs_recording_archiver::config::SETTINGS;
+use acs_recording_archiver::metrics::{Cause, Metric};
 use lambda_http::http::StatusCode;
 use serde_yaml_ng::Value;
 
@@ -76,6 +77,21 @@ fn the_parameters_and_outputs_are_those_of_the_template() {
     );
     for output in in_template("Outputs") {
         assert!(README.contains(&format!("`{output}`")), "{output}");
+    }
+}
+
+#[test]
+fn the_metrics_are_those_of_the_code() {
+    let documented: Vec<_> = table("Metrics and alarms")
+        .iter()
+        .map(|row| (row[0].trim_matches('`').to_owned(), row[1].to_owned()))
+        .collect();
+    let measured = Metric::ALL.map(|metric| (metric.to_string(), metric.unit().to_owned()));
+    assert_eq!(documented, measured);
+    for cause in Cause::ALL {
+        let cause = serde_json::to_value(cause).unwrap();
+        let cause = cause.as_str().unwrap();
+        assert!(README.contains(&format!("`{cause}`")), "{cause}");
     }
 }
 
