@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use acs_recording_archiver::function::Answer;
+use acs_recording_archiver::limits::Limits;
 use acs_recording_archiver::sweep::Swept;
 use emulators::acs::{self, Kind};
 use emulators::proxy::Proxy;
@@ -24,11 +25,13 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
-use crate::embedded::{Response, SECRET, Setup, delivery, function};
+use crate::embedded::{Response, SECRET, Setup, client_to, delivery, function, function_over};
 use crate::world::{PART, Recording, World, limits, setup};
 
 /// Longer than any test: what hangs this long never answers.
 const NEVER: Duration = Duration::from_hours(1);
+/// The user agent of the function that goes on where another has ended.
+const SURVIVOR: &str = "survivor";
 /// How long anything may take before it counts as never.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Runs at the same time.
@@ -186,7 +189,7 @@ impl Process {
         let (world, event) = (world.clone(), event.clone());
         self.0.spawn(async move {
             let variables = variables(concurrency);
-            let function = function(&world.s3, &world.acs, limits(), &variables).await;
+            let function = function(&world.s3, &world.acs, unhurried(), &variables).await;
             World::over(&world, function).deliver(&event).await
         })
     }
@@ -197,17 +200,39 @@ impl Process {
     }
 }
 
+/// Limits under which nothing but a cut changes which requests a run makes, however slow the machine is.
+fn unhurried() -> Limits {
+    Limits {
+        relist: NEVER,
+        relist_alone: NEVER,
+        source_stall: PATIENCE,
+        store_stall: PATIENCE,
+        store_call: PATIENCE,
+        ..limits()
+    }
+}
+
 fn variables(concurrency: usize) -> Vec<(&'static str, String)> {
     vec![("TRANSFER_CONCURRENCY", concurrency.to_string())]
 }
 
 /// A world whose function has so many parts in flight.
 async fn world(concurrency: usize) -> World {
-    World::with(Setup {
+    survivors(Setup {
         variables: variables(concurrency),
+        limits: unhurried(),
         ..setup()
     })
     .await
+}
+
+/// A world whose own function is told apart from the one that is ended, whose last requests may still be on the wire.
+async fn survivors(setup: Setup) -> World {
+    let (limits, variables) = (setup.limits.clone(), setup.variables.clone());
+    let world = World::with(setup).await;
+    let http = client_to(&world.acs).user_agent(SURVIVOR);
+    let function = function_over(&world.s3, &world.acs, http, limits, &variables);
+    World::over(&world, function.await)
 }
 
 /// The document that one byte is all of.
@@ -328,7 +353,9 @@ impl Left {
     /// Asserts that nothing of it was fetched again.
     fn assert_kept(&self, world: &World) {
         for request in world.acs.requests() {
-            let (Kind::Media, Some(document)) = (request.kind, request.document) else {
+            let survives = request.headers["user-agent"] == SURVIVOR;
+            let (true, Kind::Media, Some(document)) = (survives, request.kind, request.document)
+            else {
                 continue;
             };
             assert!(!self.whole.contains(&document), "{document} is whole");
@@ -601,7 +628,7 @@ const KILLS: [(&str, &str, usize, Way); 14] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_process_is_gone_on_from_wherever_it_was() {
-    let world = World::with(Setup {
+    let world = survivors(Setup {
         s3: s3::Settings::default(),
         ..setup()
     })
