@@ -63,10 +63,10 @@ SPREAD = ("RecordingDuration", "Throughput", "ArchiveLag")  # those of which per
 IN_ALARM = "recording-rejected"
 LOG = [
     ["15:41:07.118", "ERROR", "451ca273-6493-444b-a8d6-e9581a92059f", "", "recording cannot be archived whole", ""],
-    ["15:41:06.902", "ERROR", "451ca273-6493-444b-a8d6-e9581a92059f", "1", "", "ACS answered 404"],
-    ["14:22:31.450", "WARN", "9d0c6a52-1f0e-4f3b-8f57-3b6e3a1f8a11", "0", "", "ACS answered 503"],
-    ["14:22:29.207", "WARN", "9d0c6a52-1f0e-4f3b-8f57-3b6e3a1f8a11", "0", "", "source sent no byte for 15 s"],
-    ["14:21:58.644", "WARN", "0b7f4c1e-52d3-4f0b-9a3e-6f2f0c9f7d20", "0", "", "ACS answered 429"],
+    ["15:41:06.902", "ERROR", "451ca273-6493-444b-a8d6-e9581a92059f", "1", "media cannot be archived", "fetching from ACS failed: ACS answered 404 Not Found"],
+    ["14:22:31.450", "WARN", "9d0c6a52-1f0e-4f3b-8f57-3b6e3a1f8a11", "0", "media is not archived yet", "fetching from ACS failed: ACS answered 503 Service Unavailable"],
+    ["14:22:29.207", "WARN", "9d0c6a52-1f0e-4f3b-8f57-3b6e3a1f8a11", "0", "media is not archived yet", "fetching from ACS failed: source sent no byte for 15 s"],
+    ["14:21:58.644", "WARN", "0b7f4c1e-52d3-4f0b-9a3e-6f2f0c9f7d20", "1", "media is not archived yet", "fetching from ACS failed: ACS answered 429 Too Many Requests"],
 ]  # fmt: skip
 
 STYLE = """
