@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, LOCATION, RANGE, RETRY_AFTER};
-use serde::Deserialize;
 use tokio::time::timeout;
 use tracing::warn;
 use url::Url;
@@ -282,37 +281,11 @@ impl Client {
             .get(RETRY_AFTER)
             .and_then(reply::retry_after);
         let body = Flow::new(response, None, self.stall).hold(ERROR_BODY).await;
-        let trace_id = body.ok().and_then(|body| trace_id(&body));
+        let trace_id = body.ok().and_then(|body| error::trace_id(&body));
         Error::Refused {
             status,
             trace_id,
             retry_after,
         }
-    }
-}
-
-/// The trace id of an error's body, if it is JSON that has one.
-fn trace_id(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body {
-        trace_id: String,
-    }
-    let body: Body = serde_json::from_slice(body).ok()?;
-    Some(body.trace_id).filter(|id| is_plain_id(id))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn trace_ids_are_taken_from_json_alone() {
-        assert_eq!(
-            trace_id(br#"{"error":{"code":"Denied"},"traceId":"00-4bf92f"}"#).as_deref(),
-            Some("00-4bf92f")
-        );
-        assert_eq!(trace_id(br#"{"traceId":"https://x/?sig=y"}"#), None);
-        assert_eq!(trace_id(b"<html>"), None);
     }
 }

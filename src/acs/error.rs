@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
+use serde::Deserialize;
 
 use super::Document;
 use crate::locations::NotAllowed;
+use crate::recording::is_plain_id;
 
 /// A chunk that cannot be asked for, now or ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -97,5 +99,31 @@ pub enum Error {
 impl Error {
     pub(super) fn http(error: reqwest::Error) -> Self {
         Self::Http(error.without_url())
+    }
+}
+
+/// The trace id of an error's body, if it is JSON that has one.
+pub(super) fn trace_id(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Body {
+        trace_id: String,
+    }
+    let body: Body = serde_json::from_slice(body).ok()?;
+    Some(body.trace_id).filter(|id| is_plain_id(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trace_ids_are_taken_from_json_alone() {
+        assert_eq!(
+            trace_id(br#"{"error":{"code":"Denied"},"traceId":"00-4bf92f"}"#).as_deref(),
+            Some("00-4bf92f")
+        );
+        assert_eq!(trace_id(br#"{"traceId":"https://x/?sig=y"}"#), None);
+        assert_eq!(trace_id(b"<html>"), None);
     }
 }

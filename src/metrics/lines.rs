@@ -1,0 +1,124 @@
+//! Measurements as lines of the log, in CloudWatch's embedded metric format: they cost no call, and get lost no sooner than
+//! any other line.
+//!
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+
+use std::fmt;
+use std::io::{self, Write as _};
+
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+
+use super::{Measured, NAMESPACE};
+use crate::clock;
+
+/// What tells the metrics of one installation from those of another.
+const DIMENSION: &str = "FunctionName";
+/// What tells [`Metric::Retries`](super::Metric::Retries) apart besides.
+const CAUSE: &str = "Cause";
+impl Measured {
+    /// The line that CloudWatch takes metrics from.
+    fn line(&self, function: &str) -> Value {
+        let now = OffsetDateTime::from(clock::now());
+        let mut dimensions = vec![vec![DIMENSION]];
+        let mut line = Map::new();
+        // As the other lines have them; the level also tells Lambda whether to keep the line.
+        line.insert("timestamp".into(), now.format(&Rfc3339).ok().into());
+        line.insert("level".into(), "INFO".into());
+        line.insert("message".into(), "metrics".into());
+        line.insert(DIMENSION.into(), function.into());
+        if let Some(cause) = self.cause {
+            dimensions.push(vec![DIMENSION, CAUSE]);
+            line.insert(CAUSE.into(), json!(cause));
+        }
+        let mut metrics = Vec::new();
+        for (metric, value) in &self.values {
+            metrics.push(json!({"Name": metric, "Unit": metric.unit()}));
+            line.insert(metric.to_string(), json!(value));
+        }
+        let milliseconds = now.unix_timestamp() * 1000 + i64::from(now.millisecond());
+        line.insert(
+            "_aws".into(),
+            json!({
+                "Timestamp": milliseconds,
+                "CloudWatchMetrics": [{
+                    "Namespace": NAMESPACE,
+                    "Dimensions": dimensions,
+                    "Metrics": metrics,
+                }],
+            }),
+        );
+        Value::Object(line)
+    }
+}
+
+/// Writes measurements into the log of the function of that name.
+pub(crate) struct Lines {
+    /// The function's name.
+    pub(crate) function: String,
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut found = Found::default();
+        event.record(&mut found);
+        if let Some(measured) = found.0 {
+            let line = format!("{}\n", measured.line(&self.function));
+            // There is nowhere to say that a log cannot be written.
+            let _ = io::stdout().lock().write_all(line.as_bytes());
+        }
+    }
+}
+
+/// The measurement in an event of the logger.
+#[derive(Default)]
+struct Found(Option<Measured>);
+
+impl Visit for Found {
+    fn record_str(&mut self, _: &Field, text: &str) {
+        self.0 = serde_json::from_str(text).ok();
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Cause, Metric};
+
+    #[test]
+    fn a_line_is_in_the_embedded_metric_format() {
+        let measured = Measured::once(Metric::ChunksArchived).and_bytes(Metric::BytesFetched, 7);
+        let line = measured.line("archiver");
+        assert_eq!(line["FunctionName"], "archiver");
+        assert_eq!(line["ChunksArchived"], 1.0);
+        assert_eq!(line["BytesFetched"], 7.0);
+        let directive = &line["_aws"]["CloudWatchMetrics"];
+        assert_eq!(
+            *directive,
+            json!([{
+                "Namespace": "AcsRecordingArchiver",
+                "Dimensions": [["FunctionName"]],
+                "Metrics": [{"Name": "ChunksArchived", "Unit": "Count"}, {"Name": "BytesFetched", "Unit": "Bytes"}],
+            }])
+        );
+        let timestamp = line["_aws"]["Timestamp"].as_u64().unwrap();
+        assert!(timestamp > 1_700_000_000_000, "milliseconds");
+    }
+
+    #[test]
+    fn retries_are_told_apart_by_their_cause_and_counted_without_it() {
+        let line = Measured::retry(Cause::S3Throttled).line("archiver");
+        assert_eq!(line["Cause"], "s3Throttled");
+        assert_eq!(
+            line["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
+            json!([["FunctionName"], ["FunctionName", "Cause"]])
+        );
+    }
+}
