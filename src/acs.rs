@@ -112,6 +112,11 @@ impl Client {
         &self.allowed
     }
 
+    /// Reads the access key again if it is old, so that one that was taken back is not used for as long as ACS accepts it.
+    pub async fn renew(&self) {
+        self.access.current().await;
+    }
+
     /// Where a chunk's media is.
     ///
     /// # Errors
@@ -219,12 +224,12 @@ impl Client {
             return Ok(response);
         }
         match self.access.other_than(&access).await {
-            Look::New(access) => {
+            Look::New(newer) if newer.resource.access_key() != access.resource.access_key() => {
                 warn!("ACS refused the access key; trying again with the one that was just read");
                 Measured::retry(Cause::AcsUnauthorized).say();
-                self.send(&access.resource, url, form, range).await
+                self.send(&newer.resource, url, form, range).await
             }
-            Look::Same | Look::Unknown => Ok(response),
+            Look::New(_) | Look::Same | Look::Unknown => Ok(response),
         }
     }
 

@@ -15,13 +15,14 @@ use tracing::{Instrument as _, error, info, warn};
 use crate::acs::Client;
 use crate::chain::chain;
 use crate::clock;
+use crate::finality::Failure;
 use crate::keys::{Prefix, RecordingKeys};
 use crate::limits::Limits;
 use crate::manifest::{CopiedChunk, Manifest, Rejection, SetAside, to_json};
 use crate::metrics::{Measured, Metric};
 use crate::outcome::{Outcome, Report};
 use crate::recording::{Recording, Topics, safe_id};
-use crate::store::{self, JSON, Store};
+use crate::store::{self, JSON, Store, Written};
 use crate::transfer::{Order, Transfers};
 use chunk::ChunkCopy;
 use pending::Admitted;
@@ -67,10 +68,8 @@ impl Archive {
             outcome,
             bytes,
         };
-        let age = recording
-            .time()
-            .map_or(Duration::ZERO, |time| time.age(clock::now()));
-        Measured::recording(outcome, age, started.elapsed(), bytes).say();
+        let lag = recording.event_time.map(|time| time.age(clock::now()));
+        Measured::recording(outcome, lag, started.elapsed(), bytes).say();
         info!(
             event = report.id,
             call = %recording.call_id(),
@@ -123,6 +122,7 @@ impl Archive {
             info!(event = %safe_id(&recording.event_id), "ACS has written this recording to the customer's own storage");
             return (Outcome::Ignored, 0);
         }
+        self.acs.renew().await;
         let keys = self.prefix.keys(recording);
         let Admitted { stored, first } = match within(deadline, self.admit(recording, &keys)).await
         {
@@ -194,34 +194,31 @@ impl Archive {
         age: Duration,
     ) -> Result<Outcome, store::Error> {
         let outcome = if let Some(manifest) = Manifest::new(recording, chunks) {
-            self.store
-                .create(&keys.manifest(), to_json(&manifest), JSON, None)
-                .await?;
-            Outcome::Archived
+            let (key, manifest) = (keys.manifest(), to_json(&manifest));
+            match self.store.create(&key, manifest, JSON, None).await? {
+                Written::Here(_) => Outcome::Archived,
+                Written::Taken => Outcome::AlreadyArchived,
+            }
         } else {
             let objects = chunks
                 .iter()
                 .flat_map(|copied| [&copied.media, &copied.metadata]);
             let mut failures = objects.filter_map(|copied| copied.result.as_ref().err());
-            if !failures.clone().all(|failure| failure.is_final(age)) {
+            if !failures.all(|failure| failure.is_final(age)) {
                 return Ok(Outcome::Suspended);
             }
             for copied in chunks.iter().filter(|copied| copied.media.result.is_err()) {
                 let record = keys.record(&copied.chunk);
                 self.transfers.abandon(&copied.media.key, &record).await?;
             }
-            let expired = failures.any(|failure| failure.is_expiry(age));
-            let rejection = Rejection::new(recording, chunks, |failure| failure.is_expiry(age));
-            self.store
-                .create(&keys.rejection(), to_json(&rejection), JSON, None)
-                .await?;
-            Measured::once(if expired {
-                Metric::RecordingsExpired
-            } else {
-                Metric::RecordingsRejected
-            })
-            .say();
-            error!(event = %safe_id(&recording.event_id), key = %keys.rejection(), "recording cannot be archived whole");
+            let expired = |failure: &Failure| failure.is_expiry(age);
+            let rejection = to_json(&Rejection::new(recording, chunks, expired));
+            let key = keys.rejection();
+            let created = self.store.create(&key, rejection, JSON, None).await?;
+            if let Written::Here(_) = created {
+                measure_rejection(chunks, expired);
+                error!(event = %safe_id(&recording.event_id), key = %key, "recording cannot be archived whole");
+            }
             Outcome::SetAside
         };
         self.store.delete(&keys.pending_event()).await?;
@@ -246,6 +243,28 @@ impl Archive {
             Err(failure) => unstored(id, &failure),
         }
     }
+}
+
+/// Counts a rejection that was just written, and the chunks that it is about.
+fn measure_rejection(chunks: &[CopiedChunk], expired: impl Fn(&Failure) -> bool) {
+    let failed = |copied: &CopiedChunk, is: &dyn Fn(&Failure) -> bool| {
+        let results = [&copied.media.result, &copied.metadata.result];
+        let mut failures = results
+            .into_iter()
+            .filter_map(|result| result.as_ref().err());
+        failures.any(is)
+    };
+    let count = |is: &dyn Fn(&Failure) -> bool| {
+        chunks.iter().filter(|copied| failed(copied, is)).count() as u64
+    };
+    let (all, expired) = (count(&|_| true), count(&expired));
+    Measured::once(match expired {
+        0 => Metric::RecordingsRejected,
+        _ => Metric::RecordingsExpired,
+    })
+    .and_count(Metric::ChunksExpired, expired)
+    .and_count(Metric::ChunksRejected, all - expired)
+    .say();
 }
 
 fn unstored(id: &str, failure: &Unstored) -> Outcome {

@@ -138,6 +138,12 @@ impl Entra {
     }
 }
 
+/// Whether a request presents any credentials at all.
+#[must_use]
+pub fn presents_any(query: &str, headers: &HeaderMap) -> bool {
+    presented_token(headers).is_some() || !presented_secrets(query, headers).is_empty()
+}
+
 /// Every secret that a request presents, from the query string and from the header.
 fn presented_secrets<'a>(query: &'a str, headers: &'a HeaderMap) -> Vec<Cow<'a, [u8]>> {
     let in_query = form_urlencoded::parse(query.as_bytes())

@@ -76,11 +76,7 @@ impl Config {
     /// [`Faults`], all of them.
     pub fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Faults> {
         let mut reader = Reader::new(lookup);
-        let resource = reader.required(
-            "COMMUNICATION_SERVICES_CONNECTION_STRING",
-            "is required: the ACS resource's connection string",
-            |text| Resource::from_connection_string(text).map_err(|error| error.to_string()),
-        );
+        let resource = resource(&mut reader);
         let bucket = reader.required(
             "RECORDINGS_BUCKET",
             "is required: the name of the bucket to archive into",
@@ -130,6 +126,34 @@ impl Config {
             _ => Err(faults),
         }
     }
+
+    /// Reads those that may change while the function runs.
+    ///
+    /// # Errors
+    ///
+    /// [`Faults`], all of them.
+    pub(crate) fn read_access(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Access, Faults> {
+        let mut reader = Reader::new(lookup);
+        let resource = resource(&mut reader);
+        let (secrets, _) = senders(&mut reader);
+        let faults = reader.into_faults();
+        match resource {
+            Some(resource) if faults.are_none() => Ok(Access { resource, secrets }),
+            _ => Err(faults),
+        }
+    }
+}
+
+/// The ACS resource.
+fn resource<F>(reader: &mut Reader<F>) -> Option<Resource>
+where
+    F: Fn(&str) -> Option<OsString>,
+{
+    reader.required(
+        "COMMUNICATION_SERVICES_CONNECTION_STRING",
+        "is required: the ACS resource's connection string",
+        |text| Resource::from_connection_string(text).map_err(|error| error.to_string()),
+    )
 }
 
 /// Who may deliver: whoever has one of the secrets, whoever has a token of the tenant, or both.

@@ -9,7 +9,7 @@ use lambda_http::{LambdaEvent, lambda_runtime, service_fn};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument as _, error, info_span, warn};
 
 use crate::access::Access;
@@ -24,10 +24,11 @@ use crate::limits::Limits;
 use crate::store::{self, Store};
 use crate::sweep::{Sweep, Swept};
 use crate::transfer::Transfers;
-use crate::webhook::{Acknowledge, Verdict, Webhook, measure, without_sender};
+use crate::webhook::{Acknowledge, Delivery, Verdict, Webhook, without_credentials};
 
 /// What is read again, as the log names it.
-const SETTINGS_NAME: &str = "settings";
+const SETTINGS: &str = "settings";
+const SECRETS: &str = "access key and webhook secrets";
 
 /// The function: made once, it borrows itself to each event.
 #[derive(Clone, Debug)]
@@ -62,6 +63,9 @@ pub enum TickError {
     /// What is pending could not be listed.
     #[error("what is pending could not be listed")]
     Store(#[from] store::Error),
+    /// It ended in a panic.
+    #[error("the tick broke off")]
+    BrokeOff,
 }
 
 /// What the function gives back to Lambda.
@@ -133,24 +137,26 @@ impl Means {
         }
     }
 
-    /// What lets in and what signs, read again as long as it is for the same ACS resource.
+    /// What lets in and what signs. Another ACS resource than the first is not taken over: its chunks are elsewhere.
     fn access(&self, first: Access) -> Kept<Access> {
         if self.settings.are_fixed() {
-            return Kept::fixed(SETTINGS_NAME, first);
+            return Kept::fixed(SECRETS, first);
         }
-        let (settings, endpoint) = (self.settings.clone(), first.resource.endpoint().clone());
+        let (settings, resource) = (self.settings.clone(), first.resource.clone());
         let read = move || {
-            let (settings, endpoint) = (settings.clone(), endpoint.clone());
+            let (settings, resource) = (settings.clone(), resource.clone());
             Box::pin(async move {
-                let access = settings.read().await?.access;
-                if *access.resource.endpoint() == endpoint {
-                    Ok(access)
-                } else {
-                    Err("the connection string is for another ACS resource; deploy a stack for that one".into())
+                let mut access = settings.read_access().await?;
+                if access.resource.endpoint() != resource.endpoint() {
+                    error!(
+                        "the connection string is for another ACS resource, which this stack does not archive; its key is not taken over"
+                    );
+                    access.resource = resource;
                 }
+                Ok(access)
             }) as _
         };
-        Kept::new(SETTINGS_NAME, Some(first), self.limits.secret, read)
+        Kept::new(SECRETS, Some(first), self.limits.secret, read)
     }
 }
 
@@ -189,7 +195,7 @@ impl Function {
             }
         };
         let pace = Pace { age: None, ..pace };
-        let rooms = Kept::new(SETTINGS_NAME, first, pace, move || {
+        let rooms = Kept::new(SETTINGS, first, pace, move || {
             let means = means.clone();
             Box::pin(async move { Ok(means.rooms().await?) })
         });
@@ -243,42 +249,59 @@ impl Function {
         payload: &RawValue,
         deadline: SystemTime,
     ) -> Result<Answer, TickError> {
-        let time = self.time_until(deadline);
+        let started = Instant::now();
+        let deadline = started + self.time_until(deadline);
         let shape: Option<Shape> = serde_json::from_str(payload.get()).ok();
         if shape.is_some_and(|shape| shape.detail_type.is_some() && shape.request_context.is_none())
         {
-            let rooms = self.rooms.current().await.ok_or(TickError::NoSettings)?;
-            return Ok(Answer::Tick(rooms.sweep.tick(time).await?));
+            return self.tick(deadline).await.map(Answer::Tick);
         }
         let request = serde_json::from_str::<ApiGatewayV2httpRequest>(payload.get());
         let response = if let Ok(request) = request {
-            self.answer(request, time).await
+            self.answer(request, started, deadline).await
         } else {
             warn!("payload is neither an HTTP request nor a tick of the schedule");
-            say(&Verdict::NotEvents)
+            Verdict::NotEvents.answer(Acknowledge::default())
         };
         Ok(Answer::Http(Box::new(response)))
+    }
+
+    async fn tick(&self, deadline: Instant) -> Result<Swept, TickError> {
+        let rooms = timeout_at(deadline, self.rooms.current()).await;
+        let rooms = rooms.ok().flatten().ok_or(TickError::NoSettings)?;
+        // In a task of its own: what the runtime would say of a panic may hold anything.
+        let tick = async move { rooms.sweep.tick(deadline).await }.in_current_span();
+        let swept = tokio::spawn(tick).await.map_err(|_| TickError::BrokeOff)?;
+        Ok(swept?)
     }
 
     async fn answer(
         &self,
         request: ApiGatewayV2httpRequest,
-        time: Duration,
+        started: Instant,
+        deadline: Instant,
     ) -> ApiGatewayV2httpResponse {
-        let Some(rooms) = self.rooms.current().await else {
-            let verdict = without_sender(&request).unwrap_or(Verdict::Unverified);
-            warn!("a delivery came while there are no settings");
-            measure(&verdict, false);
-            return say(&verdict);
+        let early = without_credentials(&request);
+        let rooms = if early.is_some() {
+            self.rooms.latest()
+        } else {
+            let rooms = timeout_at(deadline, self.rooms.current()).await;
+            rooms.ok().flatten()
+        };
+        let delivery = Delivery::of(&request, started);
+        let Some(rooms) = rooms else {
+            let verdict = early.unwrap_or(Verdict::Unverified);
+            return delivery.answered(&verdict, Acknowledge::default());
         };
         let webhook = Arc::clone(&rooms.webhook);
         // In a task of its own, so that even a panic ends in an answer.
-        let answer =
-            tokio::spawn(async move { webhook.answer(request, time).await }.in_current_span());
-        answer.await.unwrap_or_else(|_| {
+        let verdict = async move { webhook.judge(&request, started, deadline).await };
+        let verdict = tokio::spawn(verdict.in_current_span()).await;
+        let verdict = verdict.unwrap_or_else(|_| {
             error!("delivery broke off");
-            say(&Verdict::Broken)
-        })
+            Verdict::Broken
+        });
+        delivery.answered(&verdict, rooms.webhook.acknowledge())
     }
 
     /// The time to work in, until shortly before the deadline; one in the past means that it is not known.
@@ -289,9 +312,4 @@ impl Function {
         left.min(self.limits.unknown_deadline)
             .saturating_sub(self.limits.margin)
     }
-}
-
-/// The answer to a request that no event was taken from, so that it is the same whenever deliveries are answered.
-fn say(verdict: &Verdict) -> ApiGatewayV2httpResponse {
-    verdict.answer(Acknowledge::default())
 }

@@ -149,7 +149,7 @@ impl<T> Kept<T> {
         let read = timeout(patience, (source.read)()).await;
         match read.unwrap_or_else(|_| Err(format!("no answer within {patience:?}").into())) {
             Ok(value) => {
-                info!(what = self.name, "read again");
+                info!(what = self.name, "read");
                 last.succeeded = Some(clock::now());
                 last.failed = false;
                 let mut kept = self.value.write().unwrap_or_else(PoisonError::into_inner);
@@ -157,7 +157,14 @@ impl<T> Kept<T> {
             }
             Err(error) => {
                 let (what, error) = (self.name, chain(&*error));
-                warn!(what, error, "could not be read; what was last read holds");
+                if self.latest().is_some() {
+                    warn!(
+                        what,
+                        error, "could not be read again; what was last read holds"
+                    );
+                } else {
+                    warn!(what, error, "could not be read");
+                }
             }
         }
     }

@@ -31,12 +31,13 @@
 //!
 //! # The rooms
 //!
-//! In reading order. Each imports only from those below it, except that everything may use the last seven.
+//! In reading order. Each imports only from those below it, except that everything may use the last six.
 //!
 //! | module | what lives there |
 //! |---|---|
 //! | `main` | start-up only |
 //! | [`function`] | the function as Lambda calls it: HTTP requests and the schedule's ticks told apart |
+//! | [`logging`] | the lines of the log, metrics among them |
 //! | [`config`] | environment and Secrets Manager → settings, all faults at once; nothing else reads the environment |
 //! | [`webhook`] | request → delivery → outcomes; its `answer` is the only place that chooses a status |
 //! | [`sweep`] | the schedule's entry: pending events through the archive |
@@ -46,16 +47,19 @@
 //! | [`manifest`] | what was archived, or why not, as JSON |
 //! | [`finality`] | pure: when a failure is final |
 //! | [`transfer`] | one object: its record, its missing parts, its completion; each step a file |
-//! | [`acs`] | the ACS client: signed requests, replies verified against what was asked, bodies as they flow |
 //! | [`store`] | the S3 client: conditional writes, uploads, listings |
+//! | [`acs`] | the ACS client: signed requests, replies verified against what was asked, bodies as they flow |
 //! | [`plan`] | pure: length and part size → parts; minus what is listed → missing |
-//! | [`access`] | pure: what lets in and what signs, the settings that are rotated |
-//! | [`locations`] | pure: where an event may send us |
+//! | [`access`] | what lets in and what signs, the settings that are rotated |
 //! | [`keys`] | pure: the layout of the bucket |
 //! | [`recording`] | pure: a recording and its chunks, ids and times |
+//! | [`locations`] | pure: where an event may send us |
 //! | [`kept`] | a value that is read from elsewhere, kept, and read again |
 //! | [`metrics`] | what is measured: names, units, and the lines that CloudWatch takes them from |
-//! | [`outcome`], [`limits`], [`chain`], `clock`, [`logging`] | words, numbers and tools that all use |
+//! | [`outcome`] | what can become of an event |
+//! | [`limits`] | the numbers that all work by |
+//! | [`chain`] | an error with its causes, in one line |
+//! | `clock` | the time |
 //!
 //! # Decisions that a reader may wonder about
 //!

@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::Logging;
-use crate::metrics;
+use crate::metrics::{self, Measured, Metric};
 
 /// Installs the process's logger. A second call does nothing.
 pub fn install(logging: Logging) {
@@ -32,11 +32,12 @@ pub fn install(logging: Logging) {
     } else {
         format.with_writer(std::io::stderr).boxed()
     };
-    if logging.json {
+    if logging.function.is_some() {
         // A panic's message may hold anything; its place says enough.
         panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);
             error!(place, "the function panicked");
+            Measured::once(Metric::Panics).say();
         }));
     }
     let lines = logging.function.map(|function| {

@@ -10,7 +10,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
-use crate::finality::EXPIRY;
 use crate::limits::MIB;
 use crate::outcome::Outcome;
 
@@ -35,6 +34,7 @@ pub enum Metric {
     ChunksExpired,
     EventsSetAside,
     EventsUnstored,
+    Panics,
     DeliveriesRefused,
     DeliveriesUnverified,
     BytesArchived,
@@ -51,7 +51,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::RecordingsArchived,
         Self::RecordingsAlreadyArchived,
         Self::RecordingsSuspended,
@@ -64,6 +64,7 @@ impl Metric {
         Self::ChunksExpired,
         Self::EventsSetAside,
         Self::EventsUnstored,
+        Self::Panics,
         Self::DeliveriesRefused,
         Self::DeliveriesUnverified,
         Self::BytesArchived,
@@ -94,6 +95,7 @@ impl Metric {
             | Self::ChunksExpired
             | Self::EventsSetAside
             | Self::EventsUnstored
+            | Self::Panics
             | Self::DeliveriesRefused
             | Self::DeliveriesUnverified
             | Self::Retries
@@ -178,17 +180,25 @@ impl Measured {
         }
     }
 
-    /// A run on a recording that took `time` and fetched `bytes`, ended by `outcome`, `age` after the event.
-    pub(crate) fn recording(outcome: Outcome, age: Duration, time: Duration, bytes: u64) -> Self {
-        let measured = match outcome {
+    /// A run on a recording that took `time` and fetched `bytes`, ended by `outcome`, `lag` after the event, if that has a
+    /// time.
+    pub(crate) fn recording(
+        outcome: Outcome,
+        lag: Option<Duration>,
+        time: Duration,
+        bytes: u64,
+    ) -> Self {
+        let mut measured = match outcome {
             Outcome::Archived => Self::once(Metric::RecordingsArchived)
-                .and(Metric::RecordingDuration, time.as_secs_f64() * 1000.0)
-                .and(Metric::ArchiveLag, age.as_secs_f64()),
+                .and(Metric::RecordingDuration, time.as_secs_f64() * 1000.0),
             Outcome::AlreadyArchived => Self::once(Metric::RecordingsAlreadyArchived),
             Outcome::Suspended => Self::once(Metric::RecordingsSuspended),
             // Measured where it is known why.
             Outcome::Ignored | Outcome::SetAside | Outcome::Unstored => Self::default(),
         };
+        if let (Outcome::Archived, Some(lag)) = (outcome, lag) {
+            measured = measured.and(Metric::ArchiveLag, lag.as_secs_f64());
+        }
         if bytes <= MIB || time.is_zero() {
             return measured;
         }
@@ -196,22 +206,23 @@ impl Measured {
         measured.and(Metric::Throughput, megabytes / time.as_secs_f64())
     }
 
-    /// A tick that found so many events, the oldest of that age.
-    pub(crate) fn tick(pending: usize, oldest: Option<Duration>) -> Self {
+    /// A tick that found so many events; the source of the oldest is kept for so many hours more.
+    pub(crate) fn tick(pending: usize, hours_left: Option<f64>) -> Self {
         let measured =
             Self::once(Metric::Ticks).and(Metric::PendingRecordings, number(pending as u64));
-        match oldest {
-            Some(age) => measured.and(
-                Metric::HoursUntilSourceExpires,
-                (EXPIRY.as_secs_f64() - age.as_secs_f64()) / 3600.0,
-            ),
+        match hours_left {
+            Some(hours) => measured.and(Metric::HoursUntilSourceExpires, hours),
             None => measured,
         }
     }
 
-    /// The same and a size, in bytes.
-    pub(crate) fn and_bytes(self, metric: Metric, bytes: u64) -> Self {
-        self.and(metric, number(bytes))
+    /// The same and a count, or a size in bytes; none where it is zero.
+    pub(crate) fn and_count(self, metric: Metric, count: u64) -> Self {
+        if count == 0 {
+            self
+        } else {
+            self.and(metric, number(count))
+        }
     }
 
     fn and(mut self, metric: Metric, value: f64) -> Self {
@@ -241,7 +252,8 @@ mod tests {
     #[test]
     fn a_run_is_measured_by_its_outcome() {
         let (hour, second) = (Duration::from_hours(1), Duration::from_secs(1));
-        let values = |outcome, bytes| Measured::recording(outcome, hour, second, bytes).values;
+        let values =
+            |outcome, bytes| Measured::recording(outcome, Some(hour), second, bytes).values;
         assert_eq!(
             values(Outcome::Archived, 3_000_000),
             [
@@ -256,18 +268,5 @@ mod tests {
             [(Metric::RecordingsSuspended, 1.0)]
         );
         assert_eq!(values(Outcome::SetAside, 0), []);
-    }
-
-    #[test]
-    fn a_tick_tells_how_long_the_oldest_source_is_kept() {
-        let hours = |age| {
-            let measured = Measured::tick(2, age);
-            let mut values = measured.values.into_iter();
-            values.find(|(metric, _)| *metric == Metric::HoursUntilSourceExpires)
-        };
-        let at = |hours| Some((Metric::HoursUntilSourceExpires, hours));
-        assert_eq!(hours(Some(Duration::from_hours(13))), at(11.0));
-        assert_eq!(hours(Some(Duration::from_hours(25))), at(-1.0));
-        assert_eq!(hours(None), None);
     }
 }

@@ -17,6 +17,7 @@ use crate::archive::Archive;
 use crate::chain::chain;
 use crate::clock;
 use crate::event_grid;
+use crate::finality::EXPIRY;
 use crate::keys::{EVENT, Key, Kind};
 use crate::limits::Limits;
 use crate::metrics::Measured;
@@ -60,14 +61,14 @@ impl Sweep {
         Self { archive, limits }
     }
 
-    /// One tick, of at most `time`: each pending event gets a share of it, so that none can starve the others.
+    /// One tick, until `deadline` at most: each pending event gets a share of the time, so that none can starve the others.
     ///
     /// # Errors
     ///
     /// Where what is pending cannot even be listed.
-    pub async fn tick(&self, time: Duration) -> Result<Swept, store::Error> {
+    pub async fn tick(&self, deadline: Instant) -> Result<Swept, store::Error> {
         let started = Instant::now();
-        let deadline = started + time.min(self.limits.tick);
+        let deadline = deadline.min(started + self.limits.tick);
         let listing = timeout_at(deadline, self.archive.pending(MOST_KEYS)).await;
         let listing = listing.unwrap_or(Err(store::Error::Incomplete {
             operation: "ListObjectsV2",
@@ -84,7 +85,8 @@ impl Sweep {
         let oldest = oldest
             .and_then(|stored| clock::now().duration_since(stored).ok())
             .unwrap_or_default();
-        Measured::tick(events.len(), self.oldest_source(&events)).say();
+        let hours_left = self.oldest_source(&events).map(hours_left);
+        Measured::tick(events.len(), hours_left).say();
         let mut swept = Swept {
             pending: events.len(),
             finished: 0,
@@ -175,6 +177,11 @@ impl Sweep {
     }
 }
 
+/// The hours for which ACS keeps the source of an event of this age; negative when they are over.
+fn hours_left(age: Duration) -> f64 {
+    (EXPIRY.as_secs_f64() - age.as_secs_f64()) / 3600.0
+}
+
 /// The events that have not had a turn yet, oldest first.
 struct Waiting {
     events: VecDeque<Listed>,
@@ -245,4 +252,17 @@ async fn try_finish(
         archive.end_pending(key).await?;
     }
     Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_kept_for_a_day() {
+        for (age, hours) in [(0, 24.0), (13, 11.0), (25, -1.0)] {
+            let left = hours_left(Duration::from_hours(age));
+            assert!((left - hours).abs() < 1e-9, "{left}");
+        }
+    }
 }

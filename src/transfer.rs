@@ -214,7 +214,7 @@ impl Transfers {
         }
         let copied = self.attempts(&task.key, || self.copy_metadata(task, progress));
         match copied.await {
-            Ok(object) => self.made(task, object).await,
+            Ok(object) => self.archived(task, object).await,
             Err(error) => self.unless_there(task, error).await,
         }
     }

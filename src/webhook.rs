@@ -6,17 +6,16 @@ pub use answer::{Acknowledge, Verdict};
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use lambda_http::http::{HeaderMap, Method};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, error, info};
 
 use crate::archive::Archive;
-use crate::authentication::{Admission, Authentication};
+use crate::authentication::{self, Admission, Authentication};
 use crate::clock;
 use crate::event_grid::{self, Event};
 use crate::limits::Limits;
@@ -29,7 +28,6 @@ use crate::transfer::Order;
 const REQUEST_ORIGIN: &str = "webhook-request-origin";
 const REQUEST_RATE: &str = "webhook-request-rate";
 
-/// How often Event Grid has tried this delivery before.
 const DELIVERY_COUNT: &str = "aeg-delivery-count";
 const EVENT_TYPE: &str = "aeg-event-type";
 const SUBSCRIPTION_NAME: &str = "aeg-subscription-name";
@@ -60,55 +58,35 @@ impl Webhook {
         }
     }
 
-    /// Answers a request, `time` before it is too late to.
-    pub async fn answer(
-        &self,
-        request: ApiGatewayV2httpRequest,
-        time: Duration,
-    ) -> ApiGatewayV2httpResponse {
-        let started = Instant::now();
-        let count =
-            text(&request.headers, DELIVERY_COUNT).and_then(|count| count.parse::<u64>().ok());
-        let subscription = text(&request.headers, SUBSCRIPTION_NAME)
-            .map(safe_id)
-            .map(Cow::into_owned);
-        let verdict = self.judge(request, started, time, count).await;
-        let response = verdict.answer(self.acknowledge);
-        measure(&verdict, subscription.is_some());
-        info!(
-            status = response.status_code,
-            attempt = count,
-            subscription,
-            events = verdict.reports().len(),
-            bytes = verdict
-                .reports()
-                .iter()
-                .map(|report| report.bytes)
-                .sum::<u64>(),
-            milliseconds = clock::milliseconds(started),
-            "delivery"
-        );
-        response
+    /// When a delivery is answered.
+    #[must_use]
+    pub fn acknowledge(&self) -> Acknowledge {
+        self.acknowledge
     }
 
-    async fn judge(
+    /// Judges a request that came at `started`, by `deadline` at the latest.
+    pub async fn judge(
         &self,
-        request: ApiGatewayV2httpRequest,
+        request: &ApiGatewayV2httpRequest,
         started: Instant,
-        time: Duration,
-        count: Option<u64>,
+        deadline: Instant,
     ) -> Verdict {
-        if let Some(verdict) = without_sender(&request) {
+        if let Some(verdict) = without_credentials(request) {
             return verdict;
         }
+        let deadline = match self.acknowledge {
+            Acknowledge::Archived => deadline,
+            Acknowledge::Stored => deadline.min(started + self.limits.stored_answer),
+        };
         // Nothing of the body is looked at, nor even decoded, before the sender is known.
         let query = request.raw_query_string.as_deref().unwrap_or_default();
-        match self.authentication.admit(query, &request.headers).await {
-            Admission::Admitted => {}
-            Admission::Refused => return Verdict::Unauthenticated,
-            Admission::Unverified => return Verdict::Unverified,
+        let admission = self.authentication.admit(query, &request.headers);
+        match timeout_at(deadline, admission).await {
+            Ok(Admission::Admitted) => {}
+            Ok(Admission::Refused) => return Verdict::Unauthenticated,
+            Ok(Admission::Unverified) | Err(_) => return Verdict::Unverified,
         }
-        let body = match body(&request, self.limits.body) {
+        let body = match body(request, self.limits.body) {
             Ok(body) => body,
             Err(verdict) => return verdict,
         };
@@ -123,20 +101,13 @@ impl Webhook {
                 code: std::mem::take(code),
             };
         }
-        let answer_in = match self.acknowledge {
-            Acknowledge::Archived => time,
-            Acknowledge::Stored => time.min(self.limits.stored_answer),
-        };
         // Attempts of even and of odd count begin at different ends, so that two at the same time meet in the middle.
-        let order = if count.unwrap_or_default().is_multiple_of(2) {
+        let order = if attempt(request).unwrap_or_default().is_multiple_of(2) {
             Order::FromFront
         } else {
             Order::FromBack
         };
-        Verdict::Judged(
-            self.archive_all(events, deletion, order, started + answer_in)
-                .await,
-        )
+        Verdict::Judged(self.archive_all(events, deletion, order, deadline).await)
     }
 
     /// Works on every event, several at a time; none is left out because of another.
@@ -183,20 +154,64 @@ impl Webhook {
     }
 }
 
-/// Counts what was not let in: refused, only if it says that it comes from Event Grid, as nobody's stray request does.
-pub(crate) fn measure(verdict: &Verdict, from_event_grid: bool) {
-    match verdict {
-        Verdict::Unauthenticated if from_event_grid => {
-            Measured::once(Metric::DeliveriesRefused).say();
+/// A request as the log tells of it.
+#[derive(Debug)]
+pub struct Delivery {
+    started: Instant,
+    attempt: Option<u64>,
+    subscription: Option<String>,
+}
+
+impl Delivery {
+    /// What is told of `request`, which came at `started`.
+    #[must_use]
+    pub fn of(request: &ApiGatewayV2httpRequest, started: Instant) -> Self {
+        let subscription = text(&request.headers, SUBSCRIPTION_NAME).map(safe_id);
+        Self {
+            started,
+            attempt: attempt(request),
+            subscription: subscription.map(Cow::into_owned),
         }
-        Verdict::Unverified => Measured::once(Metric::DeliveriesUnverified).say(),
-        _ => {}
+    }
+
+    /// The answer to it. The one place that logs a request, and counts what was not let in.
+    #[must_use]
+    pub fn answered(
+        &self,
+        verdict: &Verdict,
+        acknowledge: Acknowledge,
+    ) -> ApiGatewayV2httpResponse {
+        let response = verdict.answer(acknowledge);
+        let reports = verdict.reports();
+        info!(
+            status = response.status_code,
+            attempt = self.attempt,
+            subscription = self.subscription,
+            events = reports.len(),
+            bytes = reports.iter().map(|report| report.bytes).sum::<u64>(),
+            milliseconds = clock::milliseconds(self.started),
+            "delivery"
+        );
+        match verdict {
+            // Nobody's stray request says that it comes from Event Grid.
+            Verdict::Unauthenticated if self.subscription.is_some() => {
+                Measured::once(Metric::DeliveriesRefused).say();
+            }
+            Verdict::Unverified => Measured::once(Metric::DeliveriesUnverified).say(),
+            _ => {}
+        }
+        response
     }
 }
 
-/// The verdict where it does not matter who sent the request.
+/// How often Event Grid has tried this delivery before.
+fn attempt(request: &ApiGatewayV2httpRequest) -> Option<u64> {
+    text(&request.headers, DELIVERY_COUNT)?.parse().ok()
+}
+
+/// The verdict on a request that needs no credentials, or that has none to look at.
 #[must_use]
-pub fn without_sender(request: &ApiGatewayV2httpRequest) -> Option<Verdict> {
+pub fn without_credentials(request: &ApiGatewayV2httpRequest) -> Option<Verdict> {
     let method = &request.request_context.http.method;
     if method == Method::OPTIONS {
         let header = |name| request.headers.get(name).cloned();
@@ -205,7 +220,12 @@ pub fn without_sender(request: &ApiGatewayV2httpRequest) -> Option<Verdict> {
             rate: header(REQUEST_RATE),
         });
     }
-    (method != Method::POST).then_some(Verdict::MethodNotAllowed)
+    if method != Method::POST {
+        return Some(Verdict::MethodNotAllowed);
+    }
+    let query = request.raw_query_string.as_deref().unwrap_or_default();
+    let presents = authentication::presents_any(query, &request.headers);
+    (!presents).then_some(Verdict::Unauthenticated)
 }
 
 async fn judge_event(

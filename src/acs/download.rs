@@ -103,7 +103,9 @@ impl Download {
             let bytes = next
                 .transpose()?
                 .ok_or(Error::Truncated { missing: left })?;
-            left = left.saturating_sub(bytes.len() as u64);
+            let taken = bytes.len() as u64;
+            lock(&self.shared).taken += taken;
+            left = left.saturating_sub(taken);
         }
         Ok(())
     }
@@ -120,7 +122,7 @@ impl Download {
         lock(&self.shared).moved
     }
 
-    /// The bytes that pieces have taken so far.
+    /// The bytes that have been taken so far, by pieces or to be dropped.
     #[must_use]
     pub fn taken(&self) -> u64 {
         lock(&self.shared).taken

@@ -108,7 +108,7 @@ impl ChunkCopy {
         };
         self.say("media", media.as_ref().err());
         self.say("metadata", metadata.as_ref().err());
-        self.measure(outcome, &media, &metadata, [&progress, &metadata_progress]);
+        Self::measure(outcome, &media, &metadata, [&progress, &metadata_progress]);
         let media = media.map(|archived| archived.object);
         let metadata = metadata.map(|archived| archived.object);
         let fetched = progress.bytes.load(Ordering::Relaxed)
@@ -141,34 +141,30 @@ impl ChunkCopy {
     }
 
     fn measure(
-        &self,
         outcome: Outcome,
         media: &Result<Archived, Failure>,
         metadata: &Result<Archived, Failure>,
         progress: [&Progress; 2],
     ) {
-        let both = [media, metadata];
-        let expired = |result: &&Result<Archived, Failure>| {
-            result
-                .as_ref()
-                .is_err_and(|failure| failure.is_expiry(self.age))
+        let counted = match outcome {
+            Outcome::Archived => Measured::once(Metric::ChunksArchived),
+            Outcome::AlreadyArchived => Measured::once(Metric::ChunksAlreadyArchived),
+            Outcome::Suspended => Measured::once(Metric::ChunksSuspended),
+            // Counted with the rejection, when all of the recording's chunks are final.
+            Outcome::SetAside | Outcome::Ignored | Outcome::Unstored => Measured::default(),
         };
-        let metric = match outcome {
-            Outcome::Archived => Metric::ChunksArchived,
-            Outcome::AlreadyArchived => Metric::ChunksAlreadyArchived,
-            Outcome::SetAside if both.iter().any(expired) => Metric::ChunksExpired,
-            Outcome::SetAside => Metric::ChunksRejected,
-            Outcome::Suspended | Outcome::Ignored | Outcome::Unstored => Metric::ChunksSuspended,
-        };
-        let made = both.into_iter().flatten().filter(|made| !made.already);
+        let made = [media, metadata]
+            .into_iter()
+            .flatten()
+            .filter(|made| !made.already);
         let fetched = progress.map(|progress| progress.bytes.load(Ordering::Relaxed));
-        Measured::once(metric)
-            .and_bytes(
+        counted
+            .and_count(
                 Metric::BytesArchived,
                 made.map(|made| made.object.size).sum(),
             )
-            .and_bytes(Metric::BytesFetched, fetched.iter().sum())
-            .and_bytes(
+            .and_count(Metric::BytesFetched, fetched.iter().sum())
+            .and_count(
                 Metric::BytesReused,
                 progress.map(Progress::bytes_reused).iter().sum(),
             )

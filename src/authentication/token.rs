@@ -1,4 +1,4 @@
-//! Event Grid's Entra ID tokens: which are its own. Pure.
+//! Event Grid's Entra ID tokens: which are its own. The JWT library looks at the clock for it.
 //!
 //! <https://learn.microsoft.com/azure/event-grid/secure-webhook-delivery>, and for the claims of either version
 //! <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>.
@@ -63,7 +63,7 @@ struct Claims {
 impl Tenant {
     /// Where its keys are published.
     pub(super) fn keys(&self) -> String {
-        format!("{}/{}/discovery/v2.0/keys", self.authority(), self.id)
+        format!("{}/{}/discovery/v2.0/keys", self.base(), self.id)
     }
 
     /// Whether the token was made by this tenant, with `key`, for our audience and for Event Grid, and is valid now.
@@ -90,12 +90,12 @@ impl Tenant {
             && callers.all(|caller| EVENT_GRID.contains(&caller.as_str()))
     }
 
-    fn authority(&self) -> &str {
+    fn base(&self) -> &str {
         self.authority.as_str().trim_end_matches('/')
     }
 
     fn issuers(&self) -> Vec<String> {
-        let v2 = V2_AUTHORITIES.into_iter().chain([self.authority()]);
+        let v2 = V2_AUTHORITIES.into_iter().chain([self.base()]);
         let v2 = v2.map(|authority| format!("{authority}/{}/v2.0", self.id));
         v2.chain([format!("{V1_ISSUER}{}/", self.id)]).collect()
     }

@@ -8,6 +8,7 @@ use aws_config::SdkConfig;
 
 use super::secret::Secret;
 use super::{Config, Faults, variable};
+use crate::access::Access;
 use crate::kept::BoxError;
 
 type Lookup = dyn Fn(&str) -> Option<OsString> + Send + Sync;
@@ -66,13 +67,29 @@ impl Settings {
     ///
     /// [`Unusable`].
     pub async fn read(&self) -> Result<Config, Unusable> {
+        self.read_with(|lookup| Config::read(lookup)).await
+    }
+
+    /// Reads those of them that may change while the function runs; whatever is wrong with others does not matter.
+    ///
+    /// # Errors
+    ///
+    /// [`Unusable`].
+    pub async fn read_access(&self) -> Result<Access, Unusable> {
+        self.read_with(|lookup| Config::read_access(lookup)).await
+    }
+
+    async fn read_with<T>(
+        &self,
+        read: impl Fn(&dyn Fn(&str) -> Option<OsString>) -> Result<T, Faults>,
+    ) -> Result<T, Unusable> {
         let Some(secret) = &self.secret else {
-            return Ok(Config::read(&*self.environment)?);
+            return Ok(read(&*self.environment)?);
         };
         let members = secret.read().await.map_err(Unusable::Unread)?;
         let members =
             members.map_err(|malformed| Faults::one("SECRET_ID", malformed.to_string()))?;
-        Ok(Config::read(|name| match members.member(name) {
+        Ok(read(&|name| match members.member(name) {
             Some(text) => Some(text.into()),
             None => (self.environment)(name),
         })?)

@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_line_is_in_the_embedded_metric_format() {
-        let measured = Measured::once(Metric::ChunksArchived).and_bytes(Metric::BytesFetched, 7);
+        let measured = Measured::once(Metric::ChunksArchived).and_count(Metric::BytesFetched, 7);
         let line = measured.line("archiver");
         assert_eq!(line["FunctionName"], "archiver");
         assert_eq!(line["ChunksArchived"], 1.0);

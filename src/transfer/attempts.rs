@@ -32,10 +32,10 @@ impl Transfers {
                 Err(error) => error,
             };
             failures += 1;
-            let Some(pause) = pause(&error, failures, &self.limits) else {
+            let Some((pause, cause)) = pause(&error, failures, &self.limits) else {
                 return Err(error);
             };
-            Measured::retry(cause(&error)).say();
+            Measured::retry(cause).say();
             warn!(key = %key, failures, pause = ?pause, error = chain(&error), "trying again");
             sleep(pause).await;
         }
@@ -49,11 +49,7 @@ impl Transfers {
         progress: &Progress,
     ) -> Result<T, Error> {
         let stall = self.limits.store_stall;
-        let _counted = Counted {
-            before: download.taken(),
-            download,
-            progress,
-        };
+        let _counted = Counted::new(download, progress);
         tokio::pin!(sent);
         let result = loop {
             let until = download.moved() + stall;
@@ -75,10 +71,21 @@ impl Transfers {
 }
 
 /// Counts the bytes that were taken from a download, also where the attempt is dropped.
-struct Counted<'a> {
+pub(super) struct Counted<'a> {
     before: u64,
     download: &'a Download,
     progress: &'a Progress,
+}
+
+impl<'a> Counted<'a> {
+    /// Counts from now on.
+    pub(super) fn new(download: &'a Download, progress: &'a Progress) -> Self {
+        Self {
+            before: download.taken(),
+            download,
+            progress,
+        }
+    }
 }
 
 impl Drop for Counted<'_> {
@@ -88,14 +95,15 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// The pause before the next attempt after `failures` failed ones; none where this run should not try again.
-fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<Duration> {
+/// The pause before the next attempt after `failures` failed ones, and what that is counted under; none where this run
+/// should not try again.
+fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<(Duration, Cause)> {
     let backoff = (failures < limits.attempts)
         .then(|| jittered(limits.backoff * 2_u32.saturating_pow(failures - 1)));
+    let backed_off = |cause| Some((backoff?, cause));
     match error {
-        Error::Source(acs::Error::NotReady) => {
-            (failures < limits.not_ready_attempts).then_some(limits.not_ready_pause)
-        }
+        Error::Source(acs::Error::NotReady) => (failures < limits.not_ready_attempts)
+            .then_some((limits.not_ready_pause, Cause::AcsNotReady)),
         Error::Source(acs::Error::Refused {
             status,
             retry_after,
@@ -104,19 +112,27 @@ fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<Duration> {
             let may_pass = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
             let asked = retry_after.unwrap_or_default();
             let backoff = backoff.filter(|_| may_pass && asked <= limits.retry_after)?;
-            Some(backoff.max(asked))
+            let cause = if status.as_u16() == 429 || retry_after.is_some() {
+                Cause::AcsThrottled
+            } else {
+                Cause::AcsFailed
+            };
+            Some((backoff.max(asked), cause))
+        }
+        Error::Source(acs::Error::Stalled(_)) => backed_off(Cause::AcsStalled),
+        Error::Source(acs::Error::Http(_) | acs::Error::Truncated { .. } | acs::Error::Excess) => {
+            backed_off(Cause::AcsBroken)
         }
         Error::Source(
             acs::Error::Mismatch { .. }
             | acs::Error::RangeIgnored
             | acs::Error::WrongType { .. }
-            | acs::Error::Encoded
-            | acs::Error::Stalled(_)
-            | acs::Error::Truncated { .. }
-            | acs::Error::Excess
-            | acs::Error::Http(_),
-        ) => backoff,
-        Error::Store(error) => backoff.filter(|_| error.may_pass()),
+            | acs::Error::Encoded,
+        ) => backed_off(Cause::AcsMismatched),
+        Error::Store(error) if !error.may_pass() => None,
+        Error::Store(store::Error::Stalled(_)) => backed_off(Cause::S3Stalled),
+        Error::Store(error) if error.is_throttling() => backed_off(Cause::S3Throttled),
+        Error::Store(_) => backed_off(Cause::S3Failed),
         Error::Source(
             acs::Error::BeyondEnd { .. }
             | acs::Error::Redirect(_)
@@ -129,42 +145,6 @@ fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<Duration> {
         | Error::SourceChanged
         | Error::UploadGone
         | Error::Unsettled { .. } => None,
-    }
-}
-
-/// What an attempt that is worth another is counted under.
-fn cause(error: &Error) -> Cause {
-    match error {
-        Error::Source(error) => match error {
-            acs::Error::NotReady => Cause::AcsNotReady,
-            acs::Error::Stalled(_) => Cause::AcsStalled,
-            acs::Error::Refused {
-                status,
-                retry_after,
-                ..
-            } if status.as_u16() == 429 || retry_after.is_some() => Cause::AcsThrottled,
-            acs::Error::Refused { .. } => Cause::AcsFailed,
-            acs::Error::Http(_) | acs::Error::Truncated { .. } | acs::Error::Excess => {
-                Cause::AcsBroken
-            }
-            acs::Error::Mismatch { .. }
-            | acs::Error::RangeIgnored
-            | acs::Error::WrongType { .. }
-            | acs::Error::Encoded
-            | acs::Error::BeyondEnd { .. }
-            | acs::Error::Redirect(_)
-            | acs::Error::RedirectLoop
-            | acs::Error::TooLong { .. }
-            | acs::Error::Unsignable => Cause::AcsMismatched,
-        },
-        Error::SourceChanged => Cause::AcsMismatched,
-        Error::Store(store::Error::Stalled(_)) => Cause::S3Stalled,
-        Error::Store(error) | Error::LeftOver(error) if error.is_throttling() => Cause::S3Throttled,
-        Error::Store(_)
-        | Error::LeftOver(_)
-        | Error::Occupied
-        | Error::UploadGone
-        | Error::Unsettled { .. } => Cause::S3Failed,
     }
 }
 
@@ -255,7 +235,8 @@ mod tests {
                 Cause::S3Stalled,
             ),
         ] {
-            assert_eq!(cause(&error), expected, "{error:?}");
+            let again = pause(&error, 1, &Limits::default());
+            assert_eq!(again.map(|(_, cause)| cause), Some(expected), "{error:?}");
         }
     }
 
@@ -264,16 +245,16 @@ mod tests {
         let limits = Limits::default();
         for failures in 1..5 {
             let full = limits.backoff * 2_u32.pow(failures - 1);
-            let pause = pause(&refused(503, None), failures, &limits).unwrap();
+            let (pause, _) = pause(&refused(503, None), failures, &limits).unwrap();
             assert!(pause >= full / 2 && pause <= full, "{failures}: {pause:?}");
         }
         assert_eq!(
             pause(&refused(503, Some(7)), 1, &limits),
-            Some(Duration::from_secs(7))
+            Some((Duration::from_secs(7), Cause::AcsThrottled))
         );
         assert_eq!(
             pause(&Error::Source(acs::Error::NotReady), 1, &limits),
-            Some(limits.not_ready_pause)
+            Some((limits.not_ready_pause, Cause::AcsNotReady))
         );
     }
 }

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::record::{Found, Record, Upload};
+use super::round::Wrote;
 use super::{Error, Opened, Progress, Task, Transfers};
 use crate::acs;
 use crate::acs::download::Download;
 use crate::plan::Plan;
-use crate::store::{self, Identity, JSON, Object, StoredDocument, Written};
+use crate::store::{self, Identity, JSON, StoredDocument, Written};
 
 /// How the beginning of an object ended.
 pub(super) enum Begun {
     /// It was small, and is there.
-    Whole(Option<Object>),
+    Whole(Wrote),
     /// Somebody else's record was first.
     Outrun,
     /// An upload, and the reply that told its length, still open.
@@ -23,7 +24,7 @@ pub(super) enum Begun {
 /// What the first reply has led to.
 enum First {
     /// The object was small and is there.
-    Copied(Option<Object>),
+    Copied(Wrote),
     /// A large object, of this length where it is known.
     Large(Option<u64>, Opened),
 }
@@ -122,7 +123,7 @@ impl Transfers {
         download: &Download,
         length: u64,
         progress: &Progress,
-    ) -> Result<Option<Object>, Error> {
+    ) -> Result<Wrote, Error> {
         let content_type = content_type(download, task);
         let identity = task.identity(Some(length), download);
         let piece = download.piece(length);
@@ -159,7 +160,7 @@ impl Transfers {
         &self,
         task: &Task,
         progress: &Progress,
-    ) -> Result<Option<Object>, Error> {
+    ) -> Result<Wrote, Error> {
         let _slot = self.slot().await;
         let limit = self.limits.metadata;
         let download = self.open(task, None, progress).await?;

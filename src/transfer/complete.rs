@@ -3,7 +3,7 @@
 use tracing::warn;
 
 use super::record::Upload;
-use super::round::Round;
+use super::round::{Round, Wrote};
 use super::{Archived, Error, Task, Transfers};
 use crate::chain::chain;
 use crate::plan::Plan;
@@ -31,7 +31,9 @@ impl Transfers {
         match completion.await {
             Ok(Completion::Made(object)) => {
                 self.store.delete(&task.record).await?;
-                Ok(Some(Round::Done(self.made(task, object).await?)))
+                Ok(Some(Round::Done(
+                    self.archived(task, Wrote::Made(object)).await?,
+                )))
             }
             Ok(Completion::Missing) => Ok(None),
             Ok(Completion::Unusable) => Ok(Some(upload.stale())),
@@ -87,9 +89,10 @@ impl Transfers {
             return Ok(upload.stale());
         };
         self.clear(task, Some(&upload.record)).await?;
+        // Most likely another run has completed it, and counts it.
         Ok(Round::Done(Archived {
             object,
-            already: false,
+            already: true,
         }))
     }
 }

@@ -78,9 +78,11 @@ impl Transfers {
         };
         let mut missing: BTreeSet<PartNumber> = plan.missing(&listed).collect();
         progress.plan(plan);
-        progress
-            .reused
-            .fetch_max(plan.count() - count(&missing), Ordering::Relaxed);
+        progress.reused.fetch_max(
+            (plan.count() - count(&missing))
+                .saturating_sub(progress.fetched.load(Ordering::Relaxed)),
+            Ordering::Relaxed,
+        );
 
         let mut workers = JoinSet::new();
         let first = opened.filter(|_| missing.remove(&1));

@@ -18,6 +18,14 @@ pub(super) enum Round {
     },
 }
 
+/// What a write has shown to be there.
+pub(super) enum Wrote {
+    /// What was written, as far as the answer told of it.
+    Made(Option<Object>),
+    /// What another run had written before.
+    Found(Object),
+}
+
 impl Transfers {
     pub(super) async fn round(
         &self,
@@ -52,7 +60,7 @@ impl Transfers {
                 if let Some(found) = &found {
                     self.clear(task, found.record.as_ref()).await?;
                 }
-                Ok(Round::Done(self.made(task, object).await?))
+                Ok(Round::Done(self.archived(task, object).await?))
             }
             Begun::Upload(begun) => {
                 let (upload, opened) = *begun;
@@ -85,7 +93,7 @@ impl Transfers {
         Ok(upload.stale())
     }
 
-    /// What a conditional write of an object of `size` bytes means: the object, as far as the answer told of it.
+    /// What a conditional write of an object of `size` bytes means.
     pub(super) async fn written(
         &self,
         task: &Task,
@@ -93,11 +101,14 @@ impl Transfers {
         size: u64,
         content_type: &str,
         identity: Identity,
-    ) -> Result<Option<Object>, Error> {
+    ) -> Result<Wrote, Error> {
         match written {
-            Written::Here(receipt) => Ok(Object::received(receipt, size, content_type, identity)),
+            Written::Here(receipt) => {
+                let object = Object::received(receipt, size, content_type, identity);
+                Ok(Wrote::Made(object))
+            }
             Written::Taken => match self.find_copy(task).await? {
-                Some(object) => Ok(Some(object)),
+                Some(object) => Ok(Wrote::Found(object)),
                 None => Err(store::Error::Contended.into()),
             },
         }
@@ -112,15 +123,17 @@ impl Transfers {
         }
     }
 
-    /// What this run has made; looked at once more where the store's answer to it was not enough for a manifest.
-    pub(super) async fn made(
-        &self,
-        task: &Task,
-        object: Option<Object>,
-    ) -> Result<Archived, Error> {
-        let object = match object {
-            Some(object) => Some(object),
-            None => self.find_copy(task).await?,
+    /// The object that is there after a write; looked at once more where the store's answer was not enough for a manifest.
+    pub(super) async fn archived(&self, task: &Task, wrote: Wrote) -> Result<Archived, Error> {
+        let object = match wrote {
+            Wrote::Found(object) => {
+                return Ok(Archived {
+                    object,
+                    already: true,
+                });
+            }
+            Wrote::Made(Some(object)) => Some(object),
+            Wrote::Made(None) => self.find_copy(task).await?,
         };
         let gone = store::Error::Incomplete {
             operation: "HeadObject",

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
+use super::attempts::Counted;
 use super::parts::{Filled, count};
 use super::record::Upload;
 use super::{Error, Opened, Progress, Task, Transfers, is_whole};
@@ -78,6 +79,7 @@ impl Transfers {
                 self.put(task, upload, number, length, download, progress)
                     .await?;
             } else {
+                let _counted = Counted::new(download, progress);
                 download.skip(length).await?;
             }
         }
@@ -116,6 +118,7 @@ impl Transfers {
             total += held;
             progress.planned.store(number, Ordering::Relaxed);
             if held == part_size && listed.get(&number).is_some_and(|part| part.size == held) {
+                let _counted = Counted::new(download, progress);
                 download.skip(held).await?;
             } else {
                 self.put(task, upload, number, held, download, progress)

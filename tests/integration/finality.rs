@@ -278,7 +278,7 @@ async fn a_404_is_not_final_if_another_delivery_has_finished_meanwhile() {
     world.acs.heal();
     assert_eq!(
         (response.status, &response.body["events"][0]["outcome"]),
-        (200, &json!("archived"))
+        (200, &json!("alreadyArchived"))
     );
     world.assert_archived(&recording);
 }
