@@ -72,7 +72,7 @@ while IFS= read -r name <&3; do
     fi
     blob download --name "$name" --file "$work/events.json" --no-progress --output none
     # The secret by a file that is none: what is an argument, others see in the list of processes.
-    status=$(curl --silent --show-error --config <(printf 'header = "x-webhook-secret: %s"\n' "$WEBHOOK_SECRET") \
+    status=$(curl --silent --show-error --max-time 120 --config <(printf 'header = "x-webhook-secret: %s"\n' "$WEBHOOK_SECRET") \
         --header 'content-type: application/json' --data-binary "@$work/events.json" \
         --output "$work/answer" --write-out '%{http_code}' "$url") || status="no answer"
     echo "[$number/$total] $name: $status $(cat "$work/answer" 2>/dev/null || true)"

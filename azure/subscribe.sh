@@ -19,7 +19,8 @@ Usage: azure/subscribe.sh --stack STACK --resource-group GROUP --acs NAME [--reg
 
 Variables of the environment set the other parameters: SUBSCRIPTION_NAME (archive-recordings), EVENT_SCHEMA
 (EventGridSchema or CloudEventSchemaV1_0), DEAD_LETTER_ACCOUNT_ID (a storage account to use in place of a new one) and
-DEAD_LETTER_CONTAINER (dead-letters), ENTRA_TENANT_ID and ENTRA_AUDIENCE.
+DEAD_LETTER_CONTAINER (dead-letters), ENTRA_TENANT_ID and ENTRA_AUDIENCE. Set the same ones each time: what is not set goes
+back to its default.
 
 Needs aws, az 2.53 or later, curl and jq; both command lines signed in.
 END

@@ -42,6 +42,7 @@ SAMPLES = {
     "ChunksExpired": (0, 0, 0, 0),
     "EventsSetAside": (0, 0, 0, 0),
     "EventsUnstored": (0, 0, 0, 0),
+    "Panics": (0, 0, 0, 0),
     "DeliveriesRefused": (0, 0, 0, 0),
     "DeliveriesUnverified": (0, 0, 2, 0.5),
     "BytesArchived": (0.9e9, 21e9, -8e9, 0.2),

@@ -1,7 +1,7 @@
 //! What the README says, held against the code, the template and the sample events.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use acs_recording_archiver::config::SETTINGS;
 use acs_recording_archiver::metrics::{Cause, Metric};
@@ -93,6 +93,60 @@ fn the_metrics_are_those_of_the_code() {
         let cause = cause.as_str().unwrap();
         assert!(README.contains(&format!("`{cause}`")), "{cause}");
     }
+}
+
+#[test]
+fn each_room_imports_only_from_those_below_it() {
+    let story = include_str!("../../src/lib.rs");
+    let rows = story.lines().filter_map(|line| line.strip_prefix("//! | "));
+    let name = |row: &'static str| row.split('`').nth(1);
+    let rooms: Vec<&str> = rows.filter_map(name).collect();
+    let place = |room: &str| rooms.iter().position(|known| *known == room);
+    let shared = place("kept").unwrap();
+    let mut seen = BTreeSet::new();
+    for file in sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))) {
+        let room = file.components().next().unwrap().as_os_str();
+        let room = Path::new(room).file_stem().unwrap().to_str().unwrap();
+        if room == "lib" {
+            continue;
+        }
+        let here = place(room).unwrap_or_else(|| panic!("{room} is not in the table"));
+        seen.insert(rooms[here]);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("src")
+            .join(&file);
+        let text = std::fs::read_to_string(path).unwrap();
+        let (code, _) = text.split_once("#[cfg(test)]").unwrap_or((&text, ""));
+        for other in code.split("crate::").skip(1) {
+            let other: String = other
+                .chars()
+                .take_while(|letter| letter.is_ascii_lowercase() || *letter == '_')
+                .collect();
+            let Some(there) = place(&other) else { continue };
+            let below = there >= here || there >= shared;
+            assert!(below, "{} imports from {other}", file.display());
+        }
+    }
+    assert_eq!(seen, rooms.iter().copied().collect());
+}
+
+/// The source files under a folder, by their paths within it.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = vec![];
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = PathBuf::from(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            files.extend(
+                sources(&entry.path())
+                    .into_iter()
+                    .map(|file| name.join(file)),
+            );
+        } else {
+            files.push(name);
+        }
+    }
+    files
 }
 
 #[test]

@@ -188,7 +188,7 @@ fn the_runbook_names_what_is_there() {
     for (before, section) in [
         ("parameter `", "Parameters"),
         ("parameter\n`", "Parameters"),
-        ("--parameter-overrides ", "Parameters"),
+        ("\nset_parameter ", "Parameters"),
         ("$(output ", "Outputs"),
         ("$(resource ", "Resources"),
     ] {

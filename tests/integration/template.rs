@@ -140,9 +140,9 @@ fn its_secret_is_made_usable_but_for_what_the_operator_fills_in() {
     );
     for member in &members {
         assert!(SETTINGS.contains(&member.as_str()), "{member}");
-        // A variable of the same name would hide what is missing in the secret.
+        // A value here would hide what is missing in the secret; an empty one counts as not set.
         let variables = &template["Resources"][FUNCTION]["Properties"]["Environment"]["Variables"];
-        assert_eq!(variables.get(member), None, "{member}");
+        assert_eq!(variables[member], "", "{member}");
     }
     let generate = &secret["Properties"]["GenerateSecretString"];
     // Not set, until it is filled in.
@@ -385,7 +385,7 @@ fn its_bucket_keeps_what_it_is_given_to_itself() {
     let resources = &template["Resources"];
     let bucket = &resources[BUCKET];
     assert_eq!(bucket["Type"], "AWS::S3::Bucket");
-    assert_eq!(bucket["DeletionPolicy"], "Retain");
+    assert_eq!(bucket["DeletionPolicy"], "RetainExceptOnCreate");
     assert_eq!(bucket["UpdateReplacePolicy"], "Retain");
     let properties = &bucket["Properties"];
     assert_eq!(properties["VersioningConfiguration"]["Status"], "Enabled");
@@ -457,7 +457,10 @@ fn its_bucket_refuses_plain_http(resources: &Value) {
     let [policy] = policies.as_slice() else {
         panic!("the bucket has one policy")
     };
-    assert_eq!(policy["DeletionPolicy"], "Retain", "as the bucket");
+    assert_eq!(
+        policy["DeletionPolicy"], "RetainExceptOnCreate",
+        "as the bucket"
+    );
     assert_eq!(policy["Properties"]["Bucket"], json!({"!Ref": BUCKET}));
     for statement in list(&policy["Properties"]["PolicyDocument"]["Statement"]) {
         assert_eq!(statement["Effect"], "Deny", "it lets nobody in");
