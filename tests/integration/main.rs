@@ -13,6 +13,7 @@
 
 #[path = "../../examples/local/embedded.rs"]
 mod embedded;
+mod listener;
 mod world;
 
 mod acs_emulator;
@@ -29,6 +30,7 @@ mod recordings;
 mod resume;
 mod s3_emulator;
 mod secrets;
+mod signatures;
 mod source;
 mod store_faults;
 mod sweep;

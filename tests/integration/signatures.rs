@@ -1,0 +1,412 @@
+//! A signature goes to ACS and to nobody else. Every name but that of the media host leads to listeners that must see
+//! nothing, so that whatever is admitted wrongly would be seen there.
+
+mod places;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use acs_recording_archiver::acs::http_client;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use emulators::acs::{Acs, Fault, Kind, Request};
+use reqwest::Certificate;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use ring::hmac;
+use serde_json::{Value, json};
+use tokio_rustls::TlsAcceptor;
+
+use crate::embedded::{RESOURCE, Setup, function_over};
+use crate::listener::{Listener, answer};
+use crate::world::{Form, Recording, World, setup};
+use places::{HOSTILE, ODD};
+
+const MEDIA: &str = "eus-prod.asm.skype.com";
+const EVIL: &str = "evil.example.com";
+/// Where an event says that something is.
+const LOCATIONS: [&str; 2] = ["contentLocation", "metadataLocation"];
+const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
+/// Further media hosts, for chains of redirects.
+const HOPS: [&str; 4] = [
+    "one.asm.skype.com",
+    "two.asm.skype.com",
+    "three.asyncgw.teams.microsoft.com",
+    "four.ams.gov.teams.microsoft.us",
+];
+
+/// A world whose media hosts are ACS, and whose every other name is somewhere else.
+struct Trap {
+    world: World,
+    plain: Listener,
+    tls: Listener,
+}
+
+struct Names {
+    acs: SocketAddr,
+    elsewhere: SocketAddr,
+}
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let is_acs = name.as_str() == MEDIA || HOPS.contains(&name.as_str());
+        let address = if is_acs { self.acs } else { self.elsewhere };
+        let addresses: Addrs = Box::new(std::iter::once(address));
+        Box::pin(std::future::ready(Ok(addresses)))
+    }
+}
+
+impl Trap {
+    async fn set() -> Self {
+        Self::set_with(&[]).await
+    }
+
+    async fn set_with(variables: &[(&'static str, String)]) -> Self {
+        let mut setup = setup();
+        setup.limits.attempts = 1;
+        let limits = setup.limits.clone();
+        setup.acs.more_names = HOPS.map(str::to_owned).to_vec();
+        let world = World::with(Setup { ..setup }).await;
+        let acs = &world.acs;
+        let nothing = |_: &str| answer(404, "", "");
+        let certificate = acs.authority().server(&[EVIL, RESOURCE]);
+        let tls = Listener::start(Some(TlsAcceptor::from(certificate)), nothing).await;
+        let plain = Listener::start(None, nothing).await;
+        let http = client(acs, tls.address());
+        let function = function_over(&world.s3, acs, http, limits, variables).await;
+        let world = World::over(&world, function);
+        Self { world, plain, tls }
+    }
+
+    /// A place as it is written in an event.
+    fn written(&self, place: &str) -> String {
+        let port = |listener: &Listener| listener.address().port().to_string();
+        place
+            .replace("{tls}", &port(&self.tls))
+            .replace("{plain}", &port(&self.plain))
+    }
+
+    /// Asserts that nobody but the media host was called.
+    fn assert_unseen(&self, tried: &str) {
+        assert_eq!(self.plain.connections(), 0, "{tried:?}");
+        assert_eq!(self.tls.connections(), 0, "{tried:?}");
+        for request in self.world.acs.requests() {
+            assert_eq!(
+                (request.method.as_str(), request.host.as_str(), request.tls),
+                ("GET", MEDIA, true),
+                "{tried:?}"
+            );
+        }
+    }
+}
+
+fn client(acs: &Acs, elsewhere: SocketAddr) -> reqwest::ClientBuilder {
+    let authority = Certificate::from_pem(acs.ca_pem().as_bytes()).unwrap();
+    let acs = acs.tls_address();
+    http_client()
+        .dns_resolver(Names { acs, elsewhere })
+        .add_root_certificate(authority)
+}
+
+/// An event whose chunk has other locations.
+fn event(world: &World, recording: &Recording, locations: &[(&str, &str)]) -> Value {
+    let mut event = recording.event(world);
+    let chunk = &mut event["data"]["recordingStorageInfo"]["recordingChunks"][0];
+    for (name, location) in locations {
+        chunk[name] = (*location).into();
+    }
+    event
+}
+
+fn hostile() -> impl Iterator<Item = &'static str> {
+    HOSTILE.iter().flat_map(|(_, places)| *places).copied()
+}
+
+#[tokio::test]
+async fn an_event_sends_none_to_anybody_else() {
+    let trap = Trap::set().await;
+    let world = &trap.world;
+    let recording = Recording::of(&[10]);
+    recording.publish(world);
+    let mut tried = 0;
+    for place in hostile() {
+        let place = trap.written(place);
+        let [content, metadata] = LOCATIONS.map(|name| (name, place.as_str()));
+        for locations in [vec![content], vec![metadata], vec![content, metadata]] {
+            world.clear();
+            let event = event(world, &recording, &locations);
+            let response = world.deliver(&event).await;
+            // Final at once, so it was not even tried.
+            assert_eq!(response.status, 200, "{place:?}: {response:?}");
+            let outcome = &response.body["events"][0]["outcome"];
+            assert_eq!(outcome, "setAside", "{place:?} in {locations:?}");
+            // The other one is archived all the same.
+            assert_eq!(world.acs.requests().len(), 2 - locations.len(), "{place:?}");
+            trap.assert_unseen(&place);
+            tried += 1;
+        }
+    }
+    println!("{tried} events in {} classes", HOSTILE.len());
+}
+
+#[tokio::test]
+async fn odd_spellings_lead_to_the_media_host_alone() {
+    let trap = Trap::set().await;
+    let world = &trap.world;
+    let recording = Recording::of(&[10]);
+    recording.publish(world);
+    let id = &recording.chunks[0].document_id;
+    for place in ODD {
+        world.clear();
+        let location = |what: &str| place.replace("{id}", id).replace("{what}", what);
+        let (content, metadata) = (location("video"), location("acsmetadata"));
+        let locations = [
+            ("contentLocation", content.as_str()),
+            ("metadataLocation", &metadata),
+        ];
+        let response = world.deliver(&event(world, &recording, &locations)).await;
+        assert_eq!(response.status, 200, "{place:?}: {response:?}");
+        world.assert_archived(&recording);
+        trap.assert_unseen(place);
+    }
+}
+
+/// They are below a media host's domain, for whoever looks at their end alone.
+#[tokio::test]
+async fn a_name_that_no_certificate_can_be_for_is_not_called() {
+    let trap = Trap::set().await;
+    let world = &trap.world;
+    let recording = Recording::of(&[10]);
+    recording.publish(world);
+    for character in [
+        ';', ',', '!', '$', '&', '\'', '(', '*', '+', '=', '~', '`', '{', '"',
+    ] {
+        world.clear();
+        let place = format!("https://evil.example.com{character}.asm.skype.com/");
+        let locations = LOCATIONS.map(|name| (name, place.as_str()));
+        world.deliver(&event(world, &recording, &locations)).await;
+        assert_eq!(world.acs.requests().len(), 0, "{place}");
+        trap.assert_unseen(&place);
+    }
+}
+
+#[tokio::test]
+async fn a_delete_location_is_never_called_however_good() {
+    let trap = Trap::set().await;
+    let world = &trap.world;
+    let recording = Recording::of(&[10]);
+    recording.publish(world);
+    let id = &recording.chunks[0].document_id;
+    let good = world.acs.delete_location(id);
+    let places: Vec<String> = hostile().map(|place| trap.written(place)).collect();
+    for place in places.into_iter().chain([good]) {
+        world.clear();
+        let event = event(world, &recording, &[("deleteLocation", &place)]);
+        assert_eq!(world.deliver(&event).await.status, 200, "{place:?}");
+        world.assert_archived(&recording);
+        trap.assert_unseen(&place);
+        assert_eq!(world.acs.requests().len(), 2, "{place:?}");
+    }
+    assert!(world.acs.holds(id), "ACS deletes it when it wants to");
+}
+
+#[tokio::test]
+async fn a_redirect_sends_none_to_anybody_else() {
+    let trap = Trap::set().await;
+    let world = &trap.world;
+    let recording = Recording::of(&[10]);
+    recording.publish(world);
+    let event = recording.event(world);
+    let mut tried = 0;
+    // Others cannot stand in a header.
+    let printable = |place: &&str| place.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    for place in hostile().filter(printable) {
+        let place = trap.written(place);
+        for status in REDIRECTS {
+            world.clear();
+            let target = place.clone();
+            world.acs.inject(move |request| {
+                let path = &request.path_and_query;
+                let original = path.starts_with("/v1/objects/0-eus-d0");
+                original.then(|| redirect(status, &target))
+            });
+            let response = world.deliver(&event).await;
+            assert_eq!(response.status, 503, "{status} to {place:?}");
+            let requests = world.acs.requests();
+            assert!(requests.len() >= 2, "{status} to {place:?} was answered");
+            trap.assert_unseen(&place);
+            tried += 1;
+        }
+    }
+    println!("{tried} redirects");
+}
+
+fn redirect(status: u16, location: &str) -> Fault {
+    Fault::Answer {
+        status,
+        headers: vec![("location", location.to_owned())],
+        body: "".into(),
+    }
+}
+
+#[tokio::test]
+async fn a_relative_redirect_stays_on_its_host() {
+    let trap = Trap::set().await;
+    let world = &trap.world;
+    let recording = Recording::of(&[10]);
+    recording.publish(world);
+    let id = recording.chunks[0].document_id.clone();
+    for target in [
+        "/v1/objects/{id}/content/{what}",
+        "../../{id}/content/{what}",
+        "//eus-prod.asm.skype.com/v1/objects/{id}/content/{what}",
+    ] {
+        world.clear();
+        let new = id.clone();
+        world.acs.inject(move |request| {
+            let what = match request.kind {
+                Kind::Media => "video",
+                _ => "acsmetadata",
+            };
+            let target = target.replace("{id}", &new).replace("{what}", what);
+            let old = request.path_and_query.contains("/old/");
+            old.then(|| redirect(307, &target))
+        });
+        let content = world.acs.content_location("old");
+        let metadata = world.acs.metadata_location("old");
+        let locations = [
+            ("contentLocation", content.as_str()),
+            ("metadataLocation", &metadata),
+        ];
+        let response = world.deliver(&event(world, &recording, &locations)).await;
+        assert_eq!(response.status, 200, "{target}");
+        world.assert_archived(&recording);
+        trap.assert_unseen(target);
+        assert_eq!(world.acs.requests().len(), 4);
+    }
+}
+
+/// The hops of a chain, each to the next of [`HOPS`] and the last one where the document is.
+fn chain(acs: &Acs, hops: usize) {
+    let names: Vec<&str> = [MEDIA].into_iter().chain(HOPS).take(hops + 1).collect();
+    acs.inject(move |request| {
+        let place = names.iter().position(|name| *name == request.host);
+        let next = names.get(place? + 1)?;
+        // The path changes too, and with it the signature, save for the last one.
+        let id = request.document.as_deref()?;
+        let what = match request.kind {
+            Kind::Media => "video",
+            _ => "acsmetadata",
+        };
+        let location = format!("https://{next}/v1/objects/{id}/content/{what}?sig=hop");
+        Some(redirect(302, &location))
+    });
+}
+
+#[tokio::test]
+async fn a_chain_of_three_hops_is_followed_and_each_is_signed_afresh() {
+    let trap = Trap::set().await;
+    let world = &trap.world;
+    let recording = Recording::of(&[10]);
+    recording.publish(world);
+    chain(&world.acs, 3);
+    assert_eq!(world.deliver(&recording.event(world)).await.status, 200);
+    world.assert_archived(&recording);
+
+    let requests = world.acs.requests();
+    assert_eq!(requests.len(), 2 * (1 + 3));
+    for request in &requests {
+        assert_eq!(request.headers["authorization"], authorization(request));
+        assert_eq!(request.headers["x-ms-host"], RESOURCE);
+    }
+    let hosts: BTreeSet<&str> = requests.iter().map(|one| one.host.as_str()).collect();
+    let expected = [MEDIA].into_iter().chain(HOPS).take(4).collect();
+    assert_eq!(hosts, expected);
+}
+
+/// What a request in the current form must be signed with, by the emulator's key.
+fn authorization(request: &Request) -> String {
+    let string = format!(
+        "GET\n{}\n{};{RESOURCE};47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        request.path_and_query, request.headers["x-ms-date"]
+    );
+    let key: Vec<u8> = (0..32).collect();
+    let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), string.as_bytes());
+    let signature = BASE64_STANDARD.encode(signature);
+    format!("HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}")
+}
+
+#[tokio::test]
+async fn a_fourth_hop_is_not_taken() {
+    let trap = Trap::set().await;
+    let world = &trap.world;
+    let recording = Recording::of(&[10]);
+    recording.publish(world);
+    chain(&world.acs, 4);
+    assert_eq!(world.deliver(&recording.event(world)).await.status, 503);
+    let requests = world.acs.requests();
+    assert_eq!(requests.len(), 2 * (1 + 3));
+    assert!(requests.iter().all(|request| request.host != HOPS[3]));
+}
+
+#[tokio::test]
+async fn the_resource_may_redirect_to_a_media_host_and_to_nobody_else() {
+    let trap = Trap::set().await;
+    let world = &trap.world;
+    let recording = Recording::of(&[10]).in_form(Form::Preview2021);
+    recording.publish(world);
+    // Here the resource is the emulator too, and the rest still is not.
+    let acs = world.acs.tls_address();
+    let http = client(&world.acs, trap.tls.address()).resolve(RESOURCE, acs);
+    let function = function_over(&world.s3, &world.acs, http, setup().limits, &[]).await;
+    let world = World::over(world, function);
+    let id = &recording.chunks[0].document_id;
+    let media = |what: &str| format!("https://{MEDIA}/v1/objects/{id}/content/{what}");
+    let (content, metadata) = (media("video"), media("acsmetadata"));
+    world.acs.inject(move |request| {
+        let target = match request.kind {
+            Kind::Media => &content,
+            _ => &metadata,
+        };
+        (request.host == RESOURCE).then(|| redirect(302, target))
+    });
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+    world.assert_archived(&recording);
+
+    for target in ["/identities/x", "https://evil.example.com/", "?x"] {
+        world.clear();
+        world.acs.inject(move |_| Some(redirect(302, target)));
+        assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
+        let requests = world.acs.requests();
+        let expected = format!("/recording/download/{id}");
+        for request in &requests {
+            assert!(request.path_and_query.starts_with(&expected), "{request:?}");
+            assert!(request.path_and_query.contains("api-version="));
+        }
+        assert_eq!((trap.tls.connections(), trap.plain.connections()), (0, 0));
+    }
+}
+
+/// What went elsewhere would have been seen there.
+#[tokio::test]
+async fn the_listeners_would_see_it() {
+    let suffixes = ("MEDIA_HOST_SUFFIXES", ".example.com".to_owned());
+    let trap = Trap::set_with(&[suffixes]).await;
+    let recording = Recording::of(&[10]);
+    let locations = LOCATIONS.map(|name| (name, "https://evil.example.com/"));
+    let event = event(&trap.world, &recording, &locations);
+    trap.world.deliver(&event).await;
+    let heads = trap.tls.heads();
+    assert_eq!(heads.len(), 2);
+    assert!(heads.iter().all(|head| head.contains("Signature=")));
+
+    // Plain http is admitted where the resource itself is, which only an emulator is.
+    let resource = format!("endpoint=http://{}/;accesskey=AAAA", trap.plain.address());
+    let resource = ("COMMUNICATION_SERVICES_CONNECTION_STRING", resource);
+    let world = &trap.world;
+    let http = client(&world.acs, trap.tls.address());
+    let function = function_over(&world.s3, &world.acs, http, setup().limits, &[resource]).await;
+    let recording = recording.in_form(Form::Preview2021);
+    let world = World::over(world, function);
+    world.deliver(&json!([recording.event(&world)])).await;
+    let heads = trap.plain.heads();
+    assert!(heads.iter().any(|head| head.contains("Signature=")));
+}
