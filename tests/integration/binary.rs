@@ -32,18 +32,18 @@ const MIB: u64 = 1024 * 1024;
 /// Bytes of a part, as deployed.
 const PART: u64 = 16 * MIB;
 /// How long anything here may take that does not depend on the function's own limits.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Where the binary runs: Lambda's Runtime API, both emulators, and a proxy that leads to ACS by its real names.
-struct Lambda {
-    world: World,
-    runtime: RuntimeApi,
-    proxy: Proxy,
+pub struct Lambda {
+    pub world: World,
+    pub runtime: RuntimeApi,
+    pub proxy: Proxy,
     authority: NamedTempFile,
 }
 
 /// A running process of the function, killed when it is dropped.
-struct Process {
+pub struct Process {
     child: Child,
     // Read all the time: a full pipe would hold the process up.
     stdout: JoinHandle<String>,
@@ -51,7 +51,7 @@ struct Process {
 }
 
 impl Lambda {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::over(s3::Settings::default()).await
     }
 
@@ -73,7 +73,7 @@ impl Lambda {
     }
 
     /// Starts the function with these variables besides those that it needs.
-    fn run(&self, variables: &[(&str, &str)]) -> Process {
+    pub fn run(&self, variables: &[(&str, &str)]) -> Process {
         let s3 = &self.world.s3;
         let mut command = bare();
         command
@@ -106,7 +106,7 @@ impl Lambda {
         serde_json::from_slice(&answer).expect("an answer is JSON")
     }
 
-    async fn call(&self, payload: &Value, time: Duration) -> Response {
+    pub async fn call(&self, payload: &Value, time: Duration) -> Response {
         response(&self.invoke(payload.to_string().as_bytes(), time).await)
     }
 
@@ -145,7 +145,7 @@ impl Process {
     }
 
     /// The most memory that it has had resident, in bytes.
-    fn peak_memory(&self) -> u64 {
+    pub fn peak_memory(&self) -> u64 {
         let pid = self.child.id().expect("it runs");
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -154,13 +154,13 @@ impl Process {
     }
 
     /// Ends the process as a crash does, and answers what it has written.
-    async fn kill(mut self) -> (String, String) {
+    pub async fn kill(mut self) -> (String, String) {
         self.child.start_kill().expect("the process is running");
         let (_, stdout, stderr) = self.end().await;
         (stdout, stderr)
     }
 
-    async fn end(mut self) -> (ExitStatus, String, String) {
+    pub async fn end(mut self) -> (ExitStatus, String, String) {
         let status = timeout(PATIENCE, self.child.wait()).await;
         let status = status.expect("the process ends").unwrap();
         (
@@ -921,7 +921,7 @@ fn sums(stdout: &str) -> (BTreeMap<String, f64>, BTreeSet<String>) {
 }
 
 /// A recording of chunks of these lengths, told apart from others by `name`.
-fn named(name: &str, lengths: &[u64]) -> Recording {
+pub fn named(name: &str, lengths: &[u64]) -> Recording {
     let mut recording = Recording::of(lengths);
     recording.event_id = name.into();
     recording.call_id = name.into();

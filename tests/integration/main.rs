@@ -24,6 +24,7 @@ mod documentation;
 mod finality;
 mod hostile;
 mod interruptions;
+mod leaks;
 mod model;
 mod operations;
 mod recordings;

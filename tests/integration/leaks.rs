@@ -1,0 +1,458 @@
+//! Nothing leaks: the built binary at its most talkative, through every fault that has a secret within reach.
+
+mod scene;
+
+use std::time::{Duration, SystemTime};
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use emulators::acs::{Fault, Kind, Request};
+use emulators::entra::claims::v1;
+use emulators::entra::tokens::{hs256, unsigned};
+use emulators::entra::{self, SigningKey};
+use emulators::secrets_manager;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::binary::{PATIENCE, named};
+use crate::embedded::{SECRET, payload};
+use crate::listener::{Listener, answer};
+use scene::{AUDIENCE, MANAGED, Scene, TENANT};
+
+const WRONG: [&str; 2] = ["wrong-secret-in-the-query", "wrong-secret-in-the-header"];
+/// How the function may be told to write its log.
+const FORMATS: [&str; 2] = ["JSON", "Text"];
+
+#[expect(clippy::disallowed_methods, reason = "tokens have times")]
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.unwrap().as_secs().try_into().unwrap()
+}
+
+fn key() -> &'static SigningKey {
+    SigningKey::shared(0)
+}
+
+fn claims(until: i64) -> Value {
+    v1(TENANT, AUDIENCE, now() - 7200, until)
+}
+
+/// A handshake with these credentials.
+fn knock(query: &str, headers: &Value) -> Value {
+    let body = json!([{"id": "1", "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+        "data": {"validationCode": "hello"}}]);
+    payload("POST", "/", query, headers, &body.to_string())
+}
+
+fn bearer(token: &str) -> Value {
+    knock("", &json!({"authorization": format!("Bearer {token}")}))
+}
+
+/// A delivery that is let in.
+fn delivery(body: &str) -> Value {
+    payload("POST", "/", &format!("code={MANAGED}"), &json!({}), body)
+}
+
+#[tokio::test]
+async fn of_who_is_refused() {
+    for format in FORMATS {
+        let mut scene = Scene::set().await;
+        let process = scene.run(&[("AWS_LAMBDA_LOG_FORMAT", format)]);
+        let [query, header] = WRONG;
+        let honest = key().token(&claims(now() + 3600));
+        let expired = key().token(&claims(now() - 3600));
+        let good = claims(now() + 3600);
+        let forged = SigningKey::shared(1).with_kid(key().kid()).token(&good);
+        let unknown = SigningKey::shared(1).token(&good);
+        let confused = hs256(key().public_pem().as_bytes(), &key().header(), &good);
+        let none = unsigned(&key().header(), &good);
+        let garbled = format!("{honest}{honest}");
+        for token in [&honest, &expired, &forged, &unknown, &confused, &none] {
+            scene.hide_token(token);
+        }
+        for wrong in WRONG {
+            scene.hide(wrong);
+        }
+        let named = |header: &str| json!({"x-webhook-secret": header});
+        for (status, payload) in [
+            (401, knock(&format!("code={query}"), &json!({}))),
+            (401, knock(&format!("a=b&code=x&code={query}"), &json!({}))),
+            (401, knock("", &named(header))),
+            (401, knock(&format!("code={query}"), &named(header))),
+            (401, knock(&format!("code={MANAGED}x"), &named(header))),
+            // The environment's, which the manager's has taken the place of.
+            (401, knock(&format!("code={SECRET}"), &json!({}))),
+            (401, bearer(&expired)),
+            (401, bearer(&forged)),
+            (401, bearer(&unknown)),
+            (401, bearer(&confused)),
+            (401, bearer(&none)),
+            (401, bearer(&garbled)),
+            (401, knock(&format!("code={honest}"), &json!({}))),
+            (
+                401,
+                knock("", &json!({"authorization": format!("Basic {honest}")})),
+            ),
+            (200, bearer(&honest)),
+            (200, knock(&format!("code={MANAGED}"), &json!({}))),
+            (200, knock("", &named(MANAGED))),
+            (
+                405,
+                payload(
+                    "GET",
+                    &format!("/code={query}"),
+                    &format!("code={query}"),
+                    &json!({}),
+                    query,
+                ),
+            ),
+            (
+                200,
+                payload(
+                    "OPTIONS",
+                    "/",
+                    &format!("code={query}"),
+                    &json!({"authorization": honest}),
+                    "",
+                ),
+            ),
+        ] {
+            scene.call(status, &payload).await;
+        }
+        // What Lambda never sends: a payload of its own, and one that is not JSON.
+        let stray = json!({"body": MANAGED, "headers": {"authorization": honest}});
+        scene.call(400, &stray).await;
+        assert!(
+            !scene
+                .invoke(format!("{{{MANAGED} {honest}").as_bytes())
+                .await
+        );
+        assert_eq!(scene.entra.calls(), 1);
+        scene.end(process).await;
+    }
+}
+
+#[tokio::test]
+async fn of_a_key_server_that_fails() {
+    let elsewhere = format!("https://evil.example.com/?sig=a&code={MANAGED}");
+    for fault in [
+        entra::Fault::Redirect(elsewhere),
+        entra::Fault::Status(500),
+        entra::Fault::Drop,
+    ] {
+        let mut scene = Scene::set().await;
+        let process = scene.run(&[]);
+        scene.entra.fail(Some(fault));
+        let token = key().token(&claims(now() + 3600));
+        scene.hide_token(&token);
+        scene.call(503, &bearer(&token)).await;
+        assert_eq!(scene.entra.calls(), 1);
+        scene.end(process).await;
+    }
+    // One that repeats what it is asked, and says what is not JSON.
+    let mut scene = Scene::set().await;
+    let echo = |head: &str| answer(200, "", &format!("{{\"keys\": \"{head} sig={MANAGED}"));
+    let server = Listener::start(None, echo).await;
+    let authority = format!("http://{}", server.address());
+    let process = scene.run(&[("ENTRA_AUTHORITY", &authority)]);
+    let token = key().token(&claims(now() + 3600));
+    scene.hide_token(&token);
+    scene.call(503, &bearer(&token)).await;
+    assert_eq!(server.heads().len(), 1);
+    scene.end(process).await;
+}
+
+#[tokio::test]
+async fn of_a_secrets_manager_that_fails() {
+    for fault in [
+        secrets_manager::Fault::Refuse,
+        secrets_manager::Fault::NotFound,
+        secrets_manager::Fault::Internal,
+        secrets_manager::Fault::Malformed,
+        secrets_manager::Fault::Drop,
+    ] {
+        let mut scene = Scene::set().await;
+        scene.manager.fail(Some(fault));
+        let process = scene.run(&[]);
+        scene
+            .call(503, &knock(&format!("code={MANAGED}"), &json!({})))
+            .await;
+        assert!(scene.manager.calls() >= 1);
+        // A tick that can do nothing is an error, which is told to Lambda.
+        let tick = json!({"detail-type": "Scheduled Event", "source": "aws.scheduler"});
+        assert!(!scene.invoke(tick.to_string().as_bytes()).await);
+        scene.end(process).await;
+    }
+    // Answers that break off in the midst of the secret, or hold it elsewhere.
+    let secret = Scene::secret(&[3; 32]).to_string();
+    let quoted = json!(secret).to_string();
+    for (status, body) in [
+        (
+            200,
+            format!("{{\"SecretString\": {}", &quoted[..quoted.len() - 20]),
+        ),
+        (200, format!("{{\"SecretString\": {secret}}}")),
+        (400, format!("{{\"__type\": {quoted}, \"Message\": 7}}")),
+        (500, quoted.clone()),
+    ] {
+        let mut scene = Scene::set().await;
+        scene.hide(&Scene::base64(&[3; 32]));
+        let scripted = answer(
+            status,
+            "content-type: application/x-amz-json-1.1\r\n",
+            &body,
+        );
+        let server = Listener::start(None, move |_| scripted.clone()).await;
+        let endpoint = format!("http://{}", server.address());
+        let process = scene.run(&[("AWS_ENDPOINT_URL_SECRETS_MANAGER", &endpoint)]);
+        scene
+            .call(503, &knock(&format!("code={MANAGED}"), &json!({})))
+            .await;
+        assert!(!server.heads().is_empty());
+        scene.end(process).await;
+    }
+}
+
+#[tokio::test]
+async fn of_settings_that_are_wrong() {
+    let connection = "COMMUNICATION_SERVICES_CONNECTION_STRING";
+    let good = Scene::base64(&[3; 32]);
+    for secret in [
+        format!("{{\"WEBHOOK_SECRETS\": \"{MANAGED}"),
+        format!("endpoint=https://x.communication.azure.com/;accesskey={good}"),
+        json!({"WEBHOOK_SECRETS": [MANAGED]}).to_string(),
+        json!({"WEBHOOK_SECRETS": format!("{MANAGED},short")}).to_string(),
+        json!({connection: format!("endpoint=https://x.communication.azure.com/;accesskey={good}=!")}).to_string(),
+        json!({connection: format!("endpoint=https://u:{MANAGED}@x/;accesskey={good}")}).to_string(),
+        json!({"ENTRA_AUTHORITY": format!("https://u:{MANAGED}@login.microsoftonline.com/?sig=x")}).to_string(),
+        json!({"RECORDINGS_BUCKET": format!("s3://{MANAGED}")}).to_string(),
+    ] {
+        let mut scene = Scene::set().await;
+        scene.hide(&good);
+        scene.manager.set(&secret);
+        let process = scene.run(&[]);
+        scene.fail(process).await;
+    }
+}
+
+/// Answers that repeat what was asked: its URL, its signature, and a location that carries another.
+fn echoes(request: &Request) -> Vec<Fault> {
+    let authorization = &request.headers["authorization"];
+    let url = format!("https://{}{}", request.host, request.path_and_query);
+    let text = format!("{authorization} {url}?sig=abc {MANAGED}");
+    let plain = format!("{authorization}+{url}");
+    let fault = |status, headers: &[(&'static str, &str)], body: String| Fault::Answer {
+        status,
+        headers: headers
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect(),
+        body: body.into(),
+    };
+    let json = json!({"error": {"code": plain, "message": text}, "traceId": text}).to_string();
+    let elsewhere = format!("https://evil.example.com/?sig=abc&code={MANAGED}");
+    let resource = format!("https://contoso.communication.azure.com/identities/{MANAGED}?sig=abc");
+    let hop = format!("{url}?sig=abc");
+    let is_json = [("content-type", "application/json"), ("x-echo", &text)];
+    vec![
+        fault(401, &is_json, json.clone()),
+        fault(403, &is_json, json.clone()),
+        fault(403, &[("www-authenticate", &text)], text.clone()),
+        fault(404, &is_json, json!({"traceId": plain}).to_string()),
+        fault(409, &is_json, json[..json.len() - 9].to_owned()),
+        fault(429, &[("retry-after", &text)], json),
+        fault(
+            500,
+            &[("content-type", "text/html")],
+            format!("<html>{text}"),
+        ),
+        fault(
+            200,
+            &[("content-type", "text/html")],
+            format!("<html>{text}"),
+        ),
+        fault(206, &[("content-type", "video/mp4")], text.clone()),
+        fault(302, &[("location", &elsewhere)], text.clone()),
+        fault(307, &[("location", &resource)], text.clone()),
+        fault(308, &[("location", &hop)], text.clone()),
+        fault(
+            302,
+            &[(
+                "location",
+                &format!("https://{MANAGED}@eus-prod.asm.skype.com/"),
+            )],
+            text.clone(),
+        ),
+        fault(302, &[("location", &format!("%{text}"))], text),
+        Fault::Close,
+        Fault::CutBody { after: 3 },
+    ]
+}
+
+#[tokio::test]
+async fn of_acs_that_answers_badly() {
+    for format in FORMATS {
+        let mut scene = Scene::set().await;
+        let process = scene.run(&[("AWS_LAMBDA_LOG_FORMAT", format)]);
+        let acs = scene.lambda.world.acs.clone();
+        let good = named("good", &[10]);
+        good.publish(&scene.lambda.world);
+        let event = good.event(&scene.lambda.world).to_string();
+        scene.call(200, &delivery(&event)).await;
+        let request = acs.requests().remove(0);
+        for number in 0..echoes(&request).len() {
+            let recording = named(&format!("fault-{number}"), &[10]);
+            recording.publish(&scene.lambda.world);
+            acs.clear_requests();
+            acs.inject(move |request| {
+                let media = request.kind != Kind::Delete;
+                media.then(|| echoes(request).swap_remove(number))
+            });
+            let event = recording.event(&scene.lambda.world).to_string();
+            let delivery = delivery(&event);
+            // Attempts within a run are not waited for to the end.
+            let status = scene.call_within(Duration::from_secs(3), &delivery);
+            assert_eq!(status.await, 503, "fault {number}");
+            assert!(acs.requests().len() >= 2, "fault {number} was met");
+        }
+        let (stdout, stderr) = scene.end(process).await;
+        let said = stdout + &stderr;
+        assert!(said.contains("ACS answered 403"), "{said}");
+        assert!(said.contains("no signature may go"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn of_an_access_key_that_is_rotated() {
+    let mut scene = Scene::set().await;
+    let process = scene.run(&[]);
+    let recording = named("rotated", &[10]);
+    recording.publish(&scene.lambda.world);
+    let delivery = delivery(&recording.event(&scene.lambda.world).to_string());
+    scene.lambda.runtime.wait_for_poll().await;
+    scene.rotate_the_access_key();
+    // Settings are read again 10 s after they were last.
+    let end = Instant::now() + PATIENCE;
+    while scene.call_within(PATIENCE, &delivery).await != 200 {
+        assert!(Instant::now() < end, "the new key is never read");
+        sleep(Duration::from_millis(200)).await;
+    }
+    let (stdout, _) = scene.end(process).await;
+    assert!(stdout.contains("ACS refused the access key"), "{stdout}");
+}
+
+#[tokio::test]
+async fn of_events_and_headers_that_carry_secrets() {
+    let brought = format!("?sig=abc&code={MANAGED}");
+    let url = format!("https://eus-prod.asm.skype.com/v1/objects/x{brought}");
+    let foreign = format!("https://evil.example.com/{brought}");
+    for format in FORMATS {
+        let mut scene = Scene::set().await;
+        let process = scene.run(&[
+            ("AWS_LAMBDA_LOG_FORMAT", format),
+            ("EVENT_GRID_TOPICS", "/subscriptions/ours"),
+        ]);
+        let world = scene.lambda.world.clone();
+        let mut event = named("known", &[10]).event(&world);
+        event["topic"] = "/subscriptions/ours".into();
+        let with = |changes: &[(&str, &str)]| {
+            let mut event = event.clone();
+            for (path, value) in changes {
+                *event.pointer_mut(path).unwrap() = (*value).into();
+            }
+            event.to_string()
+        };
+        let chunk = "/data/recordingStorageInfo/recordingChunks/0";
+        let [content, metadata, document] = ["contentLocation", "metadataLocation", "documentId"]
+            .map(|name| format!("{chunk}/{name}"));
+        for (status, body) in [
+            (200, with(&[("/id", &url)])),
+            (
+                200,
+                with(&[("/id", &url), ("/subject", &url), ("/eventTime", &url)]),
+            ),
+            (200, with(&[("/eventType", &url)])),
+            (200, with(&[("/topic", &url)])),
+            (200, with(&[(&content, &foreign), (&metadata, &foreign)])),
+            (200, with(&[(&content, &url.replace("https:", "http:"))])),
+            (200, with(&[(&document, &url)])),
+            (200, with(&[("/data", &url)])),
+            (200, json!({"type": &url, "id": &url}).to_string()),
+            (
+                200,
+                json!([{"url": &url}, &url, [&url], {&url: 1}]).to_string(),
+            ),
+            (400, format!("[{{\"id\": \"{url}")),
+            (400, url.clone()),
+            (400, json!(url).to_string()),
+        ] {
+            scene.clear();
+            let given = scene
+                .call_within(Duration::from_secs(4), &delivery(&body))
+                .await;
+            // What is on the media host, under another name, is not there.
+            assert!(given == status || given == 503, "{given}: {body}");
+            scene.assert_stored_nothing(Some(&brought));
+        }
+        for name in [
+            "aeg-subscription-name",
+            "aeg-delivery-count",
+            "aeg-event-type",
+            "content-type",
+            "user-agent",
+            "x-forwarded-for",
+            "cookie",
+        ] {
+            for query in [format!("code={MANAGED}"), format!("code={url}")] {
+                let request = payload("POST", &url, &query, &json!({name: url}), "[]");
+                scene.call_within(PATIENCE, &request).await;
+            }
+        }
+        // Twice in base64: once well, once not.
+        let mut encoded = delivery("not base64");
+        encoded["isBase64Encoded"] = true.into();
+        scene.call(400, &encoded).await;
+        encoded["body"] = BASE64_STANDARD.encode(&url).into();
+        scene.call(400, &encoded).await;
+        scene.clear();
+        scene.end(process).await;
+    }
+}
+
+/// A whole answer to a request with this head.
+type Says = fn(&str) -> String;
+
+#[tokio::test]
+async fn of_an_s3_that_says_too_much() {
+    // As Amazon S3 does where a signature is wrong, and as something in between may.
+    let echo = |head: &str| {
+        let head = head.replace('<', "").replace('&', "&amp;");
+        answer(
+            403,
+            "content-type: application/xml\r\n",
+            &format!(
+                "<Error><Code>SignatureDoesNotMatch</Code><Message>The request signature we calculated does not match the signature you provided.</Message>\
+             <StringToSign>{head}</StringToSign><CanonicalRequest>{head}</CanonicalRequest><SignatureProvided>Signature={MANAGED}</SignatureProvided></Error>"
+            ),
+        )
+    };
+    let html = |head: &str| {
+        answer(
+            403,
+            "content-type: text/html\r\n",
+            &format!("<html>{head}{MANAGED}"),
+        )
+    };
+    for says in [echo as Says, html] {
+        let mut scene = Scene::set().await;
+        let server = Listener::start(None, says).await;
+        let endpoint = format!("http://{}", server.address());
+        let process = scene.run(&[("AWS_ENDPOINT_URL_S3", &endpoint)]);
+        let event = named("event", &[10]).event(&scene.lambda.world).to_string();
+        scene.call(503, &delivery(&event)).await;
+        let tick = json!({"detail-type": "Scheduled Event", "source": "aws.scheduler"});
+        assert!(!scene.invoke(tick.to_string().as_bytes()).await);
+        let heads = server.heads();
+        assert!(heads.iter().all(|head| head.contains("Signature=")) && heads.len() >= 2);
+        scene.end(process).await;
+    }
+}
