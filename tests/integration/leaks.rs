@@ -1,6 +1,6 @@
 //! Nothing leaks: the built binary at its most talkative, through every fault that has a secret within reach.
 
-mod scene;
+pub mod scene;
 
 use std::time::{Duration, SystemTime};
 

@@ -20,6 +20,7 @@ mod acs_emulator;
 mod answers;
 mod audit;
 mod binary;
+mod cost;
 mod documentation;
 mod finality;
 mod hostile;

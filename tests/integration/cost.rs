@@ -1,0 +1,223 @@
+//! What somebody can make the function spend: without a credential next to nothing, with one no more than is written
+//! down in `SECURITY.md`.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use emulators::entra::SigningKey;
+use emulators::entra::claims::v1;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::embedded::{Setup, delivery, payload};
+use crate::leaks::scene::{AUDIENCE, Scene, TENANT};
+use crate::world::{Recording, TOPIC, World, setup};
+
+const MIB: usize = 1024 * 1024;
+/// Settings and keys are read again at most once in this time.
+const PAUSE: Duration = Duration::from_secs(10);
+/// Refused requests in the flood.
+const FLOOD: usize = 2_000;
+/// What Lambda takes of a request at most, about.
+const LARGEST: usize = 5 * MIB;
+
+/// Nobody's requests: each kind of credential that is none, each kind of body.
+fn strangers() -> Vec<(&'static str, String)> {
+    let token = SigningKey::shared(1).token(&v1(TENANT, AUDIENCE, 0, 9_999_999_999));
+    let bearer = json!({"authorization": format!("Bearer {token}")});
+    let request = |query: &str, headers: &Value, body: &str, encoded: bool| {
+        let mut request = payload("POST", "/", query, headers, body);
+        request["isBase64Encoded"] = encoded.into();
+        request.to_string()
+    };
+    let (wrong, none) = ("code=a-wrong-secret-of-some-length", json!({}));
+    let header = json!({"x-webhook-secret": "a-wrong-secret-of-some-length"});
+    let large = "x".repeat(MIB);
+    let encoded = BASE64_STANDARD.encode(vec![0; LARGEST * 3 / 4]);
+    let many = "code=wrong&".repeat(500);
+    vec![
+        ("nothing", request("", &none, "[]", false)),
+        (
+            "a wrong secret in the query",
+            request(wrong, &none, "[]", false),
+        ),
+        (
+            "a wrong secret in a header",
+            request("", &header, "[]", false),
+        ),
+        ("500 wrong secrets", request(&many, &none, "[]", false)),
+        (
+            "a token by an unknown key",
+            request("", &bearer, "[]", false),
+        ),
+        ("nothing, 1 MiB", request("", &none, &large, false)),
+        (
+            "a wrong secret, 1 MiB in base64",
+            request(wrong, &none, &encoded[..MIB], true),
+        ),
+        (
+            "a wrong token, 5 MiB",
+            request("", &bearer, &"{".repeat(LARGEST), false),
+        ),
+        (
+            "a wrong secret, 5 MiB in base64",
+            request(wrong, &none, &encoded, true),
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_strangers_reaches_nobody_and_holds_no_memory() {
+    // So coarse that no allocator's habits can break it: a few copies of the largest request.
+    const CEILING: u64 = 64 * 1024 * 1024;
+    let scene = Scene::set().await;
+    let process = scene.run(&[("RUST_LOG", "info"), ("AWS_LAMBDA_LOG_LEVEL", "INFO")]);
+    let strangers = strangers();
+    let (small, large) = strangers.split_at(5);
+    let started = Instant::now();
+    let mut spent = BTreeMap::<_, (Duration, u32)>::new();
+    for number in 0..FLOOD {
+        let (kind, payload) = if number % 40 == 39 {
+            &large[number / 40 % large.len()]
+        } else {
+            &small[number % small.len()]
+        };
+        let begun = Instant::now();
+        #[expect(clippy::disallowed_methods, reason = "Lambda's deadline is a moment")]
+        let deadline = SystemTime::now() + PAUSE;
+        let answer = scene.lambda.runtime.invoke(payload.clone(), deadline).await;
+        let answer: Value = serde_json::from_slice(&answer.unwrap()).unwrap();
+        assert_eq!(answer["statusCode"], 401, "{kind}");
+        let spent = spent.entry(*kind).or_default();
+        *spent = (spent.0 + begun.elapsed(), spent.1 + 1);
+    }
+    let pauses = started.elapsed().as_secs() / PAUSE.as_secs();
+    for (kind, (time, count)) in spent {
+        println!("{kind}: {:?} each, of {count}", time / count);
+    }
+    println!("peak memory {} KiB", process.peak_memory() / 1024);
+
+    let world = &scene.lambda.world;
+    assert!(world.s3.calls().is_empty() && world.acs.requests().is_empty());
+    // One at the start, which counts as a look for the first pause.
+    assert!(scene.manager.calls() as u64 <= 1 + pauses);
+    assert!(scene.entra.calls() as u64 <= 1 + pauses);
+    assert!(process.peak_memory() <= CEILING);
+    let (stdout, _) = process.kill().await;
+    assert_eq!(
+        stdout
+            .lines()
+            .filter(|line| line.contains("\"delivery\""))
+            .count(),
+        FLOOD
+    );
+}
+
+async fn deliver(world: &World, body: &str) -> u16 {
+    world.call(&delivery(body, 0)).await.status
+}
+
+/// Asserts what a delivery has cost: so many calls of S3, none of ACS, and what is in the bucket afterwards.
+fn assert_spent(world: &World, calls: usize, objects: usize) {
+    assert_eq!(world.s3.calls().len(), calls, "{:?}", world.s3.calls());
+    assert_eq!(world.keys().len(), objects, "{:?}", world.keys());
+    assert!(world.acs.requests().is_empty());
+    world.s3.clear_calls();
+}
+
+#[tokio::test]
+async fn what_is_not_json_or_too_long_is_not_stored() {
+    let world = World::start().await;
+    let long = format!("[{}0]", "0,".repeat(MIB));
+    for (body, status) in [
+        ("", 400),
+        ("{", 400),
+        ("[1,]", 400),
+        ("7", 400),
+        ("\"garbage\"", 400),
+        ("null", 400),
+        ("[]garbage", 400),
+        (&long, 413),
+        ("[]", 200),
+    ] {
+        assert_eq!(deliver(&world, body).await, status, "{body:.20}");
+        assert_spent(&world, 0, 0);
+    }
+}
+
+#[tokio::test]
+async fn garbage_is_stored_once_however_often_it_comes() {
+    let world = World::start().await;
+    for garbage in [
+        "{}".to_owned(),
+        format!("{{\"x\": \"{}\"}}", "y".repeat(MIB - 9)),
+    ] {
+        for _ in 0..3 {
+            assert_eq!(deliver(&world, &garbage).await, 200);
+            assert_spent(&world, 1, 1);
+        }
+        let objects = world.s3.objects();
+        let (key, object) = objects.first_key_value().unwrap();
+        assert!(key.starts_with("recordings/rejected/"), "{key}");
+        assert!(object.size <= garbage.len() as u64 + 200);
+        world.clear();
+    }
+}
+
+/// One call an element, and one object a different one: an array of 1 MiB may have half a million.
+#[tokio::test]
+async fn each_element_of_garbage_is_one_call_and_each_different_one_an_object() {
+    const ELEMENTS: usize = 300;
+    let world = World::start().await;
+    let different: Vec<usize> = (0..ELEMENTS).collect();
+    for _ in 0..2 {
+        assert_eq!(deliver(&world, &json!(different).to_string()).await, 200);
+        assert_spent(&world, ELEMENTS, ELEMENTS);
+    }
+    world.clear();
+    let same = json!(vec![0; ELEMENTS]).to_string();
+    assert_eq!(deliver(&world, &same).await, 200);
+    assert_spent(&world, ELEMENTS, 1);
+    world.clear();
+    let other = json!(vec![json!({"type": "Another.Type"}); ELEMENTS]).to_string();
+    assert_eq!(deliver(&world, &other).await, 200);
+    assert_spent(&world, 0, 0);
+}
+
+#[tokio::test]
+async fn a_recording_of_another_topic_is_one_object_and_calls_nobody() {
+    let topics = ("EVENT_GRID_TOPICS", format!("{TOPIC}-2"));
+    let world = World::with(Setup {
+        variables: vec![topics],
+        ..setup()
+    })
+    .await;
+    let recording = Recording::of(&[10, 20, 30]);
+    recording.publish(&world);
+    let event = recording.event(&world).to_string();
+    for _ in 0..3 {
+        assert_eq!(deliver(&world, &event).await, 200);
+        assert_spent(&world, 1, 1);
+    }
+}
+
+/// Four calls an event and one a chunk, where no chunk can be asked for.
+#[tokio::test]
+async fn a_recording_that_leads_nowhere_costs_a_call_a_chunk() {
+    for chunks in [1, 10, 100] {
+        let world = World::start().await;
+        let recording = Recording::of(&vec![10; chunks]);
+        let mut event = recording.event(&world);
+        let listed = &mut event["data"]["recordingStorageInfo"]["recordingChunks"];
+        for chunk in listed.as_array_mut().unwrap() {
+            for name in ["contentLocation", "metadataLocation"] {
+                chunk[name] = "https://evil.example.com/".into();
+            }
+        }
+        assert_eq!(deliver(&world, &event.to_string()).await, 200);
+        assert_spent(&world, 4 + chunks, 1);
+        let rejection = world.s3.object(&recording.rejection_key()).unwrap();
+        assert!(rejection.size <= 2 * event.to_string().len() as u64 + 1024 * chunks as u64);
+    }
+}
