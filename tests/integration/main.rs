@@ -32,6 +32,7 @@ mod recordings;
 mod resume;
 mod s3_emulator;
 mod secrets;
+mod security;
 mod signatures;
 mod source;
 mod store_faults;
