@@ -7,12 +7,18 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::recording::{Chunk, Format, Recording, Timestamp, sha256_hex};
+use crate::recording::{Chunk, Format, Recording, Timestamp, safe_id, sha256_hex};
 
 /// <https://learn.microsoft.com/azure/event-grid/communication-services-voice-video-events>
 const RECORDING_FILE_STATUS_UPDATED: &str = "Microsoft.Communication.RecordingFileStatusUpdated";
 /// <https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema>
 const SUBSCRIPTION_VALIDATION: &str = "Microsoft.EventGrid.SubscriptionValidationEvent";
+
+/// The elements of one delivery: Event Grid sends no more together.
+/// <https://learn.microsoft.com/azure/event-grid/delivery-and-retry#output-batching>
+const MAX_EVENTS: usize = 5_000;
+/// The chunks of one recording: more than an event of the current form can tell of in 1 MiB.
+const MAX_CHUNKS: usize = 2_000;
 
 /// An element of a delivery.
 #[derive(Debug)]
@@ -40,12 +46,27 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Its id, made fit to be repeated; empty where it has none.
+    #[must_use]
+    pub fn id(&self) -> String {
+        match self {
+            Self::Recording(recording) => safe_id(&recording.event_id).into_owned(),
+            Self::Other { id, .. } => safe_id(id).into_owned(),
+            Self::Validation { .. } | Self::NotUnderstood { .. } => String::new(),
+        }
+    }
+}
+
 /// Why an element of a delivery is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotUnderstood {
     /// A number, a string, …
     #[error("event is not a JSON object, or has a field twice")]
     NotAnObject,
+    /// A delivery that Event Grid cannot have made.
+    #[error("delivery has {0} events, more than {MAX_EVENTS}")]
+    TooManyEvents(usize),
     /// Neither envelope's type.
     #[error("event has no type")]
     NoType,
@@ -58,6 +79,9 @@ pub enum NotUnderstood {
     /// A recording of nothing.
     #[error("event has an empty list of chunks")]
     EmptyChunks,
+    /// More chunks than one event can sensibly tell of.
+    #[error("event has {0} chunks, more than {MAX_CHUNKS}")]
+    TooManyChunks(usize),
     /// Two chunks would be one object.
     #[error("event has two different chunks with the index {index} and the same documentId")]
     ChunkTwice {
@@ -86,6 +110,12 @@ pub fn events(body: &[u8]) -> Result<Vec<Event>, NotEvents> {
         Some(b'[') => {
             let elements: Vec<&RawValue> =
                 serde_json::from_str(body.get()).map_err(|_| NotEvents)?;
+            if elements.len() > MAX_EVENTS {
+                return Ok(vec![Event::NotUnderstood {
+                    event: body.to_owned(),
+                    reason: NotUnderstood::TooManyEvents(elements.len()),
+                }]);
+            }
             Ok(elements.into_iter().map(event).collect())
         }
         _ => Err(NotEvents),
@@ -115,6 +145,10 @@ fn event(raw: &RawValue) -> Event {
 }
 
 fn understand(raw: &RawValue) -> Result<Event, NotUnderstood> {
+    // An array would be read as the fields in their order.
+    if !raw.get().starts_with('{') {
+        return Err(NotUnderstood::NotAnObject);
+    }
     let envelope: Envelope<'_> =
         serde_json::from_str(raw.get()).map_err(|_| NotUnderstood::NotAnObject)?;
     let event_type = envelope
@@ -173,8 +207,9 @@ struct ValidationFields {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RecordingFields {
-    recording_storage_info: StorageFields,
+struct RecordingFields<'a> {
+    #[serde(borrow)]
+    recording_storage_info: StorageFields<'a>,
     #[serde(default, deserialize_with = "text")]
     recording_start_time: Option<String>,
     #[serde(default, deserialize_with = "text")]
@@ -185,8 +220,9 @@ struct RecordingFields {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct StorageFields {
-    recording_chunks: Vec<ChunkFields>,
+struct StorageFields<'a> {
+    #[serde(borrow)]
+    recording_chunks: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -207,7 +243,7 @@ impl Envelope<'_> {
         let data = self
             .data
             .and_then(|data| serde_json::from_str(data.get()).ok());
-        let data: RecordingFields = data.ok_or(NotUnderstood::NoChunks)?;
+        let data: RecordingFields<'_> = data.ok_or(NotUnderstood::NoChunks)?;
         let time = |text: Option<String>| text.as_deref().and_then(Timestamp::parse);
         Ok(Recording {
             // An event without an id is told apart from others by its bytes.
@@ -229,7 +265,16 @@ impl Envelope<'_> {
 }
 
 /// The chunks by index. One that is listed twice is one; two that would be the same object are a contradiction.
-fn chunks(fields: Vec<ChunkFields>) -> Result<Vec<Chunk>, NotUnderstood> {
+fn chunks(elements: Vec<&RawValue>) -> Result<Vec<Chunk>, NotUnderstood> {
+    if elements.len() > MAX_CHUNKS {
+        return Err(NotUnderstood::TooManyChunks(elements.len()));
+    }
+    let fields = elements
+        .into_iter()
+        .map(|element| serde_json::from_str(element.get()));
+    let fields: Vec<ChunkFields> = fields
+        .collect::<Result<_, _>>()
+        .map_err(|_| NotUnderstood::NoChunks)?;
     let present = |location: Option<String>| location.filter(|location| !location.is_empty());
     let mut chunks: Vec<Chunk> = (0..)
         .zip(fields)
@@ -316,6 +361,33 @@ mod tests {
             format!("[{}]", recording.event.get()),
             "the event's bytes are kept"
         );
+    }
+
+    #[test]
+    fn more_than_any_sender_has_is_one_thing_that_is_not_understood() {
+        for (count, expected) in [(MAX_EVENTS, MAX_EVENTS), (MAX_EVENTS + 1, 1)] {
+            let body = serde_json::to_vec(&vec![0; count]).unwrap();
+            assert_eq!(events(&body).unwrap().len(), expected);
+        }
+        for (count, understood) in [(MAX_CHUNKS, true), (MAX_CHUNKS + 1, false)] {
+            let chunks: Vec<Value> = (0..count).map(|index| json!({"index": index})).collect();
+            let event = chunks_of(&json!(chunks)).to_string();
+            let read = recording(event.as_bytes());
+            assert_eq!(read.is_ok(), understood);
+            if let Err(reason) = read {
+                assert_eq!(reason, NotUnderstood::TooManyChunks(count));
+            }
+        }
+    }
+
+    #[test]
+    fn an_array_is_no_event_whatever_is_in_it() {
+        let body = format!(r#"[["1", "{RECORDING_FILE_STATUS_UPDATED}"]]"#);
+        let read = events(body.as_bytes()).unwrap();
+        let [Event::NotUnderstood { reason, .. }] = &*read else {
+            panic!("{read:?}")
+        };
+        assert_eq!(*reason, NotUnderstood::NotAnObject);
     }
 
     #[test]

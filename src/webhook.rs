@@ -121,11 +121,26 @@ impl Webhook {
         let mut working = JoinSet::new();
         let mut reports = Vec::new();
         let mut waiting = events.into_iter().enumerate();
+        let mut late = 0;
         loop {
             while working.len() < self.limits.events_at_once
                 && let Some((place, event)) = waiting.next()
             {
                 let archive = Arc::clone(&self.archive);
+                if Instant::now() >= deadline {
+                    // Not even begun: each would cost a call that comes too late.
+                    late += 1;
+                    let (id, outcome) = (event.id(), Outcome::Unstored);
+                    reports.push((
+                        place,
+                        Report {
+                            id,
+                            outcome,
+                            bytes: 0,
+                        },
+                    ));
+                    continue;
+                }
                 let work = async move {
                     let report = judge_event(&archive, event, deletion, order, deadline).await;
                     (place, report)
@@ -148,6 +163,11 @@ impl Webhook {
                     ));
                 }
             }
+        }
+        if late > 0 {
+            error!(late, "out of time before all events were looked at");
+            let unstored = Measured::default().and_count(Metric::EventsUnstored, late);
+            unstored.say();
         }
         reports.sort_by_key(|(place, _)| *place);
         reports.into_iter().map(|(_, report)| report).collect()

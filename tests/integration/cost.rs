@@ -165,7 +165,7 @@ async fn garbage_is_stored_once_however_often_it_comes() {
     }
 }
 
-/// One call an element, and one object a different one: an array of 1 MiB may have half a million.
+/// One call an element, and one object a different one; of more elements than Event Grid sends, one object of them all.
 #[tokio::test]
 async fn each_element_of_garbage_is_one_call_and_each_different_one_an_object() {
     const ELEMENTS: usize = 300;
@@ -182,6 +182,27 @@ async fn each_element_of_garbage_is_one_call_and_each_different_one_an_object() 
     world.clear();
     let other = json!(vec![json!({"type": "Another.Type"}); ELEMENTS]).to_string();
     assert_eq!(deliver(&world, &other).await, 200);
+    assert_spent(&world, 0, 0);
+    for many in [
+        json!(vec![0; 100_000]),
+        json!(vec![json!({"type": "a"}); 80_000]),
+        json!({"id": "1", "eventType": "Microsoft.Communication.RecordingFileStatusUpdated",
+            "data": {"recordingStorageInfo": {"recordingChunks": vec![json!({"documentId": "a"}); 40_000]}}}),
+    ] {
+        world.clear();
+        assert_eq!(deliver(&world, &many.to_string()).await, 200);
+        assert_spent(&world, 1, 1);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_at_in_time_costs_nothing_and_comes_again() {
+    let mut hasty = setup();
+    hasty.limits.stored_answer = Duration::ZERO;
+    hasty.variables = vec![("ACKNOWLEDGE", "stored".to_owned())];
+    let world = World::with(hasty).await;
+    let different: Vec<usize> = (0..4_000).collect();
+    assert_eq!(deliver(&world, &json!(different).to_string()).await, 503);
     assert_spent(&world, 0, 0);
 }
 
