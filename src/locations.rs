@@ -102,6 +102,11 @@ impl AllowedLocations {
     }
 
     fn is_media_host(&self, host: &str) -> bool {
+        // The parser lets more characters into a host than a name can have.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+        if !host.bytes().all(plain) {
+            return false;
+        }
         let below = |suffix: &String| host.strip_suffix(suffix.as_str());
         self.suffixes
             .iter()

@@ -56,12 +56,12 @@ impl Head {
         if !encoding.eq_ignore_ascii_case("identity") {
             return Err(Error::Encoded);
         }
-        let content_type = text(headers, &CONTENT_TYPE);
-        if let Some(content_type) =
-            content_type.filter(|content_type| !may_be(document, content_type))
+        let content_type = text(headers, &CONTENT_TYPE).map(essence);
+        if let Some(content_type) = &content_type
+            && !may_be(document, content_type)
         {
             return Err(Error::WrongType {
-                content_type: content_type.chars().take(100).collect(),
+                content_type: content_type.clone(),
                 document,
             });
         }
@@ -78,8 +78,10 @@ impl Head {
         };
         Ok(Self {
             extent,
-            etag: text(headers, &ETAG).map(str::to_owned),
-            content_type: content_type.map(str::to_owned),
+            etag: text(headers, &ETAG)
+                .filter(|etag| is_etag(etag))
+                .map(str::to_owned),
+            content_type,
         })
     }
 
@@ -144,8 +146,13 @@ fn covered(headers: &HeaderMap, asked: &Range<u64>, length: Option<u64>) -> Resu
         ),
         actual: match (content_range, length) {
             (None, _) => "a range without Content-Range".into(),
-            (Some(range), None) => format!("{range:.80}"),
-            (Some(range), Some(length)) => format!("{range:.80} in {length} bytes"),
+            (Some(range), length) => match (parse_content_range(range), length) {
+                (None, _) => "a range that cannot be read".into(),
+                (Some((range, total)), None) => said(&range, total),
+                (Some((range, total)), Some(length)) => {
+                    format!("{} in {length} bytes", said(&range, total))
+                }
+            },
         },
     };
     let (range, total) = content_range
@@ -156,6 +163,10 @@ fn covered(headers: &HeaderMap, asked: &Range<u64>, length: Option<u64>) -> Resu
         return Err(mismatch(Some(total)));
     }
     Ok(Extent::Range { range, total })
+}
+
+fn said(range: &Range<u64>, total: u64) -> String {
+    format!("bytes {}..{} of {total}", range.start, range.end)
 }
 
 /// `bytes 0-15/100`, both ends inclusive: RFC 9110, 14.4. A total that is not known (`*`) does not count.
@@ -181,15 +192,36 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
+/// `type/subtype` in lower case, without what may follow it: a host that echoes what it was sent is not to be repeated.
+fn essence(content_type: &str) -> String {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let token = |text: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte);
+        (1..=64).contains(&text.len()) && text.bytes().all(plain)
+    };
+    match essence.split_once('/') {
+        Some((kind, subtype)) if token(kind) && token(subtype) => essence.to_ascii_lowercase(),
+        _ => "a type that cannot be read".to_owned(),
+    }
+}
+
+/// Whether this is an `ETag` as RFC 9110, 8.8.3 has it, and of a length that an object's metadata can hold.
+fn is_etag(text: &str) -> bool {
+    let opaque = text.strip_prefix("W/").unwrap_or(text);
+    let opaque = opaque
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    opaque.is_some_and(|opaque| {
+        opaque.len() <= 128
+            && opaque
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b'"')
+    })
+}
+
 /// Error pages are HTML or JSON whatever their status; recordings are neither, and metadata is not HTML.
-fn may_be(document: Document, content_type: &str) -> bool {
-    let essence = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    let html = matches!(essence.as_str(), "text/html" | "application/xhtml+xml");
+fn may_be(document: Document, essence: &str) -> bool {
+    let html = matches!(essence, "text/html" | "application/xhtml+xml");
     let text =
         essence.starts_with("text/") || essence.ends_with("json") || essence.ends_with("xml");
     match document {
@@ -284,8 +316,33 @@ mod tests {
         let error = verify(206, &contradiction, Some(&(0..16))).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "reply covers bytes 0-15/100 in 17 bytes instead of bytes 0..16"
+            "reply covers bytes 0..16 of 100 in 17 bytes instead of bytes 0..16"
         );
+    }
+
+    #[test]
+    fn nothing_is_repeated_that_is_not_what_its_header_should_have() {
+        let secret = "HMAC-SHA256 SignedHeaders=host&Signature=c2VjcmV0";
+        let error = verify(206, &[("content-range", secret)], Some(&(0..16)));
+        assert!(!error.unwrap_err().to_string().contains("c2VjcmV0"));
+        for content_type in [
+            secret,
+            &format!("text/html; x={secret}"),
+            &format!("text/{secret}"),
+        ] {
+            let head = verify(200, &[("content-type", content_type)], None);
+            assert!(!format!("{head:?}").contains("c2VjcmV0"), "{head:?}");
+        }
+        for (etag, kept) in [
+            ("\"0x8D4BCC2E4835CD0\"", true),
+            ("W/\"a\"", true),
+            ("unquoted", false),
+            ("\"HMAC-SHA256 Signature=c2VjcmV0\"", false),
+            (&format!("\"{}\"", "a".repeat(129)), false),
+        ] {
+            let head = verify(200, &[("etag", etag)], None).unwrap();
+            assert_eq!(head.etag.is_some(), kept, "{etag}");
+        }
     }
 
     #[test]
@@ -350,8 +407,8 @@ mod tests {
         ] {
             assert_eq!(
                 (
-                    may_be(Document::Media, content_type),
-                    may_be(Document::Metadata, content_type)
+                    may_be(Document::Media, &essence(content_type)),
+                    may_be(Document::Metadata, &essence(content_type))
                 ),
                 (media, metadata),
                 "{content_type}"

@@ -55,8 +55,8 @@ impl Error {
             SdkError::ServiceError(service) => Self::Refused {
                 operation,
                 status: service.raw().status(),
-                code: service.err().code().unwrap_or_default().to_owned(),
-                message: service.err().message().unwrap_or_default().to_owned(),
+                code: code(service.err().code().unwrap_or_default()),
+                message: message(service.err().message().unwrap_or_default()),
             },
             SdkError::ResponseError(response) => Self::Refused {
                 operation,
@@ -136,9 +136,46 @@ impl Status for aws_sdk_s3::config::http::HttpResponse {
     }
 }
 
+/// An error code, if it is like one: a store that echoes what it was sent is not to be repeated.
+fn code(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_');
+    if text.len() <= 64 && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        "(a code that cannot be read)".to_owned()
+    }
+}
+
+/// What S3 says, cut to a length and only if it has nothing of a signed request or a URL in it.
+fn message(text: &str) -> String {
+    const MOST: usize = 300;
+    let told = ["Signature=", "AWS4-HMAC", "://", "uthorization:"];
+    if told.iter().any(|part| text.contains(part)) {
+        "(a message with parts of a request is not shown)".to_owned()
+    } else {
+        let printable = |letter: char| if letter.is_control() { ' ' } else { letter };
+        text.chars().take(MOST).map(printable).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_like_no_code_or_no_message_is_not_repeated() {
+        assert_eq!(code("SlowDown"), "SlowDown");
+        assert_eq!(code("x-amz: c2VjcmV0"), "(a code that cannot be read)");
+        assert_eq!(message("Access Denied"), "Access Denied");
+        for text in [
+            "authorization: AWS4-HMAC-SHA256 Credential=c2VjcmV0",
+            "Signature=c2VjcmV0",
+            "https://x/?sig=c2VjcmV0",
+        ] {
+            assert!(!message(text).contains("c2VjcmV0"), "{text}");
+        }
+        assert_eq!(message(&"a\n".repeat(1000)).len(), 300);
+    }
 
     #[test]
     fn what_may_pass() {

@@ -282,7 +282,37 @@ fn echoes(request: &Request) -> Vec<Fault> {
             )],
             text.clone(),
         ),
-        fault(302, &[("location", &format!("%{text}"))], text),
+        fault(302, &[("location", &format!("%{text}"))], text.clone()),
+        fault(
+            200,
+            &[("content-type", &format!("text/html; x={authorization}"))],
+            "<html>".into(),
+        ),
+        fault(
+            206,
+            &[
+                ("content-type", "video/mp4"),
+                ("content-range", authorization),
+            ],
+            "x".into(),
+        ),
+        fault(
+            206,
+            &[
+                ("content-type", "video/mp4"),
+                ("content-range", "bytes 0-9/10"),
+                ("etag", &format!("\"{authorization}\"")),
+            ],
+            "0123456789".into(),
+        ),
+        fault(
+            206,
+            &[
+                ("content-type", &format!("video/mp4; x={authorization}")),
+                ("content-range", "bytes 0-9/10"),
+            ],
+            "0123456789".into(),
+        ),
         Fault::Close,
         Fault::CutBody { after: 3 },
     ]
