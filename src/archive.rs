@@ -130,10 +130,10 @@ impl Archive {
             Ok(None) => return (Outcome::AlreadyArchived, 0),
             Err(failure) => return (unstored(&recording.event_id, &failure), 0),
         };
-        let age = recording.time().map_or_else(
-            || clock::now().duration_since(stored).unwrap_or_default(),
-            |time| time.age(clock::now()),
-        );
+        let now = clock::now();
+        let told = recording.time().map(|time| time.age(now));
+        let kept = now.duration_since(stored).unwrap_or_default();
+        let age = told.unwrap_or_default().max(kept);
         let (chunks, bytes) = self
             .copy_chunks(recording, &keys, order, first, deadline, age)
             .await;

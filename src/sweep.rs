@@ -158,11 +158,15 @@ impl Sweep {
     /// The age of the oldest event, which is about that of its recording at ACS.
     fn oldest_source(&self, events: &[Listed]) -> Option<Duration> {
         let now = clock::now();
-        let age = |event: &Listed| match self.archive.prefix().place(&event.key)?.kind {
-            Kind::PendingEvent {
-                time: Some(time), ..
-            } => Some(time.age(now)),
-            _ => now.duration_since(event.last_modified?).ok(),
+        let age = |event: &Listed| {
+            let told = match self.archive.prefix().place(&event.key)?.kind {
+                Kind::PendingEvent { time, .. } => time.map(|time| time.age(now)),
+                _ => None,
+            };
+            let kept = event
+                .last_modified
+                .and_then(|at| now.duration_since(at).ok());
+            told.max(kept)
         };
         events.iter().filter_map(age).max()
     }

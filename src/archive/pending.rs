@@ -78,7 +78,11 @@ impl Archive {
         let written = self.store.create(&pending, event, JSON, None).await?;
         let first = matches!(written, Written::Here(_));
         let mut stored = clock::now();
-        if !first && recording.time().is_none() {
+        // An event of the future would not age before then.
+        let ageless = recording
+            .time()
+            .is_none_or(|time| time.age(stored).is_zero());
+        if !first && ageless {
             let there = self.store.find(&pending).await?;
             stored = there
                 .and_then(|event| event.last_modified)

@@ -52,6 +52,21 @@ fn rejection(world: &World, recording: &Recording) -> Value {
 }
 
 #[tokio::test]
+async fn an_event_of_the_future_ages_from_when_it_was_stored() {
+    let world = World::start().await;
+    let mut recording = Recording::of(&[10]);
+    recording.event_time = recording.event_time.map(|now| now + 1_000 * DAY);
+    let event = recording.event(&world);
+    assert_eq!(world.deliver(&event).await.status, 503);
+    let pending = format!("{}/event.json", recording.pending());
+    let stored = recording.event_time.unwrap() - 1_000 * DAY - 2 * HOUR;
+    world.s3.set_last_modified(&pending, stored);
+    let response = world.deliver_again(&event, 1).await;
+    assert_eq!(response.body["events"][0]["outcome"], "setAside");
+    assert!(world.s3.object(&pending).is_none());
+}
+
+#[tokio::test]
 async fn statuses_are_final_by_age() {
     for (status, first_final_age) in [
         (404, HOUR),
