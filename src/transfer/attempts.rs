@@ -166,6 +166,15 @@ mod tests {
         })
     }
 
+    fn unstored(status: u16, code: &str) -> Error {
+        Error::Store(store::Error::Refused {
+            operation: "UploadPart",
+            status,
+            code: code.into(),
+            message: String::new(),
+        })
+    }
+
     fn tries(error: &Error) -> usize {
         let limits = Limits::default();
         let again = |failures: &u32| pause(error, *failures, &limits).is_some();
@@ -174,14 +183,6 @@ mod tests {
 
     #[test]
     fn how_often_each_failure_is_tried() {
-        let store = |status, code: &str| {
-            Error::Store(store::Error::Refused {
-                operation: "UploadPart",
-                status,
-                code: code.into(),
-                message: String::new(),
-            })
-        };
         for (error, expected) in [
             (refused(503, None), 5),
             (refused(500, None), 5),
@@ -197,8 +198,8 @@ mod tests {
             (Error::Source(acs::Error::Excess), 5),
             (Error::Source(acs::Error::Stalled(Duration::ZERO)), 5),
             (Error::Source(acs::Error::RedirectLoop), 1),
-            (store(503, "SlowDown"), 5),
-            (store(403, "AccessDenied"), 1),
+            (unstored(503, "SlowDown"), 5),
+            (unstored(403, "AccessDenied"), 1),
             (Error::Occupied, 1),
         ] {
             assert_eq!(tries(&error), expected, "{error:?}");
@@ -207,14 +208,6 @@ mod tests {
 
     #[test]
     fn each_failure_is_counted_under_its_cause() {
-        let store = |status, code: &str| {
-            Error::Store(store::Error::Refused {
-                operation: "UploadPart",
-                status,
-                code: code.into(),
-                message: String::new(),
-            })
-        };
         for (error, expected) in [
             (refused(429, None), Cause::AcsThrottled),
             (refused(503, Some(1)), Cause::AcsThrottled),
@@ -227,9 +220,9 @@ mod tests {
             ),
             (Error::Source(acs::Error::Excess), Cause::AcsBroken),
             (Error::Source(acs::Error::Encoded), Cause::AcsMismatched),
-            (store(503, "SlowDown"), Cause::S3Throttled),
-            (store(429, "TooManyRequests"), Cause::S3Throttled),
-            (store(500, "InternalError"), Cause::S3Failed),
+            (unstored(503, "SlowDown"), Cause::S3Throttled),
+            (unstored(429, "TooManyRequests"), Cause::S3Throttled),
+            (unstored(500, "InternalError"), Cause::S3Failed),
             (
                 Error::Store(store::Error::Stalled(Duration::ZERO)),
                 Cause::S3Stalled,
