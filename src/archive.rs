@@ -122,7 +122,6 @@ impl Archive {
             info!(event = %safe_id(&recording.event_id), "ACS has written this recording to the customer's own storage");
             return (Outcome::Ignored, 0);
         }
-        self.acs.renew().await;
         let keys = self.prefix.keys(recording);
         let Admitted { stored, first } = match within(deadline, self.admit(recording, &keys)).await
         {
@@ -130,6 +129,8 @@ impl Archive {
             Ok(None) => return (Outcome::AlreadyArchived, 0),
             Err(failure) => return (unstored(&recording.event_id, &failure), 0),
         };
+        // Without time for it, the key is as old as it is.
+        let _ = timeout_at(deadline, self.acs.renew()).await;
         let now = clock::now();
         let told = recording.time().map(|time| time.age(now));
         let kept = now.duration_since(stored).unwrap_or_default();
@@ -214,11 +215,10 @@ impl Archive {
             let expired = |failure: &Failure| failure.is_expiry(age);
             let rejection = to_json(&Rejection::new(recording, chunks, expired));
             let key = keys.rejection();
-            let created = self.store.create(&key, rejection, JSON, None).await?;
-            if let Written::Here(_) = created {
-                measure_rejection(chunks, expired);
-                error!(event = %safe_id(&recording.event_id), key = %key, "recording cannot be archived whole");
-            }
+            self.store.create(&key, rejection, JSON, None).await?;
+            // Also if there is one already: it may be this run's own, its answer lost, or one of a day that was forgotten.
+            measure_rejection(chunks, expired);
+            error!(event = %safe_id(&recording.event_id), key = %key, "recording cannot be archived whole");
             Outcome::SetAside
         };
         self.store.delete(&keys.pending_event()).await?;
@@ -245,7 +245,7 @@ impl Archive {
     }
 }
 
-/// Counts a rejection that was just written, and the chunks that it is about.
+/// Counts a rejection, and the chunks that it is about.
 fn measure_rejection(chunks: &[CopiedChunk], expired: impl Fn(&Failure) -> bool) {
     let failed = |copied: &CopiedChunk, is: &dyn Fn(&Failure) -> bool| {
         let results = [&copied.media.result, &copied.metadata.result];

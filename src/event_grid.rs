@@ -93,6 +93,14 @@ pub enum NotUnderstood {
     NotARecording,
 }
 
+impl NotUnderstood {
+    /// Whether it might have been understood, had there been less of it.
+    #[must_use]
+    pub fn is_too_many(&self) -> bool {
+        matches!(self, Self::TooManyEvents(_) | Self::TooManyChunks(_))
+    }
+}
+
 /// The body is not JSON, or JSON that is neither an object nor an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("body is neither a JSON object nor a JSON array")]

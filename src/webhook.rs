@@ -268,7 +268,7 @@ async fn judge_event(
         }
         // A handshake has a body of its own; in company it asks for nothing that could be answered.
         Event::Validation { .. } => ignored(""),
-        Event::NotUnderstood { .. } if deletion => ignored(""),
+        Event::NotUnderstood { reason, .. } if deletion && !reason.is_too_many() => ignored(""),
         Event::NotUnderstood { event, reason } => {
             archive
                 .set_aside("", &event, &reason.to_string(), deadline)

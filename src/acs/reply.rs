@@ -56,12 +56,12 @@ impl Head {
         if !encoding.eq_ignore_ascii_case("identity") {
             return Err(Error::Encoded);
         }
-        let content_type = text(headers, &CONTENT_TYPE).map(essence);
-        if let Some(content_type) = &content_type
-            && !may_be(document, content_type)
+        let content_type = text(headers, &CONTENT_TYPE);
+        if let Some(content_type) =
+            content_type.filter(|content_type| !may_be(document, content_type))
         {
             return Err(Error::WrongType {
-                content_type: content_type.clone(),
+                content_type: essence(content_type),
                 document,
             });
         }
@@ -81,7 +81,7 @@ impl Head {
             etag: text(headers, &ETAG)
                 .filter(|etag| is_etag(etag))
                 .map(str::to_owned),
-            content_type,
+            content_type: content_type.map(essence),
         })
     }
 
@@ -205,23 +205,23 @@ fn essence(content_type: &str) -> String {
     }
 }
 
-/// Whether this is an `ETag` as RFC 9110, 8.8.3 has it, and of a length that an object's metadata can hold.
+/// Whether this is an `ETag` as RFC 9110, 8.8.3 has it, its quotes forgotten or not, and of a length that an object's
+/// metadata can hold.
 fn is_etag(text: &str) -> bool {
     let opaque = text.strip_prefix("W/").unwrap_or(text);
-    let opaque = opaque
+    let quoted = opaque
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
-    opaque.is_some_and(|opaque| {
-        opaque.len() <= 128
-            && opaque
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'"')
-    })
+    let opaque = quoted.unwrap_or(opaque);
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
+    opaque.len() <= 128 && opaque.bytes().all(plain)
 }
 
 /// Error pages are HTML or JSON whatever their status; recordings are neither, and metadata is not HTML.
-fn may_be(document: Document, essence: &str) -> bool {
-    let html = matches!(essence, "text/html" | "application/xhtml+xml");
+fn may_be(document: Document, content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    let essence = essence.trim().to_ascii_lowercase();
+    let html = essence.starts_with("text/html") || essence.starts_with("application/xhtml");
     let text =
         essence.starts_with("text/") || essence.ends_with("json") || essence.ends_with("xml");
     match document {
@@ -336,7 +336,8 @@ mod tests {
         for (etag, kept) in [
             ("\"0x8D4BCC2E4835CD0\"", true),
             ("W/\"a\"", true),
-            ("unquoted", false),
+            ("0x8D4BCC2E4835CD0", true),
+            ("\"half", false),
             ("\"HMAC-SHA256 Signature=c2VjcmV0\"", false),
             (&format!("\"{}\"", "a".repeat(129)), false),
         ] {
@@ -401,14 +402,18 @@ mod tests {
             ("application/octet-stream", true, true),
             ("text/html; charset=utf-8", false, false),
             ("TEXT/HTML", false, false),
+            ("text/html charset=utf-8", false, false),
+            ("text/html, text/html", false, false),
+            ("text/", false, true),
+            ("", true, true),
             ("application/json", false, true),
             ("application/problem+json", false, true),
             ("text/plain", false, true),
         ] {
             assert_eq!(
                 (
-                    may_be(Document::Media, &essence(content_type)),
-                    may_be(Document::Metadata, &essence(content_type))
+                    may_be(Document::Media, content_type),
+                    may_be(Document::Metadata, content_type)
                 ),
                 (media, metadata),
                 "{content_type}"
