@@ -104,6 +104,8 @@ impl Function {
             .env("RECORDINGS_BUCKET", "recordings")
             .env("WEBHOOK_SECRETS", "secret-of-the-benchmark")
             .env("TRANSFER_CONCURRENCY", concurrency.to_string())
+            // Its metrics, as Lambda's log has them.
+            .stdout(Stdio::null())
             .spawn()
             .expect("the function starts");
         api.wait_for_poll().await;
