@@ -5,11 +5,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpListener;
 use std::process::{ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use acs_recording_archiver::metrics::Metric;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD, Engine as _};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use emulators::acs::{Document, Fault, Kind, Request};
 use emulators::media::{Format, Media};
 use emulators::proxy::Proxy;
@@ -30,7 +28,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_acs-recording-archiver");
 const EVENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/events");
 const MIB: u64 = 1024 * 1024;
 /// Bytes of a part, as deployed.
-const PART: u64 = 16 * MIB;
+pub const PART: u64 = 16 * MIB;
 /// How long anything here may take that does not depend on the function's own limits.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -110,12 +108,12 @@ impl Lambda {
         response(&self.invoke(payload.to_string().as_bytes(), time).await)
     }
 
-    async fn deliver(&self, events: &Value, count: u32) -> Response {
+    pub async fn deliver(&self, events: &Value, count: u32) -> Response {
         self.call(&delivery(&events.to_string(), count), PATIENCE)
             .await
     }
 
-    async fn tick(&self) -> Value {
+    pub async fn tick(&self) -> Value {
         let tick = fs::read(format!("{EVENTS}/schedule-rule.json")).unwrap();
         self.invoke(&tick, PATIENCE).await
     }
@@ -653,7 +651,7 @@ async fn a_killed_process_leaves_its_parts_to_the_next() {
 }
 
 /// The first byte of the range that a request to ACS asks for.
-fn first_byte(request: &Request) -> Option<u64> {
+pub fn first_byte(request: &Request) -> Option<u64> {
     let range = request.range.as_deref()?.strip_prefix("bytes=")?;
     range.split_once('-')?.0.parse().ok()
 }
@@ -781,143 +779,6 @@ async fn logs_tell_of_each_delivery_and_chunk_and_tell_no_secret() {
         .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line} is not JSON")))
         .collect();
     assert_lines(&lines, &statuses, &good);
-}
-
-#[tokio::test]
-async fn metrics_tell_what_has_become_of_everything() {
-    let lambda = Lambda::start().await;
-    let world = &lambda.world;
-    // They do not depend on what else is logged.
-    let process = lambda.run(&[
-        ("RUST_LOG", "off"),
-        ("ENTRA_TENANT_ID", "72f988bf-86f1-41af-91ab-2d7cd011db47"),
-        ("ENTRA_AUDIENCE", "api://archive"),
-        ("ENTRA_AUTHORITY", "http://127.0.0.1:1"),
-    ]);
-
-    let good = named("good", &[10, PART + 10]);
-    let missing = named("missing", &[10]);
-    let expired = named("expired", &[10]).aged(Duration::from_hours(25));
-    let gone = named("gone", &[10]).aged(Duration::from_hours(2));
-    let half = named("half", &[10, PART + 10]);
-    good.publish(world);
-    half.publish(world);
-    trouble(world);
-    let unstored = named("unstored", &[10]);
-    for (recording, status) in [
-        (&good, 200),
-        (&good, 200),
-        (&missing, 503),
-        (&half, 503),
-        (&unstored, 503),
-        (&expired, 200),
-        (&gone, 200),
-    ] {
-        let response = lambda.deliver(&recording.event(world), 0).await;
-        assert_eq!(response.status, status, "{}", recording.event_id);
-    }
-    let odd = json!({"id": "odd", "eventType": "Microsoft.Communication.RecordingFileStatusUpdated", "data": 7});
-    assert_eq!(lambda.deliver(&odd, 0).await.status, 200);
-    for headers in [json!({}), json!({"aeg-subscription-name": "ARCHIVE"})] {
-        let stray = payload("POST", "/", "code=wrong", &headers, "");
-        assert_eq!(lambda.call(&stray, PATIENCE).await.status, 401);
-    }
-    let token = format!(
-        "{}.e30.AA",
-        URL_SAFE_NO_PAD.encode(r#"{"alg": "RS256", "kid": "any"}"#)
-    );
-    let headers = json!({"authorization": format!("Bearer {token}")});
-    let bearer = payload("POST", "/", "", &headers, "");
-    assert_eq!(lambda.call(&bearer, PATIENCE).await.status, 503);
-    lambda.tick().await;
-    lambda.runtime.wait_for_poll().await;
-    let (stdout, _) = process.kill().await;
-
-    let (sums, causes) = sums(&stdout);
-    let bytes: u64 = good
-        .chunks
-        .iter()
-        .map(|chunk| chunk.media.length() + chunk.metadata().len() as u64)
-        .sum();
-    let bytes = f64::from(u32::try_from(bytes).unwrap());
-    for (metric, expected) in [
-        ("RecordingsArchived", 1.0),
-        ("RecordingsAlreadyArchived", 1.0),
-        // Two, each by its delivery and by the tick.
-        ("RecordingsSuspended", 4.0),
-        ("RecordingsExpired", 1.0),
-        ("RecordingsRejected", 1.0),
-        ("ChunksArchived", 3.0),
-        ("ChunksAlreadyArchived", 1.0),
-        ("ChunksSuspended", 4.0),
-        ("ChunksExpired", 1.0),
-        ("ChunksRejected", 1.0),
-        ("EventsSetAside", 1.0),
-        ("EventsUnstored", 1.0),
-        ("DeliveriesRefused", 1.0),
-        ("DeliveriesUnverified", 1.0),
-        ("BytesReused", 16.0 * 1024.0 * 1024.0),
-        ("Ticks", 1.0),
-        ("PendingRecordings", 2.0),
-    ] {
-        assert_eq!(sums.get(metric), Some(&expected), "{metric}");
-    }
-    // What is half there has brought some bytes as well, in objects and in a part.
-    assert!(sums["BytesArchived"] > bytes && sums["BytesArchived"] < bytes + 10_000.0);
-    assert!(sums["BytesFetched"] > bytes + 16.0 * 1024.0 * 1024.0);
-    let all = Metric::ALL
-        .iter()
-        .filter(|metric| **metric != Metric::Panics);
-    let all: BTreeSet<String> = all.map(Metric::to_string).collect();
-    assert_eq!(sums.keys().cloned().collect::<BTreeSet<_>>(), all);
-    assert!(sums["HoursUntilSourceExpires"] > 23.9 && sums["HoursUntilSourceExpires"] <= 24.0);
-    assert!(sums["Throughput"] > 0.0 && sums["RecordingDuration"] > 0.0);
-    assert!(sums["ArchiveLag"] < 60.0, "{}", sums["ArchiveLag"]);
-    assert!(sums["Retries"] >= 1.0);
-    assert_eq!(causes, BTreeSet::from(["acsFailed".to_owned()]));
-}
-
-/// What goes wrong at both ends while metrics are taken.
-fn trouble(world: &World) {
-    let once = AtomicBool::new(true);
-    world.acs.inject(move |request| {
-        let status = match request.document.as_deref() {
-            Some("0-eus-0-good") if once.swap(false, Ordering::Relaxed) => Some(500),
-            Some("0-eus-0-expired") => Some(500),
-            Some("0-eus-1-half") if first_byte(request) == Some(PART) => Some(403),
-            _ => None,
-        };
-        status.map(|status| Fault::Answer {
-            status,
-            headers: vec![],
-            body: "".into(),
-        })
-    });
-    world.s3.inject(|call| {
-        let key = call.key.as_deref().unwrap_or_default();
-        (call.operation == "PutObject" && key.contains("unstored")).then_some(s3::Fault::Refuse {
-            status: 403,
-            code: "AccessDenied",
-        })
-    });
-}
-
-/// The sums of all metrics in a log that has nothing else, and the causes that are in it.
-fn sums(stdout: &str) -> (BTreeMap<String, f64>, BTreeSet<String>) {
-    let mut sums: BTreeMap<String, f64> = BTreeMap::new();
-    let mut causes = BTreeSet::new();
-    for line in stdout.lines() {
-        let line: Value = serde_json::from_str(line).expect("every line is JSON");
-        assert_eq!(line["message"], "metrics", "{line}");
-        assert_eq!(line["FunctionName"], "acs-recording-archiver", "{line}");
-        let directive = &line["_aws"]["CloudWatchMetrics"][0];
-        for metric in directive["Metrics"].as_array().unwrap() {
-            let name = metric["Name"].as_str().unwrap();
-            *sums.entry(name.to_owned()).or_default() += line[name].as_f64().unwrap();
-        }
-        causes.extend(line["Cause"].as_str().map(str::to_owned));
-    }
-    (sums, causes)
 }
 
 /// A recording of chunks of these lengths, told apart from others by `name`.

@@ -26,6 +26,7 @@ mod finality;
 mod hostile;
 mod interruptions;
 mod leaks;
+mod metrics;
 mod model;
 mod operations;
 mod recordings;
