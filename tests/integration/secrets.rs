@@ -7,7 +7,7 @@ use acs_recording_archiver::function::Function;
 use acs_recording_archiver::kept::Pace;
 use acs_recording_archiver::limits::Limits;
 use aws_config::SdkConfig;
-use emulators::acs::Kind;
+use emulators::acs::{self, Kind};
 use emulators::secrets_manager::{self, Fault, SecretsManager};
 use serde_json::{Value, json};
 
@@ -292,6 +292,33 @@ async fn an_access_key_is_rotated_in_the_middle_of_a_run_and_no_event_waits() {
     assert_eq!(response.status, 200, "{response:?}");
     world.assert_archived(&recording);
     assert!(vault.manager.calls() >= 1);
+}
+
+#[tokio::test]
+async fn a_tick_does_not_go_on_with_an_old_access_key() {
+    let vault = Vault::start().await;
+    let (old, new) = ([1; 32], [2; 32]);
+    let acs = &vault.world.acs;
+    let with = |key: &[u8]| json!({"COMMUNICATION_SERVICES_CONNECTION_STRING": acs.connection_string_with(key)});
+    vault.set(&with(&old));
+    let aged = Pace {
+        age: Some(Duration::ZERO),
+        ..EAGER
+    };
+    let world = vault.world(aged, &[]).await;
+    acs.set_access_keys(&[]);
+    let recording = Recording::of(&[10]);
+    recording.publish(&world);
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
+
+    vault.set(&with(&new));
+    acs.set_access_keys(&[&new]);
+    acs.clear_requests();
+    let rule = include_str!("../../events/schedule-rule.json");
+    world.invoke(&serde_json::from_str(rule).unwrap()).await;
+    world.assert_archived(&recording);
+    let refused = |request: &acs::Request| request.status == Some(401);
+    assert!(!acs.requests().iter().any(refused), "it was read before");
 }
 
 #[tokio::test]
