@@ -248,7 +248,13 @@ impl Timestamp {
     /// How long before `now` this was; zero if it is still to come.
     #[must_use]
     pub fn age(self, now: SystemTime) -> Duration {
-        now.duration_since(self.0.into()).unwrap_or_default()
+        self.until(now).unwrap_or_default()
+    }
+
+    /// The time from here until `then`; none if that was before.
+    #[must_use]
+    pub fn until(self, then: SystemTime) -> Option<Duration> {
+        then.duration_since(self.0.into()).ok()
     }
 
     fn written(self, form: &[BorrowedFormatItem<'_>]) -> String {

@@ -78,8 +78,13 @@ impl Window {
     #[must_use]
     pub fn has(&self, at: Option<SystemTime>) -> bool {
         let Some(at) = at else { return true };
-        let from = self.from.as_ref().map(|day| day.begins.age(at));
-        let to = self.to.as_ref().map(|day| day.begins.age(at));
-        from.is_none_or(|since| !since.is_zero()) && to.is_none_or(|since| since < DAY)
+        let into = |day: &Day| day.begins.until(at);
+        let begun = self.from.as_ref().is_none_or(|day| into(day).is_some());
+        let over = self
+            .to
+            .as_ref()
+            .and_then(into)
+            .is_some_and(|time| time >= DAY);
+        begun && !over
     }
 }

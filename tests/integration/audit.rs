@@ -604,6 +604,24 @@ fn days_are_read_and_must_be_in_order() {
     assert!(Window::new(day("2026-11-24"), day("2026-11-23")).is_err());
 }
 
+#[test]
+fn a_day_has_its_first_moment_and_not_that_of_the_next() {
+    let day = || Some(Day::parse("2026-11-23").unwrap());
+    let window = Window::new(day(), day()).unwrap();
+    // 2026-11-23T00:00:00Z.
+    let begins = SystemTime::UNIX_EPOCH + DAY * 20_780;
+    let moment = Duration::from_millis(1);
+    for (at, holds) in [
+        (begins - moment, false),
+        (begins, true),
+        (begins + DAY - moment, true),
+        (begins + DAY, false),
+    ] {
+        assert_eq!(window.has(Some(at)), holds, "{at:?}");
+    }
+    assert!(window.has(None));
+}
+
 #[tokio::test]
 async fn a_store_that_refuses_to_list_ends_the_audit() {
     for operation in ["ListObjectsV2", "ListMultipartUploads"] {
