@@ -91,11 +91,7 @@ impl Archive {
         deadline: Instant,
     ) -> Report {
         let outcome = self.keep_aside(id, event, reason, deadline).await;
-        Report {
-            id: safe_id(id).into_owned(),
-            outcome,
-            bytes: 0,
-        }
+        Report::of(safe_id(id).into_owned(), outcome)
     }
 
     /// The prefix that everything is under.

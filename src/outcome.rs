@@ -59,3 +59,15 @@ pub struct Report {
     /// The bytes that this run fetched for it.
     pub bytes: u64,
 }
+
+impl Report {
+    /// Of an event that nothing was fetched for.
+    #[must_use]
+    pub fn of(id: String, outcome: Outcome) -> Self {
+        Self {
+            id,
+            outcome,
+            bytes: 0,
+        }
+    }
+}

@@ -130,15 +130,7 @@ impl Webhook {
                 if Instant::now() >= deadline {
                     // Not even begun: each would cost a call that comes too late.
                     late += 1;
-                    let (id, outcome) = (event.id(), Outcome::Unstored);
-                    reports.push((
-                        place,
-                        Report {
-                            id,
-                            outcome,
-                            bytes: 0,
-                        },
-                    ));
+                    reports.push((place, Report::of(event.id(), Outcome::Unstored)));
                     continue;
                 }
                 let work = async move {
@@ -152,15 +144,8 @@ impl Webhook {
                 Some(Ok(report)) => reports.push(report),
                 Some(Err(_)) => {
                     error!("an event's work broke off");
-                    let (id, outcome) = (String::new(), Outcome::Unstored);
-                    reports.push((
-                        usize::MAX,
-                        Report {
-                            id,
-                            outcome,
-                            bytes: 0,
-                        },
-                    ));
+                    let report = Report::of(String::new(), Outcome::Unstored);
+                    reports.push((usize::MAX, report));
                 }
             }
         }
@@ -255,11 +240,7 @@ async fn judge_event(
     order: Order,
     deadline: Instant,
 ) -> Report {
-    let ignored = |id: &str| Report {
-        id: safe_id(id).into_owned(),
-        outcome: Outcome::Ignored,
-        bytes: 0,
-    };
+    let ignored = |id: &str| Report::of(safe_id(id).into_owned(), Outcome::Ignored);
     match event {
         Event::Recording(recording) => archive.archive(&recording, order, deadline).await,
         Event::Other { id, event_type } => {
