@@ -23,7 +23,7 @@ use crate::acs::reply::Extent;
 use crate::acs::{self, Client, Source};
 use crate::keys::{Key, Prefix};
 use crate::limits::Limits;
-use crate::plan::Plan;
+use crate::plan::{PartNumber, Plan};
 use crate::store::{self, Object, Store};
 use record::Record;
 use round::Round;
@@ -75,9 +75,13 @@ pub struct Progress {
 }
 
 impl Progress {
-    fn plan(&self, plan: Plan) {
+    /// Notes the grid, and how many of its parts S3 holds that this run has not put itself.
+    fn plan(&self, plan: Plan, missing: PartNumber) {
         self.planned.store(plan.count(), Ordering::Relaxed);
         self.part_size.store(plan.part_size(), Ordering::Relaxed);
+        let own = self.fetched.load(Ordering::Relaxed);
+        let reused = (plan.count() - missing).saturating_sub(own);
+        self.reused.fetch_max(reused, Ordering::Relaxed);
     }
 
     /// Bytes of the parts that need not be fetched; the last part counts as the others do.

@@ -77,12 +77,7 @@ impl Transfers {
             self.list(task, upload).await?
         };
         let mut missing: BTreeSet<PartNumber> = plan.missing(&listed).collect();
-        progress.plan(plan);
-        progress.reused.fetch_max(
-            (plan.count() - count(&missing))
-                .saturating_sub(progress.fetched.load(Ordering::Relaxed)),
-            Ordering::Relaxed,
-        );
+        progress.plan(plan, count(&missing));
 
         let mut workers = JoinSet::new();
         let first = opened.filter(|_| missing.remove(&1));

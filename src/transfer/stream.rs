@@ -66,12 +66,7 @@ impl Transfers {
         progress: &Progress,
     ) -> Result<Plan, Error> {
         let missing: BTreeSet<PartNumber> = plan.missing(listed).collect();
-        progress.plan(plan);
-        progress.reused.fetch_max(
-            (plan.count() - count(&missing))
-                .saturating_sub(progress.fetched.load(Ordering::Relaxed)),
-            Ordering::Relaxed,
-        );
+        progress.plan(plan, count(&missing));
         for number in plan.numbers() {
             let range = plan.range(number);
             let length = range.end - range.start;
