@@ -9,7 +9,6 @@ mod object;
 mod uploads;
 
 pub use error::Error;
-use error::Status;
 pub use listing::{Listed, Listing};
 pub use object::{Identity, Object, Receipt};
 
@@ -18,6 +17,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, SharedHttpClient, StalledStreamProtectionConfig};
@@ -280,10 +280,9 @@ fn absent<T>(error: Error) -> Result<Option<T>, Error> {
     }
 }
 
-fn written<E, R>(result: Result<PutObjectOutput, SdkError<E, R>>) -> Result<Written, Error>
+fn written<E>(result: Result<PutObjectOutput, SdkError<E, HttpResponse>>) -> Result<Written, Error>
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
-    R: Status + std::fmt::Debug + Send + Sync + 'static,
 {
     match result.map_err(|error| Error::from_sdk("PutObject", error)) {
         Ok(put) => Ok(Written::Here(Receipt {

@@ -9,10 +9,9 @@ use acs_recording_archiver::store::{Error, Listed, Object, Store};
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
-use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::SdkError;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Calls at the same time.
@@ -87,7 +86,7 @@ impl Bucket {
             Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => {
                 return Ok(Document::Gone);
             }
-            Err(error) => return Err(fault(OPERATION, error)),
+            Err(error) => return Err(Error::from_sdk(OPERATION, error)),
         };
         let mut bytes = Vec::new();
         while let Some(next) = found.body.next().await {
@@ -158,7 +157,7 @@ impl Objects {
         let page = request
             .send()
             .await
-            .map_err(|error| fault(OPERATION, error))?;
+            .map_err(|error| Error::from_sdk(OPERATION, error))?;
         self.over = page.is_truncated != Some(true);
         let next = page.next_continuation_token;
         if !self.over && (next.is_none() || next == self.token) {
@@ -201,7 +200,7 @@ impl Uploads {
         let page = request
             .send()
             .await
-            .map_err(|error| fault(OPERATION, error))?;
+            .map_err(|error| Error::from_sdk(OPERATION, error))?;
         self.over = page.is_truncated != Some(true);
         let next = (page.next_key_marker, page.next_upload_id_marker);
         if !self.over && (next.0.is_none() || next == self.markers) {
@@ -224,29 +223,5 @@ fn endless(operation: &'static str) -> Error {
     Error::Incomplete {
         operation,
         missing: "a way to its next page",
-    }
-}
-
-fn fault<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> Error
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    match &error {
-        SdkError::ServiceError(service) => Error::Refused {
-            operation,
-            status: service.raw().status().as_u16(),
-            code: service.err().code().unwrap_or_default().to_owned(),
-            message: service.err().message().unwrap_or_default().to_owned(),
-        },
-        SdkError::ResponseError(response) => Error::Refused {
-            operation,
-            status: response.raw().status().as_u16(),
-            code: String::new(),
-            message: "the answer cannot be read".to_owned(),
-        },
-        _ => Error::Unanswered {
-            operation,
-            source: Box::new(error),
-        },
     }
 }

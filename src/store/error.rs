@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
+use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 /// What went wrong between us and S3.
@@ -46,21 +47,21 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn from_sdk<E, R>(operation: &'static str, error: SdkError<E, R>) -> Self
+    /// What an error of the SDK's comes to: S3's own words only where they have the form of such.
+    pub fn from_sdk<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
-        R: Status + std::fmt::Debug + Send + Sync + 'static,
     {
         match &error {
             SdkError::ServiceError(service) => Self::Refused {
                 operation,
-                status: service.raw().status(),
+                status: service.raw().status().as_u16(),
                 code: code(service.err().code().unwrap_or_default()),
                 message: message(service.err().message().unwrap_or_default()),
             },
             SdkError::ResponseError(response) => Self::Refused {
                 operation,
-                status: response.raw().status(),
+                status: response.raw().status().as_u16(),
                 code: String::new(),
                 message: "the answer cannot be read".to_owned(),
             },
@@ -122,17 +123,6 @@ impl Error {
             Self::Unanswered { .. } | Self::Stalled(_) | Self::Contended => true,
             Self::Incomplete { .. } => false,
         }
-    }
-}
-
-/// The status of an answer, whatever the SDK calls its type.
-pub(crate) trait Status {
-    fn status(&self) -> u16;
-}
-
-impl Status for aws_sdk_s3::config::http::HttpResponse {
-    fn status(&self) -> u16 {
-        self.status().as_u16()
     }
 }
 
