@@ -281,17 +281,13 @@ impl Function {
         started: Instant,
         deadline: Instant,
     ) -> ApiGatewayV2httpResponse {
-        let early = without_credentials(&request);
-        let rooms = if early.is_some() {
-            self.rooms.latest()
-        } else {
-            let rooms = timeout_at(deadline, self.rooms.current()).await;
-            rooms.ok().flatten()
-        };
         let delivery = Delivery::of(&request, started);
-        let Some(rooms) = rooms else {
-            let verdict = early.unwrap_or(Verdict::Unverified);
+        if let Some(verdict) = without_credentials(&request) {
             return delivery.answered(&verdict, Acknowledge::default());
+        }
+        let rooms = timeout_at(deadline, self.rooms.current()).await;
+        let Ok(Some(rooms)) = rooms else {
+            return delivery.answered(&Verdict::Unverified, Acknowledge::default());
         };
         let webhook = Arc::clone(&rooms.webhook);
         // In a task of its own, so that even a panic ends in an answer.
