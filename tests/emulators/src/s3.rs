@@ -32,7 +32,6 @@ pub use calls::Call;
 pub use faults::Fault;
 pub use state::{Object, Part, Upload};
 
-use server::Server;
 use state::State;
 
 pub(crate) const ACCESS_KEY_ID: &str = "AKIAEMULATEDEXAMPLE0";
@@ -86,7 +85,7 @@ pub enum Etags {
 #[derive(Clone)]
 pub struct S3 {
     state: Arc<State>,
-    server: Arc<Server>,
+    server: Arc<crate::server::Server>,
 }
 
 impl S3 {
@@ -97,7 +96,7 @@ impl S3 {
     /// If no port can be bound.
     pub async fn start(settings: Settings) -> Self {
         let state = Arc::new(State::new(settings));
-        let server = Arc::new(Server::start(Arc::clone(&state)).await);
+        let server = Arc::new(server::start(Arc::clone(&state)).await);
         Self { state, server }
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::{Body as HttpBody, Frame, Incoming};
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,6 +17,8 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
+
+type StdError = Box<dyn Error + Send + Sync>;
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -38,14 +40,30 @@ impl Server {
     where
         F: Future<Output = Answer> + Send + 'static,
     {
+        Self::serve(move |request| read(answer.clone(), request)).await
+    }
+
+    /// Listens on a free port of 127.0.0.1, and answers each request with `respond`; an error closes the connection.
+    pub(crate) async fn serve<B, F>(
+        respond: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        B: HttpBody<Data: Send, Error: Into<StdError>> + Send + 'static,
+        F: Future<Output = Result<Response<B>, StdError>> + Send + 'static,
+    {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .expect("127.0.0.1 has a free port");
         let address = listener
             .local_addr()
             .expect("a bound socket has an address");
-        let accepting = tokio::spawn(accept(listener, answer)).abort_handle();
+        let accepting = tokio::spawn(accept(listener, respond)).abort_handle();
         Self { address, accepting }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The address as a URL without a trailing slash.
@@ -60,11 +78,12 @@ impl Drop for Server {
     }
 }
 
-async fn accept<F>(
+async fn accept<B, F>(
     listener: TcpListener,
-    answer: impl Fn(Parts, Bytes) -> F + Clone + Send + Sync + 'static,
+    respond: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
 ) where
-    F: Future<Output = Answer> + Send + 'static,
+    B: HttpBody<Data: Send, Error: Into<StdError>> + Send + 'static,
+    F: Future<Output = Result<Response<B>, StdError>> + Send + 'static,
 {
     // The set ends its connections when this task is aborted.
     let mut connections = JoinSet::new();
@@ -76,21 +95,20 @@ async fn accept<F>(
         let Ok((stream, _)) = accepted else { continue };
         // Small answers must not wait for an acknowledgement.
         let _ = stream.set_nodelay(true);
-        let answer = answer.clone();
+        let respond = respond.clone();
         connections.spawn(async move {
-            let service = service_fn(|request| serve(&answer, request));
             // It fails when a fault or the client breaks the connection; both are part of the play.
             let _ = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
+                .serve_connection(TokioIo::new(stream), service_fn(respond))
                 .await;
         });
     }
 }
 
-async fn serve<F>(
+async fn read<F>(
     answer: impl Fn(Parts, Bytes) -> F,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Box<dyn Error + Send + Sync>>
+) -> Result<Response<Body>, StdError>
 where
     F: Future<Output = Answer>,
 {

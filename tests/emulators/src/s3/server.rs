@@ -1,6 +1,5 @@
-//! Connections, and the faults that break them.
+//! Requests, and the faults that break their connections.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,76 +8,28 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::header::HeaderValue;
-use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::path::S3Path;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3Result, StdError, s3_error};
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::{AbortHandle, JoinSet};
 
 use super::body::declared_length;
 use super::faults::refusal;
 use super::operations::Operations;
 use super::state::State;
 use super::{ACCESS_KEY_ID, Call, Fault, SECRET_ACCESS_KEY};
+use crate::server::Server;
 
-/// A listening socket and its connections, all closed when it is dropped.
-pub(super) struct Server {
-    address: SocketAddr,
-    accepting: AbortHandle,
-}
-
-impl Server {
-    #[expect(clippy::expect_used, reason = "a test without its server cannot go on")]
-    pub(super) async fn start(state: Arc<State>) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .expect("a port of 127.0.0.1");
-        let address = listener.local_addr().expect("a bound address");
-        let mut builder = S3ServiceBuilder::new(Operations(Arc::clone(&state)));
-        builder.set_auth(Keys);
-        builder.set_access(Gate(Arc::clone(&state)));
-        let accepting = tokio::spawn(accept(listener, state, builder.build())).abort_handle();
-        Self { address, accepting }
-    }
-
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-async fn accept(listener: TcpListener, state: Arc<State>, s3: S3Service) {
-    // The set ends its connections when this task is aborted.
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
-        };
-        let Ok((stream, _)) = accepted else { continue };
-        // Small answers must not wait for an acknowledgement.
-        let _ = stream.set_nodelay(true);
-        let (state, s3) = (Arc::clone(&state), s3.clone());
-        connections.spawn(async move {
-            let service =
-                service_fn(move |request| answer(Arc::clone(&state), s3.clone(), request));
-            // It fails when a fault or the client breaks the connection; both are part of the play.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
-    }
+/// Listens for requests to the store in `state`.
+pub(super) async fn start(state: Arc<State>) -> Server {
+    let mut builder = S3ServiceBuilder::new(Operations(Arc::clone(&state)));
+    builder.set_auth(Keys);
+    builder.set_access(Gate(Arc::clone(&state)));
+    let s3 = builder.build();
+    Server::serve(move |request| answer(Arc::clone(&state), s3.clone(), request)).await
 }
 
 /// Answers one request; an error closes the connection.
