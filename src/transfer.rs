@@ -7,10 +7,13 @@
 mod attempts;
 mod begin;
 mod complete;
-mod parts;
+mod metadata;
+mod object;
+mod ranges;
 mod record;
-mod round;
+mod rounds;
 mod stream;
+mod upload;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,14 +22,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::acs::download::Download;
-use crate::acs::reply::Extent;
 use crate::acs::{self, Client, Source};
 use crate::keys::{Key, Prefix};
 use crate::limits::Limits;
 use crate::plan::{PartNumber, Plan};
 use crate::store::{self, Object, Store};
 use record::Record;
-use round::Round;
 
 /// Which end of an object a delivery takes its parts from: two that begin at different ends meet in the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +131,7 @@ pub enum Error {
     },
 }
 
-/// Makes objects: both clients, and the one pool of slots that all parts in flight share.
+/// The tools that make objects: both clients, and the slots that all parts in flight share.
 #[derive(Clone, Debug)]
 pub struct Transfers {
     store: Store,
@@ -138,6 +139,14 @@ pub struct Transfers {
     slots: Arc<Semaphore>,
     concurrency: usize,
     limits: Arc<Limits>,
+}
+
+/// One object on its way: the tools, the task, and the progress so far.
+#[derive(Clone, Debug)]
+struct Transfer {
+    tools: Transfers,
+    task: Arc<Task>,
+    progress: Arc<Progress>,
 }
 
 /// An open reply, and the slot that it occupies.
@@ -165,7 +174,8 @@ impl Transfers {
         }
     }
 
-    /// Makes a media object, or goes on with it. May be dropped at any point; the next call goes on from there.
+    /// Makes a media object, or goes on with it. May be dropped at any point; the next call goes
+    /// on from there.
     ///
     /// # Errors
     ///
@@ -175,27 +185,7 @@ impl Transfers {
         task: &Arc<Task>,
         progress: &Arc<Progress>,
     ) -> Result<Archived, Error> {
-        let mut stale = None;
-        for number in 0..=self.limits.uploads {
-            let unread = task.first && number == 0;
-            let round = match self.round(task, stale.take(), unread, progress).await {
-                Err(error) => {
-                    let archived = self.unless_there(task, error).await?;
-                    // What this run has begun meanwhile is of no more use.
-                    let ended = self.abandon(&task.key, &task.record).await;
-                    return ended.map(|()| archived).map_err(Error::LeftOver);
-                }
-                Ok(round) => round,
-            };
-            match round {
-                Round::Done(archived) => return Ok(archived),
-                Round::Outrun => {}
-                Round::Stale { upload_id } => stale = Some(upload_id),
-            }
-        }
-        Err(Error::Unsettled {
-            uploads: self.limits.uploads,
-        })
+        self.transfer(task, progress).media().await
     }
 
     /// Makes a metadata object: a small document, whole in memory, its bytes untouched.
@@ -208,19 +198,7 @@ impl Transfers {
         task: &Arc<Task>,
         progress: &Arc<Progress>,
     ) -> Result<Archived, Error> {
-        if !task.first
-            && let Some(object) = self.find_copy(task).await?
-        {
-            return Ok(Archived {
-                object,
-                already: true,
-            });
-        }
-        let copied = self.attempts(&task.key, || self.copy_metadata(task, progress));
-        match copied.await {
-            Ok(object) => self.archived(task, object).await,
-            Err(error) => self.unless_there(task, error).await,
-        }
+        self.transfer(task, progress).metadata().await
     }
 
     /// Ends what a transfer to `key` has begun and can never finish: its upload, then its `record`.
@@ -232,7 +210,8 @@ impl Transfers {
         self.end(record, |_| Some(key.clone())).await
     }
 
-    /// Ends the transfer of a `record` that was left over: its upload, if its key is one under `prefix`, then the record.
+    /// Ends the transfer of a `record` that was left over: its upload, if its key is one under
+    /// `prefix`, then the record.
     ///
     /// # Errors
     ///
@@ -256,24 +235,26 @@ impl Transfers {
         self.store.delete(record).await
     }
 
-    async fn open(
-        &self,
-        task: &Task,
-        range: Option<&Range<u64>>,
-        progress: &Progress,
-    ) -> Result<Download, acs::Error> {
-        progress.requests.fetch_add(1, Ordering::Relaxed);
-        self.acs.open(&task.source, range).await
+    fn transfer(&self, task: &Arc<Task>, progress: &Arc<Progress>) -> Transfer {
+        Transfer {
+            tools: self.clone(),
+            task: Arc::clone(task),
+            progress: Arc::clone(progress),
+        }
+    }
+}
+
+impl Transfer {
+    /// Asks ACS for the object's document, or for a range of it.
+    async fn open(&self, range: Option<&Range<u64>>) -> Result<Download, acs::Error> {
+        self.progress.requests.fetch_add(1, Ordering::Relaxed);
+        self.tools.acs.open(&self.task.source, range).await
     }
 
     /// Waits for a place among the parts in flight.
     async fn slot(&self) -> Slot {
-        let permit = Arc::clone(&self.slots).acquire_owned().await.ok();
+        let slots = Arc::clone(&self.tools.slots);
+        let permit = slots.acquire_owned().await.ok();
         Slot { _permit: permit }
     }
-}
-
-/// Whether the reply to a range is the whole document.
-fn is_whole(download: &Download) -> bool {
-    matches!(download.extent(), Extent::Whole { .. })
 }

@@ -6,22 +6,17 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::warn;
 
-use super::{Error, Progress, Transfers};
+use super::{Error, Progress, Transfer};
 use crate::acs;
 use crate::acs::download::Download;
 use crate::chain::chain;
-use crate::keys::Key;
 use crate::limits::Limits;
 use crate::metrics::{Cause, Measured};
 use crate::store;
 
-impl Transfers {
+impl Transfer {
     /// Runs `attempt` until it succeeds or is not worth another try.
-    pub(super) async fn attempts<T, F>(
-        &self,
-        key: &Key,
-        mut attempt: impl FnMut() -> F,
-    ) -> Result<T, Error>
+    pub(super) async fn attempts<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
     {
@@ -32,11 +27,12 @@ impl Transfers {
                 Err(error) => error,
             };
             failures += 1;
-            let Some((pause, cause)) = pause(&error, failures, &self.limits) else {
+            let Some((pause, cause)) = pause(&error, failures, &self.tools.limits) else {
                 return Err(error);
             };
             Measured::retry(cause).say();
-            warn!(key = %key, failures, pause = ?pause, error = chain(&error), "trying again");
+            let key = &self.task.key;
+            warn!(%key, failures, pause = ?pause, error = chain(&error), "trying again");
             sleep(pause).await;
         }
     }
@@ -46,10 +42,9 @@ impl Transfers {
         &self,
         download: &Download,
         sent: impl Future<Output = Result<T, store::Error>>,
-        progress: &Progress,
     ) -> Result<T, Error> {
-        let stall = self.limits.store_stall;
-        let _counted = Counted::new(download, progress);
+        let stall = self.tools.limits.store_stall;
+        let _counted = Counted::new(download, &self.progress);
         tokio::pin!(sent);
         let result = loop {
             let until = download.moved() + stall;

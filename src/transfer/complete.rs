@@ -2,9 +2,10 @@
 
 use tracing::warn;
 
-use super::record::Upload;
-use super::round::{Round, Wrote};
-use super::{Archived, Error, Task, Transfers};
+use super::Error;
+use super::object::Wrote;
+use super::rounds::Round;
+use super::upload::Upload;
 use crate::chain::chain;
 use crate::plan::Plan;
 use crate::store::{self, Object};
@@ -19,47 +20,37 @@ enum Completion {
     Unusable,
 }
 
-impl Transfers {
-    /// Completes an upload. `None` where parts are missing after all.
-    pub(super) async fn complete(
-        &self,
-        task: &Task,
-        upload: &Upload,
-        plan: Plan,
-    ) -> Result<Option<Round>, Error> {
-        let completion = self.attempts(&task.key, || self.try_to_complete(task, upload, plan));
+impl Upload {
+    /// Completes the upload. `None` where parts are missing after all.
+    pub(super) async fn complete(&self, plan: Plan) -> Result<Option<Round>, Error> {
+        let transfer = &self.transfer;
+        let completion = transfer.attempts(|| self.try_to_complete(plan));
         match completion.await {
             Ok(Completion::Made(object)) => {
-                self.store.delete(&task.record).await?;
-                Ok(Some(Round::Done(
-                    self.archived(task, Wrote::Made(object)).await?,
-                )))
+                transfer.tools.store.delete(&transfer.task.record).await?;
+                self.made(Wrote::Made(object)).await.map(Some)
             }
             Ok(Completion::Missing) => Ok(None),
-            Ok(Completion::Unusable) => Ok(Some(upload.stale())),
-            Err(Error::UploadGone) => self.settle(task, upload).await.map(Some),
+            Ok(Completion::Unusable) => Ok(Some(self.stale())),
+            Err(Error::UploadGone) => self.settle().await.map(Some),
             Err(error) => Err(error),
         }
     }
 
-    async fn try_to_complete(
-        &self,
-        task: &Task,
-        upload: &Upload,
-        plan: Plan,
-    ) -> Result<Completion, Error> {
-        // Under SSE-KMS the same bytes have another ETag each time they are put, and another delivery may have put a part
-        // since it was last listed.
-        let mut parts = self.list(task, upload).await?;
+    async fn try_to_complete(&self, plan: Plan) -> Result<Completion, Error> {
+        let (store, task) = (&self.transfer.tools.store, &self.transfer.task);
+        // Under SSE-KMS the same bytes have another ETag each time they are put, and another
+        // delivery may have put a part since it was last listed.
+        let mut parts = self.list().await?;
         parts.retain(|number, _| !plan.range(*number).is_empty());
         if plan.missing(&parts).next().is_some() {
             return Ok(Completion::Missing);
         }
-        let upload_id = &upload.record.upload_id;
-        let error = match self.store.complete(&task.key, upload_id, &parts).await {
+        let upload_id = &self.record.upload_id;
+        let error = match store.complete(&task.key, upload_id, &parts).await {
             Ok(receipt) => {
-                let identity = upload.record.identity(&task.document_id);
-                let content_type = &upload.record.content_type;
+                let identity = self.record.identity(&task.document_id);
+                let content_type = &self.record.content_type;
                 let object = Object::received(receipt, plan.length(), content_type, identity);
                 return Ok(Completion::Made(object));
             }
@@ -75,24 +66,11 @@ impl Transfers {
             warn!(key = %task.key, error = chain(&error), "upload cannot be completed");
             return Ok(Completion::Unusable);
         }
-        // It may have taken effect and only its answer been lost; or another upload has been completed, and this one is
-        // still to be ended.
-        match self.find_copy(task).await? {
+        // It may have taken effect and only its answer been lost; or another upload has been
+        // completed, and this one is still to be ended.
+        match self.transfer.find_copy().await? {
             Some(_) => Err(Error::UploadGone),
             None => Err(error.into()),
         }
-    }
-
-    /// Finds out what has become of an upload that is gone or may not be completed: only the object tells.
-    pub(super) async fn settle(&self, task: &Task, upload: &Upload) -> Result<Round, Error> {
-        let Some(object) = self.find_copy(task).await? else {
-            return Ok(upload.stale());
-        };
-        self.clear(task, Some(&upload.record)).await?;
-        // Most likely another run has completed it, and counts it.
-        Ok(Round::Done(Archived {
-            object,
-            already: true,
-        }))
     }
 }

@@ -32,6 +32,19 @@ impl Record {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
+    /// The plan of the upload, `None` within as long as the length is not known; `None` where the
+    /// numbers make no plan.
+    #[expect(
+        clippy::option_option,
+        reason = "no plan yet is not the same as no possible plan"
+    )]
+    pub(super) fn plan(&self) -> Option<Option<Plan>> {
+        match self.length {
+            Some(length) => Plan::new(length, self.part_size).map(Some),
+            None => (self.part_size > 0).then_some(None),
+        }
+    }
+
     /// What the object says of its source.
     pub(super) fn identity(&self, document_id: &str) -> Identity {
         Identity {
@@ -75,40 +88,6 @@ impl From<StoredDocument> for Found {
     }
 }
 
-/// An upload to be filled.
-#[derive(Debug)]
-pub(super) struct Upload {
-    pub(super) record: Record,
-    /// Its grid; none as long as the length is not known.
-    pub(super) plan: Option<Plan>,
-    /// Whether this run has begun it, so that there is nothing to list yet.
-    pub(super) fresh: bool,
-}
-
-impl Upload {
-    pub(super) fn fresh(record: Record) -> Option<Self> {
-        Self::planned(record, true)
-    }
-
-    /// The upload of a record that was found; none of a record whose numbers make no plan.
-    pub(super) fn resumed(record: Record) -> Option<Self> {
-        Self::planned(record, false)
-    }
-
-    fn planned(record: Record, fresh: bool) -> Option<Self> {
-        let plan = match record.length {
-            Some(length) => Some(Plan::new(length, record.part_size)?),
-            None if record.part_size > 0 => None,
-            None => return None,
-        };
-        Some(Self {
-            record,
-            plan,
-            fresh,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,14 +126,14 @@ mod tests {
 
     #[test]
     fn a_record_whose_numbers_make_no_plan_is_not_resumed() {
-        assert_eq!(Upload::resumed(record()).unwrap().plan.unwrap().count(), 3);
+        assert_eq!(record().plan().unwrap().unwrap().count(), 3);
         assert!(
-            Upload::resumed(Record {
+            Record {
                 length: None,
                 ..record()
-            })
+            }
+            .plan()
             .unwrap()
-            .plan
             .is_none()
         );
         for broken in [
@@ -176,7 +155,7 @@ mod tests {
                 ..record()
             },
         ] {
-            assert!(Upload::resumed(broken).is_none());
+            assert!(broken.plan().is_none());
         }
     }
 

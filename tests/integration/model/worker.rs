@@ -2,9 +2,9 @@
 //!
 //! | steps | file of `src/transfer` |
 //! |---|---|
-//! | `ReadRecord`, `Find`, `LookForWhole`, `AbortKnown`, `DeleteKnown`, `UnlessThere` | `round.rs` |
+//! | `ReadRecord`, `Find`, `LookForWhole`, `AbortKnown`, `DeleteKnown`, `UnlessThere` | `rounds.rs`, `object.rs` |
 //! | `Open`, `PutWhole`, `AbortOld`, `Create`, `WriteRecord`, `ReadBack`, `AbortOurs` | `begin.rs` |
-//! | `List`, `Fetch`, `Put` | `parts.rs` |
+//! | `List`, `Fetch`, `Put` | `ranges.rs`, `upload.rs` |
 //! | `ListAll`, `Complete`, `LookAfter`, `DeleteRecord`, `FindMade`, `Settle` | `complete.rs` |
 
 use acs_recording_archiver::plan::{ListedParts, PartNumber};

@@ -1,0 +1,43 @@
+//! A metadata document: small, whole in memory, its bytes untouched.
+
+use std::sync::atomic::Ordering;
+
+use super::begin::length_within;
+use super::object::Wrote;
+use super::{Archived, Error, Transfer};
+use crate::acs;
+
+impl Transfer {
+    /// Makes a metadata object, unless it is there.
+    pub(super) async fn metadata(&self) -> Result<Archived, Error> {
+        if !self.task.first
+            && let Some(object) = self.find_copy().await?
+        {
+            return Ok(Archived::already(object));
+        }
+        match self.attempts(|| self.copy_metadata()).await {
+            Ok(object) => self.archived(object).await,
+            Err(error) => self.unless_there(error).await,
+        }
+    }
+
+    /// Fetches the document, whole and bounded, and stores its bytes.
+    async fn copy_metadata(&self) -> Result<Wrote, Error> {
+        let _slot = self.slot().await;
+        let limit = self.tools.limits.metadata;
+        let download = self.open(None).await?;
+        let length = length_within(&download, limit).await?;
+        let length = length.ok_or(acs::Error::TooLong { limit })?;
+        let bytes = download
+            .peek(usize::try_from(length).unwrap_or(usize::MAX))
+            .await?;
+        self.progress.bytes.fetch_add(length, Ordering::Relaxed);
+        let task = &self.task;
+        let identity = task.identity(Some(length), &download);
+        let content_type = task.content_type;
+        let store = &self.tools.store;
+        let created = store.create(&task.key, bytes, content_type, Some(&identity));
+        self.written(created.await?, length, content_type, identity)
+            .await
+    }
+}

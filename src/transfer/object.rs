@@ -1,0 +1,89 @@
+//! The object under a transfer's key: found, written, or made by another delivery.
+
+use super::record::Record;
+use super::{Archived, Error, Transfer};
+use crate::store::{self, Identity, Object, Written};
+
+/// The object that a write has shown to be there.
+pub(super) enum Wrote {
+    /// The object just written, as far as S3's answer described it.
+    Made(Option<Object>),
+    /// An object that another run had written before.
+    Found(Object),
+}
+
+impl Transfer {
+    /// The object, if it is there and is a copy of this document.
+    pub(super) async fn find_copy(&self) -> Result<Option<Object>, Error> {
+        match self.tools.store.find(&self.task.key).await? {
+            Some(object) if object.is_copy_of(&self.task.document_id) => Ok(Some(object)),
+            Some(_) => Err(Error::Occupied),
+            None => Ok(None),
+        }
+    }
+
+    /// The outcome of a conditional write of an object of `size` bytes.
+    pub(super) async fn written(
+        &self,
+        written: Written,
+        size: u64,
+        content_type: &str,
+        identity: Identity,
+    ) -> Result<Wrote, Error> {
+        match written {
+            Written::Here(receipt) => {
+                let object = Object::received(receipt, size, content_type, identity);
+                Ok(Wrote::Made(object))
+            }
+            Written::Taken => match self.find_copy().await? {
+                Some(object) => Ok(Wrote::Found(object)),
+                None => Err(store::Error::Contended.into()),
+            },
+        }
+    }
+
+    /// The object that is there after a write. S3's answer is not always enough for a manifest;
+    /// then the object is looked at once more.
+    pub(super) async fn archived(&self, wrote: Wrote) -> Result<Archived, Error> {
+        let object = match wrote {
+            Wrote::Found(object) => return Ok(Archived::already(object)),
+            Wrote::Made(Some(object)) => Some(object),
+            Wrote::Made(None) => self.find_copy().await?,
+        };
+        let gone = store::Error::Incomplete {
+            operation: "HeadObject",
+            missing: "the object that was just written",
+        };
+        Ok(Archived {
+            object: object.ok_or(gone)?,
+            already: false,
+        })
+    }
+
+    /// Returns `error`, unless another delivery has made the object meanwhile.
+    pub(super) async fn unless_there(&self, error: Error) -> Result<Archived, Error> {
+        match self.find_copy().await {
+            Ok(Some(object)) => Ok(Archived::already(object)),
+            _ => Err(error),
+        }
+    }
+
+    /// Ends what the object no longer needs: the upload of `record`, then the stored record.
+    pub(super) async fn clear(&self, record: Option<&Record>) -> Result<(), store::Error> {
+        if let Some(record) = record {
+            let store = &self.tools.store;
+            store.abort(&self.task.key, &record.upload_id).await?;
+        }
+        self.tools.store.delete(&self.task.record).await
+    }
+}
+
+impl Archived {
+    /// An object that was there before this run.
+    pub(super) fn already(object: Object) -> Self {
+        Self {
+            object,
+            already: true,
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! An upload's missing parts: fetched by range, several at once, each piped into S3.
+
+use std::collections::BTreeSet;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{Instrument as _, warn};
+
+use super::upload::{Filled, Upload, is_whole};
+use super::{Error, Opened, Order, Slot};
+use crate::acs;
+use crate::chain::chain;
+use crate::plan::{ListedParts, PartNumber, Plan};
+
+impl Upload {
+    /// Puts the missing parts of `plan` by as many workers as there are slots.
+    pub(super) async fn fill_by_ranges(
+        self: &Arc<Self>,
+        plan: Plan,
+        opened: Option<Opened>,
+    ) -> Result<Filled, Error> {
+        let transfer = &self.transfer;
+        let fresh = self.fresh && opened.is_some();
+        let listed = if fresh {
+            ListedParts::new()
+        } else {
+            self.list().await?
+        };
+        let mut missing: BTreeSet<PartNumber> = plan.missing(&listed).collect();
+        transfer.progress.plan(plan, count(&missing));
+
+        let mut workers = JoinSet::new();
+        let first = opened.filter(|_| missing.remove(&1));
+        let idle = transfer.tools.concurrency.min(missing.len());
+        let relist = transfer.tools.limits.relist;
+        let crew = Arc::new(Crew {
+            upload: Arc::clone(self),
+            plan,
+            missing: Mutex::new(Missing {
+                numbers: missing,
+                next: Instant::now() + relist,
+                pause: relist,
+            }),
+            stopped: AtomicBool::new(false),
+        });
+        if let Some(first) = first {
+            let crew = Arc::clone(&crew);
+            workers.spawn(async move { crew.put_first(first).await }.in_current_span());
+        }
+        for _ in 0..idle {
+            let crew = Arc::clone(&crew);
+            workers.spawn(async move { crew.work().await }.in_current_span());
+        }
+        let mut failure: Option<Error> = None;
+        while let Some(joined) = workers.join_next().await {
+            let result = joined.unwrap_or_else(|error| match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(_) => Ok(()),
+            });
+            if let Err(error) = result {
+                // The parts in flight are finished, so that they need not be fetched again; no
+                // other is begun.
+                crew.stopped.store(true, Ordering::Relaxed);
+                let decisive = matches!(error, Error::UploadGone | Error::SourceChanged);
+                if decisive || failure.is_none() {
+                    failure = Some(error);
+                }
+            }
+        }
+        match failure {
+            None => Ok(Filled::Whole(plan)),
+            Some(Error::Source(acs::Error::RangeIgnored)) => Ok(Filled::OtherWay),
+            Some(error) => Err(error),
+        }
+    }
+}
+
+/// The state that the workers of one upload share.
+struct Crew {
+    upload: Arc<Upload>,
+    plan: Plan,
+    missing: Mutex<Missing>,
+    /// No further part is begun.
+    stopped: AtomicBool,
+}
+
+/// The parts that no worker has taken, as far as is known.
+struct Missing {
+    numbers: BTreeSet<PartNumber>,
+    /// When the parts are to be listed again: sooner where others are at work, later where nobody
+    /// is.
+    next: Instant,
+    pause: Duration,
+}
+
+impl Crew {
+    async fn work(&self) -> Result<(), Error> {
+        let transfer = &self.upload.transfer;
+        loop {
+            // The slot before the part: a part that is taken is fetched at once, and one that is
+            // not taken is left to others.
+            let slot = transfer.slot().await;
+            let Some(number) = self.take().await? else {
+                return Ok(());
+            };
+            let mut slot = Some(slot);
+            transfer
+                .attempts(|| self.fetch(number, slot.take()))
+                .await?;
+        }
+    }
+
+    /// Puts part 1 out of the reply that told the length.
+    async fn put_first(&self, first: Opened) -> Result<(), Error> {
+        let mut first = Some(first);
+        let attempt = || {
+            let first = first.take();
+            async move {
+                match first {
+                    Some(first) => {
+                        let length = self.length_of(1);
+                        self.upload.put(1, length, &first.download).await
+                    }
+                    None => self.fetch(1, None).await,
+                }
+            }
+        };
+        self.upload.transfer.attempts(attempt).await
+    }
+
+    /// The next part that nobody has put, as far as is known.
+    async fn take(&self) -> Result<Option<PartNumber>, Error> {
+        let mut missing = self.missing.lock().await;
+        if self.stopped.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        if Instant::now() >= missing.next && !missing.numbers.is_empty() {
+            self.look_again(&mut missing).await?;
+        }
+        Ok(match self.upload.transfer.task.order {
+            Order::FromFront => missing.numbers.pop_first(),
+            Order::FromBack => missing.numbers.pop_last(),
+        })
+    }
+
+    /// Takes out of `missing` the parts that other runs have put meanwhile.
+    async fn look_again(&self, missing: &mut Missing) -> Result<(), Error> {
+        let transfer = &self.upload.transfer;
+        match self.upload.list().await {
+            Ok(listed) => {
+                let before = count(&missing.numbers);
+                let still: BTreeSet<PartNumber> = self.plan.missing(&listed).collect();
+                missing.numbers.retain(|number| still.contains(number));
+                let found = before - count(&missing.numbers);
+                transfer.progress.reused.fetch_add(found, Ordering::Relaxed);
+                let limits = &transfer.tools.limits;
+                missing.pause = match found {
+                    0 => (missing.pause * 2).min(limits.relist_alone),
+                    _ => limits.relist,
+                };
+            }
+            Err(Error::UploadGone) => return Err(Error::UploadGone),
+            // Parts that others have put are only good to know.
+            Err(error) => {
+                let key = &transfer.task.key;
+                warn!(%key, error = chain(&error), "listing the parts again failed");
+            }
+        }
+        missing.next = Instant::now() + missing.pause;
+        Ok(())
+    }
+
+    async fn fetch(&self, number: PartNumber, slot: Option<Slot>) -> Result<(), Error> {
+        let transfer = &self.upload.transfer;
+        let _slot = match slot {
+            Some(slot) => slot,
+            None => transfer.slot().await,
+        };
+        let range = self.plan.range(number);
+        let download = match transfer.open(Some(&range)).await {
+            Err(acs::Error::BeyondEnd { total }) if total != self.plan.length() => {
+                return Err(Error::SourceChanged);
+            }
+            opened => opened?,
+        };
+        if is_whole(&download) {
+            return Err(acs::Error::RangeIgnored.into());
+        }
+        self.upload.record.agrees(download.head())?;
+        let length = self.length_of(number);
+        self.upload.put(number, length, &download).await
+    }
+
+    fn length_of(&self, number: PartNumber) -> u64 {
+        let range = self.plan.range(number);
+        range.end - range.start
+    }
+}
+
+/// The number of parts in a set.
+pub(super) fn count(numbers: &BTreeSet<PartNumber>) -> PartNumber {
+    // A plan has at most 10,000 parts.
+    PartNumber::try_from(numbers.len()).unwrap_or(PartNumber::MAX)
+}

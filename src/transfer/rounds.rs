@@ -1,0 +1,127 @@
+//! Rounds at a media object: what is there decides what is done next, until the object is there.
+
+use std::sync::Arc;
+
+use super::begin::Begun;
+use super::object::Wrote;
+use super::record::Found;
+use super::upload::Upload;
+use super::{Archived, Error, Opened, Transfer};
+
+/// The end of a round.
+pub(super) enum Round {
+    Done(Archived),
+    /// Another delivery's record was first; the next round goes on with its upload.
+    Outrun,
+    /// The upload is of no more use; the next round begins another in its place.
+    Stale {
+        upload_id: String,
+    },
+}
+
+impl Transfer {
+    /// Makes the media object, or goes on with it.
+    pub(super) async fn media(&self) -> Result<Archived, Error> {
+        let uploads = self.tools.limits.uploads;
+        let mut stale = None;
+        for number in 0..=uploads {
+            let unread = self.task.first && number == 0;
+            let round = match self.round(stale.take(), unread).await {
+                Err(error) => {
+                    let archived = self.unless_there(error).await?;
+                    // What this run has begun meanwhile is of no more use.
+                    let (key, record) = (&self.task.key, &self.task.record);
+                    let ended = self.tools.abandon(key, record).await;
+                    return ended.map(|()| archived).map_err(Error::LeftOver);
+                }
+                Ok(round) => round,
+            };
+            match round {
+                Round::Done(archived) => return Ok(archived),
+                Round::Outrun => {}
+                Round::Stale { upload_id } => stale = Some(upload_id),
+            }
+        }
+        Err(Error::Unsettled { uploads })
+    }
+
+    async fn round(&self, stale: Option<String>, unread: bool) -> Result<Round, Error> {
+        // The record before the object: a run that completes the object deletes the record after
+        // it. So if the record is no longer here, the object is already there.
+        let mut found = None;
+        if !unread {
+            let record = self.tools.store.read(&self.task.record).await?;
+            found = record.map(Found::from);
+            if let Some(object) = self.find_copy().await? {
+                if let Some(found) = &found {
+                    self.clear(found.record.as_ref()).await?;
+                }
+                return Ok(Round::Done(Archived::already(object)));
+            }
+        }
+        let record = found.as_ref().and_then(|found| found.record.clone());
+        let usable = record.filter(|record| stale.as_ref() != Some(&record.upload_id));
+        if let Some(upload) = usable.and_then(|record| Upload::resumed(self, record)) {
+            return self.fill_and_complete(upload, None).await;
+        }
+        match self.begin(found.as_ref()).await? {
+            Begun::Outrun => Ok(Round::Outrun),
+            Begun::Whole(object) => {
+                if let Some(found) = &found {
+                    self.clear(found.record.as_ref()).await?;
+                }
+                Ok(Round::Done(self.archived(object).await?))
+            }
+            Begun::Upload(begun) => {
+                let (upload, opened) = *begun;
+                self.fill_and_complete(upload, Some(opened)).await
+            }
+        }
+    }
+
+    async fn fill_and_complete(
+        &self,
+        upload: Upload,
+        opened: Option<Opened>,
+    ) -> Result<Round, Error> {
+        let mut opened = opened;
+        let upload = Arc::new(upload);
+        for _ in 0..self.tools.limits.attempts {
+            let plan = match upload.fill(opened.take()).await {
+                Ok(plan) => plan,
+                Err(Error::SourceChanged) => return Ok(upload.stale()),
+                Err(Error::UploadGone) => return upload.settle().await,
+                Err(error) => return Err(error),
+            };
+            if let Some(round) = upload.complete(plan).await? {
+                return Ok(round);
+            }
+        }
+        Ok(upload.stale())
+    }
+}
+
+impl Upload {
+    /// Finds out the end of an upload that is gone or may not be completed: only the object tells.
+    pub(super) async fn settle(&self) -> Result<Round, Error> {
+        let transfer = &self.transfer;
+        let Some(object) = transfer.find_copy().await? else {
+            return Ok(self.stale());
+        };
+        transfer.clear(Some(&self.record)).await?;
+        // Most likely another run has completed it, and counts it.
+        Ok(Round::Done(Archived::already(object)))
+    }
+
+    /// Ends the round: this upload is of no more use.
+    pub(super) fn stale(&self) -> Round {
+        Round::Stale {
+            upload_id: self.record.upload_id.clone(),
+        }
+    }
+
+    /// Ends the round: the object is there.
+    pub(super) async fn made(&self, wrote: Wrote) -> Result<Round, Error> {
+        Ok(Round::Done(self.transfer.archived(wrote).await?))
+    }
+}
