@@ -28,7 +28,7 @@ use crate::limits::Limits;
 use crate::locations::AllowedLocations;
 use crate::metrics::{Cause, Measured};
 use crate::recording::{Chunk, is_plain_id};
-use download::{Download, Flow};
+use download::{Counter, Download, Flow};
 use reply::Head;
 use signature::{Form, signed_get};
 
@@ -176,7 +176,8 @@ impl Client {
         })
     }
 
-    /// Asks for a document, or for a half-open range of it, and opens the reply once its head has been verified.
+    /// Asks for a document, or for a half-open range of it, and opens the reply once its head has
+    /// been verified. The bytes of its body are counted in `counter` as they come.
     ///
     /// # Errors
     ///
@@ -185,6 +186,7 @@ impl Client {
         &self,
         source: &Source,
         range: Option<&Range<u64>>,
+        counter: &Counter,
     ) -> Result<Download, Error> {
         let mut url = source.url.clone();
         let mut form = source.form;
@@ -206,7 +208,7 @@ impl Client {
                 return Err(self.refusal(response).await);
             }
             let head = Head::verify(status, response.headers(), range, source.document)?;
-            return Ok(Download::new(head, response, self.stall));
+            return Ok(Download::new(head, response, self.stall, counter));
         }
         Err(Error::RedirectLoop)
     }
@@ -285,7 +287,8 @@ impl Client {
             .headers()
             .get(RETRY_AFTER)
             .and_then(reply::retry_after);
-        let body = Flow::new(response, None, self.stall).hold(ERROR_BODY).await;
+        let flow = Flow::new(response, None, self.stall, <[Counter; 2]>::default());
+        let body = flow.hold(ERROR_BODY).await;
         let trace_id = body.ok().and_then(|body| error::trace_id(&body));
         Error::Refused {
             status,

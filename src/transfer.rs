@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::acs::download::Download;
+use crate::acs::download::{Counter, Download};
 use crate::acs::{self, Client, Source};
 use crate::keys::{Key, Prefix};
 use crate::limits::Limits;
@@ -71,8 +71,8 @@ pub struct Progress {
     pub fetched: AtomicU32,
     /// Requests that this run made to ACS.
     pub requests: AtomicU32,
-    /// Bytes that this run took from ACS, those of failed attempts included.
-    pub bytes: AtomicU64,
+    /// Bytes that this run took from ACS, those of failed and dropped attempts included.
+    pub bytes: Counter,
 }
 
 impl Progress {
@@ -248,7 +248,8 @@ impl Transfer {
     /// Asks ACS for the object's document, or for a range of it.
     async fn open(&self, range: Option<&Range<u64>>) -> Result<Download, acs::Error> {
         self.progress.requests.fetch_add(1, Ordering::Relaxed);
-        self.tools.acs.open(&self.task.source, range).await
+        let opened = (self.tools.acs).open(&self.task.source, range, &self.progress.bytes);
+        opened.await
     }
 
     /// Waits for a place among the parts in flight.

@@ -7,6 +7,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -18,10 +19,28 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::Error;
 use super::reply::{Extent, Head};
 
+/// Counts the bytes of bodies as they come from the network, whatever becomes of them.
+#[derive(Clone, Debug, Default)]
+pub struct Counter(Arc<AtomicU64>);
+
+impl Counter {
+    /// The bytes so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts `bytes` more.
+    pub fn add(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
 /// A reply whose head has been verified, its body still to be read.
 #[derive(Debug)]
 pub struct Download {
     head: Head,
+    received: Counter,
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -30,20 +49,26 @@ struct Shared {
     flow: Flow,
     failure: Option<Error>,
     moved: Instant,
-    taken: u64,
 }
 
 impl Download {
-    pub(super) fn new(head: Head, response: reqwest::Response, stall: Duration) -> Self {
-        let flow = Flow::new(response, head.body_length(), stall);
+    pub(super) fn new(
+        head: Head,
+        response: reqwest::Response,
+        stall: Duration,
+        all: &Counter,
+    ) -> Self {
+        let received = Counter::default();
+        let counters = [received.clone(), all.clone()];
+        let flow = Flow::new(response, head.body_length(), stall, counters);
         let shared = Shared {
             flow,
             failure: None,
             moved: Instant::now(),
-            taken: 0,
         };
         Self {
             head,
+            received,
             shared: Arc::new(Mutex::new(shared)),
         }
     }
@@ -103,9 +128,7 @@ impl Download {
             let bytes = next
                 .transpose()?
                 .ok_or(Error::Truncated { missing: left })?;
-            let taken = bytes.len() as u64;
-            lock(&self.shared).taken += taken;
-            left = left.saturating_sub(taken);
+            left = left.saturating_sub(bytes.len() as u64);
         }
         Ok(())
     }
@@ -122,10 +145,10 @@ impl Download {
         lock(&self.shared).moved
     }
 
-    /// The bytes that have been taken so far, by pieces or to be dropped.
+    /// The bytes of this reply that have come so far.
     #[must_use]
-    pub fn taken(&self) -> u64 {
-        lock(&self.shared).taken
+    pub fn received(&self) -> &Counter {
+        &self.received
     }
 }
 
@@ -160,7 +183,6 @@ impl Body for Piece {
             Ok(bytes) => {
                 let taken = bytes.len() as u64;
                 shared.moved = Instant::now();
-                shared.taken += taken;
                 drop(shared);
                 self.left = left.saturating_sub(taken);
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
@@ -184,6 +206,8 @@ impl Body for Piece {
 /// A body as it flows: watched for stalls, and held to its length.
 pub(super) struct Flow {
     body: reqwest::Body,
+    /// Of this reply, and of all that the caller counts together.
+    counters: [Counter; 2],
     /// Bytes that have been read and not yet taken.
     rest: Bytes,
     /// Bytes still to come from `body`, where the head gave a length.
@@ -198,9 +222,15 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn new(response: reqwest::Response, length: Option<u64>, stall: Duration) -> Self {
+    pub(super) fn new(
+        response: reqwest::Response,
+        length: Option<u64>,
+        stall: Duration,
+        counters: [Counter; 2],
+    ) -> Self {
         Self {
             body: response.into(),
+            counters,
             rest: Bytes::new(),
             left: length,
             last: None,
@@ -274,6 +304,9 @@ impl Flow {
             };
             if bytes.is_empty() {
                 continue;
+            }
+            for counter in &self.counters {
+                counter.add(bytes.len() as u64);
             }
             let Some(left) = self.left else {
                 return Poll::Ready(Ok(Some(bytes)));

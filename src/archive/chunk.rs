@@ -111,8 +111,7 @@ impl ChunkCopy {
         Self::measure(outcome, &media, &metadata, [&progress, &metadata_progress]);
         let media = media.map(|archived| archived.object);
         let metadata = metadata.map(|archived| archived.object);
-        let fetched = progress.bytes.load(Ordering::Relaxed)
-            + metadata_progress.bytes.load(Ordering::Relaxed);
+        let fetched = progress.bytes.bytes() + metadata_progress.bytes.bytes();
         info!(
             event = self.event_id,
             index = self.chunk.index,
@@ -157,7 +156,7 @@ impl ChunkCopy {
             .into_iter()
             .flatten()
             .filter(|made| !made.already);
-        let fetched = progress.map(|progress| progress.bytes.load(Ordering::Relaxed));
+        let fetched = progress.map(|progress| progress.bytes.bytes());
         counted
             .and_count(
                 Metric::BytesArchived,
@@ -180,7 +179,7 @@ impl ChunkCopy {
             return Ok(copied?);
         }
         let asked = progress.requests.load(Ordering::Relaxed) > 0;
-        let silent = asked && progress.bytes.load(Ordering::Relaxed) == 0;
+        let silent = asked && progress.bytes.bytes() == 0;
         Err(if silent {
             Failure::Silent
         } else {

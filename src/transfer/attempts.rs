@@ -1,12 +1,11 @@
 //! How often, and after what pause, something is tried again within a run; and when an attempt has stalled.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::warn;
 
-use super::{Error, Progress, Transfer};
+use super::{Error, Transfer};
 use crate::acs;
 use crate::acs::download::Download;
 use crate::chain::chain;
@@ -44,7 +43,6 @@ impl Transfer {
         sent: impl Future<Output = Result<T, store::Error>>,
     ) -> Result<T, Error> {
         let stall = self.tools.limits.store_stall;
-        let _counted = Counted::new(download, &self.progress);
         tokio::pin!(sent);
         let result = loop {
             let until = download.moved() + stall;
@@ -62,31 +60,6 @@ impl Transfer {
                 .take_failure()
                 .map_or(Error::Store(error), Error::Source)
         })
-    }
-}
-
-/// Counts the bytes that were taken from a download, also where the attempt is dropped.
-pub(super) struct Counted<'a> {
-    before: u64,
-    download: &'a Download,
-    progress: &'a Progress,
-}
-
-impl<'a> Counted<'a> {
-    /// Counts from now on.
-    pub(super) fn new(download: &'a Download, progress: &'a Progress) -> Self {
-        Self {
-            before: download.taken(),
-            download,
-            progress,
-        }
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        let taken = self.download.taken().saturating_sub(self.before);
-        self.progress.bytes.fetch_add(taken, Ordering::Relaxed);
     }
 }
 

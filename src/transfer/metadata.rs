@@ -1,7 +1,5 @@
 //! A metadata document: small, whole in memory, its bytes untouched.
 
-use std::sync::atomic::Ordering;
-
 use super::begin::length_within;
 use super::object::Wrote;
 use super::{Archived, Error, Transfer};
@@ -31,7 +29,6 @@ impl Transfer {
         let bytes = download
             .peek(usize::try_from(length).unwrap_or(usize::MAX))
             .await?;
-        self.progress.bytes.fetch_add(length, Ordering::Relaxed);
         let task = &self.task;
         let identity = task.identity(Some(length), &download);
         let content_type = task.content_type;

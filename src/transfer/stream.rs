@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
-use super::attempts::Counted;
 use super::ranges::count;
 use super::upload::{Filled, Upload, is_whole};
 use super::{Error, Opened};
@@ -59,7 +58,6 @@ impl Upload {
             if missing.contains(&number) {
                 self.put(number, length, download).await?;
             } else {
-                let _counted = Counted::new(download, &self.transfer.progress);
                 download.skip(length).await?;
             }
         }
@@ -98,7 +96,6 @@ impl Upload {
                 .planned
                 .store(number, Ordering::Relaxed);
             if held == part_size && listed.get(&number).is_some_and(|part| part.size == held) {
-                let _counted = Counted::new(download, &self.transfer.progress);
                 download.skip(held).await?;
             } else {
                 self.put(number, held, download).await?;
