@@ -23,7 +23,7 @@ use crate::metrics::{Measured, Metric};
 use crate::outcome::{Outcome, Report};
 use crate::recording::{Recording, Topics, safe_id};
 use crate::store::{self, JSON, Store, Written};
-use crate::transfer::{Order, Transfers};
+use crate::transfer::{Lane, LastPart, Order, Run, Transfers};
 use chunk::ChunkCopy;
 use pending::Admitted;
 
@@ -59,10 +59,22 @@ impl Archive {
         }
     }
 
-    /// Archives a recording, until `deadline` at most. May be dropped at any point.
-    pub async fn archive(&self, recording: &Recording, order: Order, deadline: Instant) -> Report {
+    /// A run until `deadline`.
+    #[must_use]
+    pub fn run(&self, deadline: Instant, last: LastPart) -> Arc<Run> {
+        Run::new(deadline, last, &self.limits)
+    }
+
+    /// A place in `run` for one event after another.
+    #[must_use]
+    pub fn lane(&self, run: &Arc<Run>) -> Lane {
+        run.lane(&self.transfers)
+    }
+
+    /// Archives a recording, as far as the run gets. May be dropped at any point.
+    pub async fn archive(&self, recording: &Recording, order: Order, lane: &Lane) -> Report {
         let started = Instant::now();
-        let (outcome, bytes) = self.outcome(recording, order, deadline).await;
+        let (outcome, bytes) = self.outcome(recording, order, lane).await;
         let report = Report {
             id: safe_id(&recording.event_id).into_owned(),
             outcome,
@@ -100,12 +112,8 @@ impl Archive {
         &self.prefix
     }
 
-    async fn outcome(
-        &self,
-        recording: &Recording,
-        order: Order,
-        deadline: Instant,
-    ) -> (Outcome, u64) {
+    async fn outcome(&self, recording: &Recording, order: Order, lane: &Lane) -> (Outcome, u64) {
+        let deadline = lane.run().deadline();
         if !self.topics.take(&recording.topic) {
             let reason = "event is of another topic than EVENT_GRID_TOPICS";
             return (
@@ -132,7 +140,7 @@ impl Archive {
         let kept = now.duration_since(stored).unwrap_or_default();
         let age = told.unwrap_or_default().max(kept);
         let (chunks, bytes) = self
-            .copy_chunks(recording, &keys, order, first, deadline, age)
+            .copy_chunks(recording, &keys, order, first, lane, age)
             .await;
         let conclusion = self.conclude(recording, &keys, &chunks, age);
         match within(deadline + self.limits.conclusion, conclusion).await {
@@ -150,7 +158,7 @@ impl Archive {
         keys: &RecordingKeys,
         order: Order,
         first: bool,
-        deadline: Instant,
+        lane: &Lane,
         age: Duration,
     ) -> (Vec<CopiedChunk>, u64) {
         let mut copying = JoinSet::new();
@@ -161,8 +169,7 @@ impl Archive {
             while copying.len() < self.limits.chunks_at_once
                 && let Some(chunk) = waiting.next()
             {
-                let copy =
-                    ChunkCopy::new(self, recording, keys, chunk, (order, first), deadline, age);
+                let copy = ChunkCopy::new(self, recording, keys, chunk, (order, first), lane, age);
                 copying.spawn(copy.run().in_current_span());
             }
             match copying.join_next().await {

@@ -58,7 +58,10 @@ impl Failure {
 
     fn finality(&self) -> Final {
         match self {
-            Self::OutOfTime | Self::Transfer(transfer::Error::LeftOver(_)) => Final::Never,
+            Self::OutOfTime
+            | Self::Transfer(transfer::Error::OutOfTime | transfer::Error::LeftOver(_)) => {
+                Final::Never
+            }
             Self::NotAskable(_) | Self::Transfer(transfer::Error::Occupied) => Final::AtOnce,
             Self::Transfer(transfer::Error::Source(acs::Error::Refused { status, .. }))
                 if status.is_client_error()

@@ -33,6 +33,8 @@ pub struct Limits {
     pub store_call: Duration,
     /// Time that Complete may take: S3 documents minutes for objects of many parts.
     pub complete_call: Duration,
+    /// The time after which the rate of a part in flight is known.
+    pub rate_known: Duration,
     /// The parts of an upload are listed again, to see what another delivery has put, at most this often.
     pub relist: Duration,
     /// The longest pause between two such listings, where each has shown that nobody else is at work.
@@ -61,8 +63,6 @@ pub struct Limits {
     pub stored_answer: Duration,
     /// Time that one tick of the schedule may take.
     pub tick: Duration,
-    /// The shortest share of a tick that one pending event gets.
-    pub tick_share: Duration,
 }
 
 impl Default for Limits {
@@ -78,6 +78,7 @@ impl Default for Limits {
             store_stall: Duration::from_secs(30),
             store_call: Duration::from_secs(20),
             complete_call: Duration::from_mins(5),
+            rate_known: Duration::from_secs(3),
             relist: Duration::from_secs(1),
             relist_alone: Duration::from_secs(4),
             uploads: 3,
@@ -100,7 +101,6 @@ impl Default for Limits {
             unknown_deadline: Duration::from_mins(15),
             stored_answer: Duration::from_secs(25),
             tick: Duration::from_secs(50),
-            tick_share: Duration::from_secs(5),
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::limits::Limits;
 use crate::metrics::Measured;
 use crate::outcome::Outcome;
 use crate::store::{self, Listed, Listing};
-use crate::transfer::Order;
+use crate::transfer::{Lane, LastPart, Order};
 
 /// Keys that one tick lists; what is beyond them is younger, and its turn comes.
 const MOST_KEYS: usize = 20_000;
@@ -61,7 +61,7 @@ impl Sweep {
         Self { archive, limits }
     }
 
-    /// One tick, until `deadline` at most: each pending event gets a share of the time, so that none can starve the others.
+    /// One tick, until `deadline` at most.
     ///
     /// # Errors
     ///
@@ -93,6 +93,7 @@ impl Sweep {
             oldest_seconds: oldest.as_secs(),
         };
 
+        let run = self.archive.run(deadline, LastPart::Kept);
         let mut working = JoinSet::new();
         let mut waiting = Waiting {
             events: events.into(),
@@ -103,10 +104,10 @@ impl Sweep {
                 && Instant::now() < deadline
                 && let Some(event) = waiting.take()
             {
-                let share = self.share(deadline, waiting.events.len() + 1);
-                // After its share, the time to read it and to write down how it ended.
-                let end = share + 2 * self.limits.conclusion;
-                let work = finish(Arc::clone(&self.archive), event.key, share);
+                // The time to read it, and to write down how it ended.
+                let end = deadline + 2 * self.limits.conclusion;
+                let lane = self.archive.lane(&run);
+                let work = finish(Arc::clone(&self.archive), event.key, lane);
                 working.spawn(timeout_at(end, work.in_current_span()));
             }
             match working.join_next().await {
@@ -170,15 +171,6 @@ impl Sweep {
         };
         events.iter().filter_map(age).max()
     }
-
-    /// The end of an event's share of the time, `waiting` events before `deadline`.
-    fn share(&self, deadline: Instant, waiting: usize) -> Instant {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let turns =
-            u32::try_from(waiting.div_ceil(self.limits.events_at_once.max(1))).unwrap_or(u32::MAX);
-        let share = (left / turns.max(1)).max(self.limits.tick_share);
-        deadline.min(Instant::now() + share)
-    }
 }
 
 /// The hours for which ACS keeps the source of an event of this age; negative when they are over.
@@ -206,11 +198,11 @@ impl Waiting {
 }
 
 /// Takes one pending event as far as it gets until `deadline`.
-async fn finish(archive: Arc<Archive>, key: String, deadline: Instant) -> Outcome {
+async fn finish(archive: Arc<Archive>, key: String, lane: Lane) -> Outcome {
     let Some(key) = archive.prefix().listed(&key) else {
         return Outcome::Suspended;
     };
-    match try_finish(&archive, &key, deadline).await {
+    match try_finish(&archive, &key, &lane).await {
         Ok(outcome) => outcome,
         Err(error) => {
             warn!(key = %key, error = chain(&error), "a pending event could not be read or cleared");
@@ -219,11 +211,7 @@ async fn finish(archive: Arc<Archive>, key: String, deadline: Instant) -> Outcom
     }
 }
 
-async fn try_finish(
-    archive: &Archive,
-    key: &Key,
-    deadline: Instant,
-) -> Result<Outcome, store::Error> {
+async fn try_finish(archive: &Archive, key: &Key, lane: &Lane) -> Result<Outcome, store::Error> {
     // Deleted since it was listed: another run has finished it.
     let Some(event) = archive.read_pending(key).await? else {
         return Ok(Outcome::AlreadyArchived);
@@ -231,7 +219,7 @@ async fn try_finish(
     let outcome = match event_grid::recording(&event.bytes) {
         Ok(recording) => {
             archive
-                .archive(&recording, Order::FromBack, deadline)
+                .archive(&recording, Order::FromBack, lane)
                 .await
                 .outcome
         }
@@ -244,7 +232,7 @@ async fn try_finish(
             match raw {
                 Ok(raw) => {
                     archive
-                        .set_aside("", &raw, &reason.to_string(), deadline)
+                        .set_aside("", &raw, &reason.to_string(), lane.run().deadline())
                         .await
                         .outcome
                 }

@@ -12,14 +12,14 @@ mod object;
 mod ranges;
 mod record;
 mod rounds;
+mod run;
+mod slots;
 mod stream;
 mod upload;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::acs::download::{Counter, Download};
 use crate::acs::{self, Client, Source};
@@ -28,6 +28,9 @@ use crate::limits::Limits;
 use crate::plan::{PartNumber, Plan};
 use crate::store::{self, Object, Store};
 use record::Record;
+use slots::{Slot, Slots};
+
+pub use run::{Lane, LastPart, Run};
 
 /// Which end of an object a delivery takes its parts from: two that begin at different ends meet in the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +126,9 @@ pub enum Error {
     /// The upload was completed, aborted, or ended by a lifecycle rule.
     #[error("upload is gone")]
     UploadGone,
+    /// The run has no time left for a part.
+    #[error("out of time")]
+    OutOfTime,
     /// Upload after upload came to nothing.
     #[error("{uploads} uploads in one run came to nothing")]
     Unsettled {
@@ -136,15 +142,15 @@ pub enum Error {
 pub struct Transfers {
     store: Store,
     acs: Client,
-    slots: Arc<Semaphore>,
-    concurrency: usize,
+    slots: Arc<Slots>,
     limits: Arc<Limits>,
 }
 
-/// One object on its way: the tools, the task, and the progress so far.
+/// One object on its way: the tools, the lane of the run, the task, and the progress so far.
 #[derive(Clone, Debug)]
 struct Transfer {
     tools: Transfers,
+    lane: Lane,
     task: Arc<Task>,
     progress: Arc<Progress>,
 }
@@ -155,12 +161,6 @@ struct Opened {
     slot: Slot,
 }
 
-/// One of the places that all parts in flight share, taken until it is dropped.
-struct Slot {
-    // The semaphore is never closed, so there always is one.
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
 impl Transfers {
     /// Transfers from `acs` to `store`, with `concurrency` parts in flight over all of them.
     #[must_use]
@@ -168,10 +168,15 @@ impl Transfers {
         Self {
             store,
             acs,
-            slots: Arc::new(Semaphore::new(concurrency)),
-            concurrency,
+            slots: Slots::new(concurrency),
             limits,
         }
+    }
+
+    /// How many parts may be in flight, over all events.
+    #[must_use]
+    pub fn concurrency(&self) -> usize {
+        self.slots.count()
     }
 
     /// Makes a media object, or goes on with it. May be dropped at any point; the next call goes
@@ -182,10 +187,11 @@ impl Transfers {
     /// [`Error`]; what is in S3 is kept.
     pub async fn media(
         &self,
+        lane: &Lane,
         task: &Arc<Task>,
         progress: &Arc<Progress>,
     ) -> Result<Archived, Error> {
-        self.transfer(task, progress).media().await
+        self.transfer(lane, task, progress).media().await
     }
 
     /// Makes a metadata object: a small document, whole in memory, its bytes untouched.
@@ -195,10 +201,11 @@ impl Transfers {
     /// [`Error`].
     pub async fn metadata(
         &self,
+        lane: &Lane,
         task: &Arc<Task>,
         progress: &Arc<Progress>,
     ) -> Result<Archived, Error> {
-        self.transfer(task, progress).metadata().await
+        self.transfer(lane, task, progress).metadata().await
     }
 
     /// Ends what a transfer to `key` has begun and can never finish: its upload, then its `record`.
@@ -235,9 +242,10 @@ impl Transfers {
         self.store.delete(record).await
     }
 
-    fn transfer(&self, task: &Arc<Task>, progress: &Arc<Progress>) -> Transfer {
+    fn transfer(&self, lane: &Lane, task: &Arc<Task>, progress: &Arc<Progress>) -> Transfer {
         Transfer {
             tools: self.clone(),
+            lane: lane.clone(),
             task: Arc::clone(task),
             progress: Arc::clone(progress),
         }
@@ -254,8 +262,6 @@ impl Transfer {
 
     /// Waits for a place among the parts in flight.
     async fn slot(&self) -> Slot {
-        let slots = Arc::clone(&self.tools.slots);
-        let permit = slots.acquire_owned().await.ok();
-        Slot { _permit: permit }
+        self.lane.slot().await
     }
 }

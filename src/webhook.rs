@@ -22,7 +22,7 @@ use crate::limits::Limits;
 use crate::metrics::{Measured, Metric};
 use crate::outcome::{Outcome, Report};
 use crate::recording::safe_id;
-use crate::transfer::Order;
+use crate::transfer::{Lane, LastPart, Order};
 
 /// The `CloudEvents` handshake: <https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md>.
 const REQUEST_ORIGIN: &str = "webhook-request-origin";
@@ -118,7 +118,8 @@ impl Webhook {
         let mut working = JoinSet::new();
         let mut reports = Vec::new();
         let mut waiting = events.into_iter().enumerate();
-        let mut late = 0;
+        let mut missed = 0;
+        let run = self.archive.run(deadline, LastPart::Dropped);
         loop {
             while working.len() < self.limits.events_at_once
                 && let Some((place, event)) = waiting.next()
@@ -126,12 +127,13 @@ impl Webhook {
                 let archive = Arc::clone(&self.archive);
                 if Instant::now() >= deadline {
                     // Not even begun: each would cost a call that comes too late.
-                    late += 1;
+                    missed += 1;
                     reports.push((place, Report::of(event.id(), Outcome::Unstored)));
                     continue;
                 }
+                let lane = archive.lane(&run);
                 let work = async move {
-                    let report = judge_event(&archive, event, deletion, order, deadline).await;
+                    let report = judge_event(&archive, event, deletion, order, &lane).await;
                     (place, report)
                 };
                 working.spawn(work.in_current_span());
@@ -146,9 +148,9 @@ impl Webhook {
                 }
             }
         }
-        if late > 0 {
-            error!(late, "out of time before all events were looked at");
-            let unstored = Measured::default().and_count(Metric::EventsUnstored, late);
+        if missed > 0 {
+            error!(missed, "out of time before all events were looked at");
+            let unstored = Measured::default().and_count(Metric::EventsUnstored, missed);
             unstored.say();
         }
         reports.sort_by_key(|(place, _)| *place);
@@ -235,11 +237,11 @@ async fn judge_event(
     event: Event,
     deletion: bool,
     order: Order,
-    deadline: Instant,
+    lane: &Lane,
 ) -> Report {
     let ignored = |id: &str| Report::of(safe_id(id).into_owned(), Outcome::Ignored);
     match event {
-        Event::Recording(recording) => archive.archive(&recording, order, deadline).await,
+        Event::Recording(recording) => archive.archive(&recording, order, lane).await,
         Event::Other { id, event_type } => {
             info!(event = %safe_id(&id), r#type = %safe_id(&event_type), "event is of a type that is not archived");
             ignored(&id)
@@ -249,7 +251,7 @@ async fn judge_event(
         Event::NotUnderstood { reason, .. } if deletion && !reason.is_too_many() => ignored(""),
         Event::NotUnderstood { event, reason } => {
             archive
-                .set_aside("", &event, &reason.to_string(), deadline)
+                .set_aside("", &event, &reason.to_string(), lane.run().deadline())
                 .await
         }
     }

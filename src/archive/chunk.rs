@@ -18,7 +18,7 @@ use crate::metrics::{Measured, Metric};
 use crate::outcome::Outcome;
 use crate::recording::{Chunk, Recording, safe_id};
 use crate::store::{JSON, Object};
-use crate::transfer::{self, Archived, Order, Progress, Task, Transfers};
+use crate::transfer::{self, Archived, Lane, Order, Progress, Task, Transfers};
 
 /// The copying of one chunk.
 pub(super) struct ChunkCopy {
@@ -29,7 +29,7 @@ pub(super) struct ChunkCopy {
     metadata: Result<Arc<Task>, NotAskable>,
     media_key: Key,
     metadata_key: Key,
-    deadline: Instant,
+    lane: Lane,
     age: Duration,
 }
 
@@ -40,7 +40,7 @@ impl ChunkCopy {
         keys: &RecordingKeys,
         chunk: &Chunk,
         (order, first): (Order, bool),
-        deadline: Instant,
+        lane: &Lane,
         age: Duration,
     ) -> Self {
         let (media_key, metadata_key) = (keys.media(chunk), keys.metadata(chunk));
@@ -67,7 +67,7 @@ impl ChunkCopy {
             metadata: metadata.map(|source| task(&metadata_key, source, JSON)),
             media_key,
             metadata_key,
-            deadline,
+            lane: lane.clone(),
             age,
         }
     }
@@ -79,12 +79,14 @@ impl ChunkCopy {
         let metadata_progress = Arc::new(Progress::default());
         let media = async {
             let task = self.media.as_ref().map_err(|error| *error)?;
-            let copied = self.transfers.media(task, &progress);
+            let copied = self.transfers.media(&self.lane, task, &progress);
             self.in_time(copied, &progress).await
         };
         let metadata = async {
             let task = self.metadata.as_ref().map_err(|error| *error)?;
-            let copied = self.transfers.metadata(task, &metadata_progress);
+            let copied = self
+                .transfers
+                .metadata(&self.lane, task, &metadata_progress);
             self.in_time(copied, &metadata_progress).await
         };
         let (media, metadata) = tokio::join!(media, metadata);
@@ -175,7 +177,7 @@ impl ChunkCopy {
         copied: impl Future<Output = Result<Archived, transfer::Error>>,
         progress: &Progress,
     ) -> Result<Archived, Failure> {
-        if let Ok(copied) = timeout_at(self.deadline, copied).await {
+        if let Ok(copied) = timeout_at(self.lane.run().deadline(), copied).await {
             return Ok(copied?);
         }
         let asked = progress.requests.load(Ordering::Relaxed) > 0;

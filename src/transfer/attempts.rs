@@ -36,18 +36,24 @@ impl Transfer {
         }
     }
 
-    /// Waits for a piece of `download` to be in S3, as long as bytes move, and tells a fault of the source from one of S3.
+    /// Waits for the next `length` bytes of `download` to be in S3, as long as bytes move and there
+    /// is time, and tells a fault of the source from one of S3.
     pub(super) async fn watch<T>(
         &self,
         download: &Download,
+        length: u64,
         sent: impl Future<Output = Result<T, store::Error>>,
     ) -> Result<T, Error> {
         let stall = self.tools.limits.store_stall;
+        let run = self.lane.run();
+        let in_flight = run.begin(length, download.received());
         tokio::pin!(sent);
         let result = loop {
             let until = download.moved() + stall;
             tokio::select! {
                 result = &mut sent => break result,
+                () = in_flight.dropped() => return Err(Error::OutOfTime),
+                () = sleep(run.pause()) => run.judge(),
                 () = sleep_until(until) => {
                     if download.moved() + stall <= Instant::now() {
                         break Err(store::Error::Stalled(stall));
@@ -112,6 +118,7 @@ fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<(Duration, Cau
         | Error::Occupied
         | Error::SourceChanged
         | Error::UploadGone
+        | Error::OutOfTime
         | Error::Unsettled { .. } => None,
     }
 }

@@ -118,7 +118,7 @@ impl Transfer {
         let identity = task.identity(Some(length), download);
         let piece = download.piece(length);
         let sent = store.stream(&task.key, piece, length, &content_type, &identity);
-        let written = self.watch(download, sent).await?;
+        let written = self.watch(download, length, sent).await?;
         self.written(written, length, &content_type, identity).await
     }
 

@@ -36,7 +36,7 @@ impl Upload {
 
         let mut workers = JoinSet::new();
         let first = opened.filter(|_| missing.remove(&1));
-        let idle = transfer.tools.concurrency.min(missing.len());
+        let idle = transfer.tools.concurrency().min(missing.len());
         let relist = transfer.tools.limits.relist;
         let crew = Arc::new(Crew {
             upload: Arc::clone(self),
@@ -73,6 +73,7 @@ impl Upload {
             }
         }
         match failure {
+            None if !crew.missing.lock().await.numbers.is_empty() => Err(Error::OutOfTime),
             None => Ok(Filled::Whole(plan)),
             Some(Error::Source(acs::Error::RangeIgnored)) => Ok(Filled::OtherWay),
             Some(error) => Err(error),
@@ -109,9 +110,22 @@ impl Crew {
                 return Ok(());
             };
             let mut slot = Some(slot);
-            transfer
-                .attempts(|| self.fetch(number, slot.take()))
-                .await?;
+            let fetched = transfer.attempts(|| self.fetch(number, slot.take()));
+            if self.late(number, fetched.await).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether a part was dropped for want of time. Then it is missing again; the other workers go
+    /// on with theirs.
+    async fn late(&self, number: PartNumber, result: Result<(), Error>) -> Result<bool, Error> {
+        match result {
+            Err(Error::OutOfTime) => {
+                self.missing.lock().await.numbers.insert(number);
+                Ok(true)
+            }
+            result => result.map(|()| false),
         }
     }
 
@@ -130,7 +144,8 @@ impl Crew {
                 }
             }
         };
-        self.upload.transfer.attempts(attempt).await
+        let put = self.upload.transfer.attempts(attempt).await;
+        self.late(1, put).await.map(drop)
     }
 
     /// The next part that nobody has put, as far as is known.
@@ -142,10 +157,18 @@ impl Crew {
         if Instant::now() >= missing.next && !missing.numbers.is_empty() {
             self.look_again(&mut missing).await?;
         }
-        Ok(match self.upload.transfer.task.order {
-            Order::FromFront => missing.numbers.pop_first(),
-            Order::FromBack => missing.numbers.pop_last(),
-        })
+        let order = self.upload.transfer.task.order;
+        let next = match order {
+            Order::FromFront => missing.numbers.first(),
+            Order::FromBack => missing.numbers.last(),
+        };
+        let run = self.upload.transfer.lane.run();
+        let next = next.filter(|number| run.may_begin(self.length_of(**number)));
+        let next = next.copied();
+        if let Some(number) = next {
+            missing.numbers.remove(&number);
+        }
+        Ok(next)
     }
 
     /// Takes out of `missing` the parts that other runs have put meanwhile.

@@ -80,15 +80,19 @@ impl Upload {
         length: u64,
         download: &Download,
     ) -> Result<(), Error> {
+        if !self.transfer.lane.run().may_begin(length) {
+            return Err(Error::OutOfTime);
+        }
         let Transfer {
             tools,
             task,
             progress,
+            ..
         } = &self.transfer;
         let upload_id = &self.record.upload_id;
         let piece = download.piece(length);
         let sent = (tools.store).put_part(&task.key, upload_id, number, piece, length);
-        let sent = self.transfer.watch(download, sent).await;
+        let sent = self.transfer.watch(download, length, sent).await;
         sent.map_err(gone)?;
         progress.fetched.fetch_add(1, Ordering::Relaxed);
         Ok(())

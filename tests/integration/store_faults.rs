@@ -750,7 +750,6 @@ async fn thousands_of_pending_events_are_listed_page_by_page() {
     let mut short = setup();
     short.s3.page_size = 1000;
     short.limits.tick = Duration::from_secs(3);
-    short.limits.tick_share = Duration::from_millis(1);
     let world = World::with(short).await;
     for number in 0..EVENTS {
         let key = format!("recordings/pending/20261123T152034.{number:07}Z-{number}/event.json");

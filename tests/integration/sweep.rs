@@ -145,7 +145,6 @@ async fn none_of_many_pending_events_starves() {
     const HANGING: usize = 10;
     let mut hasty = setup();
     hasty.limits.tick = Duration::from_secs(2);
-    hasty.limits.tick_share = Duration::from_millis(250);
     hasty.limits.source_stall = Duration::from_mins(1);
     hasty.s3.page_size = 50;
     let world = World::with(hasty).await;
