@@ -1,11 +1,15 @@
 //! One event, from stored to manifest or rejection; its chunks side by side.
 
+pub mod attempt;
 mod chunk;
+pub mod claim;
+mod conclude;
 mod pending;
+
+pub use pending::{Intake, Pending, Taken};
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::value::RawValue;
 use tokio::task::JoinSet;
@@ -15,17 +19,16 @@ use tracing::{Instrument as _, error, info, warn};
 use crate::acs::Client;
 use crate::chain::chain;
 use crate::clock;
-use crate::finality::Failure;
-use crate::keys::{Prefix, RecordingKeys};
+use crate::keys::Prefix;
 use crate::limits::Limits;
-use crate::manifest::{CopiedChunk, Manifest, Rejection, SetAside, to_json};
+use crate::manifest::{SetAside, to_json};
 use crate::metrics::{Measured, Metric};
 use crate::outcome::{Outcome, Report};
 use crate::recording::{Recording, Topics, safe_id};
-use crate::store::{self, JSON, Store, Written};
+use crate::store::{self, JSON, Store};
 use crate::transfer::{Lane, LastPart, Order, Run, Transfers};
-use chunk::ChunkCopy;
-use pending::Admitted;
+use chunk::{ChunkCopy, Chunks};
+use pending::StoredEvent;
 
 /// The archive: where recordings go, and by what rules.
 #[derive(Clone, Debug)]
@@ -36,6 +39,15 @@ pub struct Archive {
     prefix: Prefix,
     topics: Topics,
     limits: Arc<Limits>,
+}
+
+/// The end of the work on one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worked {
+    /// What has become of the event.
+    pub report: Report,
+    /// Whether a fault on our side has kept it from its end: S3, KMS, permissions, credentials.
+    pub ours: bool,
 }
 
 impl Archive {
@@ -59,39 +71,46 @@ impl Archive {
         }
     }
 
+    /// The prefix that everything is under.
+    #[must_use]
+    pub fn prefix(&self) -> &Prefix {
+        &self.prefix
+    }
+
     /// A run until `deadline`.
     #[must_use]
     pub fn run(&self, deadline: Instant, last: LastPart) -> Arc<Run> {
         Run::new(deadline, last, &self.limits)
     }
 
-    /// A place in `run` for one event after another.
+    /// The places in `run` for events that are worked on side by side: never more than there are
+    /// slots, so that each has one.
     #[must_use]
-    pub fn lane(&self, run: &Arc<Run>) -> Lane {
-        run.lane(&self.transfers)
+    pub fn lanes(&self, run: &Arc<Run>) -> Vec<Lane> {
+        let most = self.limits.events_at_once;
+        let lanes = most.min(self.transfers.concurrency());
+        (0..lanes).map(|_| run.lane(&self.transfers)).collect()
     }
 
-    /// Archives a recording, as far as the run gets. May be dropped at any point.
-    pub async fn archive(&self, recording: &Recording, order: Order, lane: &Lane) -> Report {
+    /// Works on a recording whose event is stored, as far as the run gets. May be dropped at any
+    /// point.
+    pub async fn archive(
+        &self,
+        recording: &Recording,
+        pending: Pending,
+        order: Order,
+        lane: &Lane,
+    ) -> Worked {
         let started = Instant::now();
-        let (outcome, bytes) = self.outcome(recording, order, lane).await;
-        let report = Report {
-            id: safe_id(&recording.event_id).into_owned(),
-            outcome,
-            bytes,
-        };
-        let lag = recording.event_time.map(|time| time.age(clock::now()));
-        Measured::recording(outcome, lag, started.elapsed(), bytes).say();
-        info!(
-            event = report.id,
-            call = %recording.call_id(),
-            outcome = outcome.name(),
-            chunks = recording.chunks.len(),
-            bytes,
-            milliseconds = clock::milliseconds(started),
-            "event"
-        );
-        report
+        let Pending { event, mut claim } = pending;
+        let work = self.copy_chunks(recording, &event, order, lane);
+        let chunks = claim.keep(work).await;
+        let pending = Pending { event, claim };
+        let conclusion = self.conclude(recording, pending, &chunks, lane).await;
+        Worked {
+            report: report(recording, conclusion.outcome, chunks.bytes, started),
+            ours: conclusion.ours,
+        }
     }
 
     /// Sets an event aside that cannot be archived, with the reason.
@@ -106,78 +125,31 @@ impl Archive {
         Report::of(safe_id(id).into_owned(), outcome)
     }
 
-    /// The prefix that everything is under.
-    #[must_use]
-    pub fn prefix(&self) -> &Prefix {
-        &self.prefix
-    }
-
-    async fn outcome(&self, recording: &Recording, order: Order, lane: &Lane) -> (Outcome, u64) {
-        let deadline = lane.run().deadline();
-        if !self.topics.take(&recording.topic) {
-            let reason = "event is of another topic than EVENT_GRID_TOPICS";
-            return (
-                self.keep_aside(&recording.event_id, &recording.event, reason, deadline)
-                    .await,
-                0,
-            );
-        }
-        if recording.is_in_customer_storage(self.acs.allowed()) {
-            info!(event = %safe_id(&recording.event_id), "ACS has written this recording to the customer's own storage");
-            return (Outcome::Ignored, 0);
-        }
-        let keys = self.prefix.keys(recording);
-        let Admitted { stored, first } = match within(deadline, self.admit(recording, &keys)).await
-        {
-            Ok(Some(admitted)) => admitted,
-            Ok(None) => return (Outcome::AlreadyArchived, 0),
-            Err(failure) => return (unstored(&recording.event_id, &failure), 0),
-        };
-        // Without time for it, the key is as old as it is.
-        let _ = timeout_at(deadline, self.acs.renew()).await;
-        let now = clock::now();
-        let told = recording.time().map(|time| time.age(now));
-        let kept = now.duration_since(stored).unwrap_or_default();
-        let age = told.unwrap_or_default().max(kept);
-        let (chunks, bytes) = self
-            .copy_chunks(recording, &keys, order, first, lane, age)
-            .await;
-        let conclusion = self.conclude(recording, &keys, &chunks, age);
-        match within(deadline + self.limits.conclusion, conclusion).await {
-            Ok(outcome) => (outcome, bytes),
-            Err(failure) => {
-                warn!(event = %safe_id(&recording.event_id), error = chain(&failure), "event is left unfinished");
-                (Outcome::Suspended, bytes)
-            }
-        }
-    }
-
     async fn copy_chunks(
         &self,
         recording: &Recording,
-        keys: &RecordingKeys,
+        event: &StoredEvent,
         order: Order,
-        first: bool,
         lane: &Lane,
-        age: Duration,
-    ) -> (Vec<CopiedChunk>, u64) {
+    ) -> Chunks {
+        // If time runs out, the run goes on with the cached key.
+        let _ = timeout_at(lane.run().deadline(), self.acs.renew()).await;
+        let ages = event.ages(recording);
         let mut copying = JoinSet::new();
-        let mut copied = Vec::new();
-        let mut bytes = 0;
+        let mut chunks = Chunks::default();
         let mut waiting = recording.chunks.iter();
         loop {
             while copying.len() < self.limits.chunks_at_once
                 && let Some(chunk) = waiting.next()
             {
-                let copy = ChunkCopy::new(self, recording, keys, chunk, (order, first), lane, age);
+                let turn = (order, event.first);
+                let keys = &event.keys;
+                let copy = ChunkCopy::new(self, recording, keys, chunk, turn, lane, ages);
                 copying.spawn(copy.run().in_current_span());
             }
             match copying.join_next().await {
                 None => break,
-                Some(Ok((chunk, fetched))) => {
-                    copied.push(chunk);
-                    bytes += fetched;
-                }
+                Some(Ok(copied)) => chunks.add(copied),
                 Some(Err(error)) => {
                     if let Ok(panic) = error.try_into_panic() {
                         resume_unwind(panic)
@@ -185,47 +157,8 @@ impl Archive {
                 }
             }
         }
-        copied.sort_by_key(|copied| copied.chunk.index);
-        (copied, bytes)
-    }
-
-    /// Writes the manifest, or the rejection where nothing more can be done; then the event is no longer pending.
-    async fn conclude(
-        &self,
-        recording: &Recording,
-        keys: &RecordingKeys,
-        chunks: &[CopiedChunk],
-        age: Duration,
-    ) -> Result<Outcome, store::Error> {
-        let outcome = if let Some(manifest) = Manifest::new(recording, chunks) {
-            let (key, manifest) = (keys.manifest(), to_json(&manifest));
-            match self.store.create(&key, manifest, JSON, None).await? {
-                Written::Here(_) => Outcome::Archived,
-                Written::Taken => Outcome::AlreadyArchived,
-            }
-        } else {
-            let objects = chunks
-                .iter()
-                .flat_map(|copied| [&copied.media, &copied.metadata]);
-            let mut failures = objects.filter_map(|copied| copied.result.as_ref().err());
-            if !failures.all(|failure| failure.is_final(age)) {
-                return Ok(Outcome::Suspended);
-            }
-            for copied in chunks.iter().filter(|copied| copied.media.result.is_err()) {
-                let record = keys.record(&copied.chunk);
-                self.transfers.abandon(&copied.media.key, &record).await?;
-            }
-            let expired = |failure: &Failure| failure.is_expiry(age);
-            let rejection = to_json(&Rejection::new(recording, chunks, expired));
-            let key = keys.rejection();
-            self.store.create(&key, rejection, JSON, None).await?;
-            // Also if there is one already: it may be this run's own, its answer lost, or one of a day that was forgotten.
-            measure_rejection(chunks, expired);
-            error!(event = %safe_id(&recording.event_id), key = %key, "recording cannot be archived whole");
-            Outcome::SetAside
-        };
-        self.store.delete(&keys.pending_event()).await?;
-        Ok(outcome)
+        chunks.sort();
+        chunks
     }
 
     async fn keep_aside(
@@ -248,26 +181,21 @@ impl Archive {
     }
 }
 
-/// Counts a rejection, and the chunks that it is about.
-fn measure_rejection(chunks: &[CopiedChunk], expired: impl Fn(&Failure) -> bool) {
-    let failed = |copied: &CopiedChunk, is: &dyn Fn(&Failure) -> bool| {
-        let results = [&copied.media.result, &copied.metadata.result];
-        let mut failures = results
-            .into_iter()
-            .filter_map(|result| result.as_ref().err());
-        failures.any(is)
-    };
-    let count = |is: &dyn Fn(&Failure) -> bool| {
-        chunks.iter().filter(|copied| failed(copied, is)).count() as u64
-    };
-    let (all, expired) = (count(&|_| true), count(&expired));
-    Measured::once(match expired {
-        0 => Metric::RecordingsRejected,
-        _ => Metric::RecordingsExpired,
-    })
-    .and_count(Metric::ChunksExpired, expired)
-    .and_count(Metric::ChunksRejected, all - expired)
-    .say();
+/// Logs and measures the end of a run on a recording that began at `started`.
+fn report(recording: &Recording, outcome: Outcome, bytes: u64, started: Instant) -> Report {
+    let id = safe_id(&recording.event_id).into_owned();
+    let lag = recording.event_time.map(|time| time.age(clock::now()));
+    Measured::recording(outcome, lag, started.elapsed(), bytes).say();
+    info!(
+        event = id,
+        call = %recording.call_id(),
+        outcome = outcome.name(),
+        chunks = recording.chunks.len(),
+        bytes,
+        milliseconds = clock::milliseconds(started),
+        "event"
+    );
+    Report { id, outcome, bytes }
 }
 
 fn unstored(id: &str, failure: &Unstored) -> Outcome {

@@ -1,26 +1,31 @@
 //! When is a failure final? Pure.
 //!
-//! A failure is final where no later attempt can help. Everything else is tried again, until ACS has deleted the source.
+//! A failure is final where no later attempt can help. ACS does not delete a recording to the
+//! minute, an outage may last longer than a day, and the parts in S3 may be the only copy, so
+//! everything but a certainty is tried for twice the time that ACS promises. A failure of ours is
+//! never final.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::acs::{self, NotAskable};
+use crate::recording::Timestamp;
 use crate::transfer;
 
 /// ACS keeps a recording for this long.
 pub const EXPIRY: Duration = Duration::from_hours(24);
-/// For this long after the event, "not found" may still mean "not yet".
-const GRACE: Duration = Duration::from_hours(1);
+/// From this age on, a source that still does not deliver is not waited for.
+const LASTING: Duration = Duration::from_hours(48);
+/// An event is tried for at least this long after it was stored, however old it says it is.
+pub const SETTLED: Duration = Duration::from_hours(1);
+/// The longest `Retry-After` that is heeded.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// Why one object of a chunk is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Time was up while bytes were arriving, or before ACS could even be asked.
+    /// Time was up.
     #[error("out of time")]
     OutOfTime,
-    /// Time was up while ACS was asked and sent nothing.
-    #[error("out of time, waiting for the first byte from ACS")]
-    Silent,
     /// The event gives no place to ask at.
     #[error(transparent)]
     NotAskable(#[from] NotAskable),
@@ -29,54 +34,122 @@ pub enum Failure {
     Transfer(#[from] transfer::Error),
 }
 
-/// From which age of the event on a failure is final.
+/// The ages of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ages {
+    /// By the event's own time.
+    told: Duration,
+    /// Since it was stored, by S3's clock.
+    stored: Duration,
+}
+
+impl Ages {
+    /// The ages, at `now`, of an event of the time `told` that was stored at `stored`. An event
+    /// without a time, or with one in the future, ages from when it was stored.
+    #[must_use]
+    pub fn new(told: Option<Timestamp>, stored: SystemTime, now: SystemTime) -> Self {
+        let stored = now.duration_since(stored).unwrap_or_default();
+        let told = told.and_then(|told| told.until(now)).unwrap_or(stored);
+        Self { told, stored }
+    }
+
+    /// The time since the event was stored.
+    #[must_use]
+    pub fn stored(self) -> Duration {
+        self.stored
+    }
+}
+
+/// From which ages of the event on a failure is final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Final {
     AtOnce,
-    AfterAnHour,
-    AfterADay,
+    /// Once ACS has had the time to delete the source.
+    WhenExpired,
+    /// Once nothing can be hoped for, and S3 has taken no new part for an hour.
+    WhenHopeless,
     Never,
 }
 
 impl Failure {
-    /// Whether no later attempt can help, `age` after the event.
+    /// Whether no later attempt can help an event of those `ages`, of which S3 took the last part
+    /// so long ago; `None` where it holds no part.
     #[must_use]
-    pub fn is_final(&self, age: Duration) -> bool {
+    pub fn is_final(&self, ages: Ages, last_part: Option<Duration>) -> bool {
+        let settled = ages.stored >= SETTLED;
         match self.finality() {
             Final::AtOnce => true,
-            Final::AfterAnHour => age >= GRACE,
-            Final::AfterADay => age >= EXPIRY,
+            Final::WhenExpired => settled && ages.told >= EXPIRY,
+            Final::WhenHopeless => {
+                let quiet = last_part.is_none_or(|age| age >= SETTLED);
+                settled && quiet && ages.told >= LASTING
+            }
             Final::Never => false,
         }
     }
 
-    /// Whether, where it is final, it is so because the 24 hours are over that ACS keeps the source for.
+    /// Whether, where it is final, it is so because it has lasted too long.
     #[must_use]
-    pub fn is_expiry(&self, age: Duration) -> bool {
-        self.finality() == Final::AfterADay && age >= EXPIRY
+    pub fn is_expiry(&self) -> bool {
+        self.finality() == Final::WhenHopeless
+    }
+
+    /// Whether the fault is on our side: S3, KMS, permissions, credentials.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.finality() == Final::Never && !self.is_out_of_time()
+    }
+
+    /// Whether only time was wanting.
+    #[must_use]
+    pub fn is_out_of_time(&self) -> bool {
+        let out_of_time = transfer::Error::is_out_of_time;
+        match self {
+            Self::OutOfTime => true,
+            Self::Transfer(error) => out_of_time(error),
+            Self::NotAskable(_) => false,
+        }
+    }
+
+    /// The time that ACS asked for before the next attempt, at most an hour.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Transfer(transfer::Error::Source(acs::Error::Refused {
+                retry_after, ..
+            })) => retry_after.map(|asked| asked.min(LONGEST_RETRY_AFTER)),
+            _ => None,
+        }
     }
 
     fn finality(&self) -> Final {
-        match self {
-            Self::OutOfTime
-            | Self::Transfer(transfer::Error::OutOfTime | transfer::Error::LeftOver(_)) => {
-                Final::Never
-            }
-            Self::NotAskable(_) | Self::Transfer(transfer::Error::Occupied) => Final::AtOnce,
-            Self::Transfer(transfer::Error::Source(acs::Error::Refused { status, .. }))
-                if status.is_client_error()
-                    && !matches!(status.as_u16(), 401 | 403 | 408 | 429) =>
+        use transfer::Error;
+
+        let error = match self {
+            Self::OutOfTime => return Final::Never,
+            Self::NotAskable(_) => return Final::AtOnce,
+            Self::Transfer(error) => error,
+        };
+        match error {
+            Error::Occupied => Final::AtOnce,
+            Error::Source(acs::Error::Refused { status, .. })
+                if matches!(status.as_u16(), 404 | 410) =>
             {
-                Final::AfterAnHour
+                Final::WhenExpired
             }
-            Self::Silent
-            | Self::Transfer(
-                transfer::Error::Source(_)
-                | transfer::Error::Store(_)
-                | transfer::Error::SourceChanged
-                | transfer::Error::UploadGone
-                | transfer::Error::Unsettled { .. },
-            ) => Final::AfterADay,
+            Error::OutOfTime
+            | Error::StreamTooLong
+            | Error::Store(_)
+            | Error::LeftOver(_)
+            | Error::UploadGone
+            | Error::Conflict
+            | Error::PartsVanish
+            | Error::Source(acs::Error::Unsignable) => Final::Never,
+            Error::Source(_)
+            | Error::SourceChanged
+            | Error::RangesDisagree
+            | Error::PartDiffers(_)
+            | Error::Unsettled { .. } => Final::WhenHopeless,
         }
     }
 }
@@ -85,57 +158,104 @@ impl Failure {
 mod tests {
     use super::*;
     use crate::locations::NotAllowed;
+    use crate::store;
     use reqwest::StatusCode;
+
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    fn refused(status: u16, retry_after: Option<Duration>) -> Failure {
+        Failure::from(transfer::Error::Source(acs::Error::Refused {
+            status: StatusCode::from_u16(status).unwrap(),
+            trace_id: None,
+            retry_after,
+        }))
+    }
+
+    fn at(told: Duration, stored: Duration) -> Ages {
+        Ages { told, stored }
+    }
 
     #[test]
     fn each_row_of_the_rule() {
-        let refused = |status| {
-            let status = StatusCode::from_u16(status).unwrap();
-            Failure::from(transfer::Error::Source(acs::Error::Refused {
-                status,
-                trace_id: None,
-                retry_after: None,
-            }))
-        };
-        let (now, hour, day) = (Duration::ZERO, GRACE, EXPIRY);
-        let just_before = |age: Duration| age.saturating_sub(Duration::from_millis(1));
+        let (zero, day, two_days) = (Duration::ZERO, EXPIRY, LASTING);
+        let source = |error| Failure::from(transfer::Error::Source(error));
         for (failure, first_final_age) in [
-            (NotAskable::Location(NotAllowed::Host).into(), Some(now)),
-            (NotAskable::DocumentId.into(), Some(now)),
-            (transfer::Error::Occupied.into(), Some(now)),
-            (refused(404), Some(hour)),
-            (refused(410), Some(hour)),
-            (refused(400), Some(hour)),
-            (refused(416), Some(hour)),
-            (refused(401), Some(day)),
-            (refused(403), Some(day)),
-            (refused(408), Some(day)),
-            (refused(429), Some(day)),
-            (refused(500), Some(day)),
-            (refused(503), Some(day)),
-            (
-                transfer::Error::Source(acs::Error::NotReady).into(),
-                Some(day),
-            ),
-            (transfer::Error::SourceChanged.into(), Some(day)),
-            (Failure::Silent, Some(day)),
+            (NotAskable::Location(NotAllowed::Host).into(), Some(zero)),
+            (NotAskable::DocumentId.into(), Some(zero)),
+            (transfer::Error::Occupied.into(), Some(zero)),
+            (refused(404, None), Some(day)),
+            (refused(410, None), Some(day)),
+            (refused(400, None), Some(two_days)),
+            (refused(401, None), Some(two_days)),
+            (refused(403, None), Some(two_days)),
+            (refused(408, None), Some(two_days)),
+            (refused(416, None), Some(two_days)),
+            (refused(429, None), Some(two_days)),
+            (refused(500, None), Some(two_days)),
+            (refused(503, None), Some(two_days)),
+            (source(acs::Error::NotReady), Some(two_days)),
+            (source(acs::Error::Stalled(zero)), Some(two_days)),
+            (transfer::Error::SourceChanged.into(), Some(two_days)),
+            (transfer::Error::RangesDisagree.into(), Some(two_days)),
+            (source(acs::Error::Unsignable), None),
+            (transfer::Error::Store(store::Error::Contended).into(), None),
+            (transfer::Error::Conflict.into(), None),
+            (transfer::Error::OutOfTime.into(), None),
+            (transfer::Error::StreamTooLong.into(), None),
             (Failure::OutOfTime, None),
         ] {
-            match first_final_age {
-                Some(age) => {
-                    assert!(failure.is_final(age), "{failure:?} at {age:?}");
-                    assert!(
-                        age.is_zero() || !failure.is_final(just_before(age)),
-                        "{failure:?} before {age:?}"
-                    );
-                }
-                None => assert!(!failure.is_final(day * 100), "{failure:?}"),
+            let Some(age) = first_final_age else {
+                let ages = at(100 * two_days, 100 * two_days);
+                assert!(!failure.is_final(ages, None), "{failure:?}");
+                assert_ne!(failure.is_ours(), failure.is_out_of_time(), "{failure:?}");
+                continue;
+            };
+            assert!(!failure.is_ours(), "{failure:?}");
+            assert!(failure.is_final(at(age, SETTLED), None), "{failure:?}");
+            assert_eq!(failure.is_expiry(), age == two_days, "{failure:?}");
+            if !age.is_zero() {
+                let younger = at(age.saturating_sub(MOMENT), age);
+                assert!(!failure.is_final(younger, None), "{failure:?}");
+                let just_stored = at(2 * age, SETTLED.saturating_sub(MOMENT));
+                assert!(!failure.is_final(just_stored, None), "{failure:?}");
             }
-            assert_eq!(
-                failure.is_expiry(day),
-                first_final_age == Some(day),
-                "{failure:?}"
-            );
         }
+    }
+
+    #[test]
+    fn nothing_is_hopeless_while_parts_come() {
+        let ages = at(LASTING, LASTING);
+        assert!(!refused(503, None).is_final(ages, Some(SETTLED.saturating_sub(MOMENT))));
+        assert!(refused(503, None).is_final(ages, Some(SETTLED)));
+        assert!(refused(404, None).is_final(ages, Some(MOMENT)));
+    }
+
+    #[test]
+    fn an_event_ages_by_its_own_time_unless_that_is_still_to_come() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_hours(1_000_000 / 2);
+        let stored = now - Duration::from_hours(2);
+        let written = |time: SystemTime| {
+            let time = time::OffsetDateTime::from(time);
+            let text = time.format(&time::format_description::well_known::Rfc3339);
+            Timestamp::parse(&text.unwrap())
+        };
+        let hours = |told, stored| at(Duration::from_hours(told), Duration::from_hours(stored));
+        let told = written(now - Duration::from_hours(30));
+        assert_eq!(Ages::new(told, stored, now), hours(30, 2));
+        let future = written(now + Duration::from_hours(1));
+        assert_eq!(Ages::new(future, stored, now), hours(2, 2));
+        assert_eq!(Ages::new(None, stored, now), hours(2, 2));
+        let ahead = now + Duration::from_secs(1);
+        assert_eq!(Ages::new(None, ahead, now), hours(0, 0));
+    }
+
+    #[test]
+    fn a_retry_after_is_heeded_for_an_hour_at_most() {
+        let minutes = Duration::from_mins;
+        let asked = |asked| refused(429, Some(asked)).retry_after();
+        assert_eq!(asked(minutes(5)), Some(minutes(5)));
+        assert_eq!(asked(minutes(90)), Some(minutes(60)));
+        assert_eq!(refused(503, None).retry_after(), None);
+        assert_eq!(Failure::OutOfTime.retry_after(), None);
     }
 }

@@ -126,6 +126,8 @@ impl fmt::Display for Prefix {
 
 /// The name of the pending event in its folder; its folder holds the transfers' records beside it.
 pub(crate) const EVENT: &str = "event.json";
+/// The name of the last attempt at the event, beside it.
+pub(crate) const ATTEMPT: &str = "attempt.json";
 
 /// The keys of one recording, by the event that told of it.
 #[derive(Clone, Debug)]

@@ -39,8 +39,10 @@ pub struct Limits {
     pub relist: Duration,
     /// The longest pause between two such listings, where each has shown that nobody else is at work.
     pub relist_alone: Duration,
-    /// Uploads that one run begins for one object (a source that changes, an upload that vanishes).
+    /// Rounds that one run makes at one object (a source that changes, an upload that vanishes).
     pub uploads: u32,
+    /// The pause after the second upload that was begun for one object; it doubles with each.
+    pub upload_pause: Duration,
     /// Bytes of a metadata document; a longer one is not archived.
     pub metadata: u64,
     /// Bytes of a delivery's body.
@@ -57,12 +59,22 @@ pub struct Limits {
     pub margin: Duration,
     /// Of the margin, the time to write down how a run ended.
     pub conclusion: Duration,
+    /// Of the margin, the time after that to release the event to the next run.
+    pub release: Duration,
+    /// The time after which a run writes its claim on an event again; a delivery writes its first
+    /// one only then.
+    pub heartbeat: Duration,
     /// The longest run where Lambda gave no usable deadline.
     pub unknown_deadline: Duration,
     /// With `ACKNOWLEDGE=stored`, the time until the answer: Event Grid waits 30 s.
     pub stored_answer: Duration,
-    /// Time that one tick of the schedule may take.
-    pub tick: Duration,
+    /// Events of each kind, never tried and tried before, that a tick remembers of a listing. When
+    /// they are used up it lists again.
+    pub remembered: usize,
+    /// Failures of ours in a row, after which a tick takes no more events.
+    pub outage: usize,
+    /// The time from one look at what ended runs have left over to the next.
+    pub housekeeping: Duration,
 }
 
 impl Default for Limits {
@@ -82,6 +94,7 @@ impl Default for Limits {
             relist: Duration::from_secs(1),
             relist_alone: Duration::from_secs(4),
             uploads: 3,
+            upload_pause: Duration::from_mins(1),
             metadata: 8 * MIB,
             body: 1024 * 1024,
             events_at_once: 8,
@@ -97,10 +110,14 @@ impl Default for Limits {
                 patience: Duration::from_secs(5),
             },
             margin: Duration::from_secs(2),
-            conclusion: Duration::from_millis(1_500),
+            conclusion: Duration::from_millis(1_300),
+            release: Duration::from_millis(400),
+            heartbeat: Duration::from_mins(1),
             unknown_deadline: Duration::from_mins(15),
             stored_answer: Duration::from_secs(25),
-            tick: Duration::from_secs(50),
+            remembered: 1_000,
+            outage: 3,
+            housekeeping: Duration::from_hours(1),
         }
     }
 }

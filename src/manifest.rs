@@ -12,6 +12,7 @@ use crate::finality::Failure;
 use crate::keys::Key;
 use crate::recording::{Chunk, Recording};
 use crate::store::Object;
+use crate::transfer::Kept;
 
 /// The version of these documents' form.
 const VERSION: u32 = 1;
@@ -101,12 +102,36 @@ pub enum Fate<'a> {
     Rejected {
         /// Why.
         reason: String,
+        /// The parts of it that S3 still holds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        upload: Option<KeptUpload<'a>>,
     },
-    /// ACS has deleted it before it could be.
+    /// It could not be archived for two days.
     Expired {
         /// Why the last try failed.
         reason: String,
+        /// The parts of it that S3 still holds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        upload: Option<KeptUpload<'a>>,
     },
+}
+
+/// An unfinished upload that a rejection leaves in S3, so that a person can still complete it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptUpload<'a> {
+    /// Its key.
+    #[serde(borrow)]
+    pub key: Cow<'a, str>,
+    /// Its upload id.
+    #[serde(borrow)]
+    pub upload_id: Cow<'a, str>,
+    /// How many parts S3 holds.
+    pub parts: u64,
+    /// How many parts the object has; `null` where its length is not known.
+    pub planned_parts: Option<u32>,
+    /// The size of the parts that S3 holds, in bytes.
+    pub bytes: u64,
 }
 
 /// Written for what cannot be understood, or is not to be archived: `rejected/{sha256}.json`.
@@ -173,28 +198,38 @@ impl<'a> Manifest<'a> {
 }
 
 impl<'a> Rejection<'a> {
-    /// The rejection of a recording, with what has become of each chunk. `expired` tells which failures are due to the
-    /// source's deletion.
+    /// The rejection of a recording, with what has become of each chunk, and for each in the same
+    /// order the parts of its media that S3 still holds.
     #[must_use]
     pub fn new(
         recording: &'a Recording,
         chunks: &'a [CopiedChunk],
-        expired: impl Fn(&Failure) -> bool,
+        kept: &'a [Option<Kept>],
     ) -> Self {
-        let fate = |copied: &'a Copied| match &copied.result {
-            Ok(object) => Fate::Archived(StoredObject::from((&copied.key, object))),
-            Err(failure) if expired(failure) => Fate::Expired {
-                reason: crate::chain::chain(failure),
-            },
-            Err(failure) => Fate::Rejected {
-                reason: crate::chain::chain(failure),
-            },
+        let fate = |copied: &'a Copied, kept: Option<&'a Kept>| {
+            let failure = match &copied.result {
+                Ok(object) => return Fate::Archived(StoredObject::from((&copied.key, object))),
+                Err(failure) => failure,
+            };
+            let reason = crate::chain::chain(failure);
+            let upload = kept.map(|kept| KeptUpload {
+                key: copied.key.as_str().into(),
+                upload_id: kept.upload_id.as_str().into(),
+                parts: kept.parts,
+                planned_parts: kept.planned,
+                bytes: kept.bytes,
+            });
+            if failure.is_expiry() {
+                Fate::Expired { reason, upload }
+            } else {
+                Fate::Rejected { reason, upload }
+            }
         };
-        let chunks = chunks.iter().map(|copied| RejectedChunk {
+        let chunks = chunks.iter().zip(kept).map(|(copied, kept)| RejectedChunk {
             index: copied.chunk.index,
             document_id: copied.chunk.document_id.as_str().into(),
-            media: fate(&copied.media),
-            metadata: fate(&copied.metadata),
+            media: fate(&copied.media, kept.as_ref()),
+            metadata: fate(&copied.metadata, None),
         });
         Self {
             version: VERSION,
@@ -327,9 +362,28 @@ mod tests {
         assert_eq!(manifest.chunks[0].media, media);
         assert_eq!(to_json(&manifest), json);
 
-        let json = to_json(&Rejection::new(&recording, &chunks, |_| false));
+        let json = to_json(&Rejection::new(&recording, &chunks, &[None]));
         let rejection: Rejection<'_> = from_json(&json).unwrap();
         assert!(matches!(&rejection.chunks[0].media, Fate::Archived(there) if *there == media));
+        assert_eq!(to_json(&rejection), json);
+
+        let chunks = copied(&recording, Err(Failure::OutOfTime));
+        let kept = [Some(Kept {
+            upload_id: "u\"".into(),
+            parts: 9,
+            planned: Some(10),
+            bytes: 144,
+            last_part: None,
+        })];
+        let json = to_json(&Rejection::new(&recording, &chunks, &kept));
+        let rejection: Rejection<'_> = from_json(&json).unwrap();
+        let Fate::Rejected { reason, upload } = &rejection.chunks[0].media else {
+            panic!("{:?}", rejection.chunks[0].media);
+        };
+        let upload = upload.as_ref().unwrap();
+        assert_eq!(reason, "out of time");
+        assert_eq!((&*upload.upload_id, upload.parts), ("u\"", 9));
+        assert_eq!((upload.planned_parts, upload.bytes), (Some(10), 144));
         assert_eq!(to_json(&rejection), json);
 
         let json = to_json(&SetAside::new(&recording.event, "a \"reason\""));

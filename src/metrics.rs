@@ -45,13 +45,14 @@ pub enum Metric {
     Retries,
     ArchiveLag,
     PendingRecordings,
+    RecordingsInTrouble,
     HoursUntilSourceExpires,
     Ticks,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::RecordingsArchived,
         Self::RecordingsAlreadyArchived,
         Self::RecordingsSuspended,
@@ -75,6 +76,7 @@ impl Metric {
         Self::Retries,
         Self::ArchiveLag,
         Self::PendingRecordings,
+        Self::RecordingsInTrouble,
         Self::HoursUntilSourceExpires,
         Self::Ticks,
     ];
@@ -100,6 +102,7 @@ impl Metric {
             | Self::DeliveriesUnverified
             | Self::Retries
             | Self::PendingRecordings
+            | Self::RecordingsInTrouble
             | Self::Ticks => "Count",
             Self::BytesArchived | Self::BytesFetched | Self::BytesReused => "Bytes",
             Self::RecordingDuration => "Milliseconds",
@@ -206,14 +209,21 @@ impl Measured {
         measured.and(Metric::Throughput, megabytes / time.as_secs_f64())
     }
 
-    /// A tick that found so many events; the source of the oldest is kept for so many hours more.
-    pub(crate) fn tick(pending: usize, hours_left: Option<f64>) -> Self {
-        let measured =
-            Self::once(Metric::Ticks).and(Metric::PendingRecordings, number(pending as u64));
+    /// A tick that found so many events, so many of them pending for an hour or more; the source of
+    /// the oldest is kept for so many hours more.
+    pub(crate) fn tick(pending: usize, in_trouble: usize, hours_left: Option<f64>) -> Self {
+        let measured = Self::tick_at_work()
+            .and(Metric::PendingRecordings, number(pending as u64))
+            .and(Metric::RecordingsInTrouble, number(in_trouble as u64));
         match hours_left {
             Some(hours) => measured.and(Metric::HoursUntilSourceExpires, hours),
             None => measured,
         }
+    }
+
+    /// A tick that is at work.
+    pub(crate) fn tick_at_work() -> Self {
+        Self::once(Metric::Ticks)
     }
 
     /// The same and a count, or a size in bytes; none where it is zero.

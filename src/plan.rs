@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::SystemTime;
 
 use crc_fast::{CrcAlgorithm, checksum_combine};
 
@@ -32,6 +33,8 @@ pub struct ListedPart {
     pub etag: String,
     /// Its CRC64NVME, where the store reports one.
     pub crc64nvme: Option<u64>,
+    /// When it was put, by S3's clock.
+    pub last_modified: Option<SystemTime>,
 }
 
 /// The parts of an upload, by number.
@@ -137,6 +140,7 @@ mod tests {
             size,
             etag: String::new(),
             crc64nvme: None,
+            last_modified: None,
         }
     }
 

@@ -9,11 +9,11 @@ mod object;
 mod uploads;
 
 pub use error::Error;
-pub use listing::{Listed, Listing};
+pub use listing::Listed;
 pub use object::{Identity, Object, Receipt};
 
 use std::error::Error as StdError;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
@@ -56,6 +56,8 @@ pub struct StoredDocument {
     pub bytes: Bytes,
     /// Its ETag.
     pub etag: String,
+    /// When it was written, by S3's clock.
+    pub last_modified: Option<SystemTime>,
 }
 
 /// How a conditional write ended.
@@ -160,6 +162,7 @@ impl Store {
         }
         Ok(Some(StoredDocument {
             bytes: bytes.into(),
+            last_modified: found.last_modified.and_then(|at| at.try_into().ok()),
             etag: found.e_tag.ok_or(Error::Incomplete {
                 operation: OPERATION,
                 missing: "an ETag",

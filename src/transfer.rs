@@ -20,12 +20,13 @@ mod upload;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use crate::acs::download::{Counter, Download};
 use crate::acs::{self, Client, Source};
 use crate::keys::{Key, Prefix};
 use crate::limits::Limits;
-use crate::plan::{PartNumber, Plan};
+use crate::plan::{ListedParts, PartNumber, Plan};
 use crate::store::{self, Object, Store};
 use record::Record;
 use slots::{Slot, Slots};
@@ -117,9 +118,18 @@ pub enum Error {
     /// There is an object under its key that is no copy of it, and that is left as it is.
     #[error("key holds an object that is not a copy of this document")]
     Occupied,
-    /// The source gave another length or ETag than when the upload was begun.
+    /// The source gave another length than when the upload was begun.
     #[error("source changed while it was fetched")]
     SourceChanged,
+    /// Replies to ranges of the same length had different ETags.
+    #[error("replies to ranges have different ETags")]
+    RangesDisagree,
+    /// A part that S3 holds has other bytes than the source.
+    #[error("part {0} in S3 differs from the source")]
+    PartDiffers(PartNumber),
+    /// One reply has to bring the whole document, and there is no time for that in a run.
+    #[error("source gives no usable ranges, and the run was too short for one reply")]
+    StreamTooLong,
     /// The object is there, but what this transfer has begun could not be ended.
     #[error("object is there, but an upload or its record is left over")]
     LeftOver(#[source] store::Error),
@@ -129,12 +139,53 @@ pub enum Error {
     /// The run has no time left for a part.
     #[error("out of time")]
     OutOfTime,
+    /// S3 refuses to complete the upload, though nobody has made the object.
+    #[error("completing the upload is refused, though there is no object")]
+    Conflict,
+    /// Parts that were put are not there when the upload is to be completed.
+    #[error("parts that were put are not listed")]
+    PartsVanish,
     /// Upload after upload came to nothing.
-    #[error("{uploads} uploads in one run came to nothing")]
+    #[error("{uploads} uploads came to nothing; another is not begun yet")]
     Unsettled {
         /// How many.
         uploads: u32,
     },
+}
+
+/// The parts that S3 holds of an object that is not complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The upload that they are of.
+    pub upload_id: String,
+    /// How many they are.
+    pub parts: u64,
+    /// How many the object has, where its length is known.
+    pub planned: Option<PartNumber>,
+    /// Their size, in bytes.
+    pub bytes: u64,
+    /// When S3 took the last of them, by its clock.
+    pub last_part: Option<SystemTime>,
+}
+
+impl Kept {
+    fn new(record: Record, listed: &ListedParts) -> Self {
+        Self {
+            planned: record.plan().flatten().map(|plan| plan.count()),
+            upload_id: record.upload_id,
+            parts: listed.len() as u64,
+            bytes: listed.values().map(|part| part.size).sum(),
+            last_part: listed.values().filter_map(|part| part.last_modified).max(),
+        }
+    }
+}
+
+impl Error {
+    /// Whether only time was wanting.
+    #[must_use]
+    pub fn is_out_of_time(&self) -> bool {
+        matches!(self, Self::OutOfTime | Self::StreamTooLong)
+    }
 }
 
 /// The tools that make objects: both clients, and the slots that all parts in flight share.
@@ -208,36 +259,63 @@ impl Transfers {
         self.transfer(lane, task, progress).metadata().await
     }
 
-    /// Ends what a transfer to `key` has begun and can never finish: its upload, then its `record`.
+    /// The parts that S3 holds of an object that is not complete, if any.
     ///
     /// # Errors
     ///
     /// [`store::Error`].
-    pub async fn abandon(&self, key: &Key, record: &Key) -> Result<(), store::Error> {
-        self.end(record, |_| Some(key.clone())).await
+    pub async fn kept(&self, key: &Key, record: &Key) -> Result<Option<Kept>, store::Error> {
+        let document = self.store.read(record).await?;
+        let Some(record) = document.and_then(|document| Record::parse(&document.bytes)) else {
+            return Ok(None);
+        };
+        match self.store.list_parts(key, &record.upload_id).await {
+            Ok(listed) if listed.is_empty() => Ok(None),
+            Ok(listed) => Ok(Some(Kept::new(record, &listed))),
+            Err(error) if error.is_no_such_upload() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Ends the transfer of a `record` that was left over: its upload, if its key is one under
-    /// `prefix`, then the record.
+    /// Clears a record whose event is no longer pending, if it leads to a key under `prefix`: where
+    /// the object is there, its uploads are ended first. A record whose upload still has parts
+    /// stays, since they may be all that is left of the source.
     ///
     /// # Errors
     ///
     /// [`store::Error`].
-    pub async fn end_orphan(&self, record: &Key, prefix: &Prefix) -> Result<(), store::Error> {
-        self.end(record, |left| prefix.listed(&left.key)).await
-    }
-
-    async fn end(
-        &self,
-        record: &Key,
-        key_of: impl Fn(&Record) -> Option<Key>,
-    ) -> Result<(), store::Error> {
+    pub async fn clear_left_over(&self, record: &Key, prefix: &Prefix) -> Result<(), store::Error> {
         let Some(document) = self.store.read(record).await? else {
             return Ok(());
         };
         let left = Record::parse(&document.bytes);
-        if let Some((key, left)) = left.and_then(|left| Some((key_of(&left)?, left))) {
-            self.store.abort(&key, &left.upload_id).await?;
+        let Some((key, left)) = left.and_then(|left| Some((prefix.listed(&left.key)?, left)))
+        else {
+            return Ok(());
+        };
+        let object = self.store.find(&key).await?;
+        if object.is_some_and(|object| object.is_copy_for(&key)) {
+            return self.clear(&key, record).await;
+        }
+        for upload_id in left.uploads() {
+            match self.store.list_parts(&key, upload_id).await {
+                Err(error) if error.is_no_such_upload() => {}
+                listed => return listed.map(drop),
+            }
+        }
+        self.store.delete(record).await
+    }
+
+    /// Ends what the object at `key`, which is there, no longer needs: the uploads of the record,
+    /// then the record.
+    async fn clear(&self, key: &Key, record: &Key) -> Result<(), store::Error> {
+        let Some(document) = self.store.read(record).await? else {
+            return Ok(());
+        };
+        if let Some(left) = Record::parse(&document.bytes) {
+            for upload_id in left.uploads() {
+                self.store.abort(key, upload_id).await?;
+            }
         }
         self.store.delete(record).await
     }

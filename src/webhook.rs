@@ -5,6 +5,7 @@ mod answer;
 pub use answer::{Acknowledge, Verdict};
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -14,19 +15,22 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, error, info};
 
-use crate::archive::Archive;
+use crate::archive::{Archive, Intake, Pending};
 use crate::authentication::{self, Admission, Authentication};
 use crate::clock;
 use crate::event_grid::{self, Event};
 use crate::limits::Limits;
 use crate::metrics::{Measured, Metric};
 use crate::outcome::{Outcome, Report};
-use crate::recording::safe_id;
-use crate::transfer::{Lane, LastPart, Order};
+use crate::recording::{Recording, safe_id};
+use crate::transfer::{LastPart, Order};
 
 /// The `CloudEvents` handshake: <https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md>.
 const REQUEST_ORIGIN: &str = "webhook-request-origin";
 const REQUEST_RATE: &str = "webhook-request-rate";
+
+/// Events that are stored at the same time.
+const STORED_AT_ONCE: usize = 16;
 
 const DELIVERY_COUNT: &str = "aeg-delivery-count";
 const EVENT_TYPE: &str = "aeg-event-type";
@@ -107,7 +111,8 @@ impl Webhook {
         Verdict::Judged(self.archive_all(events, deletion, order, deadline).await)
     }
 
-    /// Works on every event, several at a time; none is left out because of another.
+    /// Stores every event, then works on each, several at a time; none is left out because of
+    /// another.
     async fn archive_all(
         &self,
         events: Vec<Event>,
@@ -115,46 +120,100 @@ impl Webhook {
         order: Order,
         deadline: Instant,
     ) -> Vec<Report> {
-        let mut working = JoinSet::new();
-        let mut reports = Vec::new();
+        let count = events.len();
+        let mut reports: Vec<Option<Report>> = vec![None; count];
+        let mut admitted = VecDeque::new();
+        let mut storing = JoinSet::new();
         let mut waiting = events.into_iter().enumerate();
         let mut missed = 0;
-        let run = self.archive.run(deadline, LastPart::Dropped);
         loop {
-            while working.len() < self.limits.events_at_once
+            while storing.len() < STORED_AT_ONCE
                 && let Some((place, event)) = waiting.next()
             {
-                let archive = Arc::clone(&self.archive);
                 if Instant::now() >= deadline {
                     // Not even begun: each would cost a call that comes too late.
                     missed += 1;
-                    reports.push((place, Report::of(event.id(), Outcome::Unstored)));
+                    set(
+                        &mut reports,
+                        place,
+                        Report::of(event.id(), Outcome::Unstored),
+                    );
                     continue;
                 }
-                let lane = archive.lane(&run);
+                let archive = Arc::clone(&self.archive);
+                let store =
+                    async move { (place, store(&archive, event, deletion, deadline).await) };
+                storing.spawn(store.in_current_span());
+            }
+            match storing.join_next().await {
+                None => break,
+                Some(Ok((place, Stored::Done(report)))) => set(&mut reports, place, report),
+                Some(Ok((place, Stored::Pending(work)))) => admitted.push_back((place, work)),
+                Some(Err(_)) => error!("storing an event broke off"),
+            }
+        }
+        if missed > 0 {
+            error!(missed, "out of time before all events were stored");
+            let unstored = Measured::default().and_count(Metric::EventsUnstored, missed);
+            unstored.say();
+        }
+        self.work(admitted, order, deadline, &mut reports).await;
+        let broken = || Report::of(String::new(), Outcome::Unstored);
+        let reports = reports.into_iter();
+        reports
+            .map(|report| report.unwrap_or_else(broken))
+            .collect()
+    }
+
+    /// Works on the events that are stored, as many at a time as there are lanes.
+    async fn work(
+        &self,
+        admitted: VecDeque<(usize, Work)>,
+        order: Order,
+        deadline: Instant,
+        reports: &mut [Option<Report>],
+    ) {
+        let mut admitted = admitted;
+        let run = self.archive.run(deadline, LastPart::Dropped);
+        let mut idle = self.archive.lanes(&run);
+        idle.truncate(admitted.len());
+        let mut working = JoinSet::new();
+        loop {
+            while let Some(lane) = idle.pop() {
+                let Some((place, (recording, pending))) = admitted.pop_front() else {
+                    break;
+                };
+                let archive = Arc::clone(&self.archive);
                 let work = async move {
-                    let report = judge_event(&archive, event, deletion, order, &lane).await;
-                    (place, report)
+                    let work = archive.archive(&recording, *pending, order, &lane).await;
+                    (place, work.report, lane)
                 };
                 working.spawn(work.in_current_span());
             }
             match working.join_next().await {
-                None => break,
-                Some(Ok(report)) => reports.push(report),
-                Some(Err(_)) => {
-                    error!("an event's work broke off");
-                    let report = Report::of(String::new(), Outcome::Unstored);
-                    reports.push((usize::MAX, report));
+                None => return,
+                Some(Ok((place, report, lane))) => {
+                    set(reports, place, report);
+                    idle.push(lane);
                 }
+                Some(Err(_)) => error!("an event's work broke off"),
             }
         }
-        if missed > 0 {
-            error!(missed, "out of time before all events were looked at");
-            let unstored = Measured::default().and_count(Metric::EventsUnstored, missed);
-            unstored.say();
-        }
-        reports.sort_by_key(|(place, _)| *place);
-        reports.into_iter().map(|(_, report)| report).collect()
+    }
+}
+
+/// A recording whose event is stored.
+type Work = (Box<Recording>, Box<Pending>);
+
+/// The end of storing an event.
+enum Stored {
+    Pending(Work),
+    Done(Report),
+}
+
+fn set(reports: &mut [Option<Report>], place: usize, report: Report) {
+    if let Some(slot) = reports.get_mut(place) {
+        *slot = Some(report);
     }
 }
 
@@ -232,29 +291,26 @@ pub fn without_credentials(request: &ApiGatewayV2httpRequest) -> Option<Verdict>
     (!presents).then_some(Verdict::Unauthenticated)
 }
 
-async fn judge_event(
-    archive: &Archive,
-    event: Event,
-    deletion: bool,
-    order: Order,
-    lane: &Lane,
-) -> Report {
+/// Stores an event, or ends it where there is nothing to work on.
+async fn store(archive: &Archive, event: Event, deletion: bool, deadline: Instant) -> Stored {
     let ignored = |id: &str| Report::of(safe_id(id).into_owned(), Outcome::Ignored);
-    match event {
-        Event::Recording(recording) => archive.archive(&recording, order, lane).await,
+    Stored::Done(match event {
+        Event::Recording(recording) => match archive.admit(&recording, deadline).await {
+            Intake::Pending(pending) => return Stored::Pending((recording, pending)),
+            Intake::Done(report) => report,
+        },
         Event::Other { id, event_type } => {
             info!(event = %safe_id(&id), r#type = %safe_id(&event_type), "event is of a type that is not archived");
             ignored(&id)
         }
-        // A handshake has a body of its own; in company it asks for nothing that could be answered.
+        // A handshake inside a batch cannot be answered; ignore it.
         Event::Validation { .. } => ignored(""),
         Event::NotUnderstood { reason, .. } if deletion && !reason.is_too_many() => ignored(""),
         Event::NotUnderstood { event, reason } => {
-            archive
-                .set_aside("", &event, &reason.to_string(), lane.run().deadline())
-                .await
+            let reason = reason.to_string();
+            archive.set_aside("", &event, &reason, deadline).await
         }
-    }
+    })
 }
 
 /// The body, if it is one that may be read. What is over the limit is not decoded.

@@ -169,6 +169,11 @@ impl Objects {
             Some(Listed {
                 key: object.key?,
                 last_modified: object.last_modified.and_then(|at| at.try_into().ok()),
+                etag: object.e_tag,
+                size: object
+                    .size
+                    .and_then(|size| size.try_into().ok())
+                    .unwrap_or(0),
             })
         });
         Ok(Some(objects.collect()))

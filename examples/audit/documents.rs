@@ -162,10 +162,10 @@ impl<'a> Said<'a> {
                     Fate::Archived(object) => {
                         self.name(prefix, folder, document, object, kind, !later);
                     }
-                    Fate::Rejected { reason } => {
+                    Fate::Rejected { reason, .. } => {
                         reasons.push(format!("chunk {index} {part} rejected: {reason}"));
                     }
-                    Fate::Expired { reason } => {
+                    Fate::Expired { reason, .. } => {
                         reasons.push(format!("chunk {index} {part} expired: {reason}"));
                     }
                 }

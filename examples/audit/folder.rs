@@ -63,7 +63,7 @@ impl Folder {
             Kind::Rejection { event_id } => self.rejections.push(document(event_id, key)),
             Kind::Media | Kind::Metadata => self.copies.push(key),
             // They are in folders of their own.
-            Kind::PendingEvent { .. } | Kind::Record | Kind::SetAside => {}
+            Kind::PendingEvent { .. } | Kind::Attempt | Kind::Record | Kind::SetAside => {}
         }
     }
 

@@ -37,6 +37,8 @@ enum Found {
 #[serde(rename_all = "camelCase")]
 struct Record {
     upload_id: String,
+    #[serde(default)]
+    replaced: Vec<String>,
 }
 
 impl Unfinished {
@@ -61,6 +63,7 @@ impl Unfinished {
                         records.push((folder.to_owned(), object.key.clone()));
                         crew.begin(record(bucket, object.key)).await;
                     }
+                    Some((Kind::Attempt, _)) => {}
                     _ => unfinished.entries.push(Entry::foreign(object.key)),
                 }
             }
@@ -81,7 +84,7 @@ impl Unfinished {
         let left_over = records.into_iter();
         let left_over = left_over.filter(|(folder, _)| !events.contains(folder));
         unfinished.entries.extend(left_over.map(|(_, key)| {
-            let detail = "its event is no longer pending; the schedule ends it";
+            let detail = "its event is no longer pending; the schedule clears it once its object is there or its upload is gone";
             Entry::new(What::LeftOver, key, detail)
         }));
         Ok(unfinished)
@@ -144,14 +147,16 @@ async fn record(bucket: Bucket, key: String) -> Vec<Found> {
         Ok(Document::Gone) => return vec![],
         Err(error) => return vec![unread(key, &error)],
     };
-    vec![match serde_json::from_slice::<Record>(&bytes) {
-        Ok(record) => Found::Upload(record.upload_id),
-        Err(error) => Found::Entry(Entry::new(
-            What::Unreadable,
-            key,
-            format!("is no record of an upload: {error}"),
-        )),
-    }]
+    match serde_json::from_slice::<Record>(&bytes) {
+        Ok(record) => {
+            let uploads = record.replaced.into_iter().chain([record.upload_id]);
+            uploads.map(Found::Upload).collect()
+        }
+        Err(error) => {
+            let detail = format!("is no record of an upload: {error}");
+            vec![Found::Entry(Entry::new(What::Unreadable, key, detail))]
+        }
+    }
 }
 
 fn unread(key: String, error: &Error) -> Found {

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use crc_fast::{CrcAlgorithm, Digest};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -116,21 +117,23 @@ impl Download {
         Ok(held)
     }
 
-    /// Reads `length` bytes and drops them.
+    /// Reads `length` bytes and drops them. Returns their CRC64NVME.
     ///
     /// # Errors
     ///
     /// As the body's own; [`Error::Truncated`] where it ends before.
-    pub async fn skip(&self, length: u64) -> Result<(), Error> {
+    pub async fn skip(&self, length: u64) -> Result<u64, Error> {
+        let mut crc64nvme = Digest::new(CrcAlgorithm::Crc64Nvme);
         let mut left = length;
         while left > 0 {
             let next = poll_fn(|cx| lock(&self.shared).flow.poll_bytes(cx, left)).await;
             let bytes = next
                 .transpose()?
                 .ok_or(Error::Truncated { missing: left })?;
+            crc64nvme.update(&bytes);
             left = left.saturating_sub(bytes.len() as u64);
         }
-        Ok(())
+        Ok(crc64nvme.finalize())
     }
 
     /// The error that the last piece ended with, if it was the source's.

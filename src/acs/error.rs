@@ -97,6 +97,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the range that was asked for is at fault: it was ignored, refused, or answered by
+    /// another. A document that is asked for without a range may come all the same.
+    #[must_use]
+    pub fn is_about_ranges(&self) -> bool {
+        match self {
+            Self::Mismatch { .. } | Self::BeyondEnd { .. } | Self::RangeIgnored => true,
+            Self::Refused { status, .. } => matches!(status.as_u16(), 400 | 416),
+            _ => false,
+        }
+    }
+
     pub(super) fn http(error: reqwest::Error) -> Self {
         Self::Http(error.without_url())
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
@@ -11,7 +10,7 @@ use super::Archive;
 use crate::acs::{NotAskable, Source};
 use crate::chain::chain;
 use crate::clock;
-use crate::finality::Failure;
+use crate::finality::{Ages, Failure};
 use crate::keys::{Key, RecordingKeys};
 use crate::manifest::{Copied, CopiedChunk};
 use crate::metrics::{Measured, Metric};
@@ -19,6 +18,43 @@ use crate::outcome::Outcome;
 use crate::recording::{Chunk, Recording, safe_id};
 use crate::store::{JSON, Object};
 use crate::transfer::{self, Archived, Lane, Order, Progress, Task, Transfers};
+
+/// The chunks of a recording, as far as a run has got with them.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    pub(super) copied: Vec<CopiedChunk>,
+    /// The bytes that this run fetched for them.
+    pub(super) bytes: u64,
+    /// The parts and small objects that this run put.
+    pub(super) parts: u32,
+}
+
+/// One chunk, as far as a run has got with it.
+#[derive(Debug)]
+pub(super) struct Attempted {
+    chunk: CopiedChunk,
+    bytes: u64,
+    parts: u32,
+}
+
+impl Chunks {
+    pub(super) fn add(&mut self, attempted: Attempted) {
+        self.copied.push(attempted.chunk);
+        self.bytes += attempted.bytes;
+        self.parts += attempted.parts;
+    }
+
+    pub(super) fn sort(&mut self) {
+        self.copied.sort_by_key(|copied| copied.chunk.index);
+    }
+
+    /// Why objects are not there.
+    pub(super) fn failures(&self) -> impl Iterator<Item = &Failure> {
+        let objects = self.copied.iter();
+        let objects = objects.flat_map(|copied| [&copied.media, &copied.metadata]);
+        objects.filter_map(|copied| copied.result.as_ref().err())
+    }
+}
 
 /// The copying of one chunk.
 pub(super) struct ChunkCopy {
@@ -30,7 +66,7 @@ pub(super) struct ChunkCopy {
     media_key: Key,
     metadata_key: Key,
     lane: Lane,
-    age: Duration,
+    ages: Ages,
 }
 
 impl ChunkCopy {
@@ -41,7 +77,7 @@ impl ChunkCopy {
         chunk: &Chunk,
         (order, first): (Order, bool),
         lane: &Lane,
-        age: Duration,
+        ages: Ages,
     ) -> Self {
         let (media_key, metadata_key) = (keys.media(chunk), keys.metadata(chunk));
         let task = |key: &Key, source: Source, content_type| {
@@ -68,26 +104,26 @@ impl ChunkCopy {
             media_key,
             metadata_key,
             lane: lane.clone(),
-            age,
+            ages,
         }
     }
 
-    /// Copies it, and answers with the bytes that were fetched for it.
-    pub(super) async fn run(self) -> (CopiedChunk, u64) {
+    /// Copies it, as far as the run gets.
+    pub(super) async fn run(self) -> Attempted {
         let started = Instant::now();
         let progress = Arc::new(Progress::default());
         let metadata_progress = Arc::new(Progress::default());
         let media = async {
             let task = self.media.as_ref().map_err(|error| *error)?;
             let copied = self.transfers.media(&self.lane, task, &progress);
-            self.in_time(copied, &progress).await
+            self.in_time(copied).await
         };
         let metadata = async {
             let task = self.metadata.as_ref().map_err(|error| *error)?;
             let copied = self
                 .transfers
                 .metadata(&self.lane, task, &metadata_progress);
-            self.in_time(copied, &metadata_progress).await
+            self.in_time(copied).await
         };
         let (media, metadata) = tokio::join!(media, metadata);
         let outcome = match (&media, &metadata) {
@@ -100,7 +136,7 @@ impl ChunkCopy {
                 let all_final = failures
                     .into_iter()
                     .flatten()
-                    .all(|failure| failure.is_final(self.age));
+                    .all(|failure| failure.is_final(self.ages, None));
                 if all_final {
                     Outcome::SetAside
                 } else {
@@ -138,7 +174,14 @@ impl ChunkCopy {
                 result: metadata,
             },
         };
-        (copied, fetched)
+        let made = [&copied.media, &copied.metadata].map(|copied| copied.result.is_ok());
+        let objects = made.into_iter().map(u32::from).sum::<u32>();
+        let already = u32::from(outcome == Outcome::AlreadyArchived) * objects;
+        Attempted {
+            chunk: copied,
+            bytes: fetched,
+            parts: progress.fetched.load(Ordering::Relaxed) + objects - already,
+        }
     }
 
     fn measure(
@@ -175,25 +218,18 @@ impl ChunkCopy {
     async fn in_time(
         &self,
         copied: impl Future<Output = Result<Archived, transfer::Error>>,
-        progress: &Progress,
     ) -> Result<Archived, Failure> {
-        if let Ok(copied) = timeout_at(self.lane.run().deadline(), copied).await {
-            return Ok(copied?);
+        match timeout_at(self.lane.run().deadline(), copied).await {
+            Ok(copied) => Ok(copied?),
+            Err(_) => Err(Failure::OutOfTime),
         }
-        let asked = progress.requests.load(Ordering::Relaxed) > 0;
-        let silent = asked && progress.bytes.bytes() == 0;
-        Err(if silent {
-            Failure::Silent
-        } else {
-            Failure::OutOfTime
-        })
     }
 
     /// The one place that logs why an object is not there.
     fn say(&self, what: &str, failure: Option<&Failure>) {
         let Some(failure) = failure else { return };
         let (event, index, error) = (&self.event_id, self.chunk.index, chain(failure));
-        if failure.is_final(self.age) {
+        if failure.is_final(self.ages, None) {
             error!(event, index, error, "{what} cannot be archived");
         } else {
             warn!(event, index, error, "{what} is not archived yet");

@@ -1,6 +1,6 @@
 //! What a listed key names.
 
-use super::{EVENT, Prefix};
+use super::{ATTEMPT, EVENT, Prefix};
 use crate::recording::{Format, Timestamp, is_plain_id};
 
 impl Prefix {
@@ -45,6 +45,8 @@ pub enum Kind<'a> {
         /// The time that its age counts from; none where it counts from when it was stored.
         time: Option<Timestamp>,
     },
+    /// The last attempt at an event that is unfinished.
+    Attempt,
     /// The record of an unfinished upload.
     Record,
     /// A chunk's media.
@@ -77,6 +79,9 @@ fn pending<'a>(event: &'a str, name: &str) -> Option<Kind<'a>> {
     if name == EVENT {
         let time = (time != Timestamp::EPOCH).then_some(time);
         return Some(Kind::PendingEvent { event_id, time });
+    }
+    if name == ATTEMPT {
+        return Some(Kind::Attempt);
     }
     is_chunk(name.strip_suffix(".upload.json")?).then_some(Kind::Record)
 }
@@ -138,6 +143,7 @@ mod tests {
                     time: None,
                 },
             ),
+            (pending, "attempt.json", Kind::Attempt),
             (pending, "0003-0-eus.upload.json", Kind::Record),
             (archive, "0003-0-eus.mp4", Kind::Media),
             (archive, "12345-d.json.wav", Kind::Media),
@@ -163,6 +169,7 @@ mod tests {
             &format!("calls/rejected/{}.json", "A".repeat(64)),
             &format!("calls/rejected/more/{hash}.json"),
             "calls/pending/event.json",
+            "calls/pending/20261123T152034.2199328Z-831e/event.json.hold",
             "calls/pending/20261123-831e/event.json",
             "calls/pending/20261123T152034.2199328Z-/event.json",
             "calls/pending/20261123T152034.2199328Z-831e/notes.json",

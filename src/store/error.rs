@@ -102,6 +102,13 @@ impl Error {
         self.code() == Some("NoSuchUpload")
     }
 
+    /// Whether Complete was refused because the parts can never be this object.
+    #[must_use]
+    pub fn is_useless_upload(&self) -> bool {
+        let code = self.code().unwrap_or_default();
+        matches!(code, "EntityTooSmall" | "InvalidPartOrder" | "BadDigest")
+    }
+
     /// Whether S3 asked to be called less often.
     #[must_use]
     pub fn is_throttling(&self) -> bool {

@@ -1,37 +1,31 @@
-//! What is below a folder, page by page.
+//! The keys below a folder, page by page.
 
 use std::time::SystemTime;
 
 use super::{Error, Store};
 use crate::keys::Key;
 
-/// The beginning of a folder, or all of it.
-#[derive(Clone, Debug, Default)]
-pub struct Listing {
-    /// Its objects, in ascending order of their keys.
-    pub objects: Vec<Listed>,
-    /// Whether these are all.
-    pub whole: bool,
-}
-
 /// A key as a listing gave it.
 #[derive(Clone, Debug)]
 pub struct Listed {
     /// The key.
     pub key: String,
-    /// When it was last written.
+    /// When it was last written, by S3's clock.
     pub last_modified: Option<SystemTime>,
+    /// Its ETag.
+    pub etag: Option<String>,
+    /// Its size, in bytes.
+    pub size: u64,
 }
 
 impl Store {
-    /// The keys below `folder`: all, or those up to the end of the page on which there are `most`.
+    /// Calls `see` with each key below `folder`, in ascending order. No more than a page is held.
     ///
     /// # Errors
     ///
     /// [`Error`].
-    pub async fn list(&self, folder: &Key, most: usize) -> Result<Listing, Error> {
+    pub async fn each(&self, folder: &Key, mut see: impl FnMut(Listed)) -> Result<(), Error> {
         const OPERATION: &str = "ListObjectsV2";
-        let mut listing = Listing::default();
         let mut token: Option<String> = None;
         loop {
             let request = self.calls.list_objects_v2().bucket(&self.bucket);
@@ -40,17 +34,20 @@ impl Store {
                 .set_continuation_token(token.clone());
             let page = request.send().await;
             let page = page.map_err(|error| Error::from_sdk(OPERATION, error))?;
-            let objects = page.contents.unwrap_or_default().into_iter();
-            listing.objects.extend(objects.filter_map(|object| {
-                let last_modified = object.last_modified.and_then(|at| at.try_into().ok());
-                Some(Listed {
-                    key: object.key?,
-                    last_modified,
-                })
-            }));
-            listing.whole = page.is_truncated != Some(true);
-            if listing.whole || listing.objects.len() >= most {
-                return Ok(listing);
+            for object in page.contents.unwrap_or_default() {
+                let Some(key) = object.key else { continue };
+                see(Listed {
+                    key,
+                    last_modified: object.last_modified.and_then(|at| at.try_into().ok()),
+                    etag: object.e_tag,
+                    size: object
+                        .size
+                        .and_then(|size| size.try_into().ok())
+                        .unwrap_or(0),
+                });
+            }
+            if page.is_truncated != Some(true) {
+                return Ok(());
             }
             if page.next_continuation_token.is_none() || page.next_continuation_token == token {
                 return Err(Error::Incomplete {

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 
 use super::Error;
+use crate::keys::Key;
 
 const DOCUMENT_ID: &str = "document-id";
 const SOURCE_LENGTH: &str = "source-length";
@@ -105,6 +106,14 @@ impl Object {
                 .identity
                 .source_length
                 .is_none_or(|length| length == self.size)
+    }
+
+    /// Whether this is a whole copy of the document that its own `key` names.
+    #[must_use]
+    pub fn is_copy_for(&self, key: &Key) -> bool {
+        let id = &self.identity.document_id;
+        let named = format!("-{id}.");
+        !id.is_empty() && key.as_str().contains(&named) && self.is_copy_of(id)
     }
 
     pub(super) fn found(head: &HeadObjectOutput) -> Result<Self, Error> {

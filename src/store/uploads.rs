@@ -44,7 +44,8 @@ impl Store {
         })
     }
 
-    /// Streams a part of `length` bytes. Whoever was there under its number is replaced.
+    /// Streams a part of `length` bytes, and returns its CRC64NVME as S3 has computed it, where it
+    /// says. Replaces any part uploaded earlier under this number.
     ///
     /// # Errors
     ///
@@ -56,7 +57,7 @@ impl Store {
         number: PartNumber,
         piece: Piece,
         length: u64,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<u64>, Error> {
         let request = self
             .streams
             .upload_part()
@@ -68,8 +69,11 @@ impl Store {
             .content_length(signed(length));
         let request = request.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
         let sent = request.body(ByteStream::from_body_1_x(piece)).send().await;
-        sent.map(drop)
-            .map_err(|error| Error::from_sdk("UploadPart", error))
+        let part = sent.map_err(|error| Error::from_sdk("UploadPart", error))?;
+        Ok(part
+            .checksum_crc64_nvme
+            .as_deref()
+            .and_then(crc_from_base64))
     }
 
     /// The parts that an upload has, of all pages.
@@ -107,6 +111,7 @@ impl Store {
                                 size,
                                 etag: part.e_tag?,
                                 crc64nvme,
+                                last_modified: part.last_modified.and_then(|at| at.try_into().ok()),
                             },
                         ))
                     }),

@@ -83,7 +83,9 @@ fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<(Duration, Cau
             retry_after,
             ..
         }) => {
-            let may_pass = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
+            // ACS answers single requests with a 4xx that the next one does not get.
+            let lasting = matches!(status.as_u16(), 401 | 403 | 404 | 410 | 416);
+            let may_pass = status.is_server_error() || status.is_client_error() && !lasting;
             let asked = retry_after.unwrap_or_default();
             let backoff = backoff.filter(|_| may_pass && asked <= limits.retry_after)?;
             let cause = if status.as_u16() == 429 || retry_after.is_some() {
@@ -102,11 +104,12 @@ fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<(Duration, Cau
             | acs::Error::RangeIgnored
             | acs::Error::WrongType { .. }
             | acs::Error::Encoded,
-        ) => backed_off(Cause::AcsMismatched),
+        )
+        | Error::PartDiffers(_) => backed_off(Cause::AcsMismatched),
         Error::Store(error) if !error.may_pass() => None,
         Error::Store(store::Error::Stalled(_)) => backed_off(Cause::S3Stalled),
         Error::Store(error) if error.is_throttling() => backed_off(Cause::S3Throttled),
-        Error::Store(_) => backed_off(Cause::S3Failed),
+        Error::Store(_) | Error::Conflict => backed_off(Cause::S3Failed),
         Error::Source(
             acs::Error::BeyondEnd { .. }
             | acs::Error::Redirect(_)
@@ -117,6 +120,9 @@ fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<(Duration, Cau
         | Error::LeftOver(_)
         | Error::Occupied
         | Error::SourceChanged
+        | Error::RangesDisagree
+        | Error::StreamTooLong
+        | Error::PartsVanish
         | Error::UploadGone
         | Error::OutOfTime
         | Error::Unsettled { .. } => None,
@@ -166,7 +172,11 @@ mod tests {
             (refused(503, Some(61)), 1),
             (refused(404, None), 1),
             (refused(410, None), 1),
-            (refused(400, None), 1),
+            (refused(400, None), 5),
+            (refused(409, None), 5),
+            (refused(421, None), 5),
+            (refused(499, None), 5),
+            (refused(416, None), 1),
             (refused(401, None), 1),
             (refused(403, None), 1),
             (Error::Source(acs::Error::NotReady), 3),

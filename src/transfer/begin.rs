@@ -1,6 +1,9 @@
 //! The beginning of an object: its first reply tells the length, and with it whether it takes an upload.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering;
+
+use tracing::warn;
 
 use super::object::Wrote;
 use super::record::{Found, Record};
@@ -8,6 +11,8 @@ use super::upload::Upload;
 use super::{Error, Opened, Task, Transfer};
 use crate::acs;
 use crate::acs::download::Download;
+use crate::chain::chain;
+use crate::clock;
 use crate::plan::Plan;
 use crate::store::{self, Identity, JSON, StoredDocument, Written};
 
@@ -30,19 +35,30 @@ enum First {
 }
 
 impl Transfer {
-    /// Begins an object. One part or less goes into S3 at once; for more, an upload and its record, in the place of the
-    /// record `over` and its upload if there is one.
-    pub(super) async fn begin(&self, over: Option<&Found>) -> Result<Begun, Error> {
+    /// Begins an object. One part or less goes into S3 at once; for more, an upload and its record,
+    /// in the place of the record `over` if there is one. The upload of that is ended at once only
+    /// where it is `useless`.
+    pub(super) async fn begin(&self, over: Option<&Found>, useless: bool) -> Result<Begun, Error> {
         let (store, task) = (&self.tools.store, &self.task);
-        let (length, opened) = match self.attempts(|| self.open_or_copy()).await? {
+        let old = over.and_then(|over| over.record.as_ref());
+        self.may_begin_another(over)?;
+        let by_range = 0..self.tools.limits.part_size;
+        let first = match self.attempts(|| self.open_or_copy(Some(&by_range))).await {
+            Err(error) if error.is_about_ranges() => {
+                warn!(key = %task.key, error = chain(&error), "asking for the whole instead");
+                self.attempts(|| self.open_or_copy(None)).await?
+            }
+            first => first?,
+        };
+        let (length, opened) = match first {
             First::Copied(object) => return Ok(Begun::Whole(object)),
             First::Large(length, opened) => (length, opened),
         };
-        // While a record still names the old upload, so that none is left that nobody knows of.
-        if let Some(old) = over.and_then(|over| over.record.as_ref()) {
-            store.abort(&task.key, &old.upload_id).await?;
+        let mut record = self.begin_upload(length, &opened.download).await?;
+        if let Some(old) = old {
+            record.begun = old.begun.saturating_add(1);
+            record.replaced = old.uploads().map(str::to_owned).collect();
         }
-        let record = self.begin_upload(length, &opened.download).await?;
         let upload_id = &record.upload_id;
         let written = match over {
             None => {
@@ -79,8 +95,17 @@ impl Transfer {
             store.abort(&task.key, upload_id).await?;
             return Ok(Begun::Outrun);
         }
-        // Whoever completes the object deletes its record after it. So ours was written either before another could be, or
-        // when all was over, while our first reply was on its way: a look at the object now tells which.
+        // The record first, the old upload after: whatever happens in between, a record names each.
+        if let Some(old) = old.filter(|_| useless)
+            && let Err(error) = store.abort(&task.key, &old.upload_id).await
+        {
+            // The new record names it, and it is ended with that.
+            let key = &task.key;
+            warn!(%key, error = chain(&error), "an upload that was replaced is not ended yet");
+        }
+        // A run that completes the object deletes its record after it. So ours was written either
+        // before another could be, or when all was over, while our first reply was on its way: a
+        // look at the object now tells which.
         if over.is_none() && self.find_copy().await?.is_some() {
             self.clear(Some(&record)).await?;
             return Ok(Begun::Outrun);
@@ -91,11 +116,31 @@ impl Transfer {
         })
     }
 
-    /// Opens the object's first range, and copies a small object on the spot.
-    async fn open_or_copy(&self) -> Result<First, Error> {
+    /// Checks that it is time for another upload. The pause after the second one doubles with each,
+    /// so that a source or a store that lets none succeed costs a few, not one in every run.
+    fn may_begin_another(&self, over: Option<&Found>) -> Result<(), Error> {
+        let Some((over, record)) = over.and_then(|over| Some((over, over.record.as_ref()?))) else {
+            return Ok(());
+        };
+        let Some(doublings) = record.begun.checked_sub(2) else {
+            return Ok(());
+        };
+        let age = over
+            .written
+            .and_then(|written| clock::now().duration_since(written).ok());
+        let pause = self.tools.limits.upload_pause;
+        if age.unwrap_or_default() < pause.saturating_mul(2_u32.saturating_pow(doublings)) {
+            let uploads = record.begun;
+            return Err(Error::Unsettled { uploads });
+        }
+        Ok(())
+    }
+
+    /// Opens the object's first range, or the whole, and copies a small object on the spot.
+    async fn open_or_copy(&self, range: Option<&Range<u64>>) -> Result<First, Error> {
         let slot = self.slot().await;
         let part_size = self.tools.limits.part_size;
-        let download = self.open(Some(&(0..part_size))).await?;
+        let download = self.open(range).await?;
         let length = match download.head().total() {
             Some(total) => Some(total),
             None => length_within(&download, part_size).await?,
@@ -139,6 +184,8 @@ impl Transfer {
             source_etag: identity.source_etag,
             content_type,
             part_size: length.map_or(preferred, |length| Plan::part_size_for(length, preferred)),
+            begun: 1,
+            replaced: vec![],
         })
     }
 }

@@ -5,45 +5,48 @@ use tracing::warn;
 use super::Error;
 use super::object::Wrote;
 use super::rounds::Round;
-use super::upload::Upload;
+use super::upload::{Filled, Upload};
 use crate::chain::chain;
-use crate::plan::Plan;
 use crate::store::{self, Object};
 
-/// How completing an upload ended.
+/// The end of an attempt at completing an upload.
 enum Completion {
-    /// The object is there, and this is what the answer told of it.
+    /// The object is there, as far as S3's answer described it.
     Made(Option<Object>),
-    /// Parts are missing after all.
+    /// Parts are missing after all, or are not the ones that were put.
     Missing,
     /// S3 will never take it as it is.
-    Unusable,
+    Useless,
 }
 
 impl Upload {
     /// Completes the upload. `None` where parts are missing after all.
-    pub(super) async fn complete(&self, plan: Plan) -> Result<Option<Round>, Error> {
+    pub(super) async fn complete(&self, filled: &Filled) -> Result<Option<Round>, Error> {
         let transfer = &self.transfer;
-        let completion = transfer.attempts(|| self.try_to_complete(plan));
+        let completion = transfer.attempts(|| self.try_to_complete(filled));
         match completion.await {
             Ok(Completion::Made(object)) => {
+                self.clear_replaced().await?;
                 transfer.tools.store.delete(&transfer.task.record).await?;
                 self.made(Wrote::Made(object)).await.map(Some)
             }
             Ok(Completion::Missing) => Ok(None),
-            Ok(Completion::Unusable) => Ok(Some(self.stale())),
+            Ok(Completion::Useless) => Ok(Some(self.stale(true))),
+            // Its parts may still be all that is left of the source, so it is kept.
+            Err(Error::Conflict) => Ok(Some(self.stale(false))),
             Err(Error::UploadGone) => self.settle().await.map(Some),
             Err(error) => Err(error),
         }
     }
 
-    async fn try_to_complete(&self, plan: Plan) -> Result<Completion, Error> {
+    async fn try_to_complete(&self, filled: &Filled) -> Result<Completion, Error> {
         let (store, task) = (&self.transfer.tools.store, &self.transfer.task);
+        let plan = filled.plan;
         // Under SSE-KMS the same bytes have another ETag each time they are put, and another
         // delivery may have put a part since it was last listed.
         let mut parts = self.list().await?;
         parts.retain(|number, _| !plan.range(*number).is_empty());
-        if plan.missing(&parts).next().is_some() {
+        if plan.missing(&parts).next().is_some() || !filled.agrees(&parts) {
             return Ok(Completion::Missing);
         }
         let upload_id = &self.record.upload_id;
@@ -59,18 +62,28 @@ impl Upload {
         if error.code() == Some("InvalidPart") {
             return Err(store::Error::Contended.into());
         }
-        if error.is_no_such_upload() || error.is_condition() {
+        if error.is_no_such_upload() {
             return Err(Error::UploadGone);
         }
-        if error.status() == Some(400) && !error.may_pass() {
+        if error.is_useless_upload() {
             warn!(key = %task.key, error = chain(&error), "upload cannot be completed");
-            return Ok(Completion::Unusable);
+            return Ok(Completion::Useless);
         }
         // It may have taken effect and only its answer been lost; or another upload has been
         // completed, and this one is still to be ended.
         match self.transfer.find_copy().await? {
             Some(_) => Err(Error::UploadGone),
+            None if error.is_condition() => Err(Error::Conflict),
             None => Err(error.into()),
         }
+    }
+
+    /// Ends the uploads that this one has taken the place of, since the object is there.
+    async fn clear_replaced(&self) -> Result<(), store::Error> {
+        let (store, key) = (&self.transfer.tools.store, &self.transfer.task.key);
+        for upload_id in &self.record.replaced {
+            store.abort(key, upload_id).await?;
+        }
+        Ok(())
     }
 }

@@ -68,13 +68,14 @@ impl Transfer {
         }
     }
 
-    /// Ends what the object no longer needs: the upload of `record`, then the stored record.
+    /// Ends what the object, which is there, no longer needs: the uploads of `record`, then the
+    /// stored record.
     pub(super) async fn clear(&self, record: Option<&Record>) -> Result<(), store::Error> {
-        if let Some(record) = record {
-            let store = &self.tools.store;
-            store.abort(&self.task.key, &record.upload_id).await?;
+        let (store, task) = (&self.tools.store, &self.task);
+        for upload_id in record.into_iter().flat_map(Record::uploads) {
+            store.abort(&task.key, upload_id).await?;
         }
-        self.tools.store.delete(&self.task.record).await
+        store.delete(&task.record).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! An upload's missing parts: fetched by range, several at once, each piped into S3.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,8 +74,10 @@ impl Upload {
         }
         match failure {
             None if !crew.missing.lock().await.numbers.is_empty() => Err(Error::OutOfTime),
-            None => Ok(Filled::Whole(plan)),
-            Some(Error::Source(acs::Error::RangeIgnored)) => Ok(Filled::OtherWay),
+            None => Ok(Filled {
+                plan,
+                checksums: BTreeMap::new(),
+            }),
             Some(error) => Err(error),
         }
     }
@@ -138,7 +140,7 @@ impl Crew {
                 match first {
                     Some(first) => {
                         let length = self.length_of(1);
-                        self.upload.put(1, length, &first.download).await
+                        self.upload.put(1, length, &first.download).await.map(drop)
                     }
                     None => self.fetch(1, None).await,
                 }
@@ -216,7 +218,7 @@ impl Crew {
         }
         self.upload.record.agrees(download.head())?;
         let length = self.length_of(number);
-        self.upload.put(number, length, &download).await
+        self.upload.put(number, length, &download).await.map(drop)
     }
 
     fn length_of(&self, number: PartNumber) -> u64 {

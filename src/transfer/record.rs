@@ -1,5 +1,7 @@
 //! The record of a transfer: which upload an object is being made by, and what it was planned on.
 
+use std::time::SystemTime;
+
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -20,6 +22,17 @@ pub(super) struct Record {
     pub(super) content_type: String,
     /// In bytes. Versions of this function may differ in it, so each upload has its own.
     pub(super) part_size: u64,
+    /// The uploads begun for the object so far, this one included.
+    #[serde(default = "one")]
+    pub(super) begun: u32,
+    /// The uploads that this one has taken the place of, as far as they may still be there. They
+    /// are ended once the object is there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) replaced: Vec<String>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 impl Record {
@@ -54,20 +67,30 @@ impl Record {
         }
     }
 
-    /// Whether a reply is of the source that the upload was begun for. An ETag that is missing on either side says
-    /// nothing: ACS does not document any.
-    pub(super) fn agrees(&self, head: &Head) -> Result<(), Error> {
-        // A length that this reply does not give shows at the end of its body.
-        let same_length = head.total().is_none() || self.length == head.total();
-        let same_etag = match (&self.source_etag, &head.etag) {
-            (Some(recorded), Some(replied)) => recorded == replied,
-            _ => true,
-        };
-        if same_length && same_etag {
+    /// Checks that a reply is of the length that the upload was begun for. A length that the reply
+    /// does not give shows at the end of its body.
+    pub(super) fn agrees_in_length(&self, head: &Head) -> Result<(), Error> {
+        if head.total().is_none() || self.length == head.total() {
             Ok(())
         } else {
             Err(Error::SourceChanged)
         }
+    }
+
+    /// Checks that the reply to a range may stand beside those to the other ranges. An ETag that is
+    /// missing on either side says nothing: ACS does not document any.
+    pub(super) fn agrees(&self, head: &Head) -> Result<(), Error> {
+        self.agrees_in_length(head)?;
+        match (&self.source_etag, &head.etag) {
+            (Some(recorded), Some(replied)) if recorded != replied => Err(Error::RangesDisagree),
+            _ => Ok(()),
+        }
+    }
+
+    /// All uploads that were begun for the object and may still be there.
+    pub(super) fn uploads(&self) -> impl Iterator<Item = &str> {
+        let all = self.replaced.iter().chain([&self.upload_id]);
+        all.map(String::as_str)
     }
 }
 
@@ -75,6 +98,8 @@ impl Record {
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) record: Option<Record>,
+    /// When the record was written, by S3's clock.
+    pub(super) written: Option<SystemTime>,
     /// What it is swapped against.
     pub(super) etag: String,
 }
@@ -83,6 +108,7 @@ impl From<StoredDocument> for Found {
     fn from(document: StoredDocument) -> Self {
         Self {
             record: Record::parse(&document.bytes),
+            written: document.last_modified,
             etag: document.etag,
         }
     }
@@ -101,6 +127,8 @@ mod tests {
             source_etag: Some("\"a\"".into()),
             content_type: "video/mp4".into(),
             part_size: 16,
+            begun: 1,
+            replaced: vec![],
         }
     }
 
@@ -111,7 +139,15 @@ mod tests {
             source_etag: None,
             ..record()
         };
-        for record in [record(), unknown] {
+        let third = Record {
+            begun: 3,
+            replaced: vec!["one".into(), "two".into()],
+            ..record()
+        };
+        assert_eq!(third.uploads().collect::<Vec<_>>(), ["one", "two", "u"]);
+        let old = r#"{"key":"k","uploadId":"u","contentType":"","partSize":1}"#;
+        assert_eq!(Record::parse(old.as_bytes()).unwrap().begun, 1);
+        for record in [record(), unknown, third] {
             assert_eq!(Record::parse(&record.to_json()), Some(record));
         }
         for json in [
@@ -171,8 +207,16 @@ mod tests {
         };
         assert!(record().agrees(&head(40, Some("\"a\""))).is_ok());
         assert!(record().agrees(&head(40, None)).is_ok());
-        assert!(record().agrees(&head(40, Some("\"b\""))).is_err());
-        assert!(record().agrees(&head(41, Some("\"a\""))).is_err());
+        let other = head(40, Some("\"b\""));
+        assert!(matches!(
+            record().agrees(&other),
+            Err(Error::RangesDisagree)
+        ));
+        assert!(record().agrees_in_length(&other).is_ok());
+        assert!(matches!(
+            record().agrees(&head(41, Some("\"a\""))),
+            Err(Error::SourceChanged)
+        ));
         let unknown = Head {
             extent: Extent::Whole { length: None },
             etag: None,

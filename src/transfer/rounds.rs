@@ -13,10 +13,16 @@ pub(super) enum Round {
     Done(Archived),
     /// Another delivery's record was first; the next round goes on with its upload.
     Outrun,
-    /// The upload is of no more use; the next round begins another in its place.
-    Stale {
-        upload_id: String,
-    },
+    /// The next round begins another upload in the place of this one.
+    Stale(Stale),
+}
+
+/// An upload that another is to take the place of.
+#[derive(Clone, Debug)]
+pub(super) struct Stale {
+    pub(super) upload_id: String,
+    /// Whether its parts are of no more use to anybody. Else it is kept until the object is there.
+    pub(super) useless: bool,
 }
 
 impl Transfer {
@@ -29,9 +35,9 @@ impl Transfer {
             let round = match self.round(stale.take(), unread).await {
                 Err(error) => {
                     let archived = self.unless_there(error).await?;
-                    // What this run has begun meanwhile is of no more use.
+                    // The object is there: what this run has begun meanwhile is of no more use.
                     let (key, record) = (&self.task.key, &self.task.record);
-                    let ended = self.tools.abandon(key, record).await;
+                    let ended = self.tools.clear(key, record).await;
                     return ended.map(|()| archived).map_err(Error::LeftOver);
                 }
                 Ok(round) => round,
@@ -39,13 +45,13 @@ impl Transfer {
             match round {
                 Round::Done(archived) => return Ok(archived),
                 Round::Outrun => {}
-                Round::Stale { upload_id } => stale = Some(upload_id),
+                Round::Stale(upload) => stale = Some(upload),
             }
         }
         Err(Error::Unsettled { uploads })
     }
 
-    async fn round(&self, stale: Option<String>, unread: bool) -> Result<Round, Error> {
+    async fn round(&self, stale: Option<Stale>, unread: bool) -> Result<Round, Error> {
         // The record before the object: a run that completes the object deletes the record after
         // it. So if the record is no longer here, the object is already there.
         let mut found = None;
@@ -60,11 +66,17 @@ impl Transfer {
             }
         }
         let record = found.as_ref().and_then(|found| found.record.clone());
-        let usable = record.filter(|record| stale.as_ref() != Some(&record.upload_id));
+        // Another run may have replaced the upload meanwhile; then its own is the one to fill.
+        let stale = stale.filter(|stale| {
+            let upload_id = record.as_ref().map(|record| &record.upload_id);
+            upload_id == Some(&stale.upload_id)
+        });
+        let usable = record.filter(|_| stale.is_none());
         if let Some(upload) = usable.and_then(|record| Upload::resumed(self, record)) {
             return self.fill_and_complete(upload, None).await;
         }
-        match self.begin(found.as_ref()).await? {
+        let useless = stale.is_some_and(|stale| stale.useless);
+        match self.begin(found.as_ref(), useless).await? {
             Begun::Outrun => Ok(Round::Outrun),
             Begun::Whole(object) => {
                 if let Some(found) = &found {
@@ -87,17 +99,17 @@ impl Transfer {
         let mut opened = opened;
         let upload = Arc::new(upload);
         for _ in 0..self.tools.limits.attempts {
-            let plan = match upload.fill(opened.take()).await {
-                Ok(plan) => plan,
-                Err(Error::SourceChanged) => return Ok(upload.stale()),
+            let filled = match upload.fill(opened.take()).await {
+                Ok(filled) => filled,
+                Err(Error::SourceChanged) => return Ok(upload.stale(true)),
                 Err(Error::UploadGone) => return upload.settle().await,
                 Err(error) => return Err(error),
             };
-            if let Some(round) = upload.complete(plan).await? {
+            if let Some(round) = upload.complete(&filled).await? {
                 return Ok(round);
             }
         }
-        Ok(upload.stale())
+        Err(Error::PartsVanish)
     }
 }
 
@@ -106,18 +118,19 @@ impl Upload {
     pub(super) async fn settle(&self) -> Result<Round, Error> {
         let transfer = &self.transfer;
         let Some(object) = transfer.find_copy().await? else {
-            return Ok(self.stale());
+            return Ok(self.stale(true));
         };
         transfer.clear(Some(&self.record)).await?;
         // Most likely another run has completed it, and counts it.
         Ok(Round::Done(Archived::already(object)))
     }
 
-    /// Ends the round: this upload is of no more use.
-    pub(super) fn stale(&self) -> Round {
-        Round::Stale {
+    /// Ends the round: another upload is to take the place of this one.
+    pub(super) fn stale(&self, useless: bool) -> Round {
+        Round::Stale(Stale {
             upload_id: self.record.upload_id.clone(),
-        }
+            useless,
+        })
     }
 
     /// Ends the round: the object is there.

@@ -94,6 +94,12 @@ impl Run {
         self.deadline
     }
 
+    /// What becomes of the last part.
+    #[must_use]
+    pub fn last_part(&self) -> LastPart {
+        self.last
+    }
+
     /// A place in this run for one event after another.
     #[must_use]
     pub fn lane(self: &Arc<Self>, transfers: &Transfers) -> Lane {

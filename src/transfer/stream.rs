@@ -1,10 +1,16 @@
-//! An upload's parts out of one stream, for a source that ignores ranges.
+//! An upload's parts out of one reply, for a source that ignores ranges or contradicts itself in
+//! them.
+//!
+//! One reply is consistent by itself. A part that S3 holds already is not put again if its checksum
+//! is that of the bytes that come by.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crc_fast::{CrcAlgorithm, checksum};
 
 use super::ranges::count;
-use super::upload::{Filled, Upload, is_whole};
+use super::upload::{Filled, Upload};
 use super::{Error, Opened};
 use crate::acs;
 use crate::acs::download::Download;
@@ -12,13 +18,18 @@ use crate::plan::{ListedParts, MAX_PARTS, PartNumber, Plan};
 
 impl Upload {
     /// Opens the source from its beginning and puts what is missing as it comes by.
-    pub(super) async fn fill_in_sequence(&self, opened: Option<Opened>) -> Result<Filled, Error> {
+    pub(super) async fn fill_by_stream(&self, opened: Option<Opened>) -> Result<Filled, Error> {
         let mut opened = opened;
-        let attempt = || self.stream(opened.take());
-        self.transfer.attempts(attempt).await
+        // Until one of them has turned out to have other bytes.
+        let trusted = AtomicBool::new(true);
+        let attempt = || self.stream(opened.take(), &trusted);
+        match self.transfer.attempts(attempt).await {
+            Err(Error::OutOfTime) => Err(Error::StreamTooLong),
+            filled => filled,
+        }
     }
 
-    async fn stream(&self, opened: Option<Opened>) -> Result<Filled, Error> {
+    async fn stream(&self, opened: Option<Opened>, trusted: &AtomicBool) -> Result<Filled, Error> {
         let transfer = &self.transfer;
         let Opened {
             download,
@@ -27,80 +38,93 @@ impl Upload {
             opened
         } else {
             let slot = transfer.slot().await;
-            let range = 0..self.record.part_size;
-            let download = transfer.open(Some(&range)).await?;
+            let download = transfer.open(None).await?;
             Opened { download, slot }
         };
-        self.record.agrees(download.head())?;
-        if !is_whole(&download) {
-            return Ok(Filled::OtherWay);
+        self.record.agrees_in_length(download.head())?;
+        let mut listed = self.list().await?;
+        if !trusted.load(Ordering::Relaxed) {
+            listed.clear();
         }
-        let listed = self.list().await?;
-        let plan = match self.plan {
-            Some(plan) => self.stream_planned(plan, &listed, &download).await?,
-            None => self.stream_unplanned(&listed, &download).await?,
+        let filled = match self.plan {
+            Some(plan) => self.stream_planned(plan, &listed, &download).await,
+            None => self.stream_unplanned(&listed, &download).await,
         };
-        Ok(Filled::Whole(plan))
+        if matches!(filled, Err(Error::PartDiffers(_))) {
+            trusted.store(false, Ordering::Relaxed);
+        }
+        filled
     }
 
-    /// Puts the missing parts of `plan` out of one stream, dropping the bytes of those that are there.
+    /// Puts the missing parts of `plan`, and drops the bytes of those that are there. A part whose
+    /// checksum the store does not list is put again.
     async fn stream_planned(
         &self,
         plan: Plan,
         listed: &ListedParts,
         download: &Download,
-    ) -> Result<Plan, Error> {
+    ) -> Result<Filled, Error> {
         let missing: BTreeSet<PartNumber> = plan.missing(listed).collect();
         self.transfer.progress.plan(plan, count(&missing));
+        let mut checksums = BTreeMap::new();
         for number in plan.numbers() {
             let range = plan.range(number);
             let length = range.end - range.start;
-            if missing.contains(&number) {
-                self.put(number, length, download).await?;
-            } else {
-                download.skip(length).await?;
-            }
+            let there = listed.get(&number).filter(|_| !missing.contains(&number));
+            let crc64nvme = match there.and_then(|part| part.crc64nvme) {
+                Some(known) => {
+                    let came = download.skip(length).await?;
+                    if came != known {
+                        return Err(Error::PartDiffers(number));
+                    }
+                    Some(came)
+                }
+                None => self.put(number, length, download).await?,
+            };
+            checksums.extend(crc64nvme.map(|crc64nvme| (number, crc64nvme)));
         }
         // A head without a length has said nothing of the end.
         if download.head().total().is_none() && !download.peek(1).await?.is_empty() {
             return Err(Error::SourceChanged);
         }
-        Ok(plan)
+        Ok(Filled { plan, checksums })
     }
 
-    /// The same where only the end of the stream tells the length: one part at a time is held, to know its size.
+    /// Puts the missing parts where only the end of the reply tells the length: one part at a time
+    /// is held, to know its size.
     async fn stream_unplanned(
         &self,
         listed: &ListedParts,
         download: &Download,
-    ) -> Result<Plan, Error> {
+    ) -> Result<Filled, Error> {
         let part_size = self.record.part_size;
         let mut total = 0;
+        let mut checksums = BTreeMap::new();
         for number in 1.. {
-            let held = download
-                .peek(usize::try_from(part_size).unwrap_or(usize::MAX))
-                .await?
-                .len() as u64;
-            if held == 0 {
+            let most = usize::try_from(part_size).unwrap_or(usize::MAX);
+            let held = download.peek(most).await?;
+            let length = held.len() as u64;
+            if length == 0 {
                 break;
             }
             if u64::from(number) > MAX_PARTS {
-                return Err(acs::Error::TooLong {
-                    limit: MAX_PARTS.saturating_mul(part_size),
-                }
-                .into());
+                let limit = MAX_PARTS.saturating_mul(part_size);
+                return Err(acs::Error::TooLong { limit }.into());
             }
-            total += held;
-            self.transfer
-                .progress
-                .planned
-                .store(number, Ordering::Relaxed);
-            if held == part_size && listed.get(&number).is_some_and(|part| part.size == held) {
-                download.skip(held).await?;
+            total += length;
+            let planned = &self.transfer.progress.planned;
+            planned.store(number, Ordering::Relaxed);
+            let came = checksum(CrcAlgorithm::Crc64Nvme, &held);
+            drop(held);
+            let there = listed.get(&number).filter(|part| part.size == length);
+            if there.and_then(|part| part.crc64nvme) == Some(came) {
+                download.skip(length).await?;
             } else {
-                self.put(number, held, download).await?;
+                self.put(number, length, download).await?;
             }
+            checksums.insert(number, came);
         }
-        Plan::new(total, part_size).ok_or_else(|| acs::Error::NotReady.into())
+        let plan = Plan::new(total, part_size).ok_or(acs::Error::NotReady)?;
+        Ok(Filled { plan, checksums })
     }
 }

@@ -1,17 +1,17 @@
 //! An upload that is being filled: its record, its plan, and the ways to put its parts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tracing::warn;
+
 use super::record::Record;
 use super::{Error, Opened, Transfer};
-use crate::acs;
 use crate::acs::download::Download;
 use crate::acs::reply::Extent;
+use crate::chain::chain;
 use crate::plan::{ListedParts, PartNumber, Plan};
-
-/// The turns that a source gets which changes its mind about ranges: one more at each way.
-const TURNS: usize = 4;
 
 /// An upload to be filled.
 #[derive(Debug)]
@@ -24,12 +24,23 @@ pub(super) struct Upload {
     pub(super) fresh: bool,
 }
 
-/// The end of one way of filling an upload.
-pub(super) enum Filled {
-    /// Every part of this plan is up.
-    Whole(Plan),
-    /// The source does not answer this way: it ignores ranges, or honours them after all.
-    OtherWay,
+/// An upload whose parts are all up.
+pub(super) struct Filled {
+    pub(super) plan: Plan,
+    /// The CRC64NVME of the parts that one reply has brought, as far as they are known. Empty where
+    /// each part had a reply of its own.
+    pub(super) checksums: BTreeMap<PartNumber, u64>,
+}
+
+impl Filled {
+    /// Whether the listed parts are the ones that were put: another run, with another reply, may
+    /// have put one since.
+    pub(super) fn agrees(&self, listed: &ListedParts) -> bool {
+        self.checksums.iter().all(|(number, crc)| {
+            let there = listed.get(number).and_then(|part| part.crc64nvme);
+            there.is_none_or(|there| there == *crc)
+        })
+    }
 }
 
 impl Upload {
@@ -52,34 +63,33 @@ impl Upload {
         })
     }
 
-    /// Puts the parts that the upload lacks, and returns its plan.
-    pub(super) async fn fill(self: &Arc<Self>, opened: Option<Opened>) -> Result<Plan, Error> {
+    /// Puts the parts that the upload lacks: by ranges, or where these are ignored or disagree, out
+    /// of one reply, which is consistent by itself.
+    pub(super) async fn fill(self: &Arc<Self>, opened: Option<Opened>) -> Result<Filled, Error> {
         let mut opened = opened;
         let streams = opened
             .as_ref()
             .is_some_and(|opened| is_whole(&opened.download));
-        let mut by_ranges = self.plan.filter(|_| !streams);
-        for _ in 0..TURNS {
-            let opened = opened.take();
-            let filled = match by_ranges {
-                Some(plan) => self.fill_by_ranges(plan, opened).await?,
-                None => self.fill_in_sequence(opened).await?,
-            };
-            by_ranges = match filled {
-                Filled::Whole(plan) => return Ok(plan),
-                Filled::OtherWay => self.plan.filter(|_| by_ranges.is_none()),
-            };
+        if let Some(plan) = self.plan.filter(|_| !streams) {
+            match self.fill_by_ranges(plan, opened.take()).await {
+                Err(error) if error.is_about_ranges() => {
+                    let key = &self.transfer.task.key;
+                    warn!(%key, error = chain(&error), "asking for the whole instead");
+                }
+                filled => return filled,
+            }
         }
-        Err(acs::Error::RangeIgnored.into())
+        self.fill_by_stream(opened).await
     }
 
-    /// Pipes the next `length` bytes of `download` into a part.
+    /// Pipes the next `length` bytes of `download` into a part, and returns its checksum where S3
+    /// says it.
     pub(super) async fn put(
         &self,
         number: PartNumber,
         length: u64,
         download: &Download,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<u64>, Error> {
         if !self.transfer.lane.run().may_begin(length) {
             return Err(Error::OutOfTime);
         }
@@ -93,9 +103,9 @@ impl Upload {
         let piece = download.piece(length);
         let sent = (tools.store).put_part(&task.key, upload_id, number, piece, length);
         let sent = self.transfer.watch(download, length, sent).await;
-        sent.map_err(gone)?;
+        let crc64nvme = sent.map_err(gone)?;
         progress.fetched.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        Ok(crc64nvme)
     }
 
     /// The parts that S3 holds.
@@ -109,6 +119,17 @@ impl Upload {
 /// Whether the reply to a range is the whole document.
 pub(super) fn is_whole(download: &Download) -> bool {
     matches!(download.extent(), Extent::Whole { .. })
+}
+
+impl Error {
+    /// Whether the source's ranges are at fault, so that one reply without a range may do better.
+    pub(super) fn is_about_ranges(&self) -> bool {
+        match self {
+            Self::RangesDisagree => true,
+            Self::Source(error) => error.is_about_ranges(),
+            _ => false,
+        }
+    }
 }
 
 fn gone(error: Error) -> Error {

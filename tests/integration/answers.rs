@@ -393,10 +393,11 @@ async fn what_is_unfinished_is_left_to_event_grid_or_to_the_schedule() {
             let (actual, outcomes) = deliver(&world, &recording.event(&world)).await;
             assert_eq!(actual, status, "{acknowledge}");
             assert_eq!(outcomes, json!({&recording.event_id: "suspended"}));
-            assert_eq!(
-                world.keys(),
-                [format!("{}/event.json", recording.pending())]
-            );
+            let left = ["attempt.json", "event.json"];
+            let pending = recording.pending();
+            assert_eq!(world.keys(), left.map(|name| format!("{pending}/{name}")));
+            let attempt = world.s3.object(&format!("{pending}/attempt.json"));
+            assert!(attempt.unwrap().body.is_empty(), "the event is released");
         }
         world.acs.heal();
         assert_eq!(deliver(&world, &recording.event(&world)).await.0, 200);
@@ -664,6 +665,7 @@ async fn no_request_passes_for_a_tick() {
         .remove(&format!("recordings/rejected/{}.json", sha256(&text)));
     assert!(world.acs.requests().is_empty());
 
+    world.make_due();
     let Answer::Tick(swept) = world.invoke(&tick).await else {
         panic!("a tick is swept")
     };

@@ -313,8 +313,9 @@ async fn a_manifest_that_lacks_a_chunk_is_found() {
 #[tokio::test]
 async fn a_rejection_is_a_finding_until_the_recording_is_archived() {
     let world = World::start().await;
-    let recording = Recording::of(&[10, 20]).aged(2 * HOUR);
+    let recording = Recording::of(&[10, 20]).aged(25 * HOUR);
     recording.publish(&world);
+    recording.store(&world, 2 * HOUR);
     let gone = &recording.chunks[0].document_id;
     world.acs.remove(gone);
     let event = recording.event(&world);

@@ -292,7 +292,7 @@ async fn check(lambda: &Lambda, file: &str, payload: &[u8], expected: Expected) 
     }
     let answer = lambda.invoke(payload, PATIENCE).await;
     if let Expected::Tick = expected {
-        let nothing = json!({"pending": 0, "finished": 0, "oldestSeconds": 0});
+        let nothing = json!({"pending": 0, "taken": 0, "finished": 0, "oldestSeconds": 0});
         assert_eq!(answer, nothing, "{file}");
         assert!(world.keys().is_empty(), "{file}");
         return;

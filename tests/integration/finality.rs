@@ -11,15 +11,17 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// What has become of a recording of that age whose media is answered so.
+/// What has become of a recording of that age, stored so long ago, whose media is answered so.
 async fn outcome_at(
     age: Duration,
+    stored: Duration,
     answer: u16,
     headers: &[(&'static str, &str)],
 ) -> (World, Recording, Value) {
     let world = World::start().await;
     let recording = Recording::of(&[10, 2 * PART]).aged(age);
     recording.publish(&world);
+    recording.store(&world, stored);
     let headers: Vec<_> = headers
         .iter()
         .map(|(name, value)| (*name, (*value).to_owned()))
@@ -58,53 +60,51 @@ async fn an_event_of_the_future_ages_from_when_it_was_stored() {
     recording.event_time = recording.event_time.map(|now| now + 1_000 * DAY);
     let event = recording.event(&world);
     assert_eq!(world.deliver(&event).await.status, 503);
-    let pending = format!("{}/event.json", recording.pending());
-    let stored = recording.event_time.unwrap() - 1_000 * DAY - 2 * HOUR;
-    world.s3.set_last_modified(&pending, stored);
-    let response = world.deliver_again(&event, 1).await;
+    world.age_pending(DAY.saturating_sub(MINUTE));
+    assert_eq!(world.deliver_again(&event, 1).await.status, 503);
+    world.age_pending(2 * MINUTE);
+    let response = world.deliver_again(&event, 2).await;
     assert_eq!(response.body["events"][0]["outcome"], "setAside");
+    let pending = format!("{}/event.json", recording.pending());
     assert!(world.s3.object(&pending).is_none());
 }
 
 #[tokio::test]
 async fn statuses_are_final_by_age() {
     for (status, first_final_age) in [
-        (404, HOUR),
-        (410, HOUR),
-        (400, HOUR),
-        (418, HOUR),
-        (401, DAY),
-        (403, DAY),
-        (408, DAY),
-        (429, DAY),
-        (500, DAY),
-        (503, DAY),
+        (404, DAY),
+        (410, DAY),
+        (400, 2 * DAY),
+        (418, 2 * DAY),
+        (401, 2 * DAY),
+        (403, 2 * DAY),
+        (408, 2 * DAY),
+        (429, 2 * DAY),
+        (500, 2 * DAY),
+        (503, 2 * DAY),
     ] {
-        let (world, recording, outcome) =
-            outcome_at(first_final_age.saturating_sub(MINUTE), status, &[]).await;
-        assert_eq!(outcome, "suspended", "{status} before {first_final_age:?}");
-        assert!(world.s3.object(&recording.rejection_key()).is_none());
-        assert!(
-            world
-                .s3
-                .object(&format!("{}/event.json", recording.pending()))
-                .is_some(),
-            "still pending"
-        );
-
-        let (world, recording, outcome) = outcome_at(first_final_age + MINUTE, status, &[]).await;
+        for (age, stored) in [
+            (first_final_age.saturating_sub(MINUTE), 100 * DAY),
+            (100 * DAY, HOUR.saturating_sub(MINUTE)),
+        ] {
+            let (world, recording, outcome) = outcome_at(age, stored, status, &[]).await;
+            assert_eq!(outcome, "suspended", "{status} at {age:?} and {stored:?}");
+            assert!(world.s3.object(&recording.rejection_key()).is_none());
+            let pending = format!("{}/event.json", recording.pending());
+            assert!(world.s3.object(&pending).is_some(), "still pending");
+        }
+        let (age, stored) = (first_final_age + MINUTE, HOUR + MINUTE);
+        let (world, recording, outcome) = outcome_at(age, stored, status, &[]).await;
         assert_eq!(outcome, "setAside", "{status} after {first_final_age:?}");
         let rejection = rejection(&world, &recording);
         assert_eq!(rejection["event"], recording.event(&world));
         let fate = &rejection["chunks"][0]["media"];
-        assert_eq!(
-            fate["outcome"],
-            if first_final_age == DAY {
-                "expired"
-            } else {
-                "rejected"
-            }
-        );
+        let expected = if first_final_age == DAY {
+            "rejected"
+        } else {
+            "expired"
+        };
+        assert_eq!(fate["outcome"], expected);
         assert!(
             fate["reason"]
                 .as_str()
@@ -122,6 +122,7 @@ async fn statuses_are_final_by_age() {
 #[tokio::test]
 async fn an_empty_body_is_tried_three_times_and_never_stored() {
     let (world, recording, outcome) = outcome_at(
+        MINUTE,
         MINUTE,
         200,
         &[("content-type", "video/mp4"), ("content-length", "0")],
@@ -210,8 +211,9 @@ async fn a_place_that_must_not_be_called_is_final_at_once_and_never_called() {
 #[tokio::test]
 async fn media_and_metadata_are_archived_independently() {
     let world = World::start().await;
-    let recording = Recording::of(&[2 * PART]).aged(2 * HOUR);
+    let recording = Recording::of(&[2 * PART]).aged(25 * HOUR);
     recording.publish(&world);
+    recording.store(&world, 2 * HOUR);
     world.acs.inject(|request| {
         let metadata = request.kind == Kind::Metadata;
         metadata.then(|| Fault::Answer {
@@ -236,10 +238,13 @@ async fn media_and_metadata_are_archived_independently() {
 }
 
 #[tokio::test]
-async fn what_can_never_be_finished_leaves_no_upload() {
-    let world = World::start().await;
-    let recording = Recording::of(&[4 * PART]).aged(2 * HOUR);
+async fn a_rejection_keeps_the_parts_and_what_is_posted_again_goes_on_from_them() {
+    let mut tidy = crate::world::setup();
+    tidy.limits.housekeeping = MINUTE;
+    let world = World::with(tidy).await;
+    let recording = Recording::of(&[4 * PART]).aged(25 * HOUR);
     recording.publish(&world);
+    recording.store(&world, 2 * HOUR);
     world.acs.inject(|request| {
         let later = request
             .range
@@ -251,26 +256,82 @@ async fn what_can_never_be_finished_leaves_no_upload() {
             body: "{}".into(),
         })
     });
-    let response = world.deliver(&recording.event(&world)).await;
+    let event = recording.event(&world);
+    let response = world.deliver(&event).await;
     assert_eq!(response.body["events"][0]["outcome"], "setAside");
-    assert!(world.s3.uploads().is_empty());
-    assert!(!world.keys().iter().any(|key| key.contains("/pending/")));
-    // A later delivery, the cause gone, archives it all the same; the manifest written later wins.
-    world.acs.heal();
+    let [upload] = &*world.s3.uploads() else {
+        panic!("the upload is kept")
+    };
+    let key = recording.media_key(&recording.chunks[0]);
     assert_eq!(
-        world.deliver_again(&recording.event(&world), 1).await.body["events"][0]["outcome"],
-        "archived"
+        rejection(&world, &recording)["chunks"][0]["media"]["upload"],
+        json!({"key": key, "uploadId": upload.upload_id, "parts": 1, "plannedParts": 4, "bytes": PART})
     );
+    let pending: Vec<_> = (world.keys().into_iter())
+        .filter(|key| key.contains("/pending/"))
+        .collect();
+    assert_eq!(pending, [recording.record_key(&recording.chunks[0])]);
+    // The schedule keeps it as well, for as long as the bucket's lifecycle rule does.
+    world.age_pending(20 * DAY);
+    let tick = include_str!("../../events/schedule-rule.json");
+    world.invoke(&serde_json::from_str(tick).unwrap()).await;
+    assert_eq!(world.s3.uploads().len(), 1);
+    // Another delivery, the cause gone, goes on from the parts that are kept.
+    world.acs.heal();
+    world.acs.clear_requests();
+    let response = world.deliver_again(&event, 1).await;
+    assert_eq!(response.body["events"][0]["outcome"], "archived");
     assert!(world.s3.object(&recording.manifest_key()).is_some());
-    let response = world.deliver_again(&recording.event(&world), 2).await;
+    let requests = world.acs.requests().into_iter();
+    let media = requests.filter(|request| request.kind == Kind::Media);
+    // One that tells the length: a run that has stored the event looks for nothing before.
+    assert_eq!(media.count(), 1 + 3);
+    assert!(world.s3.uploads().is_empty());
+    let response = world.deliver_again(&event, 2).await;
     assert_eq!(response.body["events"][0]["outcome"], "alreadyArchived");
+}
+
+#[tokio::test]
+async fn a_recording_of_which_parts_came_within_the_hour_is_not_given_up() {
+    let world = World::start().await;
+    let recording = Recording::of(&[4 * PART]).aged(3 * DAY);
+    recording.publish(&world);
+    recording.store(&world, 2 * DAY);
+    world.acs.inject(|request| {
+        let later = request
+            .range
+            .as_deref()
+            .is_some_and(|range| !range.starts_with("bytes=0-"));
+        later.then(|| Fault::Answer {
+            status: 503,
+            headers: vec![],
+            body: "{}".into(),
+        })
+    });
+    let event = recording.event(&world);
+    for _ in 0..2 {
+        let response = world.deliver_again(&event, 1).await;
+        assert_eq!(response.body["events"][0]["outcome"], "suspended");
+    }
+    let upload_id = world.s3.uploads()[0].upload_id.clone();
+    world.s3.age_parts(&upload_id, HOUR);
+    let response = world.deliver_again(&event, 2).await;
+    assert_eq!(response.body["events"][0]["outcome"], "setAside");
+    let upload = &rejection(&world, &recording)["chunks"][0]["media"]["upload"];
+    assert_eq!(upload["uploadId"], upload_id);
+    assert_eq!(
+        world.s3.uploads().len(),
+        1,
+        "and even then nothing is aborted"
+    );
 }
 
 #[tokio::test]
 async fn a_404_is_not_final_if_another_delivery_has_finished_meanwhile() {
     let world = World::start().await;
-    let recording = Recording::of(&[10]).aged(2 * HOUR);
+    let recording = Recording::of(&[10]).aged(25 * HOUR);
     recording.publish(&world);
+    recording.store(&world, 2 * HOUR);
     let event = recording.event(&world);
     world.deliver(&event).await;
     let done = world.s3.objects();
@@ -299,8 +360,8 @@ async fn a_404_is_not_final_if_another_delivery_has_finished_meanwhile() {
 }
 
 #[tokio::test]
-async fn being_out_of_time_is_never_final_while_bytes_arrive() {
-    for (after, outcome, status) in [(5, "suspended", 503), (0, "setAside", 200)] {
+async fn being_out_of_time_is_never_final() {
+    for after in [5, 0] {
         let mut hasty = crate::world::setup();
         hasty.limits.unknown_deadline = Duration::from_millis(1_500);
         hasty.limits.margin = Duration::ZERO;
@@ -308,6 +369,7 @@ async fn being_out_of_time_is_never_final_while_bytes_arrive() {
         let world = World::with(hasty).await;
         let recording = Recording::of(&[10]).aged(3 * DAY);
         recording.publish(&world);
+        recording.store(&world, 3 * DAY);
         world.acs.inject(move |request| {
             let media = request.kind == Kind::Media;
             media.then_some(Fault::StallBody {
@@ -317,11 +379,9 @@ async fn being_out_of_time_is_never_final_while_bytes_arrive() {
         });
         let response = world.deliver(&recording.event(&world)).await;
         world.acs.heal();
-        assert_eq!(
-            response.body["events"][0]["outcome"], outcome,
-            "after {after} bytes"
-        );
-        assert_eq!(response.status, status);
+        assert_eq!(response.status, 503);
+        let outcome = &response.body["events"][0]["outcome"];
+        assert_eq!(outcome, "suspended", "after {after} bytes");
     }
 }
 
@@ -331,18 +391,13 @@ async fn an_event_without_a_time_ages_from_when_it_was_stored() {
     let mut recording = Recording::of(&[10]);
     (recording.event_time, recording.started) = (None, None);
     let event = recording.event(&world);
-    assert_eq!(
-        world.deliver(&event).await.body["events"][0]["outcome"],
-        "suspended",
-        "not there, but just stored"
-    );
-    let [pending] = &*world.keys() else {
-        panic!("the pending event alone")
-    };
-    let stored = world.s3.object(pending).unwrap().last_modified;
-    world.s3.set_last_modified(pending, stored - HOUR - MINUTE);
-    assert_eq!(
-        world.deliver_again(&event, 1).await.body["events"][0]["outcome"],
-        "setAside"
-    );
+    for (age, outcome) in [
+        (Duration::ZERO, "suspended"),
+        (DAY.saturating_sub(MINUTE), "suspended"),
+        (2 * MINUTE, "setAside"),
+    ] {
+        world.age_pending(age);
+        let response = world.deliver_again(&event, 1).await;
+        assert_eq!(response.body["events"][0]["outcome"], outcome, "{age:?}");
+    }
 }

@@ -396,7 +396,10 @@ async fn interrupt(world: World, point: Point) -> Option<Asked> {
 
     match point.next {
         Next::Tick if !left.pending => return None,
-        Next::Tick => assert_eq!(tick(&world).await.finished, 1),
+        Next::Tick => {
+            world.make_due();
+            assert_eq!(tick(&world).await.finished, 1);
+        }
         Next::Delivery => assert_eq!(world.deliver_again(&event, 1).await.status, 200),
     }
 

@@ -28,11 +28,14 @@ async fn they_tell_what_has_become_of_everything() {
 
     let good = named("good", &[10, PART + 10]);
     let missing = named("missing", &[10]);
-    let expired = named("expired", &[10]).aged(Duration::from_hours(25));
-    let gone = named("gone", &[10]).aged(Duration::from_hours(2));
+    let expired = named("expired", &[10]).aged(Duration::from_hours(49));
+    let gone = named("gone", &[10]).aged(Duration::from_hours(25));
     let half = named("half", &[10, PART + 10]);
     good.publish(world);
     half.publish(world);
+    for old in [&expired, &gone] {
+        old.store(world, Duration::from_hours(2));
+    }
     trouble(world);
     let unstored = named("unstored", &[10]);
     for (recording, status) in [

@@ -124,7 +124,7 @@ fn alarms_are_raised_by_what_should_wake_somebody() {
         ("Ticks", "Sum", "<", 1, "breaching"),
         ("Errors", "Sum", ">=", 1, "notBreaching"),
         ("Throttles", "Sum", ">=", 1, "notBreaching"),
-        ("ArchiveLag", "p90", ">=", 3600, "notBreaching"),
+        ("RecordingsInTrouble", "Maximum", ">=", 1, "notBreaching"),
         ("DeliveriesRefused", "Sum", ">=", 1, "notBreaching"),
         ("DeliveriesUnverified", "Sum", ">=", 3, "notBreaching"),
         ("EventsUnstored", "Sum", ">=", 3, "notBreaching"),

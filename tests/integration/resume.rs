@@ -236,7 +236,7 @@ async fn a_source_that_changed_means_a_new_upload() {
 }
 
 #[tokio::test]
-async fn another_etag_means_another_source() {
+async fn another_etag_of_the_same_bytes_costs_no_upload() {
     let world = World::start().await;
     let recording = Recording::of(&[4 * PART]);
     let publish = |etag: &str| {
@@ -263,8 +263,34 @@ async fn another_etag_means_another_source() {
         .s3
         .object(&recording.media_key(&recording.chunks[0]))
         .unwrap();
-    assert_eq!(media.metadata["source-etag"], "\"two\"");
-    assert_eq!(world.count("CreateMultipartUpload"), 2);
+    // The one that was told when the upload was begun.
+    assert_eq!(media.metadata["source-etag"], "\"one\"");
+    assert_eq!(world.count("CreateMultipartUpload"), 1);
+    assert_eq!(world.count("UploadPart"), 4, "no part is put twice");
+}
+
+#[tokio::test]
+async fn another_etag_of_other_bytes_of_the_same_length_replaces_every_part() {
+    let world = World::start().await;
+    let mut recording = Recording::of(&[4 * PART]);
+    let publish = |recording: &Recording, etag: &str| {
+        let document = Recording::document(&recording.chunks[0]);
+        world.acs.add(emulators::acs::Document {
+            etag: Some(etag.into()),
+            ..document
+        });
+    };
+    publish(&recording, "\"one\"");
+    world.acs.inject(only_the_first(2));
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
+    world.acs.heal();
+    recording.chunks[0].media =
+        emulators::media::Media::new(emulators::media::Format::Mp4, 4 * PART, 77);
+    publish(&recording, "\"two\"");
+    let response = world.deliver_again(&recording.event(&world), 1).await;
+    assert_eq!(response.status, 200);
+    world.assert_archived(&recording);
+    assert_eq!(world.count("CreateMultipartUpload"), 1);
 }
 
 #[tokio::test]

@@ -39,10 +39,7 @@ fn numbered(number: u64, lengths: &[u64]) -> Recording {
 /// Stores the event as a delivery does before any work.
 fn store(world: &World, recording: &Recording) {
     recording.publish(world);
-    let event = recording.event(world).to_string();
-    world
-        .s3
-        .put(&format!("{}/event.json", recording.pending()), event);
+    recording.store(world, Duration::from_mins(5));
 }
 
 #[tokio::test]
@@ -91,6 +88,7 @@ async fn a_delivery_that_was_acknowledged_as_stored_is_finished() {
     );
     world.acs.heal();
     world.acs.clear_requests();
+    // It was released, so it is due at once.
     assert_eq!(tick(&world, &scheduler()).await.finished, 1);
     world.assert_archived(&recording);
     let media = world
@@ -111,13 +109,9 @@ async fn the_oldest_come_first_and_their_age_is_told() {
     .await;
     let ages = [5, 90, 30];
     for (number, minutes) in (0..).zip(ages) {
-        let recording = numbered(number, &[1]).aged(Duration::from_mins(minutes));
-        store(&world, &recording);
-        let key = format!("{}/event.json", recording.pending());
-        let now = world.s3.object(&key).unwrap().last_modified;
-        world
-            .s3
-            .set_last_modified(&key, now - Duration::from_mins(minutes));
+        let recording = numbered(number, &[1]);
+        recording.publish(&world);
+        recording.store(&world, Duration::from_mins(minutes));
     }
     let swept = tick(&world, &rule()).await;
     assert_eq!(swept.finished, 3);
@@ -132,26 +126,28 @@ async fn the_oldest_come_first_and_their_age_is_told() {
         .filter_map(|request| request.document)
         .collect();
     order.dedup();
-    assert_eq!(
-        order[0], "0-eus-1-0",
-        "the oldest; of the others one at random"
-    );
-    assert_eq!(order.len(), 3);
+    assert_eq!(order, ["0-eus-1-0", "0-eus-2-0", "0-eus-0-0"]);
 }
 
 #[tokio::test]
 async fn none_of_many_pending_events_starves() {
     const EVENTS: u64 = 60;
     const HANGING: usize = 10;
+    const HOUR: Duration = Duration::from_hours(1);
     let mut hasty = setup();
-    hasty.limits.tick = Duration::from_secs(2);
-    hasty.limits.source_stall = Duration::from_mins(1);
+    hasty.limits.unknown_deadline = Duration::from_secs(2);
+    hasty.limits.margin = Duration::ZERO;
+    hasty.limits.source_stall = Duration::from_millis(300);
+    hasty.limits.attempts = 2;
+    hasty.limits.remembered = 8;
     hasty.s3.page_size = 50;
     let world = World::with(hasty).await;
-    // The oldest hang, some cannot be read, some are gone from ACS, and the others are as they should be.
+    // The oldest hang, some cannot be read, some are gone from ACS, and the others are as they
+    // should be.
     for number in 0..EVENTS {
-        let age = Duration::from_mins(300 - number);
-        store(&world, &numbered(number, &[10]).aged(age));
+        let recording = numbered(number, &[10]).aged(25 * HOUR);
+        recording.publish(&world);
+        recording.store(&world, Duration::from_mins(300 - number));
     }
     for number in 0..5 {
         let folder = format!("recordings/pending/20200101T000000.0000000Z-broken-{number}");
@@ -172,31 +168,28 @@ async fn none_of_many_pending_events_starves() {
         (number < HANGING).then_some(Fault::StallBody { after: 1, stall })
     });
     let pending = |world: &World| {
-        world
-            .keys()
-            .iter()
-            .filter(|key| key.contains("/pending/"))
+        let keys = world.keys();
+        keys.iter()
+            .filter(|key| key.ends_with("event.json"))
             .count()
     };
     for ticks in 1.. {
+        world.make_due();
         tick(&world, &rule()).await;
         if pending(&world) == HANGING {
             break;
         }
-        assert!(ticks < 200, "{} events are still pending", pending(&world));
+        assert!(ticks < 50, "{} events are still pending", pending(&world));
     }
     world.acs.heal();
     while pending(&world) > 0 {
+        world.make_due();
         tick(&world, &rule()).await;
     }
     let keys = world.keys();
     let count = |part: &str| keys.iter().filter(|key| key.contains(part)).count();
     assert_eq!(count(".manifest.json"), 56);
-    assert_eq!(
-        count(".rejected.json"),
-        4,
-        "gone from ACS for more than an hour"
-    );
+    assert_eq!(count(".rejected.json"), 4, "gone from ACS for a day");
     assert_eq!(
         count("recordings/rejected/"),
         1,
@@ -221,49 +214,113 @@ async fn two_ticks_at_once_do_no_harm() {
     assert!(world.s3.uploads().is_empty());
 }
 
+/// A function each of whose ticks looks at what ended runs have left.
+fn tidy() -> crate::embedded::Setup {
+    let mut tidy = setup();
+    tidy.limits.housekeeping = Duration::from_mins(1);
+    tidy
+}
+
 #[tokio::test]
-async fn a_record_without_its_event_is_ended_with_its_upload() {
-    let world = World::start().await;
+async fn a_record_is_cleared_once_its_object_is_there_or_its_upload_is_gone() {
+    let world = World::with(tidy()).await;
     let recording = Recording::of(&[3 * PART]);
     recording.publish(&world);
     let event = recording.event(&world);
     world.deliver(&event).await;
     // What a run leaves that was outrun and then killed.
-    let upload_id = world.s3.begin(&recording.media_key(&recording.chunks[0]));
-    let record = json!({"key": recording.media_key(&recording.chunks[0]), "uploadId": upload_id, "length": 3 * PART, "contentType": "video/mp4", "partSize": PART});
+    let key = recording.media_key(&recording.chunks[0]);
+    let record = |key: &str, upload_id: &str| {
+        let record = json!({
+            "key": key, "uploadId": upload_id, "length": 3 * PART, "contentType": "video/mp4", "partSize": PART,
+        });
+        record.to_string()
+    };
+    let upload_id = world.s3.begin(&key);
+    let finished = recording.record_key(&recording.chunks[0]);
+    world.s3.put(&finished, record(&key, &upload_id));
+    // One whose upload is still there, and one whose upload is gone; neither has an object.
+    let folder = "recordings/pending/20261123T152034.0000000Z-other";
+    let (kept, gone) = (
+        format!("{folder}/0000-a.upload.json"),
+        format!("{folder}/0000-b.upload.json"),
+    );
+    let open = world
+        .s3
+        .begin("recordings/2026/11/23/call/152034Z/0000-a.mp4");
     world.s3.put(
-        &recording.record_key(&recording.chunks[0]),
-        record.to_string(),
+        &kept,
+        record("recordings/2026/11/23/call/152034Z/0000-a.mp4", &open),
     );
-    // One that leads elsewhere is deleted, and what it names is not touched.
+    world.s3.put(
+        &gone,
+        record("recordings/2026/11/23/call/152034Z/0000-b.mp4", "gone"),
+    );
+    // One that leads elsewhere: neither it nor what it names is touched.
     let foreign = world.s3.begin("elsewhere/object");
-    world.s3.put("recordings/pending/x/0000-y.upload.json", json!({"key": "elsewhere/object", "uploadId": foreign, "length": 1, "contentType": "", "partSize": 1}).to_string());
+    let elsewhere = format!("{folder}/0000-y.upload.json");
+    world
+        .s3
+        .put(&elsewhere, record("elsewhere/object", &foreign));
+    let attempt = format!("{folder}/attempt.json");
+    world.s3.put(&attempt, "{}");
 
-    assert_eq!(tick(&world, &rule()).await, Swept::default());
-
+    let untouched = world.keys();
+    tick(&world, &rule()).await;
     assert_eq!(
-        world
-            .s3
-            .uploads()
-            .into_iter()
-            .map(|upload| upload.upload_id)
-            .collect::<Vec<_>>(),
-        std::slice::from_ref(&foreign)
+        world.keys(),
+        untouched,
+        "a run may still be at work on them"
     );
-    world.s3.abort(&foreign);
+    world.age_pending(Duration::from_mins(61));
+    tick(&world, &rule()).await;
+
+    for (key, is_left) in [
+        (&finished, false),
+        (&gone, false),
+        (&attempt, false),
+        (&kept, true),
+        (&elsewhere, true),
+    ] {
+        assert_eq!(world.s3.object(key).is_some(), is_left, "{key}");
+        world.s3.remove(key);
+    }
+    let mut left: Vec<_> = (world.s3.uploads().into_iter())
+        .map(|upload| upload.upload_id)
+        .collect();
+    left.sort();
+    let mut expected = [open, foreign];
+    expected.sort();
+    assert_eq!(left, expected);
+    for upload_id in left {
+        world.s3.abort(&upload_id);
+    }
     world.assert_archived(&recording);
 }
 
 #[tokio::test]
-async fn an_event_that_was_stored_by_hand_under_another_name_is_archived_once() {
-    let world = World::start().await;
+async fn keys_that_the_layout_does_not_know_are_left_alone() {
+    let world = World::with(tidy()).await;
     let recording = Recording::of(&[3]);
     recording.publish(&world);
-    world.s3.put(
-        "recordings/pending/again/event.json",
-        recording.event(&world).to_string(),
-    );
+    recording.store(&world, Duration::from_hours(2));
+    let event = recording.event(&world).to_string();
+    let known = recording.pending();
+    let foreign = [
+        "recordings/pending/again/event.json".to_owned(),
+        "recordings/pending/notes.txt".to_owned(),
+        format!("{known}/event.json.hold"),
+        format!("{known}/notes.txt"),
+    ];
+    for key in &foreign {
+        world.s3.put(key, event.clone());
+    }
+    world.age_pending(Duration::from_hours(2));
     assert_eq!(tick(&world, &rule()).await.finished, 1);
+    for key in &foreign {
+        assert!(world.s3.object(key).is_some(), "{key}");
+        world.s3.remove(key);
+    }
     world.assert_archived(&recording);
 }
 

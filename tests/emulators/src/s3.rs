@@ -24,7 +24,7 @@ mod state;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
@@ -198,6 +198,17 @@ impl S3 {
         let mut uploads = store.uploads.values_mut();
         if let Some(upload) = uploads.find(|upload| upload.upload_id == upload_id) {
             upload.initiated = at;
+        }
+    }
+
+    /// Lets the parts of an upload look as if they had been put so much earlier.
+    pub fn age_parts(&self, upload_id: &str, age: Duration) {
+        let mut store = self.state.store();
+        let uploads = store.uploads.values_mut();
+        for upload in uploads.filter(|upload| upload.upload_id == upload_id) {
+            for part in upload.parts.values_mut() {
+                part.last_modified -= age;
+            }
         }
     }
 

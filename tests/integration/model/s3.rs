@@ -140,6 +140,7 @@ impl Shared {
                     size: part.size,
                     etag,
                     crc64nvme: None,
+                    last_modified: None,
                 },
             ))
         });

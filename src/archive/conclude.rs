@@ -1,0 +1,215 @@
+//! The conclusion of a run on one event: manifest, rejection, or left for the next run.
+
+use std::time::Duration;
+
+use tokio::time::timeout_at;
+use tracing::{error, warn};
+
+use super::chunk::Chunks;
+use super::claim::Unfinished;
+use super::pending::{Pending, StoredEvent};
+use super::{Archive, within};
+use crate::chain::chain;
+use crate::clock;
+use crate::finality::{Ages, Failure};
+use crate::manifest::{CopiedChunk, Manifest, Rejection, to_json};
+use crate::metrics::{Measured, Metric};
+use crate::outcome::Outcome;
+use crate::recording::{Recording, safe_id};
+use crate::store::{self, JSON, Written};
+use crate::transfer::{Kept, Lane, LastPart};
+
+/// The bytes of a failure's text that are kept beside the event.
+const LONGEST_FAILURE: usize = 1000;
+
+/// How a run on one event has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Conclusion {
+    pub(super) outcome: Outcome,
+    /// Whether a fault on our side has kept it from its end: S3, KMS, permissions, credentials.
+    pub(super) ours: bool,
+}
+
+/// Where the chunks of a recording have got to.
+enum Verdict {
+    Finished(Outcome),
+    /// A later run goes on.
+    Unfinished,
+}
+
+impl Archive {
+    /// Writes the manifest, or the rejection where nothing more can be done; then the event is no
+    /// longer pending. Else releases the event to the next run.
+    pub(super) async fn conclude(
+        &self,
+        recording: &Recording,
+        pending: Pending,
+        chunks: &Chunks,
+        lane: &Lane,
+    ) -> Conclusion {
+        let id = safe_id(&recording.event_id);
+        let deadline = lane.run().deadline() + self.limits.conclusion;
+        let verdict = within(deadline, self.verdict(recording, &pending.event, chunks)).await;
+        let (outcome, fault) = match verdict {
+            Ok(Verdict::Finished(outcome)) => match within(deadline, self.end(pending)).await {
+                Ok(()) => (outcome, None),
+                Err(fault) => (Outcome::Suspended, Some(chain(&fault))),
+            },
+            Ok(Verdict::Unfinished) => {
+                self.release(pending, chunks.left(lane), lane).await;
+                (Outcome::Suspended, None)
+            }
+            Err(fault) => {
+                let fault = chain(&fault);
+                let left = Unfinished {
+                    failure: Some(fault.clone()),
+                    ..Unfinished::default()
+                };
+                self.release(pending, left, lane).await;
+                (Outcome::Suspended, Some(fault))
+            }
+        };
+        if let Some(error) = &fault {
+            warn!(event = %id, error, "event is left unfinished");
+        }
+        let ours = fault.is_some() || chunks.failures().any(Failure::is_ours);
+        Conclusion {
+            outcome,
+            ours: ours && !outcome.is_final(),
+        }
+    }
+
+    async fn verdict(
+        &self,
+        recording: &Recording,
+        event: &StoredEvent,
+        chunks: &Chunks,
+    ) -> Result<Verdict, store::Error> {
+        let keys = &event.keys;
+        if let Some(manifest) = Manifest::new(recording, &chunks.copied) {
+            let (key, manifest) = (keys.manifest(), to_json(&manifest));
+            let outcome = match self.store.create(&key, manifest, JSON, None).await? {
+                Written::Here(_) => Outcome::Archived,
+                Written::Taken => Outcome::AlreadyArchived,
+            };
+            return Ok(Verdict::Finished(outcome));
+        }
+        let ages = event.ages(recording);
+        if !chunks
+            .failures()
+            .all(|failure| failure.is_final(ages, None))
+        {
+            return Ok(Verdict::Unfinished);
+        }
+        let Some(kept) = self.kept(event, chunks, ages).await? else {
+            return Ok(Verdict::Unfinished);
+        };
+        let rejection = to_json(&Rejection::new(recording, &chunks.copied, &kept));
+        let key = keys.rejection();
+        self.store.create(&key, rejection, JSON, None).await?;
+        // Also if there is one already: it may be this run's own, its answer lost, or one of a day
+        // that was forgotten.
+        measure_rejection(&chunks.copied);
+        let id = safe_id(&recording.event_id);
+        error!(event = %id, key = %key, "recording cannot be archived whole");
+        Ok(Verdict::Finished(Outcome::SetAside))
+    }
+
+    /// The parts that S3 holds of each chunk whose media failed, in the order of the chunks; `None`
+    /// if S3 has taken one so lately that there is still hope.
+    async fn kept(
+        &self,
+        event: &StoredEvent,
+        chunks: &Chunks,
+        ages: Ages,
+    ) -> Result<Option<Vec<Option<Kept>>>, store::Error> {
+        let mut all = Vec::with_capacity(chunks.copied.len());
+        for copied in &chunks.copied {
+            let Err(failure) = &copied.media.result else {
+                all.push(None);
+                continue;
+            };
+            let record = event.keys.record(&copied.chunk);
+            let kept = self.transfers.kept(&copied.media.key, &record).await?;
+            let last_part = kept.as_ref().and_then(|kept| kept.last_part);
+            let age = last_part.and_then(|at| clock::now().duration_since(at).ok());
+            let age = last_part.map(|_| age.unwrap_or(Duration::ZERO));
+            if !failure.is_final(ages, age) {
+                return Ok(None);
+            }
+            all.push(kept);
+        }
+        Ok(Some(all))
+    }
+
+    async fn end(&self, pending: Pending) -> Result<(), store::Error> {
+        pending.claim.end().await?;
+        self.store.delete(&pending.event.key).await
+    }
+
+    /// Leaves the event to the next run. If that cannot be written, the next run comes later.
+    async fn release(&self, pending: Pending, left: Unfinished, lane: &Lane) {
+        let end = lane.run().deadline() + self.limits.conclusion + self.limits.release;
+        let key = pending.event.key;
+        match timeout_at(end, pending.claim.release(left)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                warn!(%key, error = chain(&error), "a claim could not be released");
+            }
+            Err(_) => warn!(%key, "a claim could not be released in time"),
+        }
+    }
+}
+
+impl Chunks {
+    /// How the event is left if it is unfinished.
+    fn left(&self, lane: &Lane) -> Unfinished {
+        let mut failures = self.copied.iter().flat_map(|copied| {
+            let index = copied.chunk.index;
+            let media = copied.media.result.as_ref().err();
+            let metadata = copied.metadata.result.as_ref().err();
+            [("media", media), ("metadata", metadata)]
+                .into_iter()
+                .filter_map(move |(what, failure)| Some((index, what, failure?)))
+        });
+        let telling = failures.find(|(_, _, failure)| !failure.is_out_of_time());
+        let failure = telling.map(|(index, what, failure)| {
+            let text = format!("chunk {index}, {what}: {}", chain(failure));
+            text.chars().take(LONGEST_FAILURE).collect()
+        });
+        let retry_after = self.failures().filter_map(Failure::retry_after).max();
+        Unfinished {
+            at_once: retry_after.is_none()
+                && match lane.run().last_part() {
+                    // The schedule has more time than a delivery had.
+                    LastPart::Dropped => true,
+                    // A run that gained nothing for want of time would gain nothing at once.
+                    LastPart::Kept => failure.is_none() && self.parts > 0,
+                },
+            failure,
+            retry_after,
+        }
+    }
+}
+
+/// Counts a rejection, and the chunks that it is about.
+fn measure_rejection(chunks: &[CopiedChunk]) {
+    let failed = |copied: &CopiedChunk, is: &dyn Fn(&Failure) -> bool| {
+        let results = [&copied.media.result, &copied.metadata.result];
+        let mut failures = results
+            .into_iter()
+            .filter_map(|result| result.as_ref().err());
+        failures.any(is)
+    };
+    let count = |is: &dyn Fn(&Failure) -> bool| {
+        chunks.iter().filter(|copied| failed(copied, is)).count() as u64
+    };
+    let (all, expired) = (count(&|_| true), count(&Failure::is_expiry));
+    Measured::once(match expired {
+        0 => Metric::RecordingsRejected,
+        _ => Metric::RecordingsExpired,
+    })
+    .and_count(Metric::ChunksExpired, expired)
+    .and_count(Metric::ChunksRejected, all - expired)
+    .say();
+}

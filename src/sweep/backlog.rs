@@ -1,0 +1,359 @@
+//! The backlog: all that is pending, counted as a listing shows it, and the events that are due.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::time::{Duration, SystemTime};
+
+use crate::archive::attempt::{self, due};
+use crate::finality::SETTLED;
+use crate::keys::{Key, Kind, Prefix};
+use crate::store::Listed;
+
+/// Keys of ended runs that one tick looks at.
+const MOST_LEFT_OVER: usize = 100;
+
+/// All that is pending, as one listing has shown it. Its size does not grow with the backlog.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    now: SystemTime,
+    /// Events that are pending.
+    pub(super) pending: usize,
+    /// Events that have been pending for an hour or more.
+    pub(super) in_trouble: usize,
+    /// Since when the oldest has been stored.
+    pub(super) oldest: Option<SystemTime>,
+    /// The age of the oldest event by its own time or since it was stored, which is about that of
+    /// its recording at ACS.
+    pub(super) oldest_source: Option<Duration>,
+    /// The events that were never tried, by when they were stored.
+    never: Line,
+    /// The events that were tried, by when that was.
+    tried: Line,
+    /// Whether the next event is one that was never tried.
+    turn: bool,
+    left_over: Sample,
+    folder: Folder,
+}
+
+/// An event that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) event: Key,
+    pub(super) attempt: Option<attempt::Listed>,
+    since: SystemTime,
+    /// Events of the same second stand in a random order, another in each tick.
+    lot: u64,
+}
+
+impl Ord for Candidate {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.since, self.lot, &self.event).cmp(&(other.since, other.lot, &other.event))
+    }
+}
+
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The first so many of the events of a kind.
+#[derive(Debug)]
+struct Line {
+    /// The latest first, while the listing goes on.
+    latest_first: BinaryHeap<Candidate>,
+    /// The earliest last, once it has ended.
+    sorted: Vec<Candidate>,
+    most: usize,
+    /// Whether there are more than are remembered.
+    overflows: bool,
+}
+
+impl Line {
+    fn new(most: usize) -> Self {
+        Self {
+            latest_first: BinaryHeap::new(),
+            sorted: Vec::new(),
+            most,
+            overflows: false,
+        }
+    }
+
+    fn push(&mut self, candidate: Candidate) {
+        self.latest_first.push(candidate);
+        if self.latest_first.len() > self.most {
+            self.latest_first.pop();
+            self.overflows = true;
+        }
+    }
+
+    fn sort(&mut self) {
+        let mut sorted = std::mem::take(&mut self.latest_first).into_sorted_vec();
+        sorted.reverse();
+        self.sorted = sorted;
+    }
+}
+
+/// So many keys, each as likely as any other to be among them.
+#[derive(Debug, Default)]
+struct Sample {
+    keys: Vec<Key>,
+    seen: usize,
+}
+
+impl Sample {
+    fn add(&mut self, key: Key) {
+        self.seen += 1;
+        if self.keys.len() < MOST_LEFT_OVER {
+            self.keys.push(key);
+        } else if let Some(place) = self.keys.get_mut(fastrand::usize(..self.seen)) {
+            *place = key;
+        }
+    }
+}
+
+/// The keys of one event, which are listed one after another.
+#[derive(Debug, Default)]
+struct Folder {
+    name: String,
+    /// The event, when it was stored, and its age by its own time.
+    event: Option<(Key, SystemTime, Option<Duration>)>,
+    seen: bool,
+    attempt: Option<attempt::Listed>,
+    /// The keys beside the event that are old enough to be of a run that has ended.
+    beside: Vec<Key>,
+}
+
+impl Backlog {
+    /// An empty backlog at `now`, which will remember at most so many events of each kind.
+    pub(super) fn new(now: SystemTime, most: usize) -> Self {
+        Self {
+            now,
+            pending: 0,
+            in_trouble: 0,
+            oldest: None,
+            oldest_source: None,
+            never: Line::new(most),
+            tried: Line::new(most),
+            turn: true,
+            left_over: Sample::default(),
+            folder: Folder::default(),
+        }
+    }
+
+    /// Takes in the next key of the listing. A key that the layout does not know is left alone; an
+    /// event that was `seen` is counted alone.
+    pub(super) fn add(&mut self, listed: Listed, prefix: &Prefix, seen: impl Fn(&Key) -> bool) {
+        let Some(place) = prefix.place(&listed.key) else {
+            return;
+        };
+        if place.folder != self.folder.name {
+            self.end_folder();
+            place.folder.clone_into(&mut self.folder.name);
+        }
+        let Some(key) = prefix.listed(&listed.key) else {
+            return;
+        };
+        // S3 always says when; a store that does not is taken to say "now".
+        let written = listed.last_modified.unwrap_or(self.now);
+        let age = self.now.duration_since(written).unwrap_or_default();
+        match place.kind {
+            Kind::PendingEvent { time, .. } => {
+                let told = time.map(|time| time.age(self.now));
+                self.folder.seen = seen(&key);
+                self.folder.event = Some((key, written, told));
+                return;
+            }
+            Kind::Attempt => {
+                self.folder.attempt = listed.etag.map(|etag| attempt::Listed {
+                    etag,
+                    written,
+                    is_empty: listed.size == 0,
+                });
+            }
+            Kind::Record => {}
+            _ => return,
+        }
+        if age >= SETTLED && self.folder.beside.len() < MOST_LEFT_OVER {
+            self.folder.beside.push(key);
+        }
+    }
+
+    fn end_folder(&mut self) {
+        let folder = std::mem::take(&mut self.folder);
+        let Some((event, stored, told)) = folder.event else {
+            for key in folder.beside {
+                self.left_over.add(key);
+            }
+            return;
+        };
+        let age = self.now.duration_since(stored).unwrap_or_default();
+        self.pending += 1;
+        self.in_trouble += usize::from(age >= SETTLED);
+        self.oldest = self.oldest.into_iter().chain([stored]).min();
+        let source = told.map_or(age, |told| told.max(age));
+        self.oldest_source = self.oldest_source.max(Some(source));
+        if folder.seen || due(stored, folder.attempt.as_ref()) > self.now {
+            return;
+        }
+        let (line, since) = match &folder.attempt {
+            None => (&mut self.never, stored),
+            Some(attempt) => (&mut self.tried, attempt.written),
+        };
+        line.push(Candidate {
+            event,
+            attempt: folder.attempt,
+            since,
+            lot: fastrand::u64(..),
+        });
+    }
+
+    /// Ends the listing.
+    pub(super) fn end(&mut self) {
+        self.end_folder();
+        self.never.sort();
+        self.tried.sort();
+    }
+
+    /// The next event, from both lines in turn.
+    pub(super) fn next(&mut self) -> Option<Candidate> {
+        let (first, second) = if self.turn {
+            (&mut self.never, &mut self.tried)
+        } else {
+            (&mut self.tried, &mut self.never)
+        };
+        self.turn = !self.turn;
+        first.sorted.pop().or_else(|| second.sorted.pop())
+    }
+
+    /// Whether there are due events that are not remembered.
+    pub(super) fn overflows(&self) -> bool {
+        self.never.overflows || self.tried.overflows
+    }
+
+    /// Keys of ended runs beside no event: at most 100 of them, picked at random.
+    pub(super) fn left_over(&mut self) -> Vec<Key> {
+        std::mem::take(&mut self.left_over.keys)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Scene {
+        backlog: Backlog,
+        prefix: Prefix,
+        now: SystemTime,
+    }
+
+    impl Scene {
+        fn new(most: usize) -> Self {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
+            Self {
+                backlog: Backlog::new(now, most),
+                prefix: Prefix::new("").unwrap(),
+                now,
+            }
+        }
+
+        fn list(&mut self, key: &str, minutes: u64, size: u64) {
+            let listed = Listed {
+                key: format!("pending/{key}"),
+                last_modified: Some(self.now - Duration::from_mins(minutes)),
+                etag: Some("e".into()),
+                size,
+            };
+            self.backlog.add(listed, &self.prefix, |_| false);
+        }
+
+        fn event(&mut self, number: usize, stored: u64, attempt: Option<(u64, u64)>) {
+            let folder = format!("20261123T152034.{number:07}Z-{number}");
+            if let Some((minutes, size)) = attempt {
+                self.list(&format!("{folder}/attempt.json"), minutes, size);
+            }
+            self.list(&format!("{folder}/event.json"), stored, 9);
+        }
+
+        fn order(&mut self) -> Vec<String> {
+            self.backlog.end();
+            let mut order = vec![];
+            while let Some(next) = self.backlog.next() {
+                let folder = next.event.as_str().split('/').nth(1).unwrap();
+                order.push(folder.split_once('-').unwrap().1.to_owned());
+            }
+            order
+        }
+    }
+
+    #[test]
+    fn two_lines_are_served_in_turn() {
+        let mut scene = Scene::new(10);
+        scene.event(1, 10, None);
+        scene.event(2, 200, Some((30, 9)));
+        scene.event(3, 30, None);
+        scene.event(4, 200, Some((90, 9)));
+        scene.event(5, 20, None);
+        scene.event(6, 500, Some((5, 0)));
+        assert_eq!(scene.order(), ["3", "4", "5", "2", "1", "6"]);
+        let backlog = &scene.backlog;
+        assert_eq!((backlog.pending, backlog.in_trouble), (6, 3));
+        assert_eq!(backlog.oldest, Some(scene.now - Duration::from_mins(500)));
+    }
+
+    #[test]
+    fn what_is_not_due_is_counted_and_left_alone() {
+        let mut scene = Scene::new(10);
+        scene.event(1, 1, None);
+        scene.event(2, 100, Some((1, 9)));
+        scene.event(3, 2, None);
+        scene.event(4, 100, Some((0, 0)));
+        assert_eq!(scene.order(), ["3", "4"]);
+        assert_eq!(scene.backlog.pending, 4);
+    }
+
+    #[test]
+    fn the_longest_waiting_are_remembered_and_all_are_counted() {
+        let mut scene = Scene::new(3);
+        for number in 0..1000 {
+            scene.event(number, 10 + number as u64, None);
+        }
+        assert_eq!(scene.order(), ["999", "998", "997"]);
+        assert!(scene.backlog.overflows());
+        assert_eq!(scene.backlog.pending, 1000);
+    }
+
+    #[test]
+    fn keys_that_the_layout_does_not_know_are_left_alone() {
+        let mut scene = Scene::new(10);
+        for key in [
+            "notes.txt",
+            "again/event.json",
+            "20261123T152034.0000000Z-1/event.json.hold",
+            "20261123T152034.0000000Z-1/notes.txt",
+        ] {
+            scene.list(key, 600, 9);
+        }
+        assert!(scene.order().is_empty());
+        assert_eq!(scene.backlog.pending, 0);
+        assert!(scene.backlog.left_over().is_empty());
+    }
+
+    #[test]
+    fn keys_beside_no_event_are_left_over_after_an_hour() {
+        let mut scene = Scene::new(10);
+        let folder = "20261123T152034.0000000Z-1";
+        scene.list(&format!("{folder}/0000-d.upload.json"), 61, 9);
+        scene.list(&format!("{folder}/attempt.json"), 59, 9);
+        scene.event(2, 600, Some((61, 9)));
+        for number in 10..300 {
+            let key = format!("20261123T152034.{number:07}Z-{number}/attempt.json");
+            scene.list(&key, 61, 0);
+        }
+        scene.backlog.end();
+        assert_eq!(scene.backlog.pending, 1);
+        let left_over = scene.backlog.left_over();
+        assert_eq!(left_over.len(), MOST_LEFT_OVER);
+        assert!(!left_over.iter().any(|key| key.as_str().contains("Z-2/")));
+    }
+}
