@@ -479,6 +479,47 @@ async fn bodies_are_cut_to_the_byte() {
 }
 
 #[tokio::test]
+async fn bodies_end_with_the_connection_alone() {
+    let (acs, client) = start(Settings::default()).await;
+    for url in [acs.content_location(ID), acs.plain_content_location(ID)] {
+        for (range, after, expected) in [
+            (None, u64::MAX, 0..LENGTH),
+            (None, 100_000, 0..100_000),
+            (Some("bytes=50-99"), 3, 50..53),
+        ] {
+            acs.inject(move |_| Some(Fault::CloseBody { after }));
+            let mut ask = Ask::get(&acs, &url);
+            ask.range = range.map(str::to_owned);
+            let response = ask.send(&client).await;
+            assert_eq!(response.version(), reqwest::Version::HTTP_11);
+            assert_eq!(header(&response, "content-length"), None);
+            assert_eq!(header(&response, "transfer-encoding"), None);
+            assert_eq!(read(response).await.unwrap(), media().bytes(expected));
+        }
+    }
+}
+
+#[tokio::test]
+async fn ranges_are_shortened() {
+    let (acs, client) = start(Settings::default()).await;
+    acs.add(Document {
+        ranges: Ranges::Shortened(4),
+        ..document()
+    });
+    for (range, status, content_range) in [
+        ("bytes=5-9", 206, Some("bytes 5-8/300000")),
+        ("bytes=5-6", 206, Some("bytes 5-6/300000")),
+        ("bytes=299999-", 206, Some("bytes 299999-299999/300000")),
+        ("bytes=300000-", 416, Some("bytes */300000")),
+    ] {
+        let ask = Ask::get(&acs, &acs.content_location(ID)).range(range);
+        let response = ask.send(&client).await;
+        assert_eq!(response.status(), status, "{range}");
+        assert_eq!(header(&response, "content-range"), content_range);
+    }
+}
+
+#[tokio::test]
 async fn bodies_stall() {
     let (acs, client) = start(Settings::default()).await;
     let stall = Duration::from_millis(80);

@@ -106,6 +106,8 @@ pub enum Ranges {
     /// 206 and the range.
     #[default]
     Honoured,
+    /// 206 and the beginning of the range, of at most so many bytes.
+    Shortened(u64),
     /// 200 and everything, with its length.
     Ignored,
     /// 200 and everything, chunked; so is an answer to a request without a `Range`.

@@ -155,24 +155,32 @@ fn content(
     ranges: bool,
 ) -> Reply {
     match (document.ranges, &request.range) {
-        (Ranges::Honoured, Some(range)) if ranges => match parse_range(range) {
-            Some((start, _)) if start >= length => Reply::new(
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                Source::Bytes(Bytes::new()),
-                0..0,
-            )
-            .header(CONTENT_RANGE, &format!("bytes */{length}")),
-            Some((start, last)) => {
-                let last = last.min(length - 1);
-                Reply::new(StatusCode::PARTIAL_CONTENT, source, start..last + 1)
-                    .header(CONTENT_RANGE, &format!("bytes {start}-{last}/{length}"))
+        (Ranges::Honoured | Ranges::Shortened(_), Some(range)) if ranges => {
+            match parse_range(range) {
+                Some((start, _)) if start >= length => Reply::new(
+                    StatusCode::RANGE_NOT_SATISFIABLE,
+                    Source::Bytes(Bytes::new()),
+                    0..0,
+                )
+                .header(CONTENT_RANGE, &format!("bytes */{length}")),
+                Some((start, last)) => {
+                    let most = match document.ranges {
+                        Ranges::Shortened(most) => most.max(1),
+                        _ => u64::MAX,
+                    };
+                    let last = last.min(length - 1).min(start.saturating_add(most - 1));
+                    Reply::new(StatusCode::PARTIAL_CONTENT, source, start..last + 1)
+                        .header(CONTENT_RANGE, &format!("bytes {start}-{last}/{length}"))
+                }
+                None => Reply::html(StatusCode::BAD_REQUEST),
             }
-            None => Reply::html(StatusCode::BAD_REQUEST),
-        },
+        }
         (Ranges::IgnoredWithoutLength, _) => {
             Reply::new(StatusCode::OK, source, 0..length).without(&CONTENT_LENGTH)
         }
-        (Ranges::Honoured | Ranges::Ignored, _) => Reply::new(StatusCode::OK, source, 0..length),
+        (Ranges::Honoured | Ranges::Shortened(_) | Ranges::Ignored, _) => {
+            Reply::new(StatusCode::OK, source, 0..length)
+        }
     }
 }
 

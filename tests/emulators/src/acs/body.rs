@@ -25,13 +25,30 @@ static SPACES: [u8; 64 * 1024] = [b' '; 64 * 1024];
 
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// Tells a connection to break off as soon as all it was given has gone out.
+/// Tells a connection to break off as soon as all it was given has gone out, or to disguise an
+/// answer's version.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Cut(Arc<AtomicBool>);
+pub(super) struct Cut(Arc<Signals>);
+
+#[derive(Debug, Default)]
+struct Signals {
+    due: AtomicBool,
+    disguised: AtomicBool,
+}
 
 impl Cut {
     pub(super) fn is_due(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.due.load(Ordering::Relaxed)
+    }
+
+    /// The next answer is written as HTTP/1.0 and is to be sent as HTTP/1.1.
+    pub(super) fn disguise(&self) {
+        self.0.disguised.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns `true`, once, if the bytes that are written next begin such an answer.
+    pub(super) fn take_disguise(&self) -> bool {
+        self.0.disguised.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -86,6 +103,16 @@ pub(super) fn insert(steps: &mut Vec<Step>, mut after: u64, step: Step) {
             return;
         }
         after -= length;
+    }
+}
+
+/// Ends a body after its first `after` bytes.
+pub(super) fn truncate(steps: &mut Vec<Step>, mut after: u64) {
+    for step in &mut *steps {
+        if let Step::Send { range, .. } = step {
+            range.end = range.end.min(range.start.saturating_add(after));
+            after -= range.end - range.start;
+        }
     }
 }
 
@@ -153,7 +180,7 @@ impl Sending {
                 }
                 Step::Cut => {
                     // An error here would throw away what hyper still holds; waiting makes it flush.
-                    self.cut.0.store(true, Ordering::Relaxed);
+                    self.cut.0.due.store(true, Ordering::Relaxed);
                     pending::<()>().await;
                 }
             }

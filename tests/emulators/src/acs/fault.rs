@@ -39,6 +39,12 @@ pub enum Fault {
         /// How many more.
         extra: u64,
     },
+    /// The true answer without a length or chunks: this many bytes of the body, or all, and the
+    /// connection is closed in good order (over TLS, with a close alert).
+    CloseBody {
+        /// The number of bytes.
+        after: u64,
+    },
     /// The true answer with headers put in place of true ones (or added), or taken away. With another
     /// `Content-Length`, a body that is too long is cut to it and one that is too short breaks off.
     Headers(Vec<(&'static str, Option<String>)>),

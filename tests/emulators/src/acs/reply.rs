@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use hyper::{
-    HeaderMap, Response, StatusCode,
+    HeaderMap, Response, StatusCode, Version,
     header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING},
 };
 use serde_json::json;
@@ -17,6 +17,8 @@ pub(super) struct Reply {
     pub(super) status: StatusCode,
     headers: HeaderMap,
     steps: Vec<Step>,
+    /// Only the end of the connection ends the body.
+    unframed: bool,
 }
 
 impl Reply {
@@ -27,6 +29,7 @@ impl Reply {
             status,
             headers,
             steps: vec![Step::Send { source, range }],
+            unframed: false,
         }
     }
 
@@ -92,6 +95,11 @@ impl Reply {
             Some(Fault::StallBody { after, stall }) => {
                 body::insert(&mut self.steps, after, Step::Pause(stall));
             }
+            Some(Fault::CloseBody { after }) => {
+                self.headers.remove(CONTENT_LENGTH);
+                body::truncate(&mut self.steps, after);
+                self.unframed = true;
+            }
             Some(Fault::LongerBody { extra }) => self.lengthen(extra),
             Some(Fault::EndlessBody) => self.lengthen(u64::MAX),
             Some(Fault::Headers(headers)) => {
@@ -126,7 +134,14 @@ impl Reply {
         if declared.is_some_and(|declared| declared > body::length(&self.steps)) {
             self.steps.push(Step::Cut);
         }
+        if self.unframed {
+            cut.disguise();
+        }
         let mut response = Response::new(body::body(self.steps, bytes_per_second, cut));
+        if self.unframed {
+            // To HTTP/1.1, hyper would send a body of no length in chunks.
+            *response.version_mut() = Version::HTTP_10;
+        }
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         response

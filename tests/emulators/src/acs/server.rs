@@ -85,6 +85,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(shared: Arc<Shared>, tls: bool
     let io = Cuttable {
         stream: TokioIo::new(stream),
         cut: cut.clone(),
+        head: Vec::new(),
     };
     let service = service_fn(|request: hyper::Request<_>| {
         let (head, _) = request.into_parts();
@@ -98,6 +99,8 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(shared: Arc<Shared>, tls: bool
 struct Cuttable<S> {
     stream: TokioIo<S>,
     cut: Cut,
+    /// The version of a disguised answer, as far as it has not gone out.
+    head: Vec<u8>,
 }
 
 impl<S: AsyncRead + Unpin> Read for Cuttable<S> {
@@ -116,6 +119,18 @@ impl<S: AsyncWrite + Unpin> Write for Cuttable<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        const WRITTEN: &[u8] = b"HTTP/1.0";
+        if bytes.starts_with(WRITTEN) && self.cut.take_disguise() {
+            self.head = b"HTTP/1.1".to_vec();
+        }
+        while !self.head.is_empty() {
+            let head = self.head.clone();
+            let sent = ready!(Pin::new(&mut self.stream).poll_write(context, &head))?;
+            self.head.drain(..sent);
+            if self.head.is_empty() {
+                return Poll::Ready(Ok(WRITTEN.len()));
+            }
+        }
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -131,15 +146,8 @@ impl<S: AsyncWrite + Unpin> Write for Cuttable<S> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 
+    /// One buffer at a time, so that an answer's first bytes are seen.
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        false
     }
 }
