@@ -29,7 +29,7 @@ use crate::locations::AllowedLocations;
 use crate::metrics::{Cause, Measured};
 use crate::recording::{Chunk, is_plain_id};
 use download::{Counter, Download, Flow};
-use reply::Head;
+use reply::{Asked, Head};
 use signature::{Form, signed_get};
 
 /// The version that downloads by documentId were published under.
@@ -177,7 +177,8 @@ impl Client {
     }
 
     /// Asks for a document, or for a half-open range of it, and opens the reply once its head has
-    /// been verified. The bytes of its body are counted in `counter` as they come.
+    /// been verified. `length` is the document's length, in bytes, where an earlier reply has told
+    /// it. The bytes of the body are counted in `counter` as they come.
     ///
     /// # Errors
     ///
@@ -186,8 +187,14 @@ impl Client {
         &self,
         source: &Source,
         range: Option<&Range<u64>>,
+        length: Option<u64>,
         counter: &Counter,
     ) -> Result<Download, Error> {
+        let asked = Asked {
+            document: source.document,
+            range,
+            length,
+        };
         let mut url = source.url.clone();
         let mut form = source.form;
         for _ in 0..=MAX_HOPS {
@@ -207,7 +214,7 @@ impl Client {
             if !matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
                 return Err(self.refusal(response).await);
             }
-            let head = Head::verify(status, response.headers(), range, source.document)?;
+            let head = Head::verify(status, response.version(), response.headers(), asked)?;
             return Ok(Download::new(head, response, self.stall, counter));
         }
         Err(Error::RedirectLoop)

@@ -331,11 +331,16 @@ impl Transfers {
 }
 
 impl Transfer {
-    /// Asks ACS for the object's document, or for a range of it.
-    async fn open(&self, range: Option<&Range<u64>>) -> Result<Download, acs::Error> {
+    /// Asks ACS for the object's document, or for a range of it. `length` is the document's length,
+    /// in bytes, where it is known.
+    async fn open(
+        &self,
+        range: Option<&Range<u64>>,
+        length: Option<u64>,
+    ) -> Result<Download, acs::Error> {
         self.progress.requests.fetch_add(1, Ordering::Relaxed);
-        let opened = (self.tools.acs).open(&self.task.source, range, &self.progress.bytes);
-        opened.await
+        let (source, counter) = (&self.task.source, &self.progress.bytes);
+        self.tools.acs.open(source, range, length, counter).await
     }
 
     /// Waits for a place among the parts in flight.

@@ -61,6 +61,9 @@ pub enum Error {
         /// What was asked for.
         document: Document,
     },
+    /// A reply without a length, whose body only the end of the connection ends.
+    #[error("reply has no length, and a body that only the end of the connection ends")]
+    Unframed,
     /// A compressed reply, though none was accepted.
     #[error("reply is encoded, though identity was asked for")]
     Encoded,

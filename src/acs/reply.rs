@@ -1,18 +1,33 @@
 //! The head of a reply, held against what was asked. Pure.
+//!
+//! A reply is judged by everything that its head says: the status, Content-Range, Content-Length,
+//! and how the body's end is marked. A head that contradicts itself is an error and never data. RFC
+//! 9110 is the semantics of HTTP, RFC 9112 its framing in HTTP/1.1.
 
 use std::ops::Range;
 use std::time::Duration;
 
-use reqwest::StatusCode;
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
-    HeaderValue,
+    HeaderValue, TRANSFER_ENCODING,
 };
+use reqwest::{StatusCode, Version};
 
 use super::{Document, Error};
 use crate::clock;
 
-/// What a verified reply's body is.
+/// The request that a reply is held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The document that was asked for.
+    pub document: Document,
+    /// The half-open range that was asked for; `None` for the whole document.
+    pub range: Option<&'a Range<u64>>,
+    /// The document's length, in bytes, where an earlier reply has told it.
+    pub length: Option<u64>,
+}
+
+/// The bytes that a verified reply covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// The range that was asked for, cut at the document's end.
@@ -32,7 +47,7 @@ pub enum Extent {
 /// A reply's head, verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// What the body is.
+    /// The bytes that the body covers.
     pub extent: Extent,
     /// The source's ETag, if it gave one.
     pub etag: Option<String>,
@@ -41,43 +56,33 @@ pub struct Head {
 }
 
 impl Head {
-    /// Reads the head of a 200 or 206.
+    /// Reads the head of a 200 or 206 that came over `version` of HTTP.
     ///
     /// # Errors
     ///
-    /// Where it says anything but what was asked, or contradicts itself.
+    /// [`Error`] if the head says anything but what was asked, contradicts itself, or proves no
+    /// length.
     pub fn verify(
         status: StatusCode,
+        version: Version,
         headers: &HeaderMap,
-        asked: Option<&Range<u64>>,
-        document: Document,
+        asked: Asked<'_>,
     ) -> Result<Self, Error> {
-        let encoding = text(headers, &CONTENT_ENCODING).unwrap_or("identity");
-        if !encoding.eq_ignore_ascii_case("identity") {
+        let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+        if !encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
             return Err(Error::Encoded);
         }
         let content_type = text(headers, &CONTENT_TYPE);
         if let Some(content_type) =
-            content_type.filter(|content_type| !may_be(document, content_type))
+            content_type.filter(|content_type| !may_be(asked.document, content_type))
         {
             return Err(Error::WrongType {
                 content_type: essence(content_type),
-                document,
+                document: asked.document,
             });
         }
-        let length = content_length(headers);
-        let extent = match (status, asked) {
-            (StatusCode::PARTIAL_CONTENT, Some(asked)) => covered(headers, asked, length)?,
-            (StatusCode::PARTIAL_CONTENT, None) => {
-                return Err(Error::Mismatch {
-                    expected: "the whole".into(),
-                    actual: "a range".into(),
-                });
-            }
-            _ => Extent::Whole { length },
-        };
         Ok(Self {
-            extent,
+            extent: extent(status, version, headers, asked)?,
             etag: text(headers, &ETAG)
                 .filter(|etag| is_etag(etag))
                 .map(str::to_owned),
@@ -116,12 +121,13 @@ pub fn is_empty(status: StatusCode, headers: &HeaderMap) -> bool {
     }
 }
 
-/// The document's length, where a range is beyond it: RFC 9110, 15.5.17.
+/// Returns the document's length, where a range is beyond it: RFC 9110, 15.5.17.
 #[must_use]
 pub fn unsatisfied(status: StatusCode, headers: &HeaderMap) -> Option<u64> {
     let not_satisfiable = status == StatusCode::RANGE_NOT_SATISFIABLE;
-    let range = text(headers, &CONTENT_RANGE).filter(|_| not_satisfiable)?;
-    range.strip_prefix("bytes */").and_then(decimal)
+    let range = only(headers, &CONTENT_RANGE).ok()?;
+    let range = range.filter(|_| not_satisfiable)?;
+    decimal(of_bytes(range)?.strip_prefix("*/")?)
 }
 
 /// A `Retry-After`, in seconds or as a date: RFC 9110, 10.2.3.
@@ -136,49 +142,137 @@ pub fn retry_after(value: &HeaderValue) -> Option<Duration> {
     text.parse().ok().map(Duration::from_secs).or_else(date)
 }
 
-fn covered(headers: &HeaderMap, asked: &Range<u64>, length: Option<u64>) -> Result<Extent, Error> {
-    let content_range = text(headers, &CONTENT_RANGE);
-    let mismatch = |total: Option<u64>| Error::Mismatch {
-        expected: format!(
-            "bytes {}..{}",
-            asked.start,
-            total.map_or(asked.end, |total| asked.end.min(total))
-        ),
-        actual: match (content_range, length) {
-            (None, _) => "a range without Content-Range".into(),
-            (Some(range), length) => match (parse_content_range(range), length) {
-                (None, _) => "a range that cannot be read".into(),
-                (Some((range, total)), None) => said(&range, total),
-                (Some((range, total)), Some(length)) => {
-                    format!("{} in {length} bytes", said(&range, total))
-                }
-            },
-        },
-    };
-    let (range, total) = content_range
-        .and_then(parse_content_range)
-        .ok_or_else(|| mismatch(None))?;
-    let expected = asked.start..asked.end.min(total);
-    if range != expected || length.is_some_and(|length| length != range.end - range.start) {
-        return Err(mismatch(Some(total)));
+/// How the end of a body is marked: RFC 9112, 6.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// By a Content-Length, in bytes.
+    Length(u64),
+    /// By the last chunk, or by a frame of HTTP/2 or later; the length shows at the end.
+    Marked,
+    /// By the end of the connection alone, which a proxy or a fault may bring about as well.
+    Close,
+}
+
+impl Framing {
+    /// Reads the framing, or names the contradiction.
+    fn of(version: Version, headers: &HeaderMap) -> Result<Self, &'static str> {
+        let length = match only(headers, &CONTENT_LENGTH)? {
+            Some(text) => Some(decimal(text).ok_or("a length that cannot be read")?),
+            None => None,
+        };
+        let coding = only(headers, &TRANSFER_ENCODING)?;
+        match (coding, length) {
+            (Some(_), Some(_)) => Err("a length and a transfer coding"),
+            (Some(coding), None) if coding.trim().eq_ignore_ascii_case("chunked") => {
+                Ok(Self::Marked)
+            }
+            (Some(_), None) => Err("a transfer coding that was not asked for"),
+            (None, Some(length)) => Ok(Self::Length(length)),
+            (None, None) if version > Version::HTTP_11 => Ok(Self::Marked),
+            (None, None) => Ok(Self::Close),
+        }
     }
-    Ok(Extent::Range { range, total })
 }
 
-fn said(range: &Range<u64>, total: u64) -> String {
-    format!("bytes {}..{} of {total}", range.start, range.end)
+/// The bytes that a reply covers, by its status, its Content-Range and its framing.
+fn extent(
+    status: StatusCode,
+    version: Version,
+    headers: &HeaderMap,
+    asked: Asked<'_>,
+) -> Result<Extent, Error> {
+    let partial = status == StatusCode::PARTIAL_CONTENT;
+    let mismatch = |total: Option<u64>, actual: String| Error::Mismatch {
+        expected: match asked.range {
+            None => "the whole".into(),
+            Some(asked) => {
+                let end = total.map_or(asked.end, |total| asked.end.min(total));
+                format!("bytes {}..{end}", asked.start)
+            }
+        },
+        actual,
+    };
+    let framing = Framing::of(version, headers).map_err(|actual| mismatch(None, actual.into()))?;
+    let said = only(headers, &CONTENT_RANGE).map_err(|actual| mismatch(None, actual.into()))?;
+    let Some(said) = said else {
+        return match framing {
+            // A 206 without Content-Range has several ranges, or is broken: RFC 9110, 15.3.7.
+            _ if partial => Err(mismatch(None, "a range without Content-Range".into())),
+            Framing::Length(length) => Ok(Extent::Whole {
+                length: Some(length),
+            }),
+            Framing::Marked => Ok(Extent::Whole { length: None }),
+            Framing::Close => Err(Error::Unframed),
+        };
+    };
+    let Some((range, total)) = parse_content_range(said) else {
+        return Err(mismatch(None, "a range that cannot be read".into()));
+    };
+    let actual = || {
+        let total = total.map_or("unknown".into(), |total| total.to_string());
+        let said = format!("bytes {}..{} of {total}", range.start, range.end);
+        match framing {
+            Framing::Length(length) => format!("{said} in {length} bytes"),
+            Framing::Marked | Framing::Close => said,
+        }
+    };
+    // `*` stands for a length that the server does not know: RFC 9110, 14.4. An earlier reply may
+    // have told it.
+    let Some(total) = total.or(asked.length).filter(|total| range.end <= *total) else {
+        return Err(mismatch(None, actual()));
+    };
+    if matches!(framing, Framing::Length(length) if length != range.end - range.start) {
+        return Err(mismatch(Some(total), actual()));
+    }
+    let whole = range == (0..total);
+    let expected = asked.range.map(|asked| asked.start..asked.end.min(total));
+    match expected {
+        Some(expected) if range == expected && (partial || !whole) => {
+            Ok(Extent::Range { range, total })
+        }
+        _ if whole => Ok(Extent::Whole {
+            length: Some(total),
+        }),
+        _ => Err(mismatch(Some(total), actual())),
+    }
 }
 
-/// `bytes 0-15/100`, both ends inclusive: RFC 9110, 14.4. A total that is not known (`*`) does not count.
-fn parse_content_range(text: &str) -> Option<(Range<u64>, u64)> {
-    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+/// Parses `bytes 0-15/100`, both ends inclusive, the unit in any letter case, the total perhaps
+/// `*`: RFC 9110, 14.1 and 14.4.
+fn parse_content_range(text: &str) -> Option<(Range<u64>, Option<u64>)> {
+    let (range, total) = of_bytes(text)?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
-    let (first, last, total) = (decimal(first)?, decimal(last)?, decimal(total)?);
-    (first <= last && last < total).then(|| (first..last + 1, total))
+    let (first, last) = (decimal(first)?, decimal(last)?);
+    let total = match total {
+        "*" => None,
+        total => Some(decimal(total)?),
+    };
+    let end = last.checked_add(1)?;
+    let possible = first < end && total.is_none_or(|total| end <= total);
+    possible.then_some((first..end, total))
+}
+
+/// The part of a Content-Range behind the unit, if the unit is bytes.
+fn of_bytes(text: &str) -> Option<&str> {
+    let (unit, rest) = text.split_once(' ')?;
+    unit.eq_ignore_ascii_case("bytes").then_some(rest)
+}
+
+/// A header that may be there once: a second one contradicts the first, or repeats it to no end.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, &'static str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => match value.to_str() {
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err("a header that cannot be read"),
+        },
+        (Some(_), Some(_)) => Err("a header twice that may be there once"),
+    }
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
-    text(headers, &CONTENT_LENGTH).and_then(decimal)
+    only(headers, &CONTENT_LENGTH).ok()?.and_then(decimal)
 }
 
 /// Digits alone: `u64::from_str` would take a plus sign as well.
@@ -247,21 +341,222 @@ mod tests {
             .collect()
     }
 
+    /// Verifies the head of a body that is chunked unless it has a length.
     fn verify(
         status: u16,
         pairs: &[(&'static str, &str)],
-        asked: Option<&Range<u64>>,
+        range: Option<&Range<u64>>,
     ) -> Result<Head, Error> {
+        let mut headers = headers(pairs);
+        if !headers.contains_key(CONTENT_LENGTH) {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         Head::verify(
             StatusCode::from_u16(status).unwrap(),
-            &headers(pairs),
-            asked,
-            Document::Media,
+            Version::HTTP_11,
+            &headers,
+            Asked {
+                document: Document::Media,
+                range,
+                length: None,
+            },
         )
     }
 
+    /// The verdict on a head.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Verdict {
+        /// The range, half-open, of 100 bytes.
+        Part(u64, u64),
+        /// The whole of 100 bytes.
+        Whole,
+        /// The whole, of a length that shows at the end.
+        WholeUnmeasured,
+        /// A contradiction, in itself or with the request.
+        Contradiction,
+        /// Nothing proves the length.
+        Unproven,
+    }
+
+    use Verdict::{Contradiction, Part, Unproven, Whole, WholeUnmeasured};
+
+    /// A Content-Range of a document of 100 bytes, and the verdict on each reply that has it.
+    struct Row {
+        content_range: Option<&'static str>,
+        /// The bytes that the head speaks of, which a Content-Length that agrees has.
+        length: u64,
+        /// To a request for bytes 0..16, answered 206 and 200.
+        ranged: [Verdict; 2],
+        /// To a request for the whole, answered 206 and 200.
+        unranged: [Verdict; 2],
+        reason: &'static str,
+    }
+
+    const ROWS: [Row; 12] = [
+        Row {
+            content_range: None,
+            length: 100,
+            ranged: [Contradiction, Whole],
+            unranged: [Contradiction, Whole],
+            reason: "15.3.7: a 206 says its range; 14.2: a Range may be ignored",
+        },
+        Row {
+            content_range: Some("bytes 0-99/100"),
+            length: 100,
+            ranged: [Whole, Whole],
+            unranged: [Whole, Whole],
+            reason: "14.4: first to last byte is the whole, whatever the status; ACS sends 200 so",
+        },
+        Row {
+            content_range: Some("bytes 0-15/100"),
+            length: 16,
+            ranged: [Part(0, 16), Part(0, 16)],
+            unranged: [Contradiction, Contradiction],
+            reason: "15.3.7: as asked; 15.3.1: a 200 that says a part is no whole",
+        },
+        Row {
+            content_range: Some("BYTES 0-15/100"),
+            length: 16,
+            ranged: [Part(0, 16), Part(0, 16)],
+            unranged: [Contradiction, Contradiction],
+            reason: "14.1: units are compared without case",
+        },
+        Row {
+            content_range: Some("bytes 0-7/100"),
+            length: 8,
+            ranged: [Contradiction, Contradiction],
+            unranged: [Contradiction, Contradiction],
+            reason: "15.3.7: another range than was asked",
+        },
+        Row {
+            content_range: Some("bytes 0-16/100"),
+            length: 17,
+            ranged: [Contradiction, Contradiction],
+            unranged: [Contradiction, Contradiction],
+            reason: "14.2: no more than was asked, unless it is the whole",
+        },
+        Row {
+            content_range: Some("bytes 1-16/100"),
+            length: 16,
+            ranged: [Contradiction, Contradiction],
+            unranged: [Contradiction, Contradiction],
+            reason: "15.3.7: another range than was asked",
+        },
+        Row {
+            content_range: Some("bytes 84-99/100"),
+            length: 16,
+            ranged: [Contradiction, Contradiction],
+            unranged: [Contradiction, Contradiction],
+            reason: "15.3.7: another range than was asked",
+        },
+        Row {
+            content_range: Some("bytes 0-15/*"),
+            length: 16,
+            ranged: [Contradiction, Contradiction],
+            unranged: [Contradiction, Contradiction],
+            reason: "14.4: of an unknown length; no plan is made on that",
+        },
+        Row {
+            content_range: Some("bytes */100"),
+            length: 16,
+            ranged: [Contradiction, Contradiction],
+            unranged: [Contradiction, Contradiction],
+            reason: "14.4: of a 416 alone",
+        },
+        Row {
+            content_range: Some("items 0-15/100"),
+            length: 16,
+            ranged: [Contradiction, Contradiction],
+            unranged: [Contradiction, Contradiction],
+            reason: "14.4: a unit that is not known, so the bytes are not either",
+        },
+        Row {
+            content_range: Some("bytes 0-15/10"),
+            length: 16,
+            ranged: [Contradiction, Contradiction],
+            unranged: [Contradiction, Contradiction],
+            reason: "14.4: invalid: the last byte is beyond the length",
+        },
+    ];
+
+    /// Headers that frame a body of `length` bytes, and the verdict where it differs from the
+    /// row's.
+    type Framed = (Vec<(&'static str, String)>, fn(&Row, Verdict) -> Verdict);
+
+    fn framings(length: u64) -> [Framed; 8] {
+        let said = |length: u64| ("content-length", length.to_string());
+        let coding = |coding: &str| ("transfer-encoding", coding.to_owned());
+        let contradiction: fn(&Row, Verdict) -> Verdict = |_, _| Contradiction;
+        [
+            (vec![said(length)], |_, verdict| verdict),
+            // 8.6: a length that disagrees with the range. Without a range nothing disagrees.
+            (vec![said(length + 1)], |row, verdict| {
+                match row.content_range {
+                    None => verdict,
+                    Some(_) => Contradiction,
+                }
+            }),
+            (vec![coding("chunked")], |row, verdict| {
+                match (row.content_range, verdict) {
+                    (None, Whole) => WholeUnmeasured,
+                    (_, verdict) => verdict,
+                }
+            }),
+            // RFC 9112, 6.3: both at once ought to be handled as an error, whether they agree or
+            // not.
+            (vec![coding("chunked"), said(length)], contradiction),
+            (vec![coding("chunked"), said(length + 1)], contradiction),
+            (vec![coding("gzip, chunked")], contradiction),
+            (vec![said(length), said(length)], contradiction),
+            // RFC 9112, 8: a message that the closing of the connection ends may be incomplete.
+            (vec![], |row, verdict| match (row.content_range, verdict) {
+                (None, Whole) => Unproven,
+                (_, verdict) => verdict,
+            }),
+        ]
+    }
+
     #[test]
-    fn a_range_is_what_was_asked() {
+    fn a_reply_is_judged_by_everything_that_it_says() {
+        let range = 0..16;
+        for row in &ROWS {
+            for (framing, adjusted) in framings(row.length) {
+                let mut pairs: Vec<(&'static str, &str)> = framing
+                    .iter()
+                    .map(|(name, value)| (*name, value.as_str()))
+                    .collect();
+                pairs.extend(row.content_range.map(|said| ("content-range", said)));
+                for (range, verdicts) in [(Some(&range), row.ranged), (None, row.unranged)] {
+                    for (status, verdict) in [206, 200].into_iter().zip(verdicts) {
+                        let head = Head::verify(
+                            StatusCode::from_u16(status).unwrap(),
+                            Version::HTTP_11,
+                            &headers(&pairs),
+                            Asked {
+                                document: Document::Media,
+                                range,
+                                length: None,
+                            },
+                        );
+                        let given = match head.map(|head| head.extent) {
+                            Ok(Extent::Range { range, total: 100 }) => Part(range.start, range.end),
+                            Ok(Extent::Whole { length: None }) => WholeUnmeasured,
+                            Ok(Extent::Whole { .. }) => Whole,
+                            Err(Error::Mismatch { .. }) => Contradiction,
+                            Err(Error::Unframed) => Unproven,
+                            other => panic!("{other:?}"),
+                        };
+                        let expected = adjusted(row, verdict);
+                        let reason = row.reason;
+                        assert_eq!(given, expected, "{status} {pairs:?} {range:?}: {reason}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_range_is_cut_at_the_end_of_the_document() {
         for (content_range, asked, range, total) in [
             ("bytes 0-15/100", 0..16, 0..16, 100),
             ("bytes 96-99/100", 96..112, 96..100, 100),
@@ -279,36 +574,86 @@ mod tests {
     }
 
     #[test]
-    fn a_range_of_anything_else_is_a_mismatch() {
-        for content_range in [
-            "bytes 0-14/100",
-            "bytes 1-16/100",
-            "bytes 0-16/100",
-            "bytes 0-15/*",
-            "bytes */100",
-            "bytes 0-15/10",
-            "bytes 15-0/100",
-            "bytes 0-15",
-            "0-15/100",
-            "bytes +0-15/100",
-            "bytes 0-15/99999999999999999999",
-            "items 0-15/100",
-            "",
+    fn a_total_that_is_not_said_is_the_one_that_is_known() {
+        for (status, content_range, known, extent) in [
+            (206, "bytes 16-31/*", Some(100), Some(16..32)),
+            (200, "bytes 16-31/*", Some(100), Some(16..32)),
+            (206, "bytes 16-31/*", Some(32), Some(16..32)),
+            (206, "bytes 16-31/*", Some(31), None),
+            (206, "bytes 16-31/*", None, None),
+            (206, "bytes 17-32/*", Some(100), None),
+            // The caller decides what it means that the document has another length now.
+            (206, "bytes 16-31/99", Some(100), Some(16..32)),
         ] {
-            let result = verify(206, &[("content-range", content_range)], Some(&(0..16)));
-            assert!(
-                matches!(result, Err(Error::Mismatch { .. })),
-                "{content_range}"
+            let head = Head::verify(
+                StatusCode::from_u16(status).unwrap(),
+                Version::HTTP_11,
+                &headers(&[("content-range", content_range), ("content-length", "16")]),
+                Asked {
+                    document: Document::Media,
+                    range: Some(&(16..32)),
+                    length: known,
+                },
             );
+            let given = head.ok().map(|head| match head.extent {
+                Extent::Range { range, .. } => range,
+                Extent::Whole { .. } => panic!("{content_range} is a part"),
+            });
+            assert_eq!(given, extent, "{status} {content_range} of {known:?}");
         }
-        assert!(matches!(
-            verify(206, &[], Some(&(0..16))),
-            Err(Error::Mismatch { .. })
-        ));
-        assert!(matches!(
-            verify(206, &[("content-range", "bytes 0-15/100")], None),
-            Err(Error::Mismatch { .. })
-        ));
+    }
+
+    #[test]
+    fn a_version_of_http_marks_the_end_in_its_own_way() {
+        for (version, pairs, proven) in [
+            (Version::HTTP_10, vec![], false),
+            (Version::HTTP_10, vec![("content-length", "7")], true),
+            (Version::HTTP_11, vec![], false),
+            (
+                Version::HTTP_11,
+                vec![("transfer-encoding", "Chunked")],
+                true,
+            ),
+            // RFC 9113, 8.1: a frame ends the body.
+            (Version::HTTP_2, vec![], true),
+        ] {
+            let asked = Asked {
+                document: Document::Metadata,
+                range: None,
+                length: None,
+            };
+            let head = Head::verify(StatusCode::OK, version, &headers(&pairs), asked);
+            assert_eq!(head.is_ok(), proven, "{version:?} {pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_that_is_not_even_readable_is_a_mismatch() {
+        let twice = "bytes 0-15/100";
+        for pairs in [
+            vec![("content-range", "bytes 15-0/100")],
+            vec![("content-range", "bytes 0-15")],
+            vec![("content-range", "0-15/100")],
+            vec![("content-range", "bytes +0-15/100")],
+            vec![("content-range", "bytes 0-15/99999999999999999999")],
+            vec![("content-range", "bytes 0-18446744073709551615/*")],
+            vec![("content-range", "bytes=0-15/100")],
+            vec![("content-range", "")],
+            vec![("content-range", twice), ("content-range", twice)],
+            vec![
+                ("content-range", twice),
+                ("content-range", "bytes 0-99/100"),
+            ],
+            vec![("content-length", "16, 16")],
+            vec![("content-length", "+16")],
+            vec![("content-length", "-1")],
+            vec![("content-length", "")],
+        ] {
+            for status in [200, 206] {
+                let result = verify(status, &pairs, Some(&(0..16)));
+                assert!(matches!(result, Err(Error::Mismatch { .. })), "{pairs:?}");
+            }
+        }
         let contradiction = [
             ("content-range", "bytes 0-15/100"),
             ("content-length", "17"),
@@ -381,6 +726,7 @@ mod tests {
     fn a_range_beyond_the_end_tells_the_length() {
         for (status, content_range, total) in [
             (416, "bytes */10", Some(10)),
+            (416, "Bytes */10", Some(10)),
             (416, "bytes */*", None),
             (416, "", None),
             (404, "bytes */10", None),
@@ -445,11 +791,52 @@ mod tests {
         assert_eq!(parse("-1"), None);
     }
 
+    /// Text of a header that is nearly one to be read.
+    fn header_text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            4 => "[Bb][Yy]tes [0-9*]{0,21}-[0-9]{0,21}/[0-9*]{0,21}",
+            2 => "[0-9]{0,22}",
+            1 => prop::sample::select(vec!["chunked", "gzip", "identity", "text/html", "\"a\""])
+                .prop_map(str::to_owned),
+            1 => "[ -~]{0,40}",
+        ]
+    }
+
     proptest! {
         #[test]
         fn no_content_range_panics(text in "bytes [0-9*]{0,22}-[0-9]{0,22}/[0-9*]{0,22}") {
             if let Some((range, total)) = parse_content_range(&text) {
-                prop_assert!(range.start < range.end && range.end <= total);
+                prop_assert!(range.start < range.end);
+                prop_assert!(total.is_none_or(|total| range.end <= total));
+            }
+        }
+
+        #[test]
+        fn no_head_panics_and_what_is_taken_is_what_was_asked(
+            partial in any::<bool>(),
+            texts in prop::collection::vec((0_usize..6, header_text()), 0..6),
+            asked in prop::option::of((any::<u64>(), 1..u64::MAX)),
+            length in prop::option::of(any::<u64>()),
+            version in prop::sample::select(vec![Version::HTTP_10, Version::HTTP_11, Version::HTTP_2]),
+        ) {
+            let names = [
+                CONTENT_RANGE, CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
+            ];
+            let mut headers = HeaderMap::new();
+            for (name, text) in texts {
+                headers.append(names[name].clone(), HeaderValue::from_str(&text).unwrap());
+            }
+            let status = if partial { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+            let range = asked.map(|(start, length)| start..start.saturating_add(length));
+            let asked = Asked { document: Document::Media, range: range.as_ref(), length };
+            let _ = (is_empty(status, &headers), unsatisfied(status, &headers));
+            if let Ok(head) = Head::verify(status, version, &headers, asked) {
+                let _ = (head.body_length(), head.total());
+                if let Extent::Range { range: given, total } = &head.extent {
+                    prop_assert!(given.start < given.end && given.end <= *total);
+                    let asked = range.expect("a part is taken only where one was asked for");
+                    prop_assert!(given.start == asked.start && given.end <= asked.end);
+                }
             }
         }
     }

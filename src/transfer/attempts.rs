@@ -102,6 +102,7 @@ fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<(Duration, Cau
         Error::Source(
             acs::Error::Mismatch { .. }
             | acs::Error::RangeIgnored
+            | acs::Error::Unframed
             | acs::Error::WrongType { .. }
             | acs::Error::Encoded,
         )

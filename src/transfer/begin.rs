@@ -140,7 +140,7 @@ impl Transfer {
     async fn open_or_copy(&self, range: Option<&Range<u64>>) -> Result<First, Error> {
         let slot = self.slot().await;
         let part_size = self.tools.limits.part_size;
-        let download = self.open(range).await?;
+        let download = self.open(range, None).await?;
         let length = match download.head().total() {
             Some(total) => Some(total),
             None => length_within(&download, part_size).await?,

@@ -23,7 +23,7 @@ impl Transfer {
     async fn copy_metadata(&self) -> Result<Wrote, Error> {
         let _slot = self.slot().await;
         let limit = self.tools.limits.metadata;
-        let download = self.open(None).await?;
+        let download = self.open(None, None).await?;
         let length = length_within(&download, limit).await?;
         let length = length.ok_or(acs::Error::TooLong { limit })?;
         let bytes = download

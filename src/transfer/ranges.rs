@@ -207,7 +207,8 @@ impl Crew {
             None => transfer.slot().await,
         };
         let range = self.plan.range(number);
-        let download = match transfer.open(Some(&range)).await {
+        let length = Some(self.plan.length());
+        let download = match transfer.open(Some(&range), length).await {
             Err(acs::Error::BeyondEnd { total }) if total != self.plan.length() => {
                 return Err(Error::SourceChanged);
             }

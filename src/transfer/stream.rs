@@ -38,7 +38,7 @@ impl Upload {
             opened
         } else {
             let slot = transfer.slot().await;
-            let download = transfer.open(None).await?;
+            let download = transfer.open(None, self.record.length).await?;
             Opened { download, slot }
         };
         self.record.agrees_in_length(download.head())?;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use emulators::acs::{self, Document, Fault, Kind, Ranges, Request};
+use emulators::media::Media;
 use serde_json::json;
 
 use crate::embedded::Setup;
@@ -241,7 +242,7 @@ async fn metadata_is_bounded_and_held_to_the_same_rules() {
         answer(
             206,
             &[
-                ("content-range", "bytes 0-1/2"),
+                ("content-range", "bytes 0-1/3"),
                 ("content-type", "application/json"),
             ],
             "{}",
@@ -439,4 +440,219 @@ async fn a_source_that_changes_between_two_ranges_means_a_new_upload() {
         world.assert_archived(&recording);
         assert_eq!(world.count("CreateMultipartUpload"), uploads);
     }
+}
+
+/// First byte and the one after the last of a request's range.
+fn asked(request: &Request) -> Option<(u64, u64)> {
+    let (first, last) = request
+        .range
+        .as_deref()?
+        .strip_prefix("bytes=")?
+        .split_once('-')?;
+    Some((first.parse().ok()?, last.parse::<u64>().ok()? + 1))
+}
+
+/// The true bytes of these, under a head that a test makes up.
+fn part_of(media: &Media, range: std::ops::Range<u64>, status: u16, content_range: &str) -> Fault {
+    Fault::Answer {
+        status,
+        headers: vec![
+            ("content-type", media.content_type().to_owned()),
+            ("content-range", content_range.to_owned()),
+        ],
+        body: media.bytes(range),
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_calls_itself_the_whole_is_never_archived() {
+    for (length, sent) in [(5 * PART, PART), (5 * PART, 3 * PART), (1000, 500)] {
+        let world = World::start().await;
+        let recording = Recording::of(&[length]);
+        recording.publish(&world);
+        let media = recording.chunks[0].media.clone();
+        world.acs.inject(move |request| {
+            let content_range = format!("bytes 0-{}/{length}", sent - 1);
+            // What was asked for would be no lie.
+            let lie =
+                asked(request).is_some_and(|(start, end)| (start, end.min(length)) != (0, sent));
+            lie.then(|| part_of(&media, 0..sent, 200, &content_range))
+        });
+        let response = world.deliver(&recording.event(&world)).await;
+        let key = recording.media_key(&recording.chunks[0]);
+        match world.s3.object(&key) {
+            Some(object) => assert_eq!(object.body.len() as u64, length, "{sent} of {length}"),
+            None => assert_eq!(response.status, 503, "{sent} of {length}"),
+        }
+        world.acs.heal();
+        assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+        world.assert_archived(&recording);
+    }
+}
+
+#[tokio::test]
+async fn a_part_of_metadata_is_not_the_document() {
+    for status in [200, 206] {
+        let world = World::start().await;
+        let recording = Recording::of(&[10]);
+        recording.publish(&world);
+        world.acs.inject(move |request| {
+            let headers = [
+                ("content-range", "bytes 0-1/5000"),
+                ("content-type", "application/json"),
+            ];
+            (request.kind == Kind::Metadata).then(|| answer(status, &headers, "{}"))
+        });
+        assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
+        let key = recording.metadata_key(&recording.chunks[0]);
+        assert!(world.s3.object(&key).is_none(), "{status}");
+        world.acs.heal();
+        assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+        world.assert_archived(&recording);
+    }
+}
+
+/// A reply that says what it is, in one of the ways that a server may choose: from the range and
+/// the length.
+type Head = fn(u64, u64, u64) -> (u16, String);
+
+#[tokio::test]
+async fn every_legal_way_to_say_what_a_reply_covers_is_understood() {
+    let heads: [(&str, Head); 4] = [
+        ("another letter case", |start, end, length| {
+            (206, format!("Bytes {start}-{}/{length}", end - 1))
+        }),
+        (
+            "200 with the range that was asked for",
+            |start, end, length| (200, format!("bytes {start}-{}/{length}", end - 1)),
+        ),
+        (
+            "no total once the length is known",
+            |start, end, length| match start {
+                0 => (206, format!("bytes 0-{}/{length}", end - 1)),
+                _ => (206, format!("bytes {start}-{}/*", end - 1)),
+            },
+        ),
+        (
+            "200 with the range, no total",
+            |start, end, length| match start {
+                0 => (200, format!("bytes 0-{}/{length}", end - 1)),
+                _ => (200, format!("BYTES {start}-{}/*", end - 1)),
+            },
+        ),
+    ];
+    for (way, head) in heads {
+        for length in [1, PART, 3 * PART + 5] {
+            let world = World::start().await;
+            let recording = Recording::of(&[length]);
+            recording.publish(&world);
+            let media = recording.chunks[0].media.clone();
+            world.acs.inject(move |request| {
+                let (start, end) = asked(request)?;
+                let (status, content_range) = head(start, end.min(length), length);
+                let (_, said) = content_range.split_once(' ')?;
+                let (_, last) = said.split_once('/')?.0.split_once('-')?;
+                let end = last.parse::<u64>().ok()? + 1;
+                Some(part_of(&media, start..end, status, &content_range))
+            });
+            let response = world.deliver(&recording.event(&world)).await;
+            world.acs.heal();
+            assert_eq!(response.status, 200, "{way}, {length}");
+            world.assert_archived(&recording);
+            assert!(world.count("CreateMultipartUpload") <= 1, "{way}, {length}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_whole_counts_however_it_is_said() {
+    for status in [200, 206] {
+        let world = World::start().await;
+        let recording = Recording::of(&[3 * PART + 5, 7]);
+        recording.publish(&world);
+        let chunks = recording.chunks.clone();
+        world.acs.inject(move |request| {
+            let document = request.document.as_deref();
+            let chunk = chunks
+                .iter()
+                .find(|chunk| Some(&*chunk.document_id) == document)?;
+            if request.kind == Kind::Media {
+                let length = chunk.media.length();
+                let content_range = format!("bytes 0-{}/{length}", length - 1);
+                return Some(part_of(&chunk.media, 0..length, status, &content_range));
+            }
+            let body = chunk.metadata();
+            let content_range = format!("bytes 0-{}/{}", body.len() - 1, body.len());
+            let headers = vec![("content-range", content_range)];
+            Some(Fault::Answer {
+                status,
+                headers,
+                body: body.into(),
+            })
+        });
+        assert_eq!(
+            world.deliver(&recording.event(&world)).await.status,
+            200,
+            "{status}"
+        );
+        world.acs.heal();
+        world.assert_archived(&recording);
+        assert_eq!(world.acs.requests().len(), 4, "one a document");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_only_the_connection_ends_proves_no_length() {
+    for length in [1000, 5 * PART] {
+        for after in [0, 1, length / 5, length] {
+            let world = World::start().await;
+            let recording = Recording::of(&[length]);
+            publish(&world, &recording, |document| Document {
+                ranges: Ranges::Ignored,
+                ..document
+            });
+            world.acs.inject(move |request| {
+                (request.kind == Kind::Media).then_some(Fault::CloseBody { after })
+            });
+            let response = world.deliver(&recording.event(&world)).await;
+            assert_eq!(response.status, 503, "{after} of {length}");
+            let key = recording.media_key(&recording.chunks[0]);
+            assert!(world.s3.object(&key).is_none(), "{after} of {length}");
+            world.acs.heal();
+            assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+            world.assert_archived(&recording);
+        }
+    }
+    // Nor is a metadata document stored that is cut so.
+    let world = World::start().await;
+    let recording = Recording::of(&[10]);
+    recording.publish(&world);
+    world.acs.inject(|request| {
+        (request.kind == Kind::Metadata).then_some(Fault::CloseBody { after: 20 })
+    });
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
+    let key = recording.metadata_key(&recording.chunks[0]);
+    assert!(world.s3.object(&key).is_none());
+}
+
+#[tokio::test]
+async fn a_range_that_the_connection_ends_has_the_length_that_it_says() {
+    let world = World::start().await;
+    let recording = Recording::of(&[5 * PART, 9]);
+    recording.publish(&world);
+    world.acs.inject(|request| {
+        (request.kind == Kind::Media).then_some(Fault::CloseBody { after: u64::MAX })
+    });
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+    world.acs.heal();
+    world.assert_archived(&recording);
+    assert_eq!(world.acs.sent(&recording.chunks[0].document_id), 5 * PART);
+
+    let world = World::start().await;
+    let recording = Recording::of(&[5 * PART]);
+    recording.publish(&world);
+    world.acs.inject(at(2, Fault::CloseBody { after: 10 }));
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+    world.acs.heal();
+    world.assert_archived(&recording);
 }
