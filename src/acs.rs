@@ -3,6 +3,7 @@
 //! The HTTP client under it follows no redirect and decodes nothing. A hop is taken here, by hand, only to where an
 //! event may send us, and signed afresh.
 
+mod continuation;
 pub mod download;
 mod error;
 pub mod reply;
@@ -28,6 +29,7 @@ use crate::limits::Limits;
 use crate::locations::AllowedLocations;
 use crate::metrics::{Cause, Measured};
 use crate::recording::{Chunk, is_plain_id};
+use continuation::Continuation;
 use download::{Counter, Download, Flow};
 use reply::{Asked, Head};
 use signature::{Form, signed_get};
@@ -178,7 +180,8 @@ impl Client {
 
     /// Asks for a document, or for a half-open range of it, and opens the reply once its head has
     /// been verified. `length` is the document's length, in bytes, where an earlier reply has told
-    /// it. The bytes of the body are counted in `counter` as they come.
+    /// it. Where a reply covers less than the range, the download asks for the rest by itself. The
+    /// bytes of the body are counted in `counter` as they come.
     ///
     /// # Errors
     ///
@@ -195,10 +198,21 @@ impl Client {
             range,
             length,
         };
+        let (head, response) = self.reply(source, asked).await?;
+        let rest = Continuation::after(&head, range, self, source);
+        Ok(Download::new(head, response, rest, self.stall, counter))
+    }
+
+    /// One reply to a request for a document, after the redirects that lead to it.
+    async fn reply(
+        &self,
+        source: &Source,
+        asked: Asked<'_>,
+    ) -> Result<(Head, reqwest::Response), Error> {
         let mut url = source.url.clone();
         let mut form = source.form;
         for _ in 0..=MAX_HOPS {
-            let response = self.get(&url, form, range).await?;
+            let response = self.get(&url, form, asked.range).await?;
             let status = response.status();
             if status.is_redirection() {
                 url = self.next_hop(&url, response.headers())?;
@@ -215,7 +229,7 @@ impl Client {
                 return Err(self.refusal(response).await);
             }
             let head = Head::verify(status, response.version(), response.headers(), asked)?;
-            return Ok(Download::new(head, response, self.stall, counter));
+            return Ok((head, response));
         }
         Err(Error::RedirectLoop)
     }
@@ -294,7 +308,7 @@ impl Client {
             .headers()
             .get(RETRY_AFTER)
             .and_then(reply::retry_after);
-        let flow = Flow::new(response, None, self.stall, <[Counter; 2]>::default());
+        let flow = Flow::new(response, None, None, self.stall, <[Counter; 2]>::default());
         let body = flow.hold(ERROR_BODY).await;
         let trace_id = body.ok().and_then(|body| error::trace_id(&body));
         Error::Refused {

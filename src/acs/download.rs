@@ -1,5 +1,8 @@
 //! The body of an open reply, taken piece by piece and never held.
 //!
+//! Where a reply covers only the beginning of the range that was asked for, the body goes on with
+//! the replies to requests for the rest, unseen by whoever takes its bytes.
+//!
 //! What S3's client reads as the body of a part is a [`Piece`]: exactly so many bytes of the source, or an error. A body
 //! that is longer than was said must fail before its last byte is handed on, since S3's client would cut it silently
 //! and call the part good. The error that a piece ends with stays with the download, so that a fault of the source is
@@ -18,6 +21,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::Error;
+use super::continuation::Continuation;
 use super::reply::{Extent, Head};
 
 /// Counts the bytes of bodies as they come from the network, whatever becomes of them.
@@ -56,12 +60,13 @@ impl Download {
     pub(super) fn new(
         head: Head,
         response: reqwest::Response,
+        rest: Option<Continuation>,
         stall: Duration,
         all: &Counter,
     ) -> Self {
         let received = Counter::default();
         let counters = [received.clone(), all.clone()];
-        let flow = Flow::new(response, head.body_length(), stall, counters);
+        let flow = Flow::new(response, head.body_length(), rest, stall, counters);
         let shared = Shared {
             flow,
             failure: None,
@@ -74,13 +79,13 @@ impl Download {
         }
     }
 
-    /// The reply's head.
+    /// The head of the reply: of the first one, where it covers less than was asked for.
     #[must_use]
     pub fn head(&self) -> &Head {
         &self.head
     }
 
-    /// What the body is.
+    /// The bytes that the reply covers: the first one, where it covers less than was asked for.
     #[must_use]
     pub fn extent(&self) -> &Extent {
         &self.head.extent
@@ -218,6 +223,10 @@ pub(super) struct Flow {
     /// Bytes that end the body if it does end there, which is still to be seen.
     last: Option<Bytes>,
     ended: bool,
+    /// Set when `body` has come to its end.
+    drained: bool,
+    /// The replies that go on where `body` ends.
+    continuation: Option<Continuation>,
     stall: Duration,
     /// Runs only while the source is waited for: time that S3 takes is not the source's.
     timer: Pin<Box<Sleep>>,
@@ -228,6 +237,7 @@ impl Flow {
     pub(super) fn new(
         response: reqwest::Response,
         length: Option<u64>,
+        continuation: Option<Continuation>,
         stall: Duration,
         counters: [Counter; 2],
     ) -> Self {
@@ -238,6 +248,8 @@ impl Flow {
             left: length,
             last: None,
             ended: false,
+            drained: false,
+            continuation,
             stall,
             timer: Box::pin(sleep(stall)),
             waiting: false,
@@ -286,20 +298,35 @@ impl Flow {
         Poll::Ready(Some(Ok(self.rest.split_to(most))))
     }
 
-    /// The next bytes of the body, once it is sure that they do not outgrow its length.
+    /// The next bytes of the body, or of the one that goes on after it, once it is sure that they
+    /// do not outgrow their reply's length.
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         loop {
+            if self.drained {
+                let Some(continuation) = self.continuation.as_mut() else {
+                    return Poll::Ready(Ok(None));
+                };
+                let Some((response, length)) = ready!(continuation.poll_reply(cx))? else {
+                    return Poll::Ready(Ok(None));
+                };
+                self.body = response.into();
+                self.left = Some(length);
+                self.drained = false;
+            }
             let frame = match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Pending => return self.poll_stall(cx),
                 Poll::Ready(frame) => frame,
             };
             self.waiting = false;
             let Some(frame) = frame else {
-                return Poll::Ready(match (self.last.take(), self.left) {
-                    (Some(bytes), _) => Ok(Some(bytes)),
-                    (None, Some(missing)) if missing > 0 => Err(Error::Truncated { missing }),
-                    (None, _) => Ok(None),
-                });
+                self.drained = true;
+                match (self.last.take(), self.left) {
+                    (Some(bytes), _) => return Poll::Ready(Ok(Some(bytes))),
+                    (None, Some(missing)) if missing > 0 => {
+                        return Poll::Ready(Err(Error::Truncated { missing }));
+                    }
+                    (None, _) => continue,
+                }
             };
             let frame = frame.map_err(Error::http)?;
             let Ok(bytes) = frame.into_data() else {

@@ -50,6 +50,15 @@ pub enum Error {
         /// The document's length, in bytes.
         total: u64,
     },
+    /// The rest of a range is of another length or ETag than its beginning.
+    #[error("source changed between two replies to one range")]
+    Changed,
+    /// A range came in too many replies, each shorter than what was asked for.
+    #[error("range was not covered by {replies} further replies")]
+    Scraps {
+        /// The limit.
+        replies: u32,
+    },
     /// A range was asked for and the whole came.
     #[error("reply ignores the range that was asked for")]
     RangeIgnored,

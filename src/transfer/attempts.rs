@@ -103,6 +103,8 @@ fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<(Duration, Cau
             acs::Error::Mismatch { .. }
             | acs::Error::RangeIgnored
             | acs::Error::Unframed
+            | acs::Error::Changed
+            | acs::Error::Scraps { .. }
             | acs::Error::WrongType { .. }
             | acs::Error::Encoded,
         )

@@ -518,7 +518,7 @@ type Head = fn(u64, u64, u64) -> (u16, String);
 
 #[tokio::test]
 async fn every_legal_way_to_say_what_a_reply_covers_is_understood() {
-    let heads: [(&str, Head); 4] = [
+    let heads: [(&str, Head); 5] = [
         ("another letter case", |start, end, length| {
             (206, format!("Bytes {start}-{}/{length}", end - 1))
         }),
@@ -540,6 +540,10 @@ async fn every_legal_way_to_say_what_a_reply_covers_is_understood() {
                 _ => (200, format!("BYTES {start}-{}/*", end - 1)),
             },
         ),
+        ("a range that is shorter", |start, end, length| {
+            let end = end.min(start + PART / 2 + 1);
+            (206, format!("bytes {start}-{}/{length}", end - 1))
+        }),
     ];
     for (way, head) in heads {
         for length in [1, PART, 3 * PART + 5] {
@@ -655,4 +659,106 @@ async fn a_range_that_the_connection_ends_has_the_length_that_it_says() {
     assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
     world.acs.heal();
     world.assert_archived(&recording);
+}
+
+#[tokio::test]
+async fn a_range_that_comes_short_is_asked_for_to_its_end() {
+    for most in [PART - 1, PART / 3, PART / 64] {
+        let world = World::start().await;
+        let recording = Recording::of(&[1, PART, 3 * PART + 12_345]);
+        publish(&world, &recording, |document| Document {
+            ranges: Ranges::Shortened(most),
+            etag: Some("\"one\"".into()),
+            ..document
+        });
+        let response = world.deliver(&recording.event(&world)).await;
+        assert_eq!(response.status, 200, "{most}");
+        world.assert_archived(&recording);
+        for chunk in &recording.chunks {
+            let (length, sent) = (chunk.media.length(), world.acs.sent(&chunk.document_id));
+            assert_eq!(sent, length, "each byte once");
+        }
+        let requests = world.acs.requests();
+        let ranges = requests.iter().filter_map(asked);
+        assert!(ranges.into_iter().all(|(start, end)| end - start <= PART));
+        let asked = requests.iter().map(|it| (&it.path_and_query, &it.range));
+        let asked: std::collections::BTreeSet<_> = asked.collect();
+        assert_eq!(asked.len(), requests.len(), "nothing was asked for twice");
+    }
+}
+
+#[tokio::test]
+async fn a_range_in_scraps_ends() {
+    let world = World::start().await;
+    let recording = Recording::of(&[PART]);
+    publish(&world, &recording, |document| Document {
+        ranges: Ranges::Shortened(1),
+        ..document
+    });
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
+    let media = world.acs.requests().into_iter();
+    let media = media.filter(|request| request.kind == Kind::Media).count();
+    assert!(media < 5 * 300, "{media} requests");
+    assert!(
+        world
+            .s3
+            .object(&recording.media_key(&recording.chunks[0]))
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn the_rest_of_a_range_is_of_the_same_document_or_not_taken() {
+    let html = [("content-type", "text/html")];
+    for (fault, etag) in [
+        (Fault::Headers(vec![("etag", Some("\"two\"".into()))]), true),
+        (Fault::Headers(vec![("etag", None)]), true),
+        (
+            Fault::Headers(vec![("content-range", Some("bytes 1-2/3".into()))]),
+            true,
+        ),
+        (
+            Fault::Headers(vec![(
+                "content-range",
+                Some(format!("bytes {}-{}/999999", PART / 2, PART - 1)),
+            )]),
+            false,
+        ),
+        (Fault::IgnoreRange, false),
+        (Fault::Close, false),
+        (Fault::CutBody { after: 3 }, false),
+        (Fault::LongerBody { extra: 1 }, false),
+        (answer(206, &[("content-type", "video/mp4")], ""), false),
+        (answer(200, &html, "<html>"), false),
+        (answer(503, &[], ""), false),
+        (
+            Fault::StallBody {
+                after: 3,
+                stall: Duration::from_secs(2),
+            },
+            false,
+        ),
+        (Fault::Hang(Duration::from_secs(2)), false),
+    ] {
+        let world = World::start().await;
+        let recording = Recording::of(&[3 * PART]);
+        publish(&world, &recording, |document| Document {
+            ranges: Ranges::Shortened(PART / 2),
+            etag: etag.then(|| "\"one\"".into()),
+            ..document
+        });
+        let once = std::sync::atomic::AtomicBool::new(false);
+        let rest = fault.clone();
+        world.acs.inject(move |request| {
+            let (start, _) = asked(request)?;
+            (start == PART / 2 && !once.swap(true, Ordering::Relaxed)).then(|| rest.clone())
+        });
+        assert_eq!(
+            world.deliver(&recording.event(&world)).await.status,
+            200,
+            "{fault:?}"
+        );
+        world.acs.heal();
+        world.assert_archived(&recording);
+    }
 }
