@@ -82,12 +82,6 @@ pub enum NotUnderstood {
     /// More chunks than one event can sensibly tell of.
     #[error("event has {0} chunks, more than {MAX_CHUNKS}")]
     TooManyChunks(usize),
-    /// Two chunks would be one object.
-    #[error("event has two different chunks with the index {index} and the same documentId")]
-    ChunkTwice {
-        /// The index of both.
-        index: u64,
-    },
     /// Read as one event, but it is of a type that is not archived.
     #[error("event is not one of a recording")]
     NotARecording,
@@ -112,6 +106,7 @@ pub struct NotEvents;
 ///
 /// [`NotEvents`], where there is nothing to judge one by one.
 pub fn events(body: &[u8]) -> Result<Vec<Event>, NotEvents> {
+    let body = without_mark(body);
     let body: &RawValue = serde_json::from_slice(body).map_err(|_| NotEvents)?;
     match body.get().as_bytes().first() {
         Some(b'{') => Ok(vec![event(body)]),
@@ -136,6 +131,7 @@ pub fn events(body: &[u8]) -> Result<Vec<Event>, NotEvents> {
 ///
 /// [`NotUnderstood`], with what is wrong.
 pub fn recording(event_json: &[u8]) -> Result<Recording, NotUnderstood> {
+    let event_json = without_mark(event_json);
     let raw: &RawValue =
         serde_json::from_slice(event_json).map_err(|_| NotUnderstood::NotAnObject)?;
     match event(raw) {
@@ -143,6 +139,11 @@ pub fn recording(event_json: &[u8]) -> Result<Recording, NotUnderstood> {
         Event::NotUnderstood { reason, .. } => Err(reason),
         Event::Validation { .. } | Event::Other { .. } => Err(NotUnderstood::NotARecording),
     }
+}
+
+/// The body behind a byte order mark, which JSON does not have but some senders do: RFC 8259, 8.1.
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 fn event(raw: &RawValue) -> Event {
@@ -255,7 +256,10 @@ impl Envelope<'_> {
         let time = |text: Option<String>| text.as_deref().and_then(Timestamp::parse);
         Ok(Recording {
             // An event without an id is told apart from others by its bytes.
-            event_id: self.id.unwrap_or_else(|| sha256_hex(raw.get().as_bytes())),
+            event_id: self
+                .id
+                .filter(|id| !id.is_empty())
+                .unwrap_or_else(|| sha256_hex(raw.get().as_bytes())),
             event_time: time(self.event_time).or_else(|| time(self.time)),
             started: time(data.recording_start_time),
             topic: self.topic.or(self.source).unwrap_or_default(),
@@ -272,7 +276,8 @@ impl Envelope<'_> {
     }
 }
 
-/// The chunks by index. One that is listed twice is one; two that would be the same object are a contradiction.
+/// The chunks by index. A chunk that is listed twice is one chunk; two that differ in a location
+/// alone are two.
 fn chunks(elements: Vec<&RawValue>) -> Result<Vec<Chunk>, NotUnderstood> {
     if elements.len() > MAX_CHUNKS {
         return Err(NotUnderstood::TooManyChunks(elements.len()));
@@ -293,15 +298,8 @@ fn chunks(elements: Vec<&RawValue>) -> Result<Vec<Chunk>, NotUnderstood> {
             metadata_location: present(fields.metadata_location),
         })
         .collect();
-    chunks.sort_by(|a, b| (a.index, &a.document_id).cmp(&(b.index, &b.document_id)));
+    chunks.sort();
     chunks.dedup();
-    let same_object = |pair: &[Chunk]| match pair {
-        [a, b] if a.index == b.index && a.document_id == b.document_id => Some(a.index),
-        _ => None,
-    };
-    if let Some(index) = chunks.windows(2).find_map(same_object) {
-        return Err(NotUnderstood::ChunkTwice { index });
-    }
     if chunks.is_empty() {
         Err(NotUnderstood::EmptyChunks)
     } else {
@@ -315,10 +313,29 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
     Ok(serde_json::from_str(raw.get()).ok())
 }
 
-/// A whole number from 0; anything else counts as absent.
+/// A whole number from 0, be it spelt as a float or in a string; anything else counts as absent.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let raw = <&RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(raw.get()).ok())
+    let in_string: Option<String> = serde_json::from_str(raw.get()).ok();
+    Ok(whole_number(in_string.as_deref().unwrap_or(raw.get())))
+}
+
+fn whole_number(text: &str) -> Option<u64> {
+    /// The floats up to here stand for one whole number each.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+
+    let text = text.trim();
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok();
+    }
+    let float: f64 = serde_json::from_str(text).ok()?;
+    let whole = float.fract() == 0.0 && (0.0..=EXACT).contains(&float);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it has been found to be whole, not negative, and in range"
+    )]
+    whole.then_some(float as u64)
 }
 
 #[cfg(test)]
@@ -457,12 +474,6 @@ mod tests {
             ),
             (chunks_of(&json!([1])), NotUnderstood::NoChunks),
             (chunks_of(&json!([])), NotUnderstood::EmptyChunks),
-            (
-                chunks_of(
-                    &json!([{"documentId": "a", "index": 2}, {"documentId": "a", "index": 2, "contentLocation": "x"}]),
-                ),
-                NotUnderstood::ChunkTwice { index: 2 },
-            ),
         ] {
             let parsed = events(json!([event]).to_string().as_bytes()).unwrap();
             let [
@@ -489,6 +500,123 @@ mod tests {
                 .len(),
             1
         );
+    }
+
+    #[test]
+    fn two_chunks_of_one_index_and_document_are_told_apart_by_their_locations() {
+        let chunk = |content: &str, metadata: &str| json!({"documentId": "a", "index": 2, "contentLocation": content, "metadataLocation": metadata});
+        for (others, count) in [
+            (vec![chunk("x", "m")], 1),
+            (vec![chunk("y", "m")], 2),
+            (vec![chunk("x", "n")], 2),
+            (vec![chunk("", "m")], 2),
+            (vec![chunk("y", "n"), chunk("x", "m"), chunk("y", "n")], 2),
+        ] {
+            let mut chunks = vec![chunk("x", "m")];
+            chunks.extend(others);
+            let read = |chunks: &[Value]| {
+                let event = chunks_of(&json!(chunks)).to_string();
+                recording(event.as_bytes()).unwrap().chunks
+            };
+            let in_order = read(&chunks);
+            assert_eq!(in_order.len(), count, "{chunks:?}");
+            chunks.reverse();
+            assert_eq!(read(&chunks), in_order, "in whatever order they come");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_the_body_is_skipped() {
+        let event = event_of(&json!({"recordingStorageInfo": {"recordingChunks": [{"index": 0}]}}));
+        for body in [json!([event]), event.clone()] {
+            let read = events(format!("\u{feff}{body}").as_bytes()).unwrap();
+            let [Event::Recording(recording)] = &*read else {
+                panic!("{read:?}")
+            };
+            assert_eq!(recording.event.get(), event.to_string(), "without the mark");
+        }
+        assert!(events("\u{feff} []".as_bytes()).unwrap().is_empty());
+        let pending = format!("\u{feff}{event}");
+        assert_eq!(
+            recording(pending.as_bytes()).unwrap().event.get(),
+            event.to_string()
+        );
+    }
+
+    #[test]
+    fn an_index_is_a_whole_number_however_it_is_spelt() {
+        for (index, read) in [
+            (json!(3), Some(3)),
+            (json!(3.0), Some(3)),
+            (json!("3"), Some(3)),
+            (json!("3.0"), Some(3)),
+            (json!(" 3 "), Some(3)),
+            (json!("03"), Some(3)),
+            (json!(3e2), Some(300)),
+            (json!(-0.0), Some(0)),
+            (json!(u64::MAX), Some(u64::MAX)),
+            (json!("18446744073709551615"), Some(u64::MAX)),
+            (json!(9_007_199_254_740_992.0), Some(9_007_199_254_740_992)),
+            // Beyond this, a float is not one number alone.
+            (json!(9_007_199_254_740_994.0), None),
+            (json!(1e300), None),
+            (json!(-1), None),
+            (json!(-1.0), None),
+            (json!("-1"), None),
+            (json!("+1"), None),
+            (json!(1.5), None),
+            (json!("1.5"), None),
+            (json!("1e400"), None),
+            (json!("NaN"), None),
+            (json!("inf"), None),
+            (json!("0x1"), None),
+            (json!(""), None),
+            (json!("18446744073709551616"), None),
+            (json!(true), None),
+            (json!([3]), None),
+            (json!(null), None),
+        ] {
+            let chunks = json!([{"documentId": "first", "index": 70}, {"documentId": "second", "index": index}]);
+            let event = chunks_of(&chunks).to_string();
+            let chunks = recording(event.as_bytes()).unwrap().chunks;
+            let second = chunks.iter().find(|chunk| chunk.document_id == "second");
+            // Without an index, a chunk has its place's.
+            assert_eq!(second.unwrap().index, read.unwrap_or(1), "{index}");
+        }
+    }
+
+    #[test]
+    fn an_empty_id_is_none() {
+        let event = |id: &str, chunk: &str| {
+            let mut event = chunks_of(&json!([{"documentId": chunk, "index": 0}]));
+            event["id"] = id.into();
+            let event = event.to_string();
+            let id = recording(event.as_bytes()).unwrap().event_id;
+            (id, sha256_hex(event.as_bytes()))
+        };
+        assert_eq!(event("1", "a").0, "1");
+        let (id, hash) = event("", "a");
+        assert_eq!(
+            id, hash,
+            "an event without an id is told apart by its bytes"
+        );
+        assert_ne!(event("", "a").0, event("", "b").0);
+    }
+
+    #[test]
+    fn times_without_an_offset_are_utc() {
+        let of = |time: &str| {
+            let mut event = event_of(
+                &json!({"recordingStartTime": time, "recordingStorageInfo": {"recordingChunks": [{}]}}),
+            );
+            event["eventTime"] = time.into();
+            let recording = recording(event.to_string().as_bytes()).unwrap();
+            assert_eq!(recording.event_time, recording.started, "{time}");
+            recording.started
+        };
+        let utc = of("2026-11-23T15:20:34.2199328Z");
+        assert!(utc.is_some());
+        assert_eq!(of("2026-11-23T15:20:34.2199328"), utc);
     }
 
     #[test]
@@ -521,7 +649,10 @@ mod tests {
             "\"x\"",
             "[1",
             "{} {}",
-            "\u{feff}[]",
+            "\u{feff}",
+            "\u{feff}1",
+            "\u{feff}\u{feff}[]",
+            "[\u{feff}]",
         ] {
             assert_eq!(events(body.as_bytes()).unwrap_err(), NotEvents, "{body}");
         }

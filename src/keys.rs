@@ -317,7 +317,8 @@ mod tests {
                 prop_assert!(key.as_str().split('/').all(|name| !matches!(name, "" | "." | "..")));
             }
             let kind = |key: &Key| prefix.place(key.as_str()).map(|place| format!("{:?}", place.kind));
-            let event_id = safe_id(&id);
+            // An empty id is none.
+            let event_id = safe_id(if id.is_empty() { &recording.event_id } else { &id });
             for (key, expected) in [
                 (keys.pending_event(), format!("PendingEvent {{ event_id: {event_id:?}, time: None }}")),
                 (keys.record(chunk), "Record".to_owned()),

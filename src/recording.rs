@@ -30,14 +30,14 @@ pub struct Recording {
     pub format: Format,
     /// Set where ACS has written the recording to the customer's own Azure storage, or has tried to.
     pub storage_type: Option<String>,
-    /// The chunks, by index; at least one, each with an object key of its own.
+    /// The chunks, by index; at least one, no two alike.
     pub chunks: Vec<Chunk>,
     /// The event itself, its bytes as they came.
     pub event: Box<RawValue>,
 }
 
-/// An element of `recordingChunks`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An element of `recordingChunks`. Chunks are ordered by their index first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Chunk {
     /// Its place in the recording.
     pub index: u64,
@@ -211,10 +211,14 @@ impl Timestamp {
     /// The Unix epoch, which stands in keys where an event has no time at all.
     pub const EPOCH: Self = Self(OffsetDateTime::UNIX_EPOCH);
 
-    /// Reads an RFC 3339 time with any offset and any number of fractional digits.
+    /// Reads an RFC 3339 time with any offset and any number of fractional digits. A time without
+    /// an offset is in UTC, and a space may stand for the `T`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let utc = OffsetDateTime::parse(text, &Rfc3339)
+        let (date, clock) = text.trim().split_once(['T', 't', ' '])?;
+        let has_offset = clock.contains(['Z', 'z', '+', '-']);
+        let offset = if has_offset { "" } else { "Z" };
+        let utc = OffsetDateTime::parse(&format!("{date}T{clock}{offset}"), &Rfc3339)
             .ok()?
             .checked_to_offset(UtcOffset::UTC)?;
         (0..=9999).contains(&utc.year()).then_some(Self(utc))
@@ -290,6 +294,14 @@ mod tests {
             ("2026-11-23T15:20:34.219932899Z", "20261123T152034.2199328Z"),
             ("2026-11-23t01:20:34.5+02:00", "20261122T232034.5000000Z"),
             ("0001-01-01T00:00:00Z", "00010101T000000.0000000Z"),
+            // Without an offset, in UTC.
+            ("2026-11-23T15:20:34.2199328", "20261123T152034.2199328Z"),
+            ("2026-11-23T15:20:34", "20261123T152034.0000000Z"),
+            ("2026-11-23 15:20:34.5", "20261123T152034.5000000Z"),
+            ("2026-11-23 15:20:34Z", "20261123T152034.0000000Z"),
+            ("2026-11-23t15:20:34z", "20261123T152034.0000000Z"),
+            ("2026-11-23 15:20:34+02:00", "20261123T132034.0000000Z"),
+            (" 2026-11-23T15:20:34 ", "20261123T152034.0000000Z"),
         ] {
             let time = Timestamp::parse(text).unwrap();
             assert_eq!(time.compact(), compact, "{text}");
@@ -300,6 +312,11 @@ mod tests {
             "",
             "yesterday",
             "2026-11-23",
+            "2026-11-23T15:20",
+            "2026-11-23  15:20:34",
+            "2026-11-23T15:20:34 ZZ",
+            "2026-11-23T15:20:34.",
+            "2026-11-2315:20:34",
             "9999-12-31T23:59:59-01:00",
             "0000-01-01T00:00:00+01:00",
         ] {

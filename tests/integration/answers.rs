@@ -473,6 +473,46 @@ async fn what_is_not_an_object_or_an_array_is_bad() {
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_before_the_body_is_no_fault() {
+    for encoded in [false, true] {
+        let world = World::start().await;
+        let recording = Recording::of(&[PART]);
+        recording.publish(&world);
+        let event = recording.event(&world);
+        let request = |body: &Value| {
+            let request = delivery(&format!("\u{feff}{body}"), 0);
+            if encoded { in_base64(request) } else { request }
+        };
+        world.acs.inject(|_| Some(busy()));
+        assert_eq!(ask(&world, &request(&json!([event]))).await.status, 503);
+        world.acs.heal();
+        let pending = format!("{}/event.json", recording.pending());
+        let stored = world.s3.object(&pending).unwrap();
+        assert_eq!(stored.body, event.to_string(), "without the mark");
+        assert_eq!(ask(&world, &request(&event)).await.status, 200);
+        world.assert_archived(&recording);
+    }
+}
+
+#[tokio::test]
+async fn times_without_an_offset_and_odd_numbers_lead_to_the_same_keys() {
+    let world = World::start().await;
+    let recording = Recording::of(&[1, 2]);
+    recording.publish(&world);
+    let mut event = recording.event(&world);
+    let without_offset = |time: &Value| time.as_str().unwrap().trim_end_matches('Z').to_owned();
+    event["eventTime"] = without_offset(&event["eventTime"]).into();
+    let data = &mut event["data"];
+    data["recordingStartTime"] = without_offset(&data["recordingStartTime"]).into();
+    let chunks = &mut data["recordingStorageInfo"]["recordingChunks"];
+    chunks[0]["index"] = json!(0.0);
+    chunks[1]["index"] = "1".into();
+    chunks.as_array_mut().unwrap().reverse();
+    assert_eq!(deliver(&world, &event).await.0, 200);
+    world.assert_archived(&recording);
+}
+
+#[tokio::test]
 async fn other_methods_are_not_allowed() {
     let world = World::start().await;
     for method in ["GET", "HEAD", "PUT", "PATCH", "DELETE"] {
