@@ -35,6 +35,7 @@ SAMPLES = {
     "RecordingsSuspended": (0, 1, 26, 0.3),
     "RecordingsRejected": (0, 0, 1.2, 0),
     "RecordingsExpired": (0, 0, 0, 0),
+    "RecordingsInCustomerStorage": (0, 0, 0, 0),
     "ChunksArchived": (4, 60, -28, 0.25),
     "ChunksAlreadyArchived": (0, 4, 8, 0.5),
     "ChunksSuspended": (0, 1, 36, 0.3),

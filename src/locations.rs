@@ -13,6 +13,18 @@ const MEDIA_HOST_SUFFIXES: [&str; 3] = [
     ".ams.gov.teams.microsoft.us",
 ];
 
+/// The hosts of Azure's blob storage, public and sovereign; a storage account's name, or more,
+/// stands before them.
+///
+/// <https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-endpoints>
+const BLOB_HOST_SUFFIXES: [&str; 5] = [
+    ".blob.core.windows.net",
+    ".blob.storage.azure.net",
+    ".blob.core.chinacloudapi.cn",
+    ".blob.core.usgovcloudapi.net",
+    ".blob.core.cloudapi.de",
+];
+
 /// The rule on where an event may send us.
 #[derive(Clone, Debug)]
 pub struct AllowedLocations {
@@ -102,17 +114,38 @@ impl AllowedLocations {
     }
 
     fn is_media_host(&self, host: &str) -> bool {
-        // The parser lets more characters into a host than a name can have.
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-        if !host.bytes().all(plain) {
-            return false;
-        }
-        let below = |suffix: &String| host.strip_suffix(suffix.as_str());
-        self.suffixes
-            .iter()
-            .filter_map(below)
-            .any(|name| !name.is_empty() && !name.starts_with('.') && !name.ends_with('.'))
+        let mut suffixes = self.suffixes.iter();
+        suffixes.any(|suffix| is_below(host, suffix))
     }
+}
+
+/// Returns `true` if a location is in Azure's blob storage, over https at its own port: no
+/// signature of ACS is of use there.
+#[must_use]
+pub fn is_azure_blob(location: &str) -> bool {
+    let Ok(url) = Url::parse(location) else {
+        return false;
+    };
+    let plain = url.scheme() == "https"
+        && url.port().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    match url.host() {
+        Some(Host::Domain(host)) if plain => BLOB_HOST_SUFFIXES
+            .iter()
+            .any(|suffix| is_below(host, suffix)),
+        _ => false,
+    }
+}
+
+/// Returns `true` if `host` is a name below the domain that `suffix` names.
+fn is_below(host: &str, suffix: &str) -> bool {
+    // The parser lets more characters into a host than a name can have.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    host.bytes().all(plain)
+        && host
+            .strip_suffix(suffix)
+            .is_some_and(|name| !name.is_empty() && !name.starts_with('.') && !name.ends_with('.'))
 }
 
 impl Location {
@@ -322,6 +355,37 @@ mod tests {
             Err(NotAllowed::Userinfo)
         );
         assert!(rule.admit("https://eus.asm.skype.com/").is_ok());
+    }
+
+    #[test]
+    fn azures_blob_hosts_are_told_from_names_that_look_like_them() {
+        for (location, is_blob) in [
+            (
+                "https://contoso.blob.core.windows.net/recordings/1.mp4",
+                true,
+            ),
+            ("HTTPS://CONTOSO.BLOB.CORE.WINDOWS.NET:443/1?sv=2", true),
+            ("https://contoso.z12.blob.storage.azure.net/1", true),
+            ("https://contoso.blob.core.chinacloudapi.cn/1", true),
+            ("https://contoso.blob.core.usgovcloudapi.net/1", true),
+            ("https://contoso.blob.core.cloudapi.de/1", true),
+            ("", false),
+            ("contoso.blob.core.windows.net/1", false),
+            ("http://contoso.blob.core.windows.net/1", false),
+            ("https://contoso.blob.core.windows.net:8443/1", false),
+            ("https://u@contoso.blob.core.windows.net/1", false),
+            ("https://blob.core.windows.net/1", false),
+            ("https://.blob.core.windows.net/1", false),
+            ("https://contosoblob.core.windows.net/1", false),
+            ("https://contoso.file.core.windows.net/1", false),
+            ("https://contoso.blob.core.windows.net.example.com/1", false),
+            ("https://contoso.blob.core.windows.net@example.com/1", false),
+            ("https://example.com/contoso.blob.core.windows.net", false),
+            ("https://eus-prod.asm.skype.com/v1/objects/1", false),
+            ("https://127.0.0.1/1", false),
+        ] {
+            assert_eq!(is_azure_blob(location), is_blob, "{location}");
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub enum Metric {
     RecordingsSuspended,
     RecordingsRejected,
     RecordingsExpired,
+    RecordingsInCustomerStorage,
     ChunksArchived,
     ChunksAlreadyArchived,
     ChunksSuspended,
@@ -52,12 +53,13 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::RecordingsArchived,
         Self::RecordingsAlreadyArchived,
         Self::RecordingsSuspended,
         Self::RecordingsRejected,
         Self::RecordingsExpired,
+        Self::RecordingsInCustomerStorage,
         Self::ChunksArchived,
         Self::ChunksAlreadyArchived,
         Self::ChunksSuspended,
@@ -90,6 +92,7 @@ impl Metric {
             | Self::RecordingsSuspended
             | Self::RecordingsRejected
             | Self::RecordingsExpired
+            | Self::RecordingsInCustomerStorage
             | Self::ChunksArchived
             | Self::ChunksAlreadyArchived
             | Self::ChunksSuspended

@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
-use crate::locations::AllowedLocations;
+use crate::locations::is_azure_blob;
 
 /// A finished recording, as one `RecordingFileStatusUpdated` event tells of it.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub struct Recording {
     pub subject: String,
     /// The media's format.
     pub format: Format,
-    /// Set where ACS has written the recording to the customer's own Azure storage, or has tried to.
+    /// The `storageType`: whose storage ACS has written the recording to, or has tried to.
     pub storage_type: Option<String>,
     /// The chunks, by index; at least one, no two alike.
     pub chunks: Vec<Chunk>,
@@ -68,16 +68,61 @@ impl Recording {
         key_id(named.unwrap_or(&self.subject), named.is_some())
     }
 
-    /// Whether ACS has delivered this recording to the customer's own storage, so that there is nothing to fetch from
-    /// ACS. Where that export *failed*, the event has a `storageType` too, but its locations are ACS's own.
+    /// The class of the storage that the event says the recording is in.
     #[must_use]
-    pub fn is_in_customer_storage(&self, allowed: &AllowedLocations) -> bool {
-        let on_a_media_host = |chunk: &Chunk| {
+    pub fn storage(&self) -> StorageClass {
+        StorageClass::of(self.storage_type.as_deref(), &self.chunks)
+    }
+}
+
+/// The class of an event's `storageType`, by its value and the hosts of its locations together:
+/// where an export to the customer's storage *failed*, the event names that storage, but its
+/// locations are ACS's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StorageClass {
+    /// ACS's own storage, or none named.
+    Acs,
+    /// The customer's Azure storage, and every location is there: there is nothing to fetch from
+    /// ACS.
+    Customer,
+    /// Another name, or the customer's storage with locations elsewhere. The locations decide.
+    Other,
+}
+
+impl StorageClass {
+    /// The names of ACS's own storage, in lower case.
+    const OF_ACS: [&str; 4] = ["", "acs", "acsstorage", "azurecommunicationservices"];
+    /// The names of the customer's storage, in lower case.
+    const OF_CUSTOMER: [&str; 2] = ["azureblobstorage", "blobstorage"];
+
+    /// The class of a `storageType` in any letter case, given the recording's chunks.
+    #[must_use]
+    pub fn of(storage_type: Option<&str>, chunks: &[Chunk]) -> Self {
+        let name = storage_type.unwrap_or_default().trim().to_ascii_lowercase();
+        if Self::OF_ACS.contains(&name.as_str()) {
+            return Self::Acs;
+        }
+        let is_there = |chunk: &Chunk| {
             let locations = [&chunk.content_location, &chunk.metadata_location];
-            let mut locations = locations.into_iter().flatten();
-            locations.any(|location| allowed.admit(location).is_ok())
+            let mut locations = locations.into_iter().flatten().peekable();
+            locations.peek().is_some() && locations.all(|location| is_azure_blob(location))
         };
-        self.storage_type.is_some() && !self.chunks.iter().any(on_a_media_host)
+        let is_customers = Self::OF_CUSTOMER.contains(&name.as_str());
+        if is_customers && !chunks.is_empty() && chunks.iter().all(is_there) {
+            Self::Customer
+        } else {
+            Self::Other
+        }
+    }
+
+    /// The class's name, which never changes: keys are derived from it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Acs => "acs",
+            Self::Customer => "customer",
+            Self::Other => "other",
+        }
     }
 }
 
@@ -351,6 +396,72 @@ mod tests {
             let id = recording(subject).call_id().into_owned();
             assert!(id.starts_with("x-") && id.len() == 34, "{subject}: {id}");
         }
+    }
+
+    #[test]
+    fn a_storage_type_is_judged_by_its_value_and_its_hosts() {
+        use StorageClass::{Acs, Customer, Other};
+
+        let (blob, acs) = (
+            "https://contoso.blob.core.windows.net/1",
+            "https://a.asm.skype.com/1",
+        );
+        let chunk = |content: Option<&str>, metadata: Option<&str>| Chunk {
+            index: 0,
+            document_id: "d".into(),
+            content_location: content.map(str::to_owned),
+            metadata_location: metadata.map(str::to_owned),
+        };
+        let there = || chunk(Some(blob), Some(blob));
+        let at_acs = || chunk(Some(acs), Some(acs));
+        let places = [
+            (vec![there()], Customer),
+            (vec![there(), chunk(Some(blob), None)], Customer),
+            (vec![chunk(None, Some(blob))], Customer),
+            (vec![at_acs()], Other),
+            (vec![there(), at_acs()], Other),
+            (vec![chunk(Some(blob), Some(acs))], Other),
+            (vec![chunk(Some(acs), Some(blob))], Other),
+            (vec![chunk(Some("https://example.com/1"), None)], Other),
+            // By its documentId alone, a recording is asked for at ACS.
+            (vec![chunk(None, None)], Other),
+            (vec![there(), chunk(None, None)], Other),
+            (vec![], Other),
+        ];
+        for (chunks, of_customers) in &places {
+            for name in [
+                "blobstorage",
+                "blobStorage",
+                "azureBlobStorage",
+                "AZUREBLOBSTORAGE",
+            ] {
+                let class = StorageClass::of(Some(name), chunks);
+                assert_eq!(class, *of_customers, "{name} {chunks:?}");
+            }
+            for name in [
+                "",
+                " ",
+                "acs",
+                "ACS",
+                "acsstorage",
+                "AcsStorage",
+                "azureCommunicationServices",
+            ] {
+                assert_eq!(StorageClass::of(Some(name), chunks), Acs, "{name}");
+            }
+            assert_eq!(StorageClass::of(None, chunks), Acs);
+            for name in [
+                "AzureBlob",
+                "azureFileShare",
+                "blob storage",
+                "none",
+                "null",
+            ] {
+                assert_eq!(StorageClass::of(Some(name), chunks), Other, "{name}");
+            }
+        }
+        let names = [Acs, Customer, Other].map(StorageClass::name);
+        assert_eq!(names, ["acs", "customer", "other"]);
     }
 
     #[test]

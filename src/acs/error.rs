@@ -114,7 +114,11 @@ impl Error {
     #[must_use]
     pub fn is_about_ranges(&self) -> bool {
         match self {
-            Self::Mismatch { .. } | Self::BeyondEnd { .. } | Self::RangeIgnored => true,
+            Self::Mismatch { .. }
+            | Self::BeyondEnd { .. }
+            | Self::RangeIgnored
+            | Self::Changed
+            | Self::Scraps { .. } => true,
             Self::Refused { status, .. } => matches!(status.as_u16(), 400 | 416),
             _ => false,
         }

@@ -3,16 +3,18 @@
 use std::time::SystemTime;
 
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::attempt::{self, Attempt};
-use super::claim::Claim;
+use super::claim::{Claim, Unfinished};
 use super::{Archive, report, unstored, within};
+use crate::chain::chain;
 use crate::clock;
 use crate::finality::Ages;
 use crate::keys::{ATTEMPT, EVENT, Key, RecordingKeys};
+use crate::metrics::{Measured, Metric};
 use crate::outcome::{Outcome, Report};
-use crate::recording::{Recording, safe_id};
+use crate::recording::{Recording, StorageClass, safe_id};
 use crate::store::{self, JSON, Listed, StoredDocument, Written};
 
 /// An event that is stored, to be worked on by this run.
@@ -77,7 +79,8 @@ impl Archive {
             let outcome = self.keep_aside(id, &recording.event, reason, deadline);
             return done(outcome.await);
         }
-        if recording.is_in_customer_storage(self.acs.allowed()) {
+        if recording.storage() == StorageClass::Customer {
+            Measured::once(Metric::RecordingsInCustomerStorage).say();
             info!(event = %safe_id(id), "ACS has written this recording to the customer's own storage");
             return done(Outcome::Ignored);
         }
@@ -153,16 +156,16 @@ impl Archive {
         let Some(claim) = Claim::take(&self.store, key, etag, previous, beat).await? else {
             return Ok(None);
         };
-        let Some(document) = self.store.read(event).await? else {
+        match self.store.read(event).await {
+            Ok(Some(document)) => Ok(Some(Taken {
+                event: event.clone(),
+                claim,
+                document,
+            })),
             // Deleted since it was listed: another run has finished it.
-            claim.end().await?;
-            return Ok(None);
-        };
-        Ok(Some(Taken {
-            event: event.clone(),
-            claim,
-            document,
-        }))
+            Ok(None) => claim.end().await.map(|()| None),
+            Err(error) => Err(failed(claim, error).await),
+        }
     }
 
     /// The last attempt at an event, as the `attempt.json` beside it says.
@@ -188,8 +191,9 @@ impl Archive {
     ) -> Result<Intake, store::Error> {
         let (id, started) = (&recording.event_id, Instant::now());
         let done = |outcome| Intake::Done(report(recording, outcome, 0, started));
-        let aside = if recording.is_in_customer_storage(self.acs.allowed()) {
-            Some("ACS has written this recording to the customer's own storage")
+        // It was acknowledged as one to be archived, so it is not dropped in silence.
+        let aside = if recording.storage() == StorageClass::Customer {
+            Some("recording is in the customer's own storage, though its event is pending")
         } else {
             self.foreign(recording)
         };
@@ -198,8 +202,12 @@ impl Archive {
             return Ok(done(self.end_taken(taken, outcome.await).await?));
         }
         let keys = self.prefix.keys(recording);
-        if self.store.find(&keys.manifest()).await?.is_some() {
-            return Ok(done(self.end_taken(taken, Outcome::AlreadyArchived).await?));
+        match self.store.find(&keys.manifest()).await {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                return Ok(done(self.end_taken(taken, Outcome::AlreadyArchived).await?));
+            }
+            Err(error) => return Err(failed(taken.claim, error).await),
         }
         let event = StoredEvent {
             keys,
@@ -211,7 +219,7 @@ impl Archive {
         Ok(Intake::Pending(Box::new(Pending { event, claim })))
     }
 
-    /// Makes a taken event no longer pending, if `outcome` is final.
+    /// Makes a taken event no longer pending if `outcome` is final; else releases it.
     ///
     /// # Errors
     ///
@@ -220,6 +228,12 @@ impl Archive {
         if outcome.is_final() {
             taken.claim.end().await?;
             self.store.delete(&taken.event).await?;
+        } else {
+            let left = Unfinished {
+                failure: Some(format!("event is {}", outcome.name())),
+                ..Unfinished::default()
+            };
+            taken.claim.release(left).await?;
         }
         Ok(outcome)
     }
@@ -251,6 +265,21 @@ impl Archive {
         }
         self.transfers.clear_left_over(key, &self.prefix).await
     }
+}
+
+/// Releases a claim after a fault of S3, so that it does not look like that of a process that died.
+async fn failed(claim: Claim, error: store::Error) -> store::Error {
+    let left = Unfinished {
+        failure: Some(chain(&error)),
+        ..Unfinished::default()
+    };
+    if let Err(unreleased) = claim.release(left).await {
+        warn!(
+            error = chain(&unreleased),
+            "a claim could not be released after a fault"
+        );
+    }
+    error
 }
 
 /// Whether an `attempt.json` is the claim of a run that is at work now.

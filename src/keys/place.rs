@@ -63,7 +63,8 @@ pub enum Kind<'a> {
         /// The event's id as keys have it.
         event_id: &'a str,
     },
-    /// An event that could not be understood, or came from another topic.
+    /// An event that could not be understood, came from another topic, or is of the customer's
+    /// storage.
     SetAside,
 }
 

@@ -10,7 +10,7 @@ use emulators::s3;
 use serde_json::{Value, json};
 
 use crate::embedded::{Response, SECRET, Setup, delivery, payload};
-use crate::world::{PART, Recording, TOPIC, World, setup};
+use crate::world::{Form, PART, Recording, TOPIC, World, setup};
 
 const MIB: usize = 1024 * 1024;
 const QUERY: &str = "code=local-secret-for-trying-out";
@@ -257,17 +257,30 @@ async fn text_and_base64_are_archived_and_then_found_archived() {
 #[tokio::test]
 async fn what_is_not_ours_is_taken_and_not_stored() {
     let world = World::start().await;
-    let mut exported = Recording::of(&[PART]).event(&world);
-    exported["data"]["storageType"] = "AzureBlob".into();
-    let chunk = &mut exported["data"]["recordingStorageInfo"]["recordingChunks"][0];
-    for location in ["contentLocation", "metadataLocation", "deleteLocation"] {
-        chunk[location] = "https://contosorecordings.blob.core.windows.net/recordings/1".into();
-    }
-    for event in [
+    let mut events = vec![
         other_event("Microsoft.Communication.CallEnded"),
         other_event("Microsoft.EventGrid.SubscriptionDeletedEvent"),
-        exported,
+    ];
+    for storage_type in [
+        "blobstorage",
+        "blobStorage",
+        "azureBlobStorage",
+        "AZUREBLOBSTORAGE",
     ] {
+        for host in [
+            "core.windows.net",
+            "core.chinacloudapi.cn",
+            "core.usgovcloudapi.net",
+        ] {
+            let location = format!("https://contosorecordings.blob.{host}/recordings/1");
+            events.push(stored_at(
+                &Recording::of(&[PART]).event(&world),
+                storage_type,
+                &location,
+            ));
+        }
+    }
+    for event in events {
         for body in [json!([event]), event.clone()] {
             let (status, outcomes) = deliver(&world, &body).await;
             assert_eq!(status, 200, "{event}");
@@ -287,15 +300,76 @@ async fn what_is_not_ours_is_taken_and_not_stored() {
     assert_untouched(&world);
 }
 
+/// The same event, of that `storageType`, with this as the place of all that it names.
+fn stored_at(event: &Value, storage_type: &str, location: &str) -> Value {
+    let mut event = event.clone();
+    event["data"]["storageType"] = storage_type.into();
+    let chunk = &mut event["data"]["recordingStorageInfo"]["recordingChunks"][0];
+    for name in ["contentLocation", "metadataLocation", "deleteLocation"] {
+        chunk[name] = location.into();
+    }
+    event
+}
+
 #[tokio::test]
 async fn an_export_that_failed_is_archived() {
-    let world = World::start().await;
-    let recording = Recording::of(&[PART]);
-    recording.publish(&world);
-    let mut event = recording.event(&world);
-    event["data"]["storageType"] = "AzureBlob".into();
-    assert_eq!(deliver(&world, &event).await.0, 200);
-    world.assert_archived(&recording);
+    for storage_type in ["blobstorage", "azureBlobStorage", "AzureBlob"] {
+        let world = World::start().await;
+        let recording = Recording::of(&[PART]);
+        recording.publish(&world);
+        let mut event = recording.event(&world);
+        event["data"]["storageType"] = storage_type.into();
+        assert_eq!(deliver(&world, &event).await.0, 200, "{storage_type}");
+        world.assert_archived(&recording);
+    }
+}
+
+#[tokio::test]
+async fn what_acs_calls_its_own_storage_is_archived_in_both_forms() {
+    for storage_type in [
+        "",
+        "acs",
+        "ACS",
+        "acsstorage",
+        "AcsStorage",
+        "azureCommunicationServices",
+    ] {
+        for form in [Form::Preview2021, Form::Current] {
+            let world = World::start().await;
+            let recording = Recording::of(&[PART]).in_form(form);
+            recording.publish(&world);
+            let mut event = recording.event(&world);
+            event["data"]["storageType"] = storage_type.into();
+            assert_eq!(deliver(&world, &event).await.0, 200, "{storage_type}");
+            world.assert_archived(&recording);
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_other_storage_hides_a_recording() {
+    let blob = "https://contosorecordings.blob.core.windows.net/recordings/1";
+    let elsewhere = "https://media.contoso.example/recordings/1";
+    for (storage_type, location) in [
+        ("acsstorage", elsewhere),
+        ("acs", blob),
+        ("", elsewhere),
+        ("azureBlobStorage", elsewhere),
+        ("AzureBlob", blob),
+        ("azureFileShare", blob),
+        ("azureFileShare", elsewhere),
+    ] {
+        let world = World::start().await;
+        let recording = Recording::of(&[PART]);
+        let event = stored_at(&recording.event(&world), storage_type, location);
+        let (status, outcomes) = deliver(&world, &event).await;
+        assert_eq!(status, 200, "{storage_type} {location}");
+        assert_eq!(outcomes, json!({&recording.event_id: "setAside"}));
+        let rejection = world.s3.object(&recording.rejection_key()).unwrap();
+        let rejection: Value = serde_json::from_slice(&rejection.body).unwrap();
+        assert_eq!(rejection["event"], event);
+        assert!(world.acs.requests().is_empty());
+    }
 }
 
 #[tokio::test]

@@ -50,6 +50,13 @@ async fn they_tell_what_has_become_of_everything() {
         let response = lambda.deliver(&recording.event(world), 0).await;
         assert_eq!(response.status, status, "{}", recording.event_id);
     }
+    let mut exported = named("exported", &[10]).event(world);
+    exported["data"]["storageType"] = "blobStorage".into();
+    let chunk = &mut exported["data"]["recordingStorageInfo"]["recordingChunks"][0];
+    for location in ["contentLocation", "metadataLocation"] {
+        chunk[location] = "https://contoso.blob.core.windows.net/1".into();
+    }
+    assert_eq!(lambda.deliver(&exported, 0).await.status, 200);
     let odd = json!({"id": "odd", "eventType": "Microsoft.Communication.RecordingFileStatusUpdated", "data": 7});
     assert_eq!(lambda.deliver(&odd, 0).await.status, 200);
     for headers in [json!({}), json!({"aeg-subscription-name": "ARCHIVE"})] {
@@ -81,6 +88,7 @@ async fn they_tell_what_has_become_of_everything() {
         ("RecordingsSuspended", 4.0),
         ("RecordingsExpired", 1.0),
         ("RecordingsRejected", 1.0),
+        ("RecordingsInCustomerStorage", 1.0),
         ("ChunksArchived", 3.0),
         ("ChunksAlreadyArchived", 1.0),
         ("ChunksSuspended", 4.0),

@@ -43,6 +43,51 @@ fn store(world: &World, recording: &Recording) {
 }
 
 #[tokio::test]
+async fn a_pending_event_of_the_customers_storage_is_set_aside_and_not_dropped() {
+    let world = World::start().await;
+    let recording = numbered(0, &[4]);
+    let mut event = recording.event(&world);
+    event["data"]["storageType"] = "azureBlobStorage".into();
+    let chunk = &mut event["data"]["recordingStorageInfo"]["recordingChunks"][0];
+    for location in ["contentLocation", "metadataLocation"] {
+        chunk[location] = "https://contoso.blob.core.windows.net/recordings/1".into();
+    }
+    let pending = format!("{}/event.json", recording.pending());
+    world.s3.put(&pending, event.to_string());
+    world.make_due();
+
+    let swept = tick(&world, &rule()).await;
+    assert_eq!((swept.pending, swept.finished), (1, 1));
+    let [key] = &world.keys()[..] else {
+        panic!("{:?}", world.keys())
+    };
+    assert!(key.starts_with("recordings/rejected/"), "{key}");
+    let kept: Value = serde_json::from_slice(&world.s3.object(key).unwrap().body).unwrap();
+    assert_eq!(kept["event"], event);
+    let reason = kept["reason"].as_str().unwrap();
+    assert!(reason.contains("customer's own storage"), "{reason}");
+    assert!(world.acs.requests().is_empty());
+
+    // While that cannot be written, the event stays.
+    world.s3.remove(key);
+    world.s3.put(&pending, event.to_string());
+    world.make_due();
+    world.s3.inject(|call| {
+        let aside = call
+            .key
+            .as_deref()
+            .unwrap_or_default()
+            .contains("/rejected/");
+        (call.operation == "PutObject" && aside).then_some(s3::Fault::Refuse {
+            status: 403,
+            code: "AccessDenied",
+        })
+    });
+    assert_eq!(tick(&world, &rule()).await.finished, 0);
+    assert!(world.keys().contains(&pending));
+}
+
+#[tokio::test]
 async fn both_forms_of_a_tick_finish_what_is_pending() {
     for payload in [rule(), scheduler()] {
         let world = World::start().await;
