@@ -228,7 +228,12 @@ enum Expected {
 }
 
 /// One for every file, each as the deployed function answers it.
-const EXPECTED: [(&str, Expected); 15] = [
+const EXPECTED: [(&str, Expected); 18] = [
+    ("acs-storage.json", Expected::Archived(&[4_321])),
+    (
+        "customer-storage-failed.json",
+        Expected::Archived(&[98_765]),
+    ),
     ("customer-storage.json", Expected::Ignored),
     ("dead-lettered.json", Expected::Archived(&[70_001])),
     (
@@ -254,6 +259,10 @@ const EXPECTED: [(&str, Expected); 15] = [
     ("schedule-rule.json", Expected::Tick),
     ("schedule-scheduler.json", Expected::Tick),
     ("subscription-deletion.json", Expected::Ignored),
+    (
+        "unknown-storage.json",
+        Expected::SetAside("not on a media host"),
+    ),
     ("unknown-type.json", Expected::Ignored),
     (
         "validation.json",
