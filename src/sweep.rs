@@ -178,12 +178,19 @@ impl Sweep {
 }
 
 impl Tick {
-    /// Works on events side by side: one a lane, another when one ends.
+    /// Works on events side by side: one a lane, another when one ends. After an outage it begins
+    /// with one alone, and goes on only if the outage is over.
     async fn work(self: &Arc<Self>, cautious: bool) {
         let mut lanes = self.archive.lanes(&self.run);
         let Some(first) = lanes.pop() else { return };
-        if cautious && self.one(&first).await.is_none() {
-            return;
+        if cautious {
+            let found = self.one(&first).await;
+            if self.failures.load(Ordering::Relaxed) > 0 {
+                self.failures.store(self.limits.outage, Ordering::Relaxed);
+            }
+            if found.is_none() || self.is_outage() {
+                return;
+            }
         }
         let mut working = JoinSet::new();
         for lane in lanes.into_iter().chain([first]) {

@@ -32,6 +32,7 @@ mod operations;
 mod recordings;
 mod resume;
 mod s3_emulator;
+mod schedule;
 mod secrets;
 mod security;
 mod signatures;

@@ -8,7 +8,7 @@ use emulators::acs::{Fault, Kind};
 use emulators::s3;
 use serde_json::{Value, json};
 
-use crate::world::{PART, Recording, World, setup};
+use crate::world::{PART, Recording, World, numbered, setup};
 
 fn rule() -> Value {
     serde_json::from_str(include_str!("../../events/schedule-rule.json")).unwrap()
@@ -23,17 +23,6 @@ async fn tick(world: &World, payload: &Value) -> Swept {
         Answer::Tick(swept) => swept,
         Answer::Http(response) => panic!("{response:?} is no answer to a tick"),
     }
-}
-
-/// The nth of several recordings, each with ids of its own.
-fn numbered(number: u64, lengths: &[u64]) -> Recording {
-    let mut recording = Recording::of(lengths);
-    recording.event_id = format!("event-{number}");
-    recording.call_id = format!("call-{number}");
-    for chunk in &mut recording.chunks {
-        chunk.document_id = format!("0-eus-{number}-{}", chunk.index);
-    }
-    recording
 }
 
 /// Stores the event as a delivery does before any work.

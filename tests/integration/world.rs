@@ -368,6 +368,17 @@ impl Recording {
     }
 }
 
+/// The nth of several recordings, each with ids of its own.
+pub fn numbered(number: u64, lengths: &[u64]) -> Recording {
+    let mut recording = Recording::of(lengths);
+    recording.event_id = format!("event-{number}");
+    recording.call_id = format!("call-{number}");
+    for chunk in &mut recording.chunks {
+        chunk.document_id = format!("0-eus-{number}-{}", chunk.index);
+    }
+    recording
+}
+
 fn written(time: SystemTime) -> String {
     OffsetDateTime::from(time).format(&Rfc3339).unwrap()
 }

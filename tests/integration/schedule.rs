@@ -1,0 +1,780 @@
+//! Time: sources that are slower than a run, backlogs, outages that last, and claims.
+//!
+//! Everything is scaled down: what takes a tick minutes takes one here a second or two, and what
+//! is asserted is what is kept and what is fetched, never how long it took.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use acs_recording_archiver::function::Answer;
+use acs_recording_archiver::sweep::Swept;
+use emulators::acs::{self, Fault, Kind, Ranges};
+use emulators::s3;
+use serde_json::{Value, json};
+
+use crate::embedded::Setup;
+use crate::interruptions::{DEPLOYED_PART, Machine};
+use crate::world::{PART, Recording, World, numbered, setup};
+
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A setup whose source sends so many bytes a second on each connection, and whose runs take so
+/// long at most.
+fn slow(bytes_per_second: u64, run: Duration) -> Setup {
+    let mut slow = setup();
+    slow.acs.bytes_per_second = Some(bytes_per_second);
+    slow.limits.unknown_deadline = run;
+    slow.limits.margin = Duration::ZERO;
+    slow.limits.rate_known = Duration::from_millis(200);
+    slow.limits.source_stall = Duration::from_millis(500);
+    slow
+}
+
+async fn tick(world: &World) -> Swept {
+    let payload = include_str!("../../events/schedule-rule.json");
+    match world.invoke(&serde_json::from_str(payload).unwrap()).await {
+        Answer::Tick(swept) => swept,
+        Answer::Http(response) => panic!("{response:?} is no answer to a tick"),
+    }
+}
+
+async fn tick_later(world: &World) -> Swept {
+    world.make_due();
+    tick(world).await
+}
+
+fn sent<'a>(world: &World, recordings: impl IntoIterator<Item = &'a Recording>) -> u64 {
+    let chunks = recordings
+        .into_iter()
+        .flat_map(|recording| &recording.chunks);
+    chunks.map(|chunk| world.acs.sent(&chunk.document_id)).sum()
+}
+
+fn media_requests(world: &World) -> usize {
+    let requests = world.acs.requests().into_iter();
+    requests
+        .filter(|request| request.kind == Kind::Media)
+        .count()
+}
+
+fn attempt(world: &World, recording: &Recording) -> Value {
+    let key = format!("{}/attempt.json", recording.pending());
+    let object = world.s3.object(&key).expect("the attempt is there");
+    serde_json::from_slice(&object.body).unwrap_or(Value::Null)
+}
+
+fn answer(status: u16, headers: &[(&'static str, &str)]) -> Fault {
+    let headers = headers.iter();
+    Fault::Answer {
+        status,
+        headers: headers
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect(),
+        body: "<html>".into(),
+    }
+}
+
+fn refuse(status: u16, code: &'static str) -> s3::Fault {
+    s3::Fault::Refuse { status, code }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backlog_that_no_run_can_finish_drains_and_nothing_is_fetched_in_vain() {
+    const EVENTS: u64 = 40;
+    // A part takes a sixth of a run; all of them take two and a half.
+    let world = World::with(slow(200_000, Duration::from_secs(2))).await;
+    let recordings: Vec<_> = (0..EVENTS)
+        .map(|number| numbered(number, &[2 * PART]))
+        .collect();
+    for recording in &recordings {
+        recording.publish(&world);
+        recording.store(&world, 10 * MINUTE);
+    }
+    let mut before = 0;
+    for ticks in 1.. {
+        tick_later(&world).await;
+        let objects: usize = world
+            .keys()
+            .iter()
+            .filter(|key| key.contains(".mp4"))
+            .count();
+        let parts: usize = world
+            .s3
+            .uploads()
+            .iter()
+            .map(|upload| upload.parts.len())
+            .sum();
+        let now = 2 * objects + parts;
+        assert!(now > before, "tick {ticks} has left nothing: {now} parts");
+        before = now;
+        if objects == recordings.len() {
+            break;
+        }
+        assert!(ticks < 40, "{objects} objects, {parts} parts");
+    }
+    while tick_later(&world).await.pending > 0 {}
+    let (sent, size) = (sent(&world, &recordings), EVENTS * 2 * PART);
+    assert!(4 * sent <= 5 * size, "{sent} bytes were sent of {size}");
+    for recording in &recordings {
+        assert!(world.s3.object(&recording.manifest_key()).is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_that_cannot_end_a_part_ends_early_and_a_tick_does_it() {
+    // A part takes 3 s: more than the delivery has, less than the tick.
+    let mut stored = slow(PART / 3, MINUTE);
+    stored.limits.stored_answer = Duration::from_millis(1_500);
+    stored.variables.push(("ACKNOWLEDGE", "stored".into()));
+    let world = World::with(stored).await;
+    let recording = Recording::of(&[3 * PART]);
+    recording.publish(&world);
+    let response = world.deliver(&recording.event(&world)).await;
+    assert_eq!(response.status, 202);
+    assert_eq!(attempt(&world, &recording), Value::Null, "it is released");
+    let kept = world.s3.uploads();
+    assert!(
+        kept.iter().all(|upload| upload.parts.is_empty()),
+        "{kept:?}"
+    );
+    assert_eq!(tick(&world).await.finished, 1);
+    world.assert_archived(&recording);
+    let sent = sent(&world, [&recording]);
+    assert!(sent <= 5 * PART, "{sent} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_stream_goes_on_in_a_tick_and_no_part_is_put_twice() {
+    // Ranges are ignored: 8 parts in one reply, of which a delivery has time for some.
+    let mut stored = slow(4 * PART, MINUTE);
+    stored.limits.stored_answer = Duration::from_millis(1_200);
+    stored.variables.push(("ACKNOWLEDGE", "stored".into()));
+    let world = World::with(stored).await;
+    let recording = Recording::of(&[8 * PART]);
+    world.acs.add(acs::Document {
+        ranges: Ranges::Ignored,
+        ..Recording::document(&recording.chunks[0])
+    });
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 202);
+    let parts = world.s3.uploads()[0].parts.len();
+    assert!((1..8).contains(&parts), "{parts} parts");
+    assert_eq!(tick(&world).await.finished, 1);
+    world.assert_archived(&recording);
+    assert_eq!(world.count("UploadPart") - parts, 8 - parts);
+    assert!(sent(&world, [&recording]) <= 2 * 8 * PART);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_resumed_puts_again_what_differs() {
+    let world = World::start().await;
+    let mut recording = Recording::of(&[4 * PART]);
+    let publish = |recording: &Recording| {
+        world.acs.add(acs::Document {
+            ranges: Ranges::Ignored,
+            ..Recording::document(&recording.chunks[0])
+        });
+    };
+    publish(&recording);
+    let parts = AtomicUsize::new(0);
+    world.s3.inject(move |call| {
+        let third = call.operation == "UploadPart" && parts.fetch_add(1, Ordering::Relaxed) >= 2;
+        third.then(|| refuse(403, "AccessDenied"))
+    });
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
+    world.s3.heal();
+    assert_eq!(world.s3.uploads()[0].parts.len(), 2);
+    // Of the same length, and of other bytes.
+    recording.chunks[0].media = Recording::of(&[1, 4 * PART]).chunks.remove(1).media;
+    publish(&recording);
+    let response = world.deliver_again(&recording.event(&world), 1).await;
+    assert_eq!(response.status, 200);
+    world.assert_archived(&recording);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eight_slow_events_do_not_stop_a_ninth() {
+    let world = World::with(slow(PART, Duration::from_secs(20))).await;
+    let slow: Vec<_> = (0..8).map(|number| numbered(number, &[4 * PART])).collect();
+    for recording in &slow {
+        recording.publish(&world);
+        recording.store(&world, 30 * MINUTE);
+    }
+    let quick = numbered(8, &[10]);
+    quick.publish(&world);
+    quick.store(&world, 5 * MINUTE);
+    let function = crate::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
+    let other = World::over(&world, function);
+    let begun = async {
+        while media_requests(&world) < 8 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let swept = tick(&other).await;
+        assert_eq!(
+            (swept.taken, swept.finished),
+            (1, 1),
+            "the quick one alone is free"
+        );
+        assert!(world.s3.object(&quick.manifest_key()).is_some());
+        let done = |recording: &&Recording| world.s3.object(&recording.manifest_key()).is_some();
+        assert!(
+            slow.iter().filter(done).count() < 8,
+            "the others are at work"
+        );
+    };
+    let (swept, ()) = tokio::join!(tick(&world), begun);
+    assert_eq!(swept.finished, 8);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ticks_that_overlap_take_different_events() {
+    const EVENTS: u64 = 24;
+    let world = World::with(slow(10 * PART, Duration::from_secs(20))).await;
+    let recordings: Vec<_> = (0..EVENTS)
+        .map(|number| numbered(number, &[2 * PART]))
+        .collect();
+    for recording in &recordings {
+        recording.publish(&world);
+        recording.store(&world, 5 * MINUTE);
+    }
+    let mut others = vec![world.clone()];
+    for _ in 0..3 {
+        let limits = slow(0, Duration::from_secs(20)).limits;
+        let function = crate::embedded::function(&world.s3, &world.acs, limits, &[]).await;
+        others.push(World::over(&world, function));
+    }
+    let mut ticking = tokio::task::JoinSet::new();
+    for other in others {
+        ticking.spawn(async move { tick(&other).await });
+    }
+    let swept = ticking.join_all().await;
+    let taken: usize = swept.iter().map(|swept| swept.taken).sum();
+    let finished: usize = swept.iter().map(|swept| swept.finished).sum();
+    assert_eq!((taken, finished), (24, 24), "{swept:?}");
+    assert_eq!(
+        sent(&world, &recordings),
+        EVENTS * 2 * PART,
+        "nothing is fetched twice"
+    );
+    assert_eq!(world.keys().len(), 24 * 3, "{:?}", world.keys());
+}
+
+#[tokio::test]
+async fn an_outage_of_complete_over_the_24_hours_destroys_nothing() {
+    for fault in [
+        refuse(503, "SlowDown"),
+        refuse(400, "KMS.DisabledException"),
+        refuse(403, "AccessDenied"),
+    ] {
+        let world = World::start().await;
+        let recording = Recording::of(&[4 * PART]).aged(100 * HOUR);
+        recording.publish(&world);
+        recording.store(&world, 100 * HOUR);
+        let event = recording.event(&world);
+        let lasting = fault.clone();
+        world.s3.inject(move |call| {
+            let hit = matches!(
+                call.operation,
+                "CompleteMultipartUpload" | "CreateMultipartUpload"
+            );
+            let first = call.operation == "CreateMultipartUpload" && call.number < 10;
+            (hit && !first).then(|| lasting.clone())
+        });
+        assert_eq!(world.deliver(&event).await.status, 503, "{fault:?}");
+        // ACS deletes it, and nothing ever comes of it again.
+        world.acs.remove(&recording.chunks[0].document_id);
+        let sent_before = sent(&world, [&recording]);
+        for _ in 0..3 {
+            let response = world.deliver_again(&event, 1).await;
+            assert_eq!(
+                response.body["events"][0]["outcome"], "suspended",
+                "{fault:?}"
+            );
+            assert_eq!(tick_later(&world).await.finished, 0, "{fault:?}");
+        }
+        assert_eq!(world.s3.uploads()[0].parts.len(), 4, "{fault:?}");
+        assert_eq!(sent(&world, [&recording]), sent_before, "{fault:?}");
+        assert_eq!(world.count("AbortMultipartUpload"), 0, "{fault:?}");
+        world.s3.heal();
+        assert_eq!(
+            world.deliver_again(&event, 1).await.status,
+            200,
+            "{fault:?}"
+        );
+        world.assert_archived(&recording);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_is_to_be_replaced_stays_where_no_other_can_be_begun() {
+    let world = World::start().await;
+    let mut recording = Recording::of(&[4 * PART]);
+    recording.publish(&world);
+    world.acs.inject(|request| {
+        let later = request.range.as_deref()?;
+        (!later.starts_with("bytes=0-")).then(|| answer(503, &[]))
+    });
+    let event = recording.event(&world);
+    assert_eq!(world.deliver(&event).await.status, 503);
+    world.acs.heal();
+    let first = world.s3.uploads()[0].upload_id.clone();
+    recording.chunks[0].media = Recording::of(&[5 * PART]).chunks.remove(0).media;
+    recording.publish(&world);
+    world.s3.inject(|call| {
+        (call.operation == "CreateMultipartUpload").then(|| refuse(400, "KMS.DisabledException"))
+    });
+    assert_eq!(world.deliver_again(&event, 1).await.status, 503);
+    assert_eq!(world.s3.uploads()[0].upload_id, first);
+    world.s3.heal();
+    assert_eq!(world.deliver_again(&event, 2).await.status, 200);
+    world.assert_archived(&recording);
+}
+
+#[tokio::test]
+async fn a_part_that_flows_at_the_mark_keeps_the_others() {
+    let mut hasty = setup();
+    hasty.limits.unknown_deadline = Duration::from_millis(1_200);
+    hasty.limits.margin = Duration::ZERO;
+    let world = World::with(hasty).await;
+    let recording = Recording::of(&[10 * PART]).aged(50 * HOUR);
+    recording.publish(&world);
+    recording.store(&world, 50 * HOUR);
+    world.acs.inject(|request| {
+        let tenth = format!("bytes={}-", 9 * PART);
+        let is_tenth = request.range.as_deref()?.starts_with(&tenth);
+        is_tenth.then_some(Fault::StallBody {
+            after: PART / 2,
+            stall: MINUTE,
+        })
+    });
+    let event = recording.event(&world);
+    let response = world.deliver(&event).await;
+    assert_eq!(response.body["events"][0]["outcome"], "suspended");
+    assert_eq!(world.s3.uploads()[0].parts.len(), 9);
+    world.acs.heal();
+    assert_eq!(world.deliver_again(&event, 1).await.status, 200);
+    world.assert_archived(&recording);
+}
+
+#[tokio::test]
+async fn a_last_try_is_a_real_one() {
+    // A stall's time is more than the tick has, so the event is left to the next one.
+    let mut hasty = setup();
+    hasty.limits.unknown_deadline = Duration::from_millis(600);
+    hasty.limits.margin = Duration::ZERO;
+    hasty.limits.source_stall = Duration::from_secs(1);
+    let world = World::with(hasty).await;
+    let recording = Recording::of(&[10]).aged(50 * HOUR);
+    recording.publish(&world);
+    recording.store(&world, 50 * HOUR);
+    let swept = tick(&world).await;
+    assert_eq!((swept.pending, swept.taken), (1, 0));
+    assert!(world.s3.object(&recording.rejection_key()).is_none());
+    let function = crate::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
+    assert_eq!(tick(&World::over(&world, function)).await.finished, 1);
+    world.assert_archived(&recording);
+}
+
+#[tokio::test]
+async fn another_etag_in_each_reply_costs_one_upload_and_one_reply_more() {
+    let world = World::start().await;
+    let recording = Recording::of(&[6 * PART]);
+    recording.publish(&world);
+    let replies = AtomicUsize::new(0);
+    world.acs.inject(move |request| {
+        let number = replies.fetch_add(1, Ordering::Relaxed);
+        let etag = Some(format!("\"{number}\""));
+        (request.kind == Kind::Media).then(|| Fault::Headers(vec![("etag", etag)]))
+    });
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+    world.acs.heal();
+    world.assert_archived(&recording);
+    assert_eq!(world.count("CreateMultipartUpload"), 1);
+    let sent = sent(&world, [&recording]);
+    assert!(sent <= 2 * 6 * PART, "{sent} bytes");
+}
+
+#[tokio::test]
+async fn ranges_that_are_refused_lead_to_one_reply_without() {
+    for status in [400, 416] {
+        for parts in [1, 5] {
+            let world = World::start().await;
+            let recording = Recording::of(&[parts * PART - 7]);
+            recording.publish(&world);
+            world.acs.inject(move |request| {
+                let ranged = request.kind == Kind::Media && request.range.is_some();
+                ranged.then(|| answer(status, &[("content-type", "text/html")]))
+            });
+            let response = world.deliver(&recording.event(&world)).await;
+            world.acs.heal();
+            assert_eq!(response.status, 200, "{status} {parts}: {response:?}");
+            world.assert_archived(&recording);
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_400_of_a_part_is_tried_again() {
+    let world = World::start().await;
+    let recording = Recording::of(&[3 * PART]).aged(2 * HOUR);
+    recording.publish(&world);
+    let refused = AtomicUsize::new(0);
+    world.acs.inject(move |request| {
+        let second = request
+            .range
+            .as_deref()?
+            .starts_with(&format!("bytes={PART}-"));
+        let first_time = second && refused.fetch_add(1, Ordering::Relaxed) == 0;
+        first_time.then(|| answer(400, &[("content-type", "text/html")]))
+    });
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+    world.acs.heal();
+    world.assert_archived(&recording);
+    assert_eq!(media_requests(&world), 4);
+}
+
+#[tokio::test]
+async fn a_404_at_hour_two_is_tried_again_at_hour_three() {
+    let world = World::start().await;
+    let recording = Recording::of(&[3 * PART]).aged(2 * HOUR);
+    recording.publish(&world);
+    recording.store(&world, 2 * HOUR);
+    world.acs.inject(|_| Some(answer(404, &[])));
+    assert_eq!(tick(&world).await.finished, 0);
+    let failure = attempt(&world, &recording)["failure"].clone();
+    let failure = failure.as_str().unwrap();
+    assert!(
+        failure.contains("404") && failure.starts_with("chunk 0, media: "),
+        "{failure}"
+    );
+    world.acs.heal();
+    assert_eq!(tick(&world).await.taken, 0, "not at once");
+    world.age_pending(HOUR);
+    assert_eq!(tick(&world).await.finished, 1);
+    world.assert_archived(&recording);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_event_of_a_delivery_is_stored_before_any_is_worked_on() {
+    let mut stored = slow(PART / 10, MINUTE);
+    stored.limits.stored_answer = Duration::from_millis(1_500);
+    stored.limits.events_at_once = 2;
+    stored.variables.push(("ACKNOWLEDGE", "stored".into()));
+    let world = World::with(stored).await;
+    let recordings: Vec<_> = (0..12).map(|number| numbered(number, &[PART])).collect();
+    for recording in &recordings {
+        recording.publish(&world);
+    }
+    let events: Vec<_> = (recordings.iter())
+        .map(|recording| recording.event(&world))
+        .collect();
+    let response = world.deliver(&json!(events)).await;
+    assert_eq!(response.status, 202, "{response:?}");
+    for recording in &recordings {
+        let event = format!("{}/event.json", recording.pending());
+        assert!(world.s3.object(&event).is_some());
+    }
+    let calls = world.s3.calls();
+    let last_stored = (calls.iter()).rposition(|call| {
+        call.key
+            .as_deref()
+            .unwrap_or_default()
+            .ends_with("event.json")
+    });
+    let first_worked = calls
+        .iter()
+        .position(|call| call.key.as_deref().unwrap_or_default().contains("/0000-"));
+    assert!(last_stored < first_worked.or(Some(calls.len())));
+}
+
+#[tokio::test]
+async fn no_number_of_events_hides_another() {
+    let mut few = setup();
+    few.limits.remembered = 4;
+    few.s3.page_size = 1000;
+    let world = World::with(few).await;
+    world.acs.inject(|request| {
+        let old = request.document.as_deref()?.starts_with("0-eus-9");
+        old.then(|| answer(503, &[("retry-after", "3600")]))
+    });
+    for number in 9_000..9_060 {
+        numbered(number, &[10]).store(&world, 30 * HOUR);
+    }
+    world.age_pending(Duration::ZERO);
+    let young = numbered(1, &[10]);
+    young.publish(&world);
+    young.store(&world, 3 * MINUTE);
+    let swept = tick(&world).await;
+    assert_eq!((swept.pending, swept.taken), (61, 61));
+    assert!(world.s3.object(&young.manifest_key()).is_some());
+    // They have been tried; the next that comes has its turn before them.
+    let next = numbered(2, &[10]);
+    next.publish(&world);
+    next.store(&world, 3 * MINUTE);
+    world.age_pending(2 * HOUR);
+    world.acs.clear_requests();
+    tick(&world).await;
+    assert_eq!(
+        world.acs.requests()[0].document.as_deref(),
+        Some(&*next.chunks[0].document_id)
+    );
+}
+
+#[tokio::test]
+async fn a_retry_after_holds_for_the_next_runs() {
+    for by_tick in [false, true] {
+        let world = World::start().await;
+        let recording = Recording::of(&[10]);
+        recording.publish(&world);
+        world.acs.inject(|request| {
+            let media = request.kind == Kind::Media;
+            media.then(|| answer(429, &[("retry-after", "300")]))
+        });
+        if by_tick {
+            recording.store(&world, 5 * MINUTE);
+            assert_eq!(tick(&world).await.finished, 0);
+        } else {
+            assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
+        }
+        assert_eq!(attempt(&world, &recording)["retryAfterSeconds"], 300);
+        world.acs.clear_requests();
+        world.acs.heal();
+        for _ in 0..2 {
+            world.age_pending(2 * MINUTE);
+            let swept = tick(&world).await;
+            assert_eq!((swept.pending, swept.taken), (1, 0));
+        }
+        assert!(world.acs.requests().is_empty());
+        world.age_pending(2 * MINUTE);
+        assert_eq!(tick(&world).await.finished, 1);
+        world.assert_archived(&recording);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redelivery_that_meets_a_live_claim_fetches_nothing() {
+    for (acknowledge, status) in [("stored", 202), ("archived", 503)] {
+        let mut slow = slow(2 * PART, Duration::from_secs(20));
+        slow.variables.push(("ACKNOWLEDGE", acknowledge.into()));
+        let world = World::with(slow).await;
+        let recording = Recording::of(&[3 * PART]);
+        recording.publish(&world);
+        recording.store(&world, 5 * MINUTE);
+        let event = recording.event(&world);
+        let meets = async {
+            while media_requests(&world) < 3 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert_eq!(attempt(&world, &recording)["atWork"], true);
+            let response = world.deliver_again(&event, 1).await;
+            assert_eq!(response.status, status);
+            assert_eq!(
+                response.body["events"][0],
+                json!({"id": recording.event_id, "outcome": "suspended", "bytes": 0})
+            );
+        };
+        let (swept, ()) = tokio::join!(tick(&world), meets);
+        assert_eq!(swept.finished, 1);
+        world.assert_archived(&recording);
+        assert_eq!(sent(&world, [&recording]), 3 * PART);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_takes_long_writes_its_claim_again_and_a_delivery_its_first() {
+    let mut slow = slow(PART, Duration::from_secs(20));
+    slow.limits.heartbeat = Duration::from_millis(300);
+    let world = World::with(slow).await;
+    let claims = |world: &World| {
+        let calls = world.s3.calls().into_iter();
+        calls
+            .filter(|call| {
+                let key = call.key.as_deref().unwrap_or_default();
+                call.operation == "PutObject" && key.ends_with("attempt.json")
+            })
+            .count()
+    };
+    for by_tick in [true, false] {
+        world.clear();
+        let recording = Recording::of(&[2 * PART]);
+        recording.publish(&world);
+        if by_tick {
+            recording.store(&world, 5 * MINUTE);
+            assert_eq!(tick(&world).await.finished, 1);
+        } else {
+            assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+        }
+        assert!(claims(&world) >= 2, "{}", claims(&world));
+        world.assert_archived(&recording);
+    }
+    // The common case: no call more.
+    world.clear();
+    let recording = Recording::of(&[10]);
+    recording.publish(&world);
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+    assert_eq!(claims(&world), 0);
+}
+
+#[tokio::test]
+async fn an_event_that_has_ended_two_processes_is_taken_alone() {
+    let world = World::with(slow(20 * PART, Duration::from_secs(20))).await;
+    let deadly = numbered(0, &[2 * PART]);
+    deadly.publish(&world);
+    deadly.store(&world, HOUR);
+    let key = format!("{}/attempt.json", deadly.pending());
+    // As a process leaves it that was at work and died, for the second time.
+    let claim = json!({"run": "dead", "beat": 1, "atWork": true, "attempts": 2, "deaths": 1});
+    world.s3.put(&key, claim.to_string());
+    world.age_pending(20 * MINUTE);
+    let others: Vec<_> = (1..6).map(|number| numbered(number, &[2 * PART])).collect();
+    for recording in &others {
+        recording.publish(&world);
+        recording.store(&world, 5 * MINUTE);
+    }
+    let alone = Arc::new(AtomicUsize::new(0));
+    let (seen, id) = (Arc::clone(&alone), deadly.chunks[0].document_id.clone());
+    let s3 = world.s3.clone();
+    world.acs.inject(move |request| {
+        if request.kind == Kind::Media && request.document.as_ref() == Some(&id) {
+            let at_work = |object: s3::Object| {
+                let attempt = serde_json::from_slice::<Value>(&object.body);
+                attempt.is_ok_and(|attempt| attempt["atWork"] == true)
+            };
+            let claims = s3.objects().into_iter();
+            let claims = claims.filter(|(key, _)| key.ends_with("attempt.json"));
+            let beside = claims.filter(|(_, object)| at_work(object.clone())).count();
+            seen.fetch_max(beside, Ordering::Relaxed);
+        }
+        None
+    });
+    let swept = tick(&world).await;
+    world.acs.heal();
+    assert_eq!(swept.finished, 6);
+    assert_eq!(alone.load(Ordering::Relaxed), 1, "its own claim alone");
+    // One death is no reason yet.
+    let once = numbered(7, &[10]);
+    once.publish(&world);
+    once.store(&world, HOUR);
+    let key = format!("{}/attempt.json", once.pending());
+    let claim = json!({"run": "dead", "beat": 1, "atWork": true, "attempts": 1, "deaths": 0});
+    world.s3.put(&key, claim.to_string());
+    world.acs.inject(|_| Some(answer(503, &[])));
+    world.age_pending(20 * MINUTE);
+    tick(&world).await;
+    let attempt = attempt(&world, &once);
+    assert_eq!(
+        (&attempt["attempts"], &attempt["deaths"]),
+        (&json!(2), &json!(0))
+    );
+}
+
+#[tokio::test]
+async fn an_outage_of_ours_stops_the_tick_and_the_next_begins_with_one() {
+    for (operation, key) in [
+        ("PutObject", "attempt.json"),
+        ("PutObject", ".mp4"),
+        ("PutObject", ".manifest.json"),
+    ] {
+        let world = World::start().await;
+        for number in 0..40 {
+            let recording = numbered(number, &[10]);
+            recording.publish(&world);
+            recording.store(&world, 30 * MINUTE);
+        }
+        let refused = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&refused);
+        world.s3.inject(move |call| {
+            let fits = call.operation == operation
+                && call.key.as_deref().unwrap_or_default().ends_with(key);
+            if fits {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            fits.then(|| refuse(403, "AccessDenied"))
+        });
+        tick(&world).await;
+        let first = refused.swap(0, Ordering::Relaxed);
+        assert!((3..=10).contains(&first), "{key}: {first} tries");
+        tick_later(&world).await;
+        let second = refused.swap(0, Ordering::Relaxed);
+        assert_eq!(second, 1, "{key}");
+        if key == "attempt.json" {
+            assert!(world.acs.requests().is_empty(), "nothing is fetched");
+        }
+        world.s3.heal();
+        let mut finished = 0;
+        for _ in 0..3 {
+            finished += tick_later(&world).await.finished;
+        }
+        assert_eq!(finished, 40, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_tick_costs_a_listing_and_an_event_that_is_not_due_nothing_more() {
+    let mut pages = setup();
+    pages.s3.page_size = 1000;
+    let world = World::with(pages).await;
+    tick(&world).await;
+    assert_eq!(world.s3.calls().len(), 1);
+    for number in 0..20 {
+        numbered(number, &[10]).store(&world, MINUTE);
+    }
+    world.s3.clear_calls();
+    let swept = tick(&world).await;
+    assert_eq!((swept.pending, swept.taken), (20, 0));
+    assert_eq!(world.s3.calls().len(), 1);
+}
+
+/// A world for the built binary, whose limits are the deployed ones.
+async fn deployed() -> World {
+    World::with(Setup {
+        s3: s3::Settings::default(),
+        ..setup()
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_built_binary_needs_one_upload_where_etags_differ_in_each_reply() {
+    let world = deployed().await;
+    let recording = Recording::of(&[3 * DEPLOYED_PART + 99]);
+    recording.publish(&world);
+    let replies = AtomicUsize::new(0);
+    world.acs.inject(move |request| {
+        let number = replies.fetch_add(1, Ordering::Relaxed);
+        let etag = Some(format!("\"{number}\""));
+        (request.kind == Kind::Media).then(|| Fault::Headers(vec![("etag", etag)]))
+    });
+    let machine = Machine::start(&world).await;
+    let _process = machine.run();
+    assert_eq!(machine.deliver(&recording.event(&world), 0).await, 200);
+    world.acs.heal();
+    world.assert_archived(&recording);
+    assert_eq!(world.count("CreateMultipartUpload"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_built_binary_keeps_what_it_has_while_a_key_is_disabled() {
+    let world = deployed().await;
+    let recording = Recording::of(&[2 * DEPLOYED_PART + 99]).aged(100 * HOUR);
+    recording.publish(&world);
+    recording.store(&world, 100 * HOUR);
+    world.s3.inject(|call| {
+        let hit = call.operation == "CompleteMultipartUpload";
+        hit.then(|| refuse(400, "KMS.DisabledException"))
+    });
+    let machine = Machine::start(&world).await;
+    let _process = machine.run();
+    let event = recording.event(&world);
+    assert_eq!(machine.deliver(&event, 1).await, 503);
+    world.acs.remove(&recording.chunks[0].document_id);
+    assert_eq!(machine.deliver(&event, 2).await, 503);
+    let uploads = world.s3.uploads();
+    assert_eq!((uploads.len(), uploads[0].parts.len()), (1, 3));
+    world.s3.heal();
+    assert_eq!(machine.deliver(&event, 3).await, 200);
+    world.assert_archived(&recording);
+    let size = 2 * DEPLOYED_PART + 99;
+    assert_eq!(sent(&world, [&recording]), size, "fetched once");
+}
