@@ -16,7 +16,7 @@ use crate::acs::Client;
 use crate::chain::chain;
 use crate::clock;
 use crate::finality::Failure;
-use crate::keys::{Prefix, RecordingKeys};
+use crate::keys::{Layout, RecordingKeys};
 use crate::limits::Limits;
 use crate::manifest::{CopiedChunk, Manifest, Rejection, SetAside, to_json};
 use crate::metrics::{Measured, Metric};
@@ -33,19 +33,19 @@ pub struct Archive {
     store: Store,
     acs: Client,
     transfers: Transfers,
-    prefix: Prefix,
+    layout: Layout,
     topics: Topics,
     limits: Arc<Limits>,
 }
 
 impl Archive {
-    /// An archive under `prefix` in the store's bucket, of events of `topics`.
+    /// An archive by `layout` in the store's buckets, of events of `topics`.
     #[must_use]
     pub fn new(
         store: Store,
         acs: Client,
         transfers: Transfers,
-        prefix: Prefix,
+        layout: Layout,
         topics: Topics,
         limits: Arc<Limits>,
     ) -> Self {
@@ -53,7 +53,7 @@ impl Archive {
             store,
             acs,
             transfers,
-            prefix,
+            layout,
             topics,
             limits,
         }
@@ -94,10 +94,10 @@ impl Archive {
         Report::of(safe_id(id).into_owned(), outcome)
     }
 
-    /// The prefix that everything is under.
+    /// The layout of its buckets.
     #[must_use]
-    pub fn prefix(&self) -> &Prefix {
-        &self.prefix
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     async fn outcome(
@@ -118,7 +118,7 @@ impl Archive {
             info!(event = %safe_id(&recording.event_id), "ACS has written this recording to the customer's own storage");
             return (Outcome::Ignored, 0);
         }
-        let keys = self.prefix.keys(recording);
+        let keys = self.layout.keys(recording);
         let Admitted { stored, first } = match within(deadline, self.admit(recording, &keys)).await
         {
             Ok(Some(admitted)) => admitted,
@@ -228,7 +228,7 @@ impl Archive {
         reason: &str,
         deadline: Instant,
     ) -> Outcome {
-        let key = self.prefix.set_aside(event.get().as_bytes());
+        let key = self.layout.set_aside(event.get().as_bytes());
         let document = to_json(&SetAside::new(event, reason));
         match within(deadline, self.store.create(&key, document, JSON, None)).await {
             Ok(_) => {

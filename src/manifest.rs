@@ -269,7 +269,7 @@ pub fn from_json<'a, D: Deserialize<'a>>(json: &'a [u8]) -> Result<D, Unreadable
 mod tests {
     use super::*;
     use crate::event_grid;
-    use crate::keys::Prefix;
+    use crate::keys::{Layout, Pending, Prefix};
     use crate::store::Identity;
     use serde_json::json;
 
@@ -288,7 +288,9 @@ mod tests {
 
     fn copied(recording: &Recording, media: Result<Object, Failure>) -> Vec<CopiedChunk> {
         let chunk = recording.chunks[0].clone();
-        let keys = Prefix::new("").unwrap().keys(recording);
+        let endpoint = url::Url::parse("https://contoso.communication.azure.com").unwrap();
+        let layout = Layout::new(Prefix::new("").unwrap(), Pending::UnderPrefix, &endpoint);
+        let keys = layout.keys(recording);
         vec![CopiedChunk {
             media: Copied {
                 key: keys.media(&chunk),

@@ -30,14 +30,14 @@ pub struct Recording {
     pub format: Format,
     /// Set where ACS has written the recording to the customer's own Azure storage, or has tried to.
     pub storage_type: Option<String>,
-    /// The chunks, by index; at least one, each with an object key of its own.
+    /// The chunks, by index; at least one, and none twice.
     pub chunks: Vec<Chunk>,
     /// The event itself, its bytes as they came.
     pub event: Box<RawValue>,
 }
 
 /// An element of `recordingChunks`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Chunk {
     /// Its place in the recording.
     pub index: u64,
@@ -103,6 +103,17 @@ fn key_id(id: &str, may_stand: bool) -> Cow<'_, str> {
     let mut hash = sha256_hex(id.as_bytes());
     hash.truncate(32);
     Cow::Owned(format!("x-{hash}"))
+}
+
+/// The class of a `storageType`, as identities have it: `acs` for the names of ACS's own storage, and where there is
+/// none; `customer` for those of the customer's Azure storage; `other:` and the name in lower case for any other.
+#[must_use]
+pub fn storage_class(storage_type: Option<&str>) -> Cow<'static, str> {
+    match storage_type.unwrap_or_default().to_lowercase().as_str() {
+        "" | "acs" | "acsstorage" | "azurecommunicationservices" => "acs".into(),
+        "blobstorage" | "azureblobstorage" => "customer".into(),
+        other => format!("other:{other}").into(),
+    }
 }
 
 /// Whether `id` is `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
@@ -342,6 +353,22 @@ mod tests {
         assert!(topics.take("/SUBSCRIPTIONS/a/PROVIDERS/X") && topics.take("/subscriptions/B"));
         assert!(!topics.take("/subscriptions/c") && !topics.take(""));
         assert!(Topics::default().take("") && Topics::parse(" , ").take("anything"));
+    }
+
+    #[test]
+    fn storage_types_are_classed_without_case() {
+        for (storage_type, class) in [
+            (None, "acs"),
+            (Some(""), "acs"),
+            (Some("ACSStorage"), "acs"),
+            (Some("acs"), "acs"),
+            (Some("azureCommunicationServices"), "acs"),
+            (Some("blobStorage"), "customer"),
+            (Some("AzureBlobStorage"), "customer"),
+            (Some("Customer"), "other:customer"),
+        ] {
+            assert_eq!(storage_class(storage_type), class, "{storage_type:?}");
+        }
     }
 
     #[test]

@@ -10,10 +10,10 @@ mod uploads;
 
 pub use error::Error;
 pub use listing::{Listed, Listing};
-pub use object::{Identity, Object, Receipt};
+pub use object::{Identity, Object, Origin, Receipt};
 
 use std::error::Error as StdError;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
@@ -30,20 +30,47 @@ use bytes::Bytes;
 use tokio::time::sleep;
 
 use crate::acs::download::Piece;
-use crate::keys::Key;
+use crate::keys::{Bucket, Key, Pending};
 use crate::limits::Limits;
 
 /// The content type of everything that is ours, and of metadata.
 pub const JSON: &str = "application/json";
-/// Bytes of a document of ours that are read: an event is at most 1 MiB.
-const MAX_DOCUMENT: u64 = 2 * crate::limits::MIB;
+/// Bytes of a document of ours that are read: an event has at most 1 MiB, and its manifest names 2,000 chunks besides.
+const MAX_DOCUMENT: u64 = 8 * crate::limits::MIB;
 
-/// The S3 client, for one bucket.
+/// The names of the buckets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Buckets {
+    /// The bucket of the archive.
+    pub recordings: String,
+    /// The bucket of unfinished work; without one, it is in the recordings bucket.
+    pub work: Option<String>,
+}
+
+impl Buckets {
+    /// The place of `pending/`.
+    #[must_use]
+    pub fn pending(&self) -> Pending {
+        match self.work {
+            Some(_) => Pending::OwnBucket,
+            None => Pending::UnderPrefix,
+        }
+    }
+
+    fn name(&self, bucket: Bucket) -> &str {
+        match bucket {
+            Bucket::Recordings => &self.recordings,
+            Bucket::Work => self.work.as_ref().unwrap_or(&self.recordings),
+        }
+    }
+}
+
+/// The S3 client, for both buckets: each key knows which of them it is in.
 #[derive(Clone, Debug)]
 pub struct Store {
     calls: Client,
     streams: Client,
-    bucket: String,
+    buckets: Buckets,
     complete_call: Duration,
     attempts: u32,
     backoff: Duration,
@@ -56,6 +83,8 @@ pub struct StoredDocument {
     pub bytes: Bytes,
     /// Its ETag.
     pub etag: String,
+    /// When it was last written.
+    pub last_modified: Option<SystemTime>,
 }
 
 /// How a conditional write ended.
@@ -77,9 +106,9 @@ pub fn http_client() -> SharedHttpClient {
 }
 
 impl Store {
-    /// A client of `bucket`, with the SDK's own settings as `sdk` has them.
+    /// A client of `buckets`, with the SDK's own settings as `sdk` has them.
     #[must_use]
-    pub fn new(sdk: &SdkConfig, bucket: &str, force_path_style: bool, limits: &Limits) -> Self {
+    pub fn new(sdk: &SdkConfig, buckets: Buckets, force_path_style: bool, limits: &Limits) -> Self {
         let connect = Duration::from_secs(5);
         // An upload whose source pauses is healthy; the SDK would end it after 5 s and blame S3.
         let config = Builder::from(sdk)
@@ -102,11 +131,16 @@ impl Store {
         Self {
             calls: Client::from_conf(calls),
             streams: Client::from_conf(streams),
-            bucket: bucket.to_owned(),
+            buckets,
             complete_call: limits.complete_call,
             attempts: limits.attempts,
             backoff: limits.backoff,
         }
+    }
+
+    /// The name of the bucket that a key is in.
+    fn bucket(&self, key: &Key) -> &str {
+        self.buckets.name(key.bucket())
     }
 
     /// The object at `key`, if there is one.
@@ -118,7 +152,7 @@ impl Store {
         let request = self
             .calls
             .head_object()
-            .bucket(&self.bucket)
+            .bucket(self.bucket(key))
             .key(key.as_str());
         match request.checksum_mode(ChecksumMode::Enabled).send().await {
             Ok(found) => Object::found(&found).map(Some),
@@ -136,7 +170,7 @@ impl Store {
         let mut found = match self
             .calls
             .get_object()
-            .bucket(&self.bucket)
+            .bucket(self.bucket(key))
             .key(key.as_str())
             .send()
             .await
@@ -154,12 +188,13 @@ impl Store {
             if bytes.len() as u64 > MAX_DOCUMENT {
                 return Err(Error::Incomplete {
                     operation: OPERATION,
-                    missing: "an end within 2 MiB",
+                    missing: "an end within 8 MiB",
                 });
             }
         }
         Ok(Some(StoredDocument {
             bytes: bytes.into(),
+            last_modified: found.last_modified.and_then(|at| at.try_into().ok()),
             etag: found.e_tag.ok_or(Error::Incomplete {
                 operation: OPERATION,
                 missing: "an ETag",
@@ -183,7 +218,7 @@ impl Store {
         let bytes = bytes.into();
         let mut failures = 0;
         loop {
-            let request = self.calls.put_object().bucket(&self.bucket);
+            let request = self.calls.put_object().bucket(self.bucket(key));
             let request = request.key(key.as_str()).if_none_match("*");
             let request = request
                 .content_type(content_type)
@@ -198,21 +233,22 @@ impl Store {
         }
     }
 
-    /// Replaces the small object at `key` if it is still the one with that ETag.
+    /// Replaces the small object at `key` under `pending/` if it is still the one with that ETag.
     ///
     /// # Errors
     ///
-    /// [`Error`]; that it is another, or gone, is none.
+    /// [`Error`]; that it is another, or gone, is none. [`Error::Archive`] for any other key, without a call.
     pub async fn replace(
         &self,
         key: &Key,
         bytes: impl Into<Bytes>,
         etag: &str,
     ) -> Result<Written, Error> {
+        only_work(key)?;
         let request = self
             .calls
             .put_object()
-            .bucket(&self.bucket)
+            .bucket(self.bucket(key))
             .key(key.as_str())
             .if_match(etag)
             .content_type(JSON);
@@ -241,7 +277,7 @@ impl Store {
         let request = self
             .streams
             .put_object()
-            .bucket(&self.bucket)
+            .bucket(self.bucket(key))
             .key(key.as_str())
             .if_none_match("*");
         let request = request
@@ -253,22 +289,31 @@ impl Store {
         written(request.body(ByteStream::from_body_1_x(piece)).send().await)
     }
 
-    /// Deletes what is at `key`. Only ever called for what is under `pending/`.
+    /// Deletes the object at `key` under `pending/`.
     ///
     /// # Errors
     ///
-    /// [`Error`].
+    /// [`Error`]. [`Error::Archive`] for any other key, without a call.
     pub async fn delete(&self, key: &Key) -> Result<(), Error> {
+        only_work(key)?;
         let request = self
             .calls
             .delete_object()
-            .bucket(&self.bucket)
+            .bucket(self.bucket(key))
             .key(key.as_str());
         request
             .send()
             .await
             .map(drop)
             .map_err(|error| Error::from_sdk("DeleteObject", error))
+    }
+}
+
+/// Refuses a key of the archive, where nothing is ever replaced or deleted.
+fn only_work(key: &Key) -> Result<(), Error> {
+    match key.bucket() {
+        Bucket::Work => Ok(()),
+        Bucket::Recordings => Err(Error::Archive),
     }
 }
 

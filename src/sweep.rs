@@ -18,7 +18,7 @@ use crate::chain::chain;
 use crate::clock;
 use crate::event_grid;
 use crate::finality::EXPIRY;
-use crate::keys::{EVENT, Key, Kind};
+use crate::keys::{Bucket, Key, Kind};
 use crate::limits::Limits;
 use crate::metrics::Measured;
 use crate::outcome::Outcome;
@@ -135,17 +135,19 @@ impl Sweep {
     /// The folders under `pending/` in the order of their keys, which is that of their age.
     fn folders(&self, listing: Listing) -> impl Iterator<Item = Folder> + use<> {
         let mut folders: BTreeMap<String, Folder> = BTreeMap::new();
+        let layout = self.archive.layout();
         for object in listing.objects {
-            let Some((folder, name)) = object.key.rsplit_once('/') else {
+            let Some(place) = layout.place(Bucket::Work, &object.key) else {
                 continue;
             };
-            let folder = folders.entry(folder.to_owned()).or_default();
-            if name == EVENT {
-                folder.event = Some(object);
-            } else {
-                folder
-                    .records
-                    .extend(self.archive.prefix().listed(&object.key));
+            let folder = folders.entry(place.folder.to_owned()).or_default();
+            match place.kind {
+                Kind::PendingEvent { .. } => folder.event = Some(object),
+                Kind::Record(_) => {
+                    let record = layout.listed(Bucket::Work, &object.key);
+                    folder.records.extend(record);
+                }
+                _ => {}
             }
         }
         if !listing.whole {
@@ -159,7 +161,7 @@ impl Sweep {
     fn oldest_source(&self, events: &[Listed]) -> Option<Duration> {
         let now = clock::now();
         let age = |event: &Listed| {
-            let told = match self.archive.prefix().place(&event.key)?.kind {
+            let told = match self.archive.layout().place(Bucket::Work, &event.key)?.kind {
                 Kind::PendingEvent { time, .. } => time.map(|time| time.age(now)),
                 _ => None,
             };
@@ -207,7 +209,7 @@ impl Waiting {
 
 /// Takes one pending event as far as it gets until `deadline`.
 async fn finish(archive: Arc<Archive>, key: String, deadline: Instant) -> Outcome {
-    let Some(key) = archive.prefix().listed(&key) else {
+    let Some(key) = archive.layout().listed(Bucket::Work, &key) else {
         return Outcome::Suspended;
     };
     match try_finish(&archive, &key, deadline).await {

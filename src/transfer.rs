@@ -21,10 +21,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::acs::download::Download;
 use crate::acs::reply::Extent;
 use crate::acs::{self, Client, Source};
-use crate::keys::{Key, Prefix};
+use crate::keys::{Bucket, Key, Layout};
 use crate::limits::Limits;
 use crate::plan::{PartNumber, Plan};
-use crate::store::{self, Object, Store};
+use crate::store::{self, Object, Origin, Store};
 use record::Record;
 use round::Round;
 
@@ -46,8 +46,8 @@ pub struct Task {
     pub record: Key,
     /// Where its bytes come from.
     pub source: Source,
-    /// The documentId as it stands in the key: what the object says it is a copy of.
-    pub document_id: String,
+    /// The document as the key has it: what the object says it is a copy of.
+    pub origin: Arc<Origin>,
     /// The content type where the source names none that fits.
     pub content_type: &'static str,
     /// Which parts are taken first.
@@ -229,16 +229,19 @@ impl Transfers {
     ///
     /// [`store::Error`].
     pub async fn abandon(&self, key: &Key, record: &Key) -> Result<(), store::Error> {
-        self.end(record, |_| Some(key.clone())).await
+        // A record of another key is not ours, nor is the upload that it names.
+        let ours = |left: &Record| (left.key == key.as_str()).then(|| key.clone());
+        self.end(record, ours).await
     }
 
-    /// Ends the transfer of a `record` that was left over: its upload, if its key is one under `prefix`, then the record.
+    /// Ends the transfer of a `record` that was left over: its upload, if its key is one of `layout`, then the record.
     ///
     /// # Errors
     ///
     /// [`store::Error`].
-    pub async fn end_orphan(&self, record: &Key, prefix: &Prefix) -> Result<(), store::Error> {
-        self.end(record, |left| prefix.listed(&left.key)).await
+    pub async fn end_orphan(&self, record: &Key, layout: &Layout) -> Result<(), store::Error> {
+        let archived = |left: &Record| layout.listed(Bucket::Recordings, &left.key);
+        self.end(record, archived).await
     }
 
     async fn end(

@@ -1,10 +1,10 @@
 //! What can be asked for on the command line.
 
-use acs_recording_archiver::keys::Prefix;
+use acs_recording_archiver::keys::{Pending, Prefix};
 use clap::{Parser, ValueEnum};
 
-use crate::audit::Scope;
 use crate::audit::window::{Day, Window};
+use crate::audit::{Scope, layout};
 
 /// The options.
 #[derive(Debug, Parser)]
@@ -95,7 +95,7 @@ impl Arguments {
     /// What is to be audited.
     pub fn scope(&self) -> Result<Scope, String> {
         Ok(Scope {
-            prefix: self.prefix.clone(),
+            layout: layout(self.prefix.clone(), Pending::UnderPrefix)?,
             window: Window::new(self.from.clone(), self.to.clone())?,
         })
     }

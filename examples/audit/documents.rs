@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use acs_recording_archiver::chain::chain;
 use acs_recording_archiver::event_grid;
-use acs_recording_archiver::keys::{Key, Kind, Place, Prefix};
+use acs_recording_archiver::keys::{Bucket as At, Key, Kind, Layout};
 use acs_recording_archiver::manifest::{Fate, Manifest, Rejection, StoredObject, from_json};
 
 use super::bucket::{Bucket, Document};
@@ -49,6 +49,29 @@ pub struct Named<'a> {
     pub counts: bool,
 }
 
+/// One of a chunk's two documents.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Media,
+    Metadata,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Media => "media",
+            Self::Metadata => "metadata",
+        }
+    }
+
+    fn is(self, kind: Kind<'_>) -> bool {
+        matches!(
+            (self, kind),
+            (Self::Media, Kind::Media(_)) | (Self::Metadata, Kind::Metadata(_))
+        )
+    }
+}
+
 impl Read {
     /// Reads the documents, one after the other: a folder has one or two.
     pub async fn all(bucket: &Bucket, listed: impl Iterator<Item = &Listed>) -> Self {
@@ -77,7 +100,7 @@ impl Read {
 impl<'a> Said<'a> {
     /// What the manifests and then the rejections of `folder` say, as they were read in this order.
     pub fn by(
-        prefix: &Prefix,
+        layout: &Layout,
         folder: &str,
         manifests: &'a [Listed],
         rejections: &'a [Listed],
@@ -91,20 +114,20 @@ impl<'a> Said<'a> {
         let mut bytes = read.bytes.iter();
         for (document, bytes) in manifests.iter().zip(bytes.by_ref()) {
             if let Some(bytes) = bytes {
-                said.manifest(prefix, folder, &document.key, bytes);
+                said.manifest(layout, folder, &document.key, bytes);
             }
         }
         for (document, bytes) in rejections.iter().zip(bytes) {
             let mut manifests = manifests.iter();
             let same = manifests.any(|manifest| manifest.event_id == document.event_id);
             if let Some(bytes) = bytes {
-                said.rejection(prefix, folder, &document.key, bytes, same);
+                said.rejection(layout, folder, &document.key, bytes, same);
             }
         }
         said
     }
 
-    fn manifest(&mut self, prefix: &Prefix, folder: &str, document: &'a str, json: &'a [u8]) {
+    fn manifest(&mut self, layout: &Layout, folder: &str, document: &'a str, json: &'a [u8]) {
         let manifest: Manifest<'_> = match from_json(json) {
             Ok(manifest) => manifest,
             Err(unreadable) => return self.unreadable(document, &unreadable),
@@ -112,8 +135,8 @@ impl<'a> Said<'a> {
         let mut named = BTreeSet::new();
         for chunk in manifest.chunks {
             named.insert((chunk.index, chunk.document_id.into_owned()));
-            for (object, kind) in [(chunk.media, Kind::Media), (chunk.metadata, Kind::Metadata)] {
-                self.name(prefix, folder, document, object, kind, true);
+            for (object, part) in [(chunk.media, Part::Media), (chunk.metadata, Part::Metadata)] {
+                self.name(layout, folder, document, object, part, true);
             }
         }
         let unnamed: Vec<String> = match event_grid::recording(manifest.event.get().as_bytes()) {
@@ -138,7 +161,7 @@ impl<'a> Said<'a> {
 
     fn rejection(
         &mut self,
-        prefix: &Prefix,
+        layout: &Layout,
         folder: &str,
         document: &'a str,
         json: &'a [u8],
@@ -156,17 +179,17 @@ impl<'a> Said<'a> {
         let mut reasons = Vec::new();
         for chunk in rejection.chunks {
             let (index, fates) = (chunk.index, [chunk.media, chunk.metadata]);
-            let kinds = [("media", Kind::Media), ("metadata", Kind::Metadata)];
-            for (fate, (part, kind)) in fates.into_iter().zip(kinds) {
+            for (fate, part) in fates.into_iter().zip([Part::Media, Part::Metadata]) {
+                let what = part.name();
                 match fate {
                     Fate::Archived(object) => {
-                        self.name(prefix, folder, document, object, kind, !later);
+                        self.name(layout, folder, document, object, part, !later);
                     }
                     Fate::Rejected { reason } => {
-                        reasons.push(format!("chunk {index} {part} rejected: {reason}"));
+                        reasons.push(format!("chunk {index} {what} rejected: {reason}"));
                     }
                     Fate::Expired { reason } => {
-                        reasons.push(format!("chunk {index} {part} expired: {reason}"));
+                        reasons.push(format!("chunk {index} {what} expired: {reason}"));
                     }
                 }
             }
@@ -180,15 +203,17 @@ impl<'a> Said<'a> {
 
     fn name(
         &mut self,
-        prefix: &Prefix,
+        layout: &Layout,
         folder: &str,
         document: &'a str,
         object: StoredObject<'a>,
-        kind: Kind<'_>,
+        part: Part,
         counts: bool,
     ) {
-        let here = prefix.place(&object.key) == Some(Place { folder, kind });
-        if let Some(key) = prefix.listed(&object.key).filter(|_| here) {
+        let place = layout.place(At::Recordings, &object.key);
+        let here = place.is_some_and(|place| place.folder == folder && part.is(place.kind));
+        let key = layout.listed(At::Recordings, &object.key);
+        if let Some(key) = key.filter(|_| here) {
             self.named.push(Named {
                 key,
                 object,

@@ -23,7 +23,7 @@ impl Archive {
     ///
     /// [`store::Error`].
     pub async fn pending(&self, most: usize) -> Result<Listing, store::Error> {
-        self.store.list(&self.prefix.pending(), most).await
+        self.store.list(&self.layout.pending(), most).await
     }
 
     /// Reads a pending event, if it still is one.
@@ -59,7 +59,7 @@ impl Archive {
         if self.store.find(&record.beside(EVENT)).await?.is_some() {
             return Ok(());
         }
-        self.transfers.end_orphan(record, &self.prefix).await
+        self.transfers.end_orphan(record, &self.layout).await
     }
 
     /// Stores the event before any work on it; `None` if it is archived already.

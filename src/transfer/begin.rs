@@ -181,7 +181,7 @@ impl Transfers {
 impl Task {
     fn identity(&self, length: Option<u64>, download: &Download) -> Identity {
         Identity {
-            document_id: self.document_id.clone(),
+            origin: Arc::clone(&self.origin),
             source_length: length,
             source_etag: download.head().etag.clone(),
         }

@@ -58,7 +58,7 @@ impl Transfers {
         let upload_id = &upload.record.upload_id;
         let error = match self.store.complete(&task.key, upload_id, &parts).await {
             Ok(receipt) => {
-                let identity = upload.record.identity(&task.document_id);
+                let identity = upload.record.identity(&task.origin);
                 let content_type = &upload.record.content_type;
                 let object = Object::received(receipt, plan.length(), content_type, identity);
                 return Ok(Completion::Made(object));

@@ -38,7 +38,8 @@ impl Transfers {
         // no longer here, the object is already there.
         let mut found = None;
         if !unread {
-            found = self.store.read(&task.record).await?.map(Found::from);
+            let read = self.store.read(&task.record).await?;
+            found = read.map(|document| Found::of(document, &task.key));
             if let Some(object) = self.find_copy(task).await? {
                 if let Some(found) = &found {
                     self.clear(task, found.record.as_ref()).await?;
@@ -117,7 +118,7 @@ impl Transfers {
     /// The object, if it is there and is a copy of this document.
     pub(super) async fn find_copy(&self, task: &Task) -> Result<Option<Object>, Error> {
         match self.store.find(&task.key).await? {
-            Some(object) if object.is_copy_of(&task.document_id) => Ok(Some(object)),
+            Some(object) if object.is_copy_of(&task.origin) => Ok(Some(object)),
             Some(_) => Err(Error::Occupied),
             None => Ok(None),
         }

@@ -9,7 +9,7 @@ use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use acs_recording_archiver::keys::Prefix;
+use acs_recording_archiver::keys::{Pending, Prefix};
 use emulators::s3::{Etags, Fault, Object, Settings};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -21,7 +21,7 @@ use command::report::{Report, What};
 use command::table::table;
 use command::tally::Tally;
 use command::window::{Day, Window};
-use command::{Failure, Scope};
+use command::{Failure, Scope, layout};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -35,7 +35,7 @@ fn now() -> SystemTime {
 async fn try_audit(world: &World, days: (&str, &str)) -> Result<Report, Failure> {
     let day = |text: &str| (!text.is_empty()).then(|| Day::parse(text).unwrap());
     let scope = Scope {
-        prefix: Prefix::new("recordings/").unwrap(),
+        layout: layout(Prefix::new("recordings/").unwrap(), Pending::UnderPrefix).unwrap(),
         window: Window::new(day(days.0), day(days.1)).unwrap(),
     };
     let bucket = Bucket::new(&sdk(&world.s3).await, world.s3.bucket(), true, &limits());
@@ -347,7 +347,10 @@ async fn a_rejection_is_a_finding_until_the_recording_is_archived() {
 
     // The same recording, told of by another event.
     let renamed = Object::new(world.s3.object(&rejection).unwrap().body);
-    let rejection = format!("{}/renamed.rejected.json", recording.folder());
+    let rejection = format!(
+        "{}/renamed-0123456789abcdef.rejected.json",
+        recording.folder()
+    );
     world.s3.put_object(&rejection, renamed);
     let report = audit(&world).await;
     assert_eq!(report.status(), 0, "{report:?}");
@@ -406,7 +409,7 @@ async fn pending_events_are_listed_and_found_after_a_day() {
     // Begun, but not finished: no more is to be said of it than that.
     let begun = young.media_key(&young.chunks[0]);
     world.s3.put(&begun, "media");
-    let broken = "recordings/pending/20200101T000000.0000000Z-x/event.json";
+    let broken = "recordings/pending/20200101T000000.0000000Z-x-0123456789abcdef/event.json";
     world.s3.put(broken, "no event");
     world.s3.set_last_modified(broken, now() - 3 * HOUR);
 
@@ -675,7 +678,9 @@ async fn an_object_that_cannot_be_looked_at_leaves_the_audit_incomplete() {
     assert_eq!(report.unread[0].key, recording.manifest_key());
     for number in 0..200 {
         let folder = format!("recordings/2026/11/23/call-{number}/150211Z");
-        world.s3.put(&format!("{folder}/e.manifest.json"), "{}");
+        world
+            .s3
+            .put(&format!("{folder}/e-0123456789abcdef.manifest.json"), "{}");
     }
     let failure = try_audit(&world, ("", "")).await.unwrap_err();
     assert!(matches!(failure, Failure::Unread { .. }), "{failure}");

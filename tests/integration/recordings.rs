@@ -93,6 +93,7 @@ async fn the_manifest_tells_what_an_auditor_needs() {
     assert_eq!(media.content_type.as_deref(), Some("video/mp4"));
     let identity = [
         ("document-id", chunk.document_id.as_str()),
+        ("location", &recording.media_location(chunk)),
         ("source-etag", "\"of-the-source\""),
         ("source-length", "196609"),
     ];

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::world::{PART, Recording, World, setup};
 
+/// What stands for an identity or a location in keys of no event.
+const HASH: &str = "0123456789abcdef";
+
 fn rule() -> Value {
     serde_json::from_str(include_str!("../../events/schedule-rule.json")).unwrap()
 }
@@ -155,7 +158,7 @@ async fn none_of_many_pending_events_starves() {
         store(&world, &numbered(number, &[10]).aged(age));
     }
     for number in 0..5 {
-        let folder = format!("recordings/pending/20200101T000000.0000000Z-broken-{number}");
+        let folder = format!("recordings/pending/20200101T000000.0000000Z-broken-{number}-{HASH}");
         world.s3.put(&format!("{folder}/event.json"), "not JSON");
     }
     for number in 30..34 {
@@ -238,7 +241,8 @@ async fn a_record_without_its_event_is_ended_with_its_upload() {
     );
     // One that leads elsewhere is deleted, and what it names is not touched.
     let foreign = world.s3.begin("elsewhere/object");
-    world.s3.put("recordings/pending/x/0000-y.upload.json", json!({"key": "elsewhere/object", "uploadId": foreign, "length": 1, "contentType": "", "partSize": 1}).to_string());
+    let folder = format!("recordings/pending/20200101T000000.0000000Z-x-{HASH}");
+    world.s3.put(&format!("{folder}/0000-y-{HASH}.upload.json"), json!({"key": "elsewhere/object", "uploadId": foreign, "length": 1, "contentType": "", "partSize": 1}).to_string());
 
     assert_eq!(tick(&world, &rule()).await, Swept::default());
 
@@ -260,11 +264,17 @@ async fn an_event_that_was_stored_by_hand_under_another_name_is_archived_once() 
     let world = World::start().await;
     let recording = Recording::of(&[3]);
     recording.publish(&world);
-    world.s3.put(
-        "recordings/pending/again/event.json",
-        recording.event(&world).to_string(),
-    );
-    assert_eq!(tick(&world, &rule()).await.finished, 1);
+    let event = recording.event(&world).to_string();
+    let name = format!("20200101T000000.0000000Z-again-{HASH}");
+    let stored = format!("recordings/pending/{name}/event.json");
+    world.s3.put(&stored, event.clone());
+    // Under no name of ours it stays.
+    let notes = "recordings/pending/again/event.json";
+    world.s3.put(notes, event);
+    let swept = tick(&world, &rule()).await;
+    assert_eq!((swept.pending, swept.finished), (1, 1));
+    assert!(world.s3.object(notes).is_some());
+    world.s3.remove(notes);
     world.assert_archived(&recording);
 }
 
