@@ -1,6 +1,7 @@
 //! One event, from stored to manifest or rejection; its chunks side by side.
 
 mod chunk;
+mod ours;
 mod pending;
 
 use std::panic::resume_unwind;
@@ -194,7 +195,10 @@ impl Archive {
             let (key, manifest) = (keys.manifest(), to_json(&manifest));
             match self.store.create(&key, manifest, JSON, None).await? {
                 Written::Here(_) => Outcome::Archived,
-                Written::Taken => Outcome::AlreadyArchived,
+                Written::Taken if self.has_manifest(recording, keys).await? => {
+                    Outcome::AlreadyArchived
+                }
+                Written::Taken => self.reject_unmanifested(recording, keys, chunks).await?,
             }
         } else {
             let objects = chunks
@@ -211,7 +215,7 @@ impl Archive {
             let expired = |failure: &Failure| failure.is_expiry(age);
             let rejection = to_json(&Rejection::new(recording, chunks, expired));
             let key = keys.rejection();
-            self.store.create(&key, rejection, JSON, None).await?;
+            self.keep_rejection(recording, keys, rejection).await?;
             // Also if there is one already: it may be this run's own, its answer lost, or one of a day that was forgotten.
             measure_rejection(chunks, expired);
             error!(event = %safe_id(&recording.event_id), key = %key, "recording cannot be archived whole");

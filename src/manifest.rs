@@ -68,6 +68,9 @@ pub struct StoredObject<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct Rejection<'a> {
     version: u32,
+    /// Why the recording as a whole is rejected, where that is not the fate of a chunk.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Cow<'a, str>>,
     /// The event as it came.
     #[serde(borrow)]
     pub event: &'a RawValue,
@@ -198,9 +201,17 @@ impl<'a> Rejection<'a> {
         });
         Self {
             version: VERSION,
+            reason: None,
             event: &recording.event,
             chunks: chunks.collect(),
         }
+    }
+
+    /// The same, for a reason that no chunk gives.
+    #[must_use]
+    pub fn because(self, reason: &'a str) -> Self {
+        let reason = Some(reason.into());
+        Self { reason, ..self }
     }
 }
 

@@ -36,7 +36,7 @@ use crate::limits::Limits;
 /// The content type of everything that is ours, and of metadata.
 pub const JSON: &str = "application/json";
 /// Bytes of a document of ours that are read: an event has at most 1 MiB, and its manifest names 2,000 chunks besides.
-const MAX_DOCUMENT: u64 = 8 * crate::limits::MIB;
+pub const MAX_DOCUMENT: u64 = 8 * crate::limits::MIB;
 
 /// The names of the buckets.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -63,30 +63,30 @@ impl Archive {
     }
 
     /// Stores the event before any work on it; `None` if it is archived already.
+    ///
+    /// # Errors
+    ///
+    /// [`store::Error::Foreign`] where its key holds another event, so that this one is not stored.
     pub(super) async fn admit(
         &self,
         recording: &Recording,
         keys: &RecordingKeys,
     ) -> Result<Option<Admitted>, store::Error> {
         let pending = keys.pending_event();
-        if self.store.find(&keys.manifest()).await?.is_some() {
+        if self.has_manifest(recording, keys).await? {
             // Left over where a run ended between its last two steps.
             self.end_pending(&pending).await?;
             return Ok(None);
         }
         let event = recording.event.get().to_owned();
         let written = self.store.create(&pending, event, JSON, None).await?;
-        let first = matches!(written, Written::Here(_));
-        let mut stored = clock::now();
-        // An event of the future would not age before then.
-        let ageless = recording
-            .time()
-            .is_none_or(|time| time.age(stored).is_zero());
-        if !first && ageless {
-            let there = self.store.find(&pending).await?;
-            stored = there
-                .and_then(|event| event.last_modified)
-                .unwrap_or(stored);
+        let (mut stored, first) = (clock::now(), matches!(written, Written::Here(_)));
+        // Gone again, another run has finished it; then there is nothing left to do but to see so.
+        if !first && let Some(there) = self.store.read(&pending).await? {
+            if !self.is_pending(&there.bytes, keys) {
+                return Err(store::Error::Foreign);
+            }
+            stored = there.last_modified.unwrap_or(stored);
         }
         Ok(Some(Admitted { stored, first }))
     }

@@ -63,6 +63,17 @@ pub fn setup() -> Setup {
     }
 }
 
+/// The bucket of unfinished work, in the tests that have one.
+pub const WORK: &str = "unfinished-work";
+
+/// The set-up of the tests, with a bucket for unfinished work.
+pub fn setup_with_work() -> Setup {
+    let mut setup = setup();
+    setup.s3.more_buckets = vec![WORK.to_owned()];
+    setup.variables = vec![("WORK_BUCKET", WORK.to_owned())];
+    setup
+}
+
 impl World {
     pub async fn start() -> Self {
         Self::with(setup()).await
@@ -97,6 +108,18 @@ impl World {
 
     /// Asserts that a recording is archived whole, byte for byte, and that nothing else is left.
     pub fn assert_archived(&self, recording: &Recording) {
+        self.assert_whole(recording);
+        assert_eq!(
+            self.keys().len(),
+            2 * recording.chunks.len() + 1,
+            "{:?}",
+            self.keys()
+        );
+        assert!(self.s3.uploads().is_empty(), "no upload is left");
+    }
+
+    /// Asserts that a recording is archived whole, byte for byte, with a manifest of its own.
+    pub fn assert_whole(&self, recording: &Recording) {
         for chunk in &recording.chunks {
             let media = self
                 .s3
@@ -117,17 +140,18 @@ impl World {
                 .expect("the metadata is there");
             assert_eq!(metadata.body, chunk.metadata());
         }
-        assert!(
-            self.s3.object(&recording.manifest_key()).is_some(),
-            "the manifest is there"
-        );
-        assert_eq!(
-            self.keys().len(),
-            2 * recording.chunks.len() + 1,
-            "{:?}",
-            self.keys()
-        );
-        assert!(self.s3.uploads().is_empty(), "no upload is left");
+        let manifest = self.s3.object(&recording.manifest_key());
+        let manifest = manifest.expect("the manifest is there");
+        let manifest: Value = serde_json::from_slice(&manifest.body).unwrap();
+        assert_eq!(manifest["event"]["id"], recording.event_id);
+        let listed = manifest["chunks"].as_array().unwrap();
+        assert_eq!(listed.len(), recording.chunks.len());
+        for chunk in &recording.chunks {
+            let key = recording.media_key(chunk);
+            assert!(listed.iter().any(|chunk| chunk["media"]["key"] == key));
+            let key = recording.metadata_key(chunk);
+            assert!(listed.iter().any(|chunk| chunk["metadata"]["key"] == key));
+        }
     }
 
     /// Takes everything out of the bucket, and forgets what was asked of both ends.
@@ -326,6 +350,11 @@ impl Recording {
 
     pub fn pending(&self) -> String {
         format!("{PREFIX}{}", self.keys().pending)
+    }
+
+    /// The folder of unfinished work at the root of a bucket of its own.
+    pub fn work(&self) -> String {
+        self.keys().pending
     }
 
     pub fn record_key(&self, chunk: &Chunk) -> String {
