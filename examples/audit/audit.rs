@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use acs_recording_archiver::keys::{Bucket as At, Layout, Pending, Prefix};
+use acs_recording_archiver::keys::{Bucket as At, Key, Layout, Pending, Prefix};
 use acs_recording_archiver::store::Error;
 use url::Url;
 
@@ -63,9 +63,11 @@ pub enum Failure {
     Unread { key: String, why: String },
 }
 
-/// Audits the archive in a bucket. `now` is what ages are counted to; `tally` can be watched meanwhile.
+/// Audits the archive in a bucket, whose unfinished work is in the bucket `work`: the same one, or another. `now` is what
+/// ages are counted to; `tally` can be watched meanwhile.
 pub async fn audit(
     bucket: &Bucket,
+    work: &Bucket,
     scope: &Scope,
     now: SystemTime,
     tally: &Tally,
@@ -74,10 +76,16 @@ pub async fn audit(
         bucket: bucket.name().to_owned(),
         source,
     };
+    let work_unlisted = |source| Failure::Unlisted {
+        bucket: work.name().to_owned(),
+        source,
+    };
+    let own_work = work.name() != bucket.name();
     let day = |day: &Option<window::Day>| day.as_ref().map(|day| day.as_str().to_owned());
     let mut report = Report {
         version: 1,
         bucket: bucket.name().to_owned(),
+        work_bucket: own_work.then(|| work.name().to_owned()),
         prefix: scope.layout.prefix().to_string(),
         from: day(&scope.window.from),
         to: day(&scope.window.to),
@@ -89,8 +97,8 @@ pub async fn audit(
         unread: vec![],
     };
 
-    let unfinished = Unfinished::read(bucket, &scope.layout, now).await;
-    let unfinished = unfinished.map_err(unlisted)?;
+    let unfinished = Unfinished::read(work, &scope.layout, now).await;
+    let unfinished = unfinished.map_err(work_unlisted)?;
     report.pending = unfinished.pending;
     take(&mut report, unfinished.entries)?;
     uploads::check(bucket, scope, now, &unfinished.uploads, tally, &mut report)
@@ -105,10 +113,14 @@ pub async fn audit(
         unfinished: Arc::new(unfinished.copies),
         tally: tally.clone(),
     };
-    let suspects = folders(&context, scope, &mut report, unlisted).await?;
+    let mut elsewhere = vec![scope.layout.rejected()];
+    if !own_work {
+        elsewhere.push(scope.layout.pending());
+    }
+    let suspects = folders(&context, scope, &elsewhere, &mut report, unlisted).await?;
     if !suspects.is_empty() {
-        let unfinished = Unfinished::read(bucket, &scope.layout, now).await;
-        let unfinished = unfinished.map_err(unlisted)?;
+        let unfinished = Unfinished::read(work, &scope.layout, now).await;
+        let unfinished = unfinished.map_err(work_unlisted)?;
         let unread = unfinished.entries.into_iter();
         let unread = unread.filter(|entry| entry.what == What::Unread);
         let unread: Vec<_> = unread
@@ -130,11 +142,11 @@ pub async fn audit(
 async fn folders(
     context: &Context,
     scope: &Scope,
+    elsewhere: &[Key],
     report: &mut Report,
     unlisted: impl Fn(Error) -> Failure,
 ) -> Result<BTreeSet<String>, Failure> {
     let layout = &scope.layout;
-    let elsewhere = [layout.pending(), layout.rejected()];
     let mut suspects = BTreeSet::new();
     let mut crew = Crew::new();
     let mut open: Option<Folder> = None;

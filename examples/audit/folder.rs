@@ -55,13 +55,17 @@ impl Folder {
 
     /// Adds an object that was listed in it.
     pub fn add(&mut self, key: String, kind: Kind<'_>) {
-        let document = |event_id: &str, key| Listed {
+        let document = |event_id: &str, identity: &str, key| Listed {
             key,
-            event_id: event_id.to_owned(),
+            event: format!("{event_id}-{identity}"),
         };
         match kind {
-            Kind::Manifest { event_id, .. } => self.manifests.push(document(event_id, key)),
-            Kind::Rejection { event_id, .. } => self.rejections.push(document(event_id, key)),
+            Kind::Manifest { event_id, identity } => {
+                self.manifests.push(document(event_id, identity, key));
+            }
+            Kind::Rejection { event_id, identity } => {
+                self.rejections.push(document(event_id, identity, key));
+            }
             Kind::Media(_) | Kind::Metadata(_) => self.copies.push(key),
             // They are in folders of their own.
             Kind::PendingEvent { .. } | Kind::Attempt | Kind::Record(_) | Kind::SetAside => {}
@@ -167,7 +171,11 @@ fn judged(
 ) -> Option<Entry> {
     let (what, detail) = match found {
         Ok(Some(there)) => {
-            let compared = compare(&named.object, &there);
+            let place = context.layout.place(At::Recordings, named.key.as_str());
+            let (Kind::Media(name) | Kind::Metadata(name)) = place?.kind else {
+                return None;
+            };
+            let compared = compare(&named.object, name, &there);
             context.tally.count(Counted::Compared {
                 by_checksum: compared.by_checksum,
             });

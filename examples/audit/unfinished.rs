@@ -1,7 +1,7 @@
 //! What is under `pending/`: events, and the records of their uploads.
 
 use std::collections::HashSet;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use acs_recording_archiver::chain::chain;
 use acs_recording_archiver::event_grid;
@@ -14,6 +14,9 @@ use serde::Deserialize;
 use super::bucket::{Bucket, Document};
 use super::crew::Crew;
 use super::report::{Entry, Pending, What};
+
+/// Clocks may differ by that much.
+const SKEW: Duration = Duration::from_mins(5);
 
 /// What is unfinished.
 #[derive(Debug, Default)]
@@ -174,7 +177,14 @@ async fn event(
     let stored = object
         .last_modified
         .and_then(|at| now.duration_since(at).ok());
-    let age = time.map_or(stored.unwrap_or_default(), |time| time.age(now));
+    // An event of the future ages from when it was stored, as in the function.
+    let told = time.map(|time| time.age(now)).filter(|age| !age.is_zero());
+    let age = told.or(stored).unwrap_or_default();
+    if let Some(ahead) = time.and_then(|time| time.until(now + SKEW).is_none().then_some(time)) {
+        let detail = format!("is dated {}, which is still to come", ahead.compact());
+        let entry = Entry::new(What::Postdated, &key, detail);
+        found.push(Found::Entry(entry));
+    }
     let pending = Pending {
         key,
         event_id,

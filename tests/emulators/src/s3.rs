@@ -124,6 +124,12 @@ impl S3 {
         }
     }
 
+    /// Whether it has a bucket of that name.
+    #[must_use]
+    pub fn has(&self, bucket: &str) -> bool {
+        self.state.has(bucket)
+    }
+
     fn store(&self) -> MutexGuard<'_, Store> {
         self.state.store_of(&self.bucket)
     }
