@@ -17,7 +17,7 @@ use url::Url;
 
 use crate::recording::{Chunk, Recording, Timestamp, safe_id, sha256_hex};
 use canonical::canonical;
-use identity::{identity, media_location, metadata_location};
+use identity::{fingerprint, identity, media_location, metadata_location};
 
 /// The longest prefix: with it, the longest key stays below S3's 1,024 bytes.
 const MAX_PREFIX: usize = 512;
@@ -118,6 +118,8 @@ impl fmt::Display for Prefix {
 }
 
 /// The place of `pending/`.
+///
+/// It is settled when the function starts: work that is pending in one place is not looked for in the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pending {
     /// The root of the work bucket, whatever the prefix of the recordings is.
@@ -193,12 +195,14 @@ impl Layout {
             .started
             .or(recording.event_time)
             .unwrap_or(Timestamp::EPOCH);
-        let event = format!("{event_id}-{}", identity(recording));
+        let fingerprint = fingerprint(recording);
+        let event = format!("{event_id}-{}", identity(&fingerprint));
         let call_id = recording.call_id();
         RecordingKeys {
             pending: format!("{}{}-{event}/", self.pending, ordered.compact()),
             archive: format!("{}{call_id}/{}/", self.day(started), started.clock()),
             event,
+            fingerprint,
             extension: recording.format.extension(),
             endpoint: self.endpoint.clone(),
         }
@@ -217,6 +221,8 @@ pub struct RecordingKeys {
     archive: String,
     /// `{eventId}-{identity}`.
     event: String,
+    /// The whole hash that the identity is the beginning of.
+    fingerprint: String,
     extension: &'static str,
     endpoint: Url,
 }
@@ -271,6 +277,14 @@ impl RecordingKeys {
     #[must_use]
     pub fn metadata_location(&self, chunk: &Chunk) -> String {
         metadata_location(chunk, &self.endpoint)
+    }
+
+    /// Whether an event with the keys `other` is this one, by more than keys show. It may have been sent at another time.
+    #[must_use]
+    pub fn are_of_the_event_of(&self, other: &Self) -> bool {
+        self.archive == other.archive
+            && self.event == other.event
+            && self.fingerprint == other.fingerprint
     }
 
     /// The manifest: what was archived.
@@ -474,7 +488,8 @@ mod tests {
                 prop_assert!(key.as_str().split('/').all(|name| !matches!(name, "" | "." | "..")));
             }
             let event_id = &*safe_id(&recording.event_id);
-            let identity = &*identity(&recording);
+            let fingerprint = fingerprint(&recording);
+            let identity = identity(&fingerprint);
             let (media, metadata) = (keys.media_location(chunk), keys.metadata_location(chunk));
             let key_id = chunk.key_id();
             let name = |location| ChunkName { index, document_id: &key_id, location };

@@ -88,7 +88,10 @@ impl Archive {
     /// Whether these are the bytes of a pending event under the key of this recording.
     pub(super) fn is_pending(&self, event: &[u8], keys: &RecordingKeys) -> bool {
         let found = event_grid::recording(event);
-        found.is_ok_and(|found| self.layout.keys(&found).pending_event() == keys.pending_event())
+        found.is_ok_and(|found| {
+            let found = self.layout.keys(&found);
+            found.are_of_the_event_of(keys) && found.pending_event() == keys.pending_event()
+        })
     }
 
     fn is_manifest(&self, json: &[u8], recording: &Recording, keys: &RecordingKeys) -> bool {
@@ -108,7 +111,7 @@ impl Archive {
     /// Whether an event has the identity, id and folder of this recording; it may have been sent at another time.
     fn is_event_of(&self, event: &[u8], keys: &RecordingKeys) -> bool {
         let found = event_grid::recording(event);
-        found.is_ok_and(|found| self.layout.keys(&found).manifest() == keys.manifest())
+        found.is_ok_and(|found| self.layout.keys(&found).are_of_the_event_of(keys))
     }
 
     /// Whether the document at `key` is ours; none if there is no document.

@@ -66,9 +66,14 @@ fn host_and_path(url: &Url) -> String {
 /// Index, documentId, content location, metadata location.
 type ChunkForm<'a> = (u64, &'a str, Option<Address>, Option<Address>);
 
-/// The identity of an event: 16 hexadecimal digits of the SHA-256 of its canonical form.
-pub(super) fn identity(recording: &Recording) -> String {
-    digits(canonical_form(recording).as_bytes())
+/// The whole SHA-256 of an event's canonical form, by which contents are compared.
+pub(super) fn fingerprint(recording: &Recording) -> String {
+    sha256_hex(canonical_form(recording).as_bytes())
+}
+
+/// The identity of an event as keys have it: the first 16 hexadecimal digits of its fingerprint.
+pub(super) fn identity(fingerprint: &str) -> &str {
+    fingerprint.get(..DIGITS).unwrap_or(fingerprint)
 }
 
 fn canonical_form(recording: &Recording) -> String {
@@ -165,7 +170,7 @@ mod tests {
     }
 
     fn identity_of(event: &Value) -> String {
-        identity(&read(event))
+        identity(&fingerprint(&read(event))).to_owned()
     }
 
     /// The event after a change to the value at a JSON pointer; the members that lead there exist, or the last is made.

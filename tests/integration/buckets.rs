@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use acs_recording_archiver::function::{Answer, Function};
+use acs_recording_archiver::keys::{Bucket, Layout, Prefix};
+use acs_recording_archiver::store::{Buckets, Error, JSON, Store};
 use emulators::acs::{Fault, Kind};
 use emulators::s3::{self, S3};
 use serde_json::Value;
 
-use crate::embedded::{Setup, function};
+use crate::embedded::{Setup, function, sdk};
 use crate::world::{PART, Recording, WORK, World, limits, setup, setup_with_work};
 
 /// The set-ups with one bucket and with two.
@@ -246,4 +248,35 @@ async fn the_prefix_may_change_under_pending_work() {
         .collect();
     assert_eq!(left, [begun[0].upload_id.clone()]);
     assert_append_only(&world);
+}
+
+#[tokio::test]
+async fn the_store_replaces_and_deletes_nothing_of_the_archive() {
+    let s3 = S3::start(setup_with_work().s3).await;
+    for work in [s3.bucket(), WORK] {
+        let buckets = Buckets {
+            recordings: s3.bucket().to_owned(),
+            work: (work == WORK).then(|| work.to_owned()),
+        };
+        let endpoint = "https://contoso.communication.azure.com".parse().unwrap();
+        let layout = Layout::new(Prefix::new("").unwrap(), buckets.pending(), &endpoint);
+        let store = Store::new(&sdk(&s3).await, buckets, true, &limits());
+        let hash = "0123456789abcdef";
+        let media = format!("2026/11/23/08fa/141004Z/0000-d-{hash}.mp4");
+        let media = layout.listed(Bucket::Recordings, &media).unwrap();
+        s3.put(media.as_str(), "media");
+        let etag = s3.object(media.as_str()).unwrap().etag;
+        s3.clear_calls();
+        let deleted = store.delete(&media).await;
+        assert!(matches!(deleted, Err(Error::Archive)), "{deleted:?}");
+        let replaced = store.replace(&media, "other", &etag).await;
+        assert!(matches!(replaced, Err(Error::Archive)), "{replaced:?}");
+        assert!(s3.calls().is_empty());
+
+        let record = format!("pending/20261123T152034.0000000Z-e-{hash}/0000-d-{hash}.upload.json");
+        let record = layout.listed(Bucket::Work, &record).unwrap();
+        store.create(&record, "{}", JSON, None).await.unwrap();
+        store.delete(&record).await.unwrap();
+        assert!(s3.calls().iter().all(|call| call.bucket == work));
+    }
 }
