@@ -1,9 +1,11 @@
-//! The layout of the buckets: every object key that this function reads or writes, in one place. Pure.
+//! The layout of the buckets: every object key that this function reads or writes, in one place.
+//! Pure.
 //!
-//! Every key depends on the event alone, so that any number of deliveries agree on it without talking to each other.
-//! The hashes in a key keep the work of one event from that of every other: `{identity}` is a hash of everything in an
-//! event that decides where its recording comes from and where it goes, `{location}` one of the host and path that a
-//! document is fetched from. The module `identity` says why neither can be forged into another's.
+//! Every key depends on the event alone, so that any number of deliveries agree on it without
+//! talking to each other. The hashes in a key keep the work of one event from that of every other:
+//! `{identity}` is a hash of everything in an event that decides where its recording comes from and
+//! where it goes, `{location}` one of the host and path that a document is fetched from. The module
+//! `identity` says why neither can be forged into another's.
 
 mod canonical;
 mod identity;
@@ -27,7 +29,8 @@ const MAX_PREFIX: usize = 512;
 pub enum Bucket {
     /// The archive, where objects are only ever created.
     Recordings,
-    /// Unfinished work. Its keys are all under `pending/`, and nothing else is ever replaced or deleted.
+    /// Unfinished work. Its keys are all under `pending/`, and nothing else is ever replaced or
+    /// deleted.
     Work,
 }
 
@@ -119,7 +122,8 @@ impl fmt::Display for Prefix {
 
 /// The place of `pending/`.
 ///
-/// It is settled when the function starts: work that is pending in one place is not looked for in the other.
+/// It is settled when the function starts: work that is pending in one place is not looked for in
+/// the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pending {
     /// The root of the work bucket, whatever the prefix of the recordings is.
@@ -137,8 +141,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// A layout with recordings under `prefix`. The ACS resource at `endpoint` is the location of every document that
-    /// an event gives no location for.
+    /// A layout with recordings under `prefix`. The ACS resource at `endpoint` is the location of
+    /// every document that an event gives no location for.
     #[must_use]
     pub fn new(prefix: Prefix, pending: Pending, endpoint: &Url) -> Self {
         let pending = match pending {
@@ -170,15 +174,15 @@ impl Layout {
         Key::recordings(format!("{}rejected/", self.prefix))
     }
 
-    /// The folder of all recordings that started on a day. These folders sort by day, and before all else under the
-    /// prefix.
+    /// The folder of all recordings that started on a day. These folders sort by day, and before
+    /// all else under the prefix.
     #[must_use]
     pub fn day(&self, day: Timestamp) -> Key {
         Key::recordings(format!("{}{}/", self.prefix, day.day()))
     }
 
-    /// The key that an element of a delivery is set aside under: by its canonical form, or by its bytes where these are
-    /// no JSON.
+    /// The key that an element of a delivery is set aside under: by its canonical form, or by its
+    /// bytes where these are no JSON.
     #[must_use]
     pub fn set_aside(&self, bytes: &[u8]) -> Key {
         let form = canonical(bytes);
@@ -279,7 +283,8 @@ impl RecordingKeys {
         metadata_location(chunk, &self.endpoint)
     }
 
-    /// Whether an event with the keys `other` is this one, by more than keys show. It may have been sent at another time.
+    /// Returns `true` if an event with the keys `other` is this one, by more than keys show. It may
+    /// have been sent at another time.
     #[must_use]
     pub fn are_of_the_event_of(&self, other: &Self) -> bool {
         self.archive == other.archive

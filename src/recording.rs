@@ -105,8 +105,9 @@ fn key_id(id: &str, may_stand: bool) -> Cow<'_, str> {
     Cow::Owned(format!("x-{hash}"))
 }
 
-/// The class of a `storageType`, as identities have it: `acs` for the names of ACS's own storage, and where there is
-/// none; `customer` for those of the customer's Azure storage; `other:` and the name in lower case for any other.
+/// The class of a `storageType`, as identities have it: `acs` for the names of ACS's own storage,
+/// and where there is none; `customer` for those of the customer's Azure storage; `other:` and the
+/// name in lower case for any other.
 #[must_use]
 pub fn storage_class(storage_type: Option<&str>) -> Cow<'static, str> {
     match storage_type.unwrap_or_default().to_lowercase().as_str() {

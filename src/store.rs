@@ -3,11 +3,13 @@
 //! Two clients share one connection pool. Calls with a body in memory are retried by the SDK and have a time-out;
 //! streamed bodies are sent once, and whoever streams them watches and retries.
 
+mod buckets;
 mod error;
 mod listing;
 mod object;
 mod uploads;
 
+pub use buckets::Buckets;
 pub use error::Error;
 pub use listing::{Listed, Listing};
 pub use object::{Identity, Object, Origin, Receipt};
@@ -30,40 +32,15 @@ use bytes::Bytes;
 use tokio::time::sleep;
 
 use crate::acs::download::Piece;
-use crate::keys::{Bucket, Key, Pending};
+use crate::keys::Key;
 use crate::limits::Limits;
+use buckets::only_work;
 
 /// The content type of everything that is ours, and of metadata.
 pub const JSON: &str = "application/json";
-/// Bytes of a document of ours that are read: an event has at most 1 MiB, and its manifest names 2,000 chunks besides.
+/// Bytes of a document of ours that are read: an event has at most 1 MiB, and its manifest names
+/// 2,000 chunks besides.
 pub const MAX_DOCUMENT: u64 = 8 * crate::limits::MIB;
-
-/// The names of the buckets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Buckets {
-    /// The bucket of the archive.
-    pub recordings: String,
-    /// The bucket of unfinished work; without one, it is in the recordings bucket.
-    pub work: Option<String>,
-}
-
-impl Buckets {
-    /// The place of `pending/`.
-    #[must_use]
-    pub fn pending(&self) -> Pending {
-        match self.work {
-            Some(_) => Pending::OwnBucket,
-            None => Pending::UnderPrefix,
-        }
-    }
-
-    fn name(&self, bucket: Bucket) -> &str {
-        match bucket {
-            Bucket::Recordings => &self.recordings,
-            Bucket::Work => self.work.as_ref().unwrap_or(&self.recordings),
-        }
-    }
-}
 
 /// The S3 client, for both buckets: each key knows which of them it is in.
 #[derive(Clone, Debug)]
@@ -237,7 +214,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error`]; that it is another, or gone, is none. [`Error::Archive`] for any other key, without a call.
+    /// [`Error`]; that it is another, or gone, is none. [`Error::Archive`] for any other key,
+    /// without a call.
     pub async fn replace(
         &self,
         key: &Key,
@@ -306,14 +284,6 @@ impl Store {
             .await
             .map(drop)
             .map_err(|error| Error::from_sdk("DeleteObject", error))
-    }
-}
-
-/// Refuses a key of the archive, where nothing is ever replaced or deleted.
-fn only_work(key: &Key) -> Result<(), Error> {
-    match key.bucket() {
-        Bucket::Work => Ok(()),
-        Bucket::Recordings => Err(Error::Archive),
     }
 }
 

@@ -234,7 +234,8 @@ impl Transfers {
         self.end(record, ours).await
     }
 
-    /// Ends the transfer of a `record` that was left over: its upload, if its key is one of `layout`, then the record.
+    /// Ends the transfer of a `record` that was left over: its upload, if its key is one of
+    /// `layout`, then the record.
     ///
     /// # Errors
     ///

@@ -41,8 +41,8 @@ pub struct Scope {
     pub window: Window,
 }
 
-/// The layout of an archive whose ACS resource is not known: the locations of documents that an event names by their
-/// documentId alone cannot be told by it.
+/// The layout of an archive whose ACS resource is not known: the locations of documents that an
+/// event names by their documentId alone cannot be told by it.
 pub fn layout(prefix: Prefix, pending: Pending) -> Result<Layout, String> {
     let unknown = Url::parse("https://unknown.invalid").map_err(|error| error.to_string())?;
     Ok(Layout::new(prefix, pending, &unknown))
@@ -63,8 +63,8 @@ pub enum Failure {
     Unread { key: String, why: String },
 }
 
-/// Audits the archive in a bucket, whose unfinished work is in the bucket `work`: the same one, or another. `now` is what
-/// ages are counted to; `tally` can be watched meanwhile.
+/// Audits the archive in a bucket, whose unfinished work is in the bucket `work`: the same one, or
+/// another. `now` is what ages are counted to; `tally` can be watched meanwhile.
 pub async fn audit(
     bucket: &Bucket,
     work: &Bucket,

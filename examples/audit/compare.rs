@@ -15,8 +15,9 @@ pub struct Compared {
     pub by_checksum: bool,
 }
 
-/// Compares an object with what a manifest says of it, and with the name of its chunk in its key. Two checksums and two sizes that agree mean the same bytes,
-/// whatever the ETag: that depends on how an object was uploaded, or encrypted.
+/// Compares an object with what a manifest says of it, and with the name of its chunk in its key.
+/// Two checksums and two sizes that agree mean the same bytes, whatever the ETag: that depends on
+/// how an object was uploaded, or encrypted.
 pub fn compare(named: &StoredObject<'_>, name: ChunkName<'_>, there: &Object) -> Compared {
     let mut differences: Vec<(What, String)> = Vec::new();
     let differs = |field: &str, there: &str, named: &str| {

@@ -150,8 +150,8 @@ impl<'a> Said<'a> {
                 let own = layout.keys(&recording);
                 let is_named = |chunk: &Chunk| {
                     let there = |location: &Option<String>, key: Key| {
-                        // Without a location, the event does not tell the whole key. Of one that is misplaced enough is
-                        // said already.
+                        // Without a location, the event does not tell the whole key. Of one that is
+                        // misplaced enough is said already.
                         location.is_none() || !placed || keys.contains(key.as_str())
                     };
                     named.contains(&(chunk.index, chunk.document_id.clone()))
@@ -221,7 +221,8 @@ impl<'a> Said<'a> {
         });
     }
 
-    /// Takes an object as named, if its key is one of that chunk in the folder; answers whether it is.
+    /// Takes an object as named, if its key is one of that chunk in the folder; answers whether it
+    /// is.
     fn name(
         &mut self,
         layout: &Layout,

@@ -33,7 +33,8 @@ pub struct Unfinished {
 #[derive(Debug, Default)]
 pub struct Copies {
     keys: HashSet<String>,
-    /// The beginnings of keys whose location is not told by the event: the ACS resource, which is not known here.
+    /// The beginnings of keys whose location is not told by the event: the ACS resource, which is
+    /// not known here.
     stems: HashSet<String>,
 }
 
@@ -53,7 +54,7 @@ impl Copies {
         }
     }
 
-    /// Whether a key is one of them.
+    /// Returns `true` if a key is one of them.
     pub fn contain(&self, layout: &Layout, key: &str) -> bool {
         let stem = || {
             let place = layout.place(At::Recordings, key)?;

@@ -1,7 +1,8 @@
 //! Documents under keys of ours, compared with what we know of them: no name decides alone.
 //!
-//! A key that carries an event's identity is found taken by a run on the same event, or by somebody who writes to the
-//! bucket. Only the document itself tells: the event in it must have the very keys that it was found under.
+//! A key that carries an event's identity is found taken by a run on the same event, or by somebody
+//! who writes to the bucket. Only the document itself tells: the event in it must have the very
+//! keys that it was found under.
 
 use tracing::error;
 
@@ -15,7 +16,8 @@ use crate::recording::{Recording, safe_id};
 use crate::store::{self, JSON, MAX_DOCUMENT, Written};
 
 impl Archive {
-    /// Whether the manifest of this recording is there. A document of another event under its key is not.
+    /// Returns `true` if the manifest of this recording is there. A document of another event under
+    /// its key is not.
     pub(super) async fn has_manifest(
         &self,
         recording: &Recording,
@@ -30,7 +32,8 @@ impl Archive {
         Ok(there == Some(true))
     }
 
-    /// Writes a rejection for want of a manifest whose key holds another document, although every chunk is there.
+    /// Writes a rejection for want of a manifest whose key holds another document, although every
+    /// chunk is there.
     pub(super) async fn reject_unmanifested(
         &self,
         recording: &Recording,
@@ -46,11 +49,13 @@ impl Archive {
         Ok(Outcome::SetAside)
     }
 
-    /// Writes a rejection. Where its key holds another document, the event is set aside with that reason instead.
+    /// Writes a rejection. Where its key holds another document, the event is set aside with that
+    /// reason instead.
     ///
     /// # Errors
     ///
-    /// [`store::Error::Foreign`] where that place is taken too, so that the event must stay pending.
+    /// [`store::Error::Foreign`] where that place is taken too, so that the event must stay
+    /// pending.
     pub(super) async fn keep_rejection(
         &self,
         recording: &Recording,
@@ -85,7 +90,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Whether these are the bytes of a pending event under the key of this recording.
+    /// Returns `true` if these are the bytes of a pending event under the key of this recording.
     pub(super) fn is_pending(&self, event: &[u8], keys: &RecordingKeys) -> bool {
         let found = event_grid::recording(event);
         found.is_ok_and(|found| {
@@ -108,13 +113,14 @@ impl Archive {
             && chunks.all(|chunk| names(&keys.media(chunk), &keys.metadata(chunk)))
     }
 
-    /// Whether an event has the identity, id and folder of this recording; it may have been sent at another time.
+    /// Returns `true` if an event has the identity, id and folder of this recording; it may have
+    /// been sent at another time.
     fn is_event_of(&self, event: &[u8], keys: &RecordingKeys) -> bool {
         let found = event_grid::recording(event);
         found.is_ok_and(|found| self.layout.keys(&found).are_of_the_event_of(keys))
     }
 
-    /// Whether the document at `key` is ours; none if there is no document.
+    /// Returns `Some(true)` if the document at `key` is ours; `None` if there is no document.
     async fn holds(
         &self,
         key: &Key,

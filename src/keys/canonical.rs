@@ -1,5 +1,5 @@
-//! The canonical form of any JSON: members sorted by name, no insignificant white space, numbers as they are spelt.
-//! Pure.
+//! The canonical form of any JSON: members sorted by name, no insignificant white space, numbers as
+//! they are spelt. Pure.
 
 use std::fmt;
 

@@ -1,17 +1,19 @@
-//! The identity of an event, and the location of a document: the parts of a key that tell one source from another.
-//! Pure.
+//! The identity of an event, and the location of a document: the parts of a key that tell one
+//! source from another. Pure.
 //!
 //! # Why no event can take another's identity
 //!
-//! An identity is a hash of a *canonical form*: a JSON array of everything in an event that decides where its recording
-//! is fetched from, where it is kept, and whether it is fetched at all. JSON encodes arrays injectively: every text is
-//! quoted and escaped, so no content of one field can end it and begin the next, and `null` is no text. Two events
-//! have the same canonical form only if they agree in every one of those fields, and then the same work is done for
-//! both. Fields beside those (ids, times of delivery, durations, delete locations) change nothing that is archived.
+//! An identity is a hash of a *canonical form*: a JSON array of everything in an event that decides
+//! where its recording is fetched from, where it is kept, and whether it is fetched at all. JSON
+//! encodes arrays injectively: every text is quoted and escaped, so no content of one field can end
+//! it and begin the next, and `null` is no text. Two events have the same canonical form only if
+//! they agree in every one of those fields, and then the same work is done for both. Fields beside
+//! those (ids, times of delivery, durations, delete locations) change nothing that is archived.
 //!
-//! A location that is `https`, without userinfo and query, stands in the form as its host and path, one text. Any other
-//! location stands there as a list of one text, its whole URL, because another scheme or query may be refused where
-//! the plain one is served. A list is never equal to a text, so that no odd spelling is taken for a plain location.
+//! A location that is `https`, without userinfo and query, stands in the form as its host and path,
+//! one text. Any other location stands there as a list of one text, its whole URL, because another
+//! scheme or query may be refused where the plain one is served. A list is never equal to a text,
+//! so that no odd spelling is taken for a plain location.
 
 use serde::Serialize;
 use url::Url;
@@ -47,7 +49,8 @@ impl Address {
         }
     }
 
-    /// The text that is hashed: a host for a plain address; for an odd one JSON, which begins as no host does.
+    /// The text that is hashed: a host for a plain address; for an odd one JSON, which begins as no
+    /// host does.
     fn text(&self) -> String {
         match self {
             Self::Plain(text) => text.clone(),
@@ -99,8 +102,8 @@ fn chunk_form(chunk: &Chunk) -> ChunkForm<'_> {
     )
 }
 
-/// The location of a chunk's media: 16 hexadecimal digits of the SHA-256 of the host and path that it is fetched from.
-/// Without a location in the event that is the ACS resource at `endpoint`.
+/// The location of a chunk's media: 16 hexadecimal digits of the SHA-256 of the host and path that
+/// it is fetched from. Without a location in the event that is the ACS resource at `endpoint`.
 pub(super) fn media_location(chunk: &Chunk, endpoint: &Url) -> String {
     let location = chunk.content_location.as_deref();
     location_of(location, endpoint, || media_path(&chunk.document_id))
@@ -122,7 +125,7 @@ fn location_of(location: Option<&str>, endpoint: &Url, path: impl Fn() -> String
     digits(text.as_bytes())
 }
 
-/// Whether `text` has the form of an identity or a location.
+/// Returns `true` if `text` has the form of an identity or a location.
 pub(super) fn is_hash(text: &str) -> bool {
     let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     text.len() == DIGITS && text.bytes().all(hex)
@@ -173,7 +176,8 @@ mod tests {
         identity(&fingerprint(&read(event))).to_owned()
     }
 
-    /// The event after a change to the value at a JSON pointer; the members that lead there exist, or the last is made.
+    /// The event after a change to the value at a JSON pointer; the members that lead there exist,
+    /// or the last is made.
     fn changed(pointer: &str, value: Value) -> Value {
         let mut event = event();
         let (parent, name) = pointer.rsplit_once('/').unwrap();

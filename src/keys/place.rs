@@ -1,11 +1,12 @@
-//! The form of a listed key: what is there, as far as the key tells.
+//! The form of a listed key: the kind of object that is there, as far as the key tells.
 
 use super::identity::{DIGITS, is_hash};
 use super::{ATTEMPT, Bucket, EVENT, Key, Layout};
 use crate::recording::{Format, Timestamp, is_plain_id};
 
 impl Layout {
-    /// What is at a key that a listing of `bucket` gave; none where the key has no form of ours there.
+    /// The place of a key that a listing of `bucket` gave; `None` if the key has no form of ours
+    /// there.
     #[must_use]
     pub fn place<'k>(&self, bucket: Bucket, key: &'k str) -> Option<Place<'k>> {
         let (folder, name) = key.split_at(key.rfind('/')? + 1);
@@ -23,7 +24,8 @@ impl Layout {
         Some(Place { folder, kind })
     }
 
-    /// The key of that text, if it has a form of ours in `bucket`. A key that has none is never acted on.
+    /// The key of that text, if it has a form of ours in `bucket`. A key that has none is never
+    /// acted on.
     #[must_use]
     pub fn listed(&self, bucket: Bucket, key: &str) -> Option<Key> {
         let text = key.to_owned();
@@ -102,7 +104,8 @@ impl<'a> ChunkName<'a> {
     }
 }
 
-/// An id, and the identity or location behind it. Ids may have dashes too: the hash follows the last one.
+/// An id, and the identity or location behind it. Ids may have dashes too: the hash follows the
+/// last one.
 fn hashed(text: &str) -> Option<(&str, &str)> {
     let (rest, hash) = text.split_at_checked(text.len().checked_sub(DIGITS)?)?;
     let id = rest.strip_suffix('-')?;

@@ -22,7 +22,7 @@ pub struct Origin {
     pub location: String,
 }
 
-/// What an object says of its source, in its own metadata.
+/// The source of an object, as the object's own metadata names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The document that it is a copy of.
@@ -116,8 +116,8 @@ impl Object {
         })
     }
 
-    /// Whether this is a copy of that document, by its metadata. Neither ETag nor length makes it foreign: a source
-    /// that changed since is still the source of what was archived.
+    /// Returns `true` if this is a copy of that document, by its metadata. Neither ETag nor length
+    /// makes it foreign: a source that changed since is still the source of what was archived.
     #[must_use]
     pub fn is_copy_of(&self, origin: &Origin) -> bool {
         *self.identity.origin == *origin

@@ -366,7 +366,8 @@ fn assert_set_aside(world: &World, event: &str, reason: &str) {
     world.s3.remove(&key);
 }
 
-/// The canonical form of an event of this module: sorted, without white space, its numbers as they are spelt.
+/// The canonical form of an event of this module: sorted, without white space, its numbers as they
+/// are spelt.
 fn canonical(event: &str) -> String {
     let value: Value = serde_json::from_str(event).unwrap();
     value.to_string().replace("1000.0", "1e3")

@@ -1,5 +1,5 @@
-//! One bucket or two: everything works with a bucket for unfinished work and without, and with one, the recordings
-//! bucket is only ever added to.
+//! One bucket or two: everything works with a bucket for unfinished work and without, and with one,
+//! the recordings bucket is only ever added to.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ fn setups() -> [Setup; 2] {
     [setup(), setup_with_work()]
 }
 
-/// Where unfinished work is.
+/// The bucket of unfinished work.
 fn work_of(world: &World, two: bool) -> S3 {
     if two {
         world.s3.of(WORK)
@@ -46,8 +46,8 @@ async fn tick(world: &World) -> (usize, usize) {
     }
 }
 
-/// Asserts that every call to the recordings bucket only reads, adds, or ends an upload; and that nothing but unfinished
-/// work reached the other one.
+/// Asserts that every call to the recordings bucket only reads, adds, or ends an upload; and that
+/// nothing but unfinished work reached the other one.
 fn assert_append_only(world: &World) {
     for call in world.s3.calls() {
         let (operation, key) = (call.operation, call.key.clone().unwrap_or_default());
@@ -239,7 +239,8 @@ async fn the_prefix_may_change_under_pending_work() {
     let manifest: Value = serde_json::from_slice(&manifest.unwrap().body).unwrap();
     let key = manifest["chunks"][1]["media"]["key"].as_str().unwrap();
     assert!(key.starts_with("elsewhere/"), "{key}");
-    // The upload under the old prefix is none of the new one's: the bucket's lifecycle rule ends it.
+    // The upload under the old prefix is none of the new one's: the bucket's lifecycle rule ends
+    // it.
     let left: Vec<_> = world
         .s3
         .uploads()

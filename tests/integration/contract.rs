@@ -1,4 +1,5 @@
-//! The keys of the contract, put together from an event by arithmetic of the tests' own, and another library's hashes.
+//! The keys of the contract, put together from an event by arithmetic of the tests' own, and
+//! another library's hashes.
 
 use emulators::hashes::sha256_hex;
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
-//! Forged events beside genuine ones, and documents of something else under keys of ours: nothing decides by name alone.
+//! Forged events beside genuine ones, and documents of something else under keys of ours: nothing
+//! decides by name alone.
 
 use acs_recording_archiver::function::Answer;
 use emulators::acs::{Document, Fault, Kind};
@@ -62,7 +63,7 @@ fn break_off(world: &World) {
     });
 }
 
-/// Whether the pending event of a recording is there.
+/// Returns `true` if the pending event of a recording is there.
 fn is_pending(world: &World, recording: &Recording) -> bool {
     let key = format!("{}/event.json", recording.pending());
     world.s3.object(&key).is_some()
@@ -353,7 +354,8 @@ async fn another_event_under_the_pending_key_is_no_acknowledgement() {
         assert_eq!(outcome(&world, &event).await, (503, "unstored".into()));
         assert_eq!(world.s3.object(&key).unwrap().body, foreign);
     }
-    // The schedule deals with what is there, under keys of its own; then the genuine one gets its place.
+    // The schedule deals with what is there, under keys of its own; then the genuine one gets its
+    // place.
     assert_eq!(tick(&world).await, (1, 1));
     assert_eq!(outcome(&world, &event).await, (200, "archived".into()));
     world.assert_whole(&recording);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::world::{PART, Recording, World, setup};
 
-/// What stands for an identity or a location in keys of no event.
+/// Stands for an identity or a location in keys of no event.
 const HASH: &str = "0123456789abcdef";
 
 fn rule() -> Value {

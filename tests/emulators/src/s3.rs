@@ -1,8 +1,9 @@
 //! A strict Amazon S3 in this process, for tests.
 //!
-//! One bucket or several, path-style, plain HTTP on loopback. It refuses what Amazon S3 refuses where that
-//! bites a client: signatures, conditional writes, part numbers, part sizes, `ETags`, checksums,
-//! pages. It can be made to fail on purpose, and it shows what it holds and what it was asked.
+//! One bucket or several, path-style, plain HTTP on loopback. It refuses what Amazon S3 refuses
+//! where that bites a client: signatures, conditional writes, part numbers, part sizes, `ETags`,
+//! checksums, pages. It can be made to fail on purpose, and it shows what it holds and what it was
+//! asked.
 //!
 //! - `state`: what the buckets hold, and the changes to it that must be atomic
 //! - `completion`: making an object of an upload's parts
@@ -84,7 +85,8 @@ pub enum Etags {
     Opaque,
 }
 
-/// A running server, seen from one of its buckets. Clones are the same server; it stops when the last one is dropped.
+/// A running server, seen from one of its buckets. Clones are the same server; it stops when the
+/// last one is dropped.
 #[derive(Clone)]
 pub struct S3 {
     /// Which bucket is looked at; requests and faults are those of all.
@@ -124,7 +126,7 @@ impl S3 {
         }
     }
 
-    /// Whether it has a bucket of that name.
+    /// Returns `true` if the server has a bucket of that name.
     #[must_use]
     pub fn has(&self, bucket: &str) -> bool {
         self.state.has(bucket)
@@ -183,7 +185,8 @@ impl S3 {
         self.store().received.get(key).copied().unwrap_or(0)
     }
 
-    /// Every request to any bucket since the start or the last [`Self::clear_calls`], in order of arrival.
+    /// Every request to any bucket since the start or the last [`Self::clear_calls`], in order of
+    /// arrival.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.state.calls().calls.clone()

@@ -1,4 +1,4 @@
-//! What the buckets hold, and the changes to it that must be atomic.
+//! The contents of the buckets, and the changes to them that must be atomic.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -136,18 +136,18 @@ impl State {
         }
     }
 
-    /// Whether there is a bucket of that name.
+    /// Returns `true` if there is a bucket of that name.
     pub(super) fn has(&self, bucket: &str) -> bool {
         self.stores.contains_key(bucket)
     }
 
-    /// What a bucket holds that there is: the gate lets no request for another through.
+    /// The contents of an existing bucket: the gate lets no request for another through.
     pub(super) fn store_of(&self, bucket: &str) -> MutexGuard<'_, Store> {
         let store = &self.stores[bucket];
         store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was asked of all buckets.
+    /// The requests to all buckets.
     pub(super) fn calls(&self) -> MutexGuard<'_, Calls> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -172,7 +172,7 @@ impl State {
     }
 }
 
-/// What was asked, in order of arrival.
+/// The requests, in order of arrival.
 #[derive(Default)]
 pub(super) struct Calls {
     pub(super) calls: Vec<Call>,
@@ -200,7 +200,7 @@ impl Calls {
     }
 }
 
-/// What a bucket holds and has taken in.
+/// The contents of a bucket, and the bytes that it has taken in.
 #[derive(Default)]
 pub(super) struct Store {
     pub(super) objects: BTreeMap<String, Object>,
