@@ -26,7 +26,7 @@ use crate::access::{Access, Resource};
 use crate::clock;
 use crate::kept::{Kept, Look};
 use crate::limits::Limits;
-use crate::locations::AllowedLocations;
+use crate::locations::{AllowedLocations, media_path, metadata_path};
 use crate::metrics::{Cause, Measured};
 use crate::recording::{Chunk, is_plain_id};
 use continuation::Continuation;
@@ -164,12 +164,12 @@ impl Client {
         if !is_plain_id(document_id) {
             return Err(NotAskable::DocumentId);
         }
-        let folder = match document {
-            Document::Media => "",
-            Document::Metadata => "/metadata",
+        let path = match document {
+            Document::Media => media_path(document_id),
+            Document::Metadata => metadata_path(document_id),
         };
         let mut url = self.endpoint.clone();
-        url.set_path(&format!("/recording/download/{document_id}{folder}"));
+        url.set_path(&path);
         url.set_query(Some(&format!("api-version={API_VERSION_2021}")));
         Ok(Source {
             url,

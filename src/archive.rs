@@ -4,9 +4,12 @@ pub mod attempt;
 mod chunk;
 pub mod claim;
 mod conclude;
+mod ours;
 mod pending;
+mod taken;
 
-pub use pending::{Intake, Pending, Taken};
+pub use pending::{Intake, Pending};
+pub use taken::Taken;
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -19,7 +22,7 @@ use tracing::{Instrument as _, error, info, warn};
 use crate::acs::Client;
 use crate::chain::chain;
 use crate::clock;
-use crate::keys::Prefix;
+use crate::keys::Layout;
 use crate::limits::Limits;
 use crate::manifest::{SetAside, to_json};
 use crate::metrics::{Measured, Metric};
@@ -36,7 +39,7 @@ pub struct Archive {
     store: Store,
     acs: Client,
     transfers: Transfers,
-    prefix: Prefix,
+    layout: Layout,
     topics: Topics,
     limits: Arc<Limits>,
 }
@@ -51,13 +54,13 @@ pub struct Worked {
 }
 
 impl Archive {
-    /// An archive under `prefix` in the store's bucket, of events of `topics`.
+    /// An archive by `layout` in the store's buckets, of events of `topics`.
     #[must_use]
     pub fn new(
         store: Store,
         acs: Client,
         transfers: Transfers,
-        prefix: Prefix,
+        layout: Layout,
         topics: Topics,
         limits: Arc<Limits>,
     ) -> Self {
@@ -65,16 +68,16 @@ impl Archive {
             store,
             acs,
             transfers,
-            prefix,
+            layout,
             topics,
             limits,
         }
     }
 
-    /// The prefix that everything is under.
+    /// The layout of its buckets.
     #[must_use]
-    pub fn prefix(&self) -> &Prefix {
-        &self.prefix
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// A run until `deadline`.
@@ -168,7 +171,7 @@ impl Archive {
         reason: &str,
         deadline: Instant,
     ) -> Outcome {
-        let key = self.prefix.set_aside(event.get().as_bytes());
+        let key = self.layout.set_aside(event.get().as_bytes());
         let document = to_json(&SetAside::new(event, reason));
         match within(deadline, self.store.create(&key, document, JSON, None)).await {
             Ok(_) => {

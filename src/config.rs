@@ -21,13 +21,15 @@ use crate::authentication::Tenant;
 use crate::keys::Prefix;
 use crate::locations::AllowedLocations;
 use crate::recording::Topics;
+use crate::store::Buckets;
 use crate::webhook::Acknowledge;
 
 /// The names of all settings, as they are documented.
-pub const SETTINGS: [&str; 13] = [
+pub const SETTINGS: [&str; 14] = [
     "COMMUNICATION_SERVICES_CONNECTION_STRING",
     "RECORDINGS_BUCKET",
     "RECORDINGS_PREFIX",
+    "WORK_BUCKET",
     "WEBHOOK_SECRETS",
     "ENTRA_TENANT_ID",
     "ENTRA_AUDIENCE",
@@ -54,8 +56,8 @@ pub struct Config {
     pub tenant: Option<Tenant>,
     /// Where an event may send us.
     pub allowed: AllowedLocations,
-    /// The bucket.
-    pub bucket: String,
+    /// The buckets.
+    pub buckets: Buckets,
     /// What all keys start with.
     pub prefix: Prefix,
     /// Whose events are archived.
@@ -82,6 +84,13 @@ impl Config {
             "is required: the name of the bucket to archive into",
             bucket,
         );
+        let work = reader.parsed("WORK_BUCKET", self::bucket);
+        if work.is_some() && work == bucket {
+            reader.fault(
+                "WORK_BUCKET",
+                "must be another bucket than RECORDINGS_BUCKET",
+            );
+        }
         let (secrets, tenant) = senders(&mut reader);
         // It has been followed where these settings come from; here it is only seen to be a text.
         let _ = reader.text("SECRET_ID");
@@ -112,11 +121,11 @@ impl Config {
         });
         let faults = reader.into_faults();
         match (resource, bucket, prefix.or_else(default_prefix)) {
-            (Some(resource), Some(bucket), Some(prefix)) if faults.are_none() => Ok(Self {
+            (Some(resource), Some(recordings), Some(prefix)) if faults.are_none() => Ok(Self {
                 allowed: AllowedLocations::new(resource.endpoint(), &suffixes),
                 access: Access { resource, secrets },
                 tenant,
-                bucket,
+                buckets: Buckets { recordings, work },
                 prefix,
                 topics: topics.unwrap_or_default(),
                 acknowledge: acknowledge.unwrap_or_default(),
@@ -284,6 +293,7 @@ mod tests {
     fn defaults() {
         let config = read(&[("RECORDINGS_PREFIX", ""), ("EVENT_GRID_TOPICS", " ")]).unwrap();
         assert_eq!(config.prefix.to_string(), "recordings/");
+        assert_eq!(config.buckets.work, None);
         assert_eq!(config.acknowledge, Acknowledge::Archived);
         assert_eq!(
             (config.transfer_concurrency, config.force_path_style),
@@ -296,6 +306,7 @@ mod tests {
     fn every_setting_has_its_effect() {
         let config = read(&[
             ("RECORDINGS_PREFIX", "calls"),
+            ("WORK_BUCKET", "work"),
             ("EVENT_GRID_TOPICS", "/subscriptions/a"),
             ("MEDIA_HOST_SUFFIXES", ".Example.com, .b.example.org"),
             ("ACKNOWLEDGE", "stored"),
@@ -304,6 +315,8 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(config.prefix.to_string(), "calls/");
+        assert_eq!(config.buckets.recordings, "recordings");
+        assert_eq!(config.buckets.work.as_deref(), Some("work"));
         assert!(!config.topics.take("/subscriptions/b"));
         assert!(
             config.allowed.admit("https://x.example.com/").is_ok()
@@ -325,6 +338,7 @@ mod tests {
             ),
             ("RECORDINGS_BUCKET", "s3://secret/path"),
             ("RECORDINGS_PREFIX", "/secret"),
+            ("WORK_BUCKET", "secret/path"),
             ("WEBHOOK_SECRETS", "secret"),
             ("ENTRA_TENANT_ID", "secret"),
             ("ENTRA_AUTHORITY", "secret"),
@@ -415,6 +429,8 @@ mod tests {
             ("ENTRA_AUTHORITY", "ldap://login.microsoftonline.com"),
             ("RECORDINGS_BUCKET", "ab"),
             ("RECORDINGS_BUCKET", "a/b/c"),
+            ("WORK_BUCKET", "s3://work"),
+            ("WORK_BUCKET", "recordings"),
         ] {
             assert!(read(&[(name, value)]).is_err(), "{name}={value}");
         }

@@ -20,6 +20,7 @@ use crate::chain::chain;
 use crate::clock;
 use crate::config::{Config, Faults, Settings, Unusable};
 use crate::kept::{Kept, Pace};
+use crate::keys::Layout;
 use crate::limits::Limits;
 use crate::store::{self, Store};
 use crate::sweep::{Sweep, Swept};
@@ -109,7 +110,8 @@ impl Means {
         let access = Arc::new(self.access(config.access));
         let authentication =
             Authentication::new(Arc::clone(&access), config.tenant, &self.http, limits);
-        let store = Store::new(&self.sdk, &config.bucket, config.force_path_style, limits);
+        let layout = Layout::new(config.prefix, config.buckets.pending(), &endpoint);
+        let store = Store::new(&self.sdk, config.buckets, config.force_path_style, limits);
         let acs = Client::new(self.http.clone(), access, endpoint, config.allowed, limits);
         let transfers = Transfers::new(
             store.clone(),
@@ -121,7 +123,7 @@ impl Means {
             store,
             acs,
             transfers,
-            config.prefix,
+            layout,
             config.topics,
             Arc::clone(limits),
         ));

@@ -1,44 +1,88 @@
-//! The layout of the bucket: every object key that this function reads or writes, in one place. Pure.
+//! The layout of the buckets: every object key that this function reads or writes, in one place.
+//! Pure.
 //!
-//! Every key depends on the event alone, so that any number of deliveries agree on it without talking to each other.
+//! Every key depends on the event alone, so that any number of deliveries agree on it without
+//! talking to each other. The hashes in a key keep the work of one event from that of every other:
+//! `{identity}` is a hash of everything in an event that decides where its recording comes from and
+//! where it goes, `{location}` one of the host and path that a document is fetched from. The module
+//! `identity` says why neither can be forged into another's.
 
+mod canonical;
+mod identity;
 mod place;
 
-pub use place::{Kind, Place};
+pub use place::{ChunkName, Kind, Place};
 
 use std::fmt;
 
+use url::Url;
+
 use crate::recording::{Chunk, Recording, Timestamp, safe_id, sha256_hex};
+use canonical::canonical;
+use identity::{fingerprint, identity, media_location, metadata_location};
 
 /// The longest prefix: with it, the longest key stays below S3's 1,024 bytes.
 const MAX_PREFIX: usize = 512;
 
-/// An object key, prefix included.
+/// The bucket that a key is in. Both may be the same bucket of S3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bucket {
+    /// The archive, where objects are only ever created.
+    Recordings,
+    /// Unfinished work. Its keys are all under `pending/`, and nothing else is ever replaced or
+    /// deleted.
+    Work,
+}
+
+/// An object key, prefix included, and the bucket that it is in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(String);
+pub struct Key {
+    bucket: Bucket,
+    text: String,
+}
 
 impl Key {
+    fn recordings(text: String) -> Self {
+        let bucket = Bucket::Recordings;
+        Self { bucket, text }
+    }
+
+    fn work(text: String) -> Self {
+        let bucket = Bucket::Work;
+        Self { bucket, text }
+    }
+
+    /// The bucket that the key is in.
+    #[must_use]
+    pub fn bucket(&self) -> Bucket {
+        self.bucket
+    }
+
     /// The key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// The key of that name in the same folder.
     #[must_use]
     pub fn beside(&self, name: &str) -> Self {
-        let folder = self.0.rfind('/').and_then(|slash| self.0.get(..=slash));
-        Self(format!("{}{name}", folder.unwrap_or_default()))
+        let slash = self.text.rfind('/');
+        let folder = slash.and_then(|slash| self.text.get(..=slash));
+        Self {
+            bucket: self.bucket,
+            text: format!("{}{name}", folder.unwrap_or_default()),
+        }
     }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
-/// What every key starts with: empty, or with a slash at its end.
+/// The prefix of every key in the recordings bucket: empty, or with a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix(String);
 
@@ -68,35 +112,82 @@ impl Prefix {
         };
         Ok(Self(format!("{text}{slash}")))
     }
+}
 
-    /// Where all pending events are listed.
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The place of `pending/`.
+///
+/// It is settled when the function starts: work that is pending in one place is not looked for in
+/// the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// The root of the work bucket, whatever the prefix of the recordings is.
+    OwnBucket,
+    /// The recordings bucket, under the prefix.
+    UnderPrefix,
+}
+
+/// The layout of both buckets.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    prefix: Prefix,
+    pending: String,
+    endpoint: Url,
+}
+
+impl Layout {
+    /// A layout with recordings under `prefix`. The ACS resource at `endpoint` is the location of
+    /// every document that an event gives no location for.
+    #[must_use]
+    pub fn new(prefix: Prefix, pending: Pending, endpoint: &Url) -> Self {
+        let pending = match pending {
+            Pending::OwnBucket => "pending/".to_owned(),
+            Pending::UnderPrefix => format!("{prefix}pending/"),
+        };
+        Self {
+            prefix,
+            pending,
+            endpoint: endpoint.clone(),
+        }
+    }
+
+    /// The prefix of every key in the recordings bucket.
+    #[must_use]
+    pub fn prefix(&self) -> &Prefix {
+        &self.prefix
+    }
+
+    /// The folder of all pending events.
     #[must_use]
     pub fn pending(&self) -> Key {
-        Key(format!("{self}pending/"))
+        Key::work(self.pending.clone())
     }
 
-    /// A key as a listing gave it, if it is one under this prefix.
-    #[must_use]
-    pub fn listed(&self, key: &str) -> Option<Key> {
-        key.starts_with(&self.0).then(|| Key(key.to_owned()))
-    }
-
-    /// Where all events are listed that are set aside.
+    /// The folder of all events that are set aside.
     #[must_use]
     pub fn rejected(&self) -> Key {
-        Key(format!("{self}rejected/"))
+        Key::recordings(format!("{}rejected/", self.prefix))
     }
 
-    /// Where all recordings are that started on a day. These folders sort by day, and before all else under the prefix.
+    /// The folder of all recordings that started on a day. These folders sort by day, and before
+    /// all else under the prefix.
     #[must_use]
     pub fn day(&self, day: Timestamp) -> Key {
-        Key(format!("{self}{}/", day.day()))
+        Key::recordings(format!("{}{}/", self.prefix, day.day()))
     }
 
-    /// Where a body or an event is set aside that could not be understood.
+    /// The key that an element of a delivery is set aside under: by its canonical form, or by its
+    /// bytes where these are no JSON.
     #[must_use]
     pub fn set_aside(&self, bytes: &[u8]) -> Key {
-        Key(format!("{self}rejected/{}.json", sha256_hex(bytes)))
+        let form = canonical(bytes);
+        let hash = sha256_hex(form.as_ref().map_or(bytes, String::as_bytes));
+        Key::recordings(format!("{}rejected/{hash}.json", self.prefix))
     }
 
     /// The keys of one recording.
@@ -108,23 +199,21 @@ impl Prefix {
             .started
             .or(recording.event_time)
             .unwrap_or(Timestamp::EPOCH);
+        let fingerprint = fingerprint(recording);
+        let event = format!("{event_id}-{}", identity(&fingerprint));
         let call_id = recording.call_id();
         RecordingKeys {
-            pending: format!("{self}pending/{}-{event_id}/", ordered.compact()),
+            pending: format!("{}{}-{event}/", self.pending, ordered.compact()),
             archive: format!("{}{call_id}/{}/", self.day(started), started.clock()),
-            event_id: event_id.into_owned(),
+            event,
+            fingerprint,
             extension: recording.format.extension(),
+            endpoint: self.endpoint.clone(),
         }
     }
 }
 
-impl fmt::Display for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The name of the pending event in its folder; its folder holds the transfers' records beside it.
+/// The name of the pending event in its folder; the transfers' records are beside it.
 pub(crate) const EVENT: &str = "event.json";
 /// The name of the last attempt at the event, beside it.
 pub(crate) const ATTEMPT: &str = "attempt.json";
@@ -134,68 +223,90 @@ pub(crate) const ATTEMPT: &str = "attempt.json";
 pub struct RecordingKeys {
     pending: String,
     archive: String,
-    event_id: String,
+    /// `{eventId}-{identity}`.
+    event: String,
+    /// The whole hash that the identity is the beginning of.
+    fingerprint: String,
     extension: &'static str,
+    endpoint: Url,
 }
 
 impl RecordingKeys {
-    /// The folder that the pending event and the records are in.
+    /// The folder of the pending event and its records.
     #[must_use]
     pub fn pending(&self) -> Key {
-        Key(self.pending.clone())
+        Key::work(self.pending.clone())
     }
 
     /// The event's bytes, from before any work until after all of it.
     #[must_use]
     pub fn pending_event(&self) -> Key {
-        Key(format!("{}{EVENT}", self.pending))
+        Key::work(format!("{}{EVENT}", self.pending))
+    }
+
+    /// The claim of whoever works on the event.
+    #[must_use]
+    pub fn attempt(&self) -> Key {
+        Key::work(format!("{}{ATTEMPT}", self.pending))
     }
 
     /// The record of a chunk's transfer.
     #[must_use]
     pub fn record(&self, chunk: &Chunk) -> Key {
-        Key(format!(
-            "{}{:04}-{}.upload.json",
-            self.pending,
-            chunk.index,
-            chunk.key_id()
-        ))
+        let name = chunk_name(chunk, &self.media_location(chunk));
+        Key::work(format!("{}{name}.upload.json", self.pending))
     }
 
     /// A chunk's media.
     #[must_use]
     pub fn media(&self, chunk: &Chunk) -> Key {
-        Key(format!(
-            "{}{:04}-{}.{}",
-            self.archive,
-            chunk.index,
-            chunk.key_id(),
-            self.extension
-        ))
+        let name = chunk_name(chunk, &self.media_location(chunk));
+        Key::recordings(format!("{}{name}.{}", self.archive, self.extension))
     }
 
     /// A chunk's metadata.
     #[must_use]
     pub fn metadata(&self, chunk: &Chunk) -> Key {
-        Key(format!(
-            "{}{:04}-{}.metadata.json",
-            self.archive,
-            chunk.index,
-            chunk.key_id()
-        ))
+        let name = chunk_name(chunk, &self.metadata_location(chunk));
+        Key::recordings(format!("{}{name}.metadata.json", self.archive))
     }
 
-    /// What was archived.
+    /// The location of a chunk's media, as it stands in keys.
+    #[must_use]
+    pub fn media_location(&self, chunk: &Chunk) -> String {
+        media_location(chunk, &self.endpoint)
+    }
+
+    /// The location of a chunk's metadata, as it stands in keys.
+    #[must_use]
+    pub fn metadata_location(&self, chunk: &Chunk) -> String {
+        metadata_location(chunk, &self.endpoint)
+    }
+
+    /// Returns `true` if an event with the keys `other` is this one, by more than keys show. It may
+    /// have been sent at another time.
+    #[must_use]
+    pub fn are_of_the_event_of(&self, other: &Self) -> bool {
+        self.archive == other.archive
+            && self.event == other.event
+            && self.fingerprint == other.fingerprint
+    }
+
+    /// The manifest: what was archived.
     #[must_use]
     pub fn manifest(&self) -> Key {
-        Key(format!("{}{}.manifest.json", self.archive, self.event_id))
+        Key::recordings(format!("{}{}.manifest.json", self.archive, self.event))
     }
 
-    /// Why not everything could be archived.
+    /// The rejection: why not everything could be archived.
     #[must_use]
     pub fn rejection(&self) -> Key {
-        Key(format!("{}{}.rejected.json", self.archive, self.event_id))
+        Key::recordings(format!("{}{}.rejected.json", self.archive, self.event))
     }
+}
+
+fn chunk_name(chunk: &Chunk, location: &str) -> String {
+    format!("{:04}-{}-{location}", chunk.index, chunk.key_id())
 }
 
 #[cfg(test)]
@@ -204,6 +315,17 @@ mod tests {
     use crate::event_grid;
     use proptest::prelude::*;
     use serde_json::json;
+
+    fn layout(prefix: &str, pending: Pending) -> Layout {
+        let endpoint = Url::parse("https://contoso.communication.azure.com").unwrap();
+        Layout::new(Prefix::new(prefix).unwrap(), pending, &endpoint)
+    }
+
+    fn hash(text: &str) -> String {
+        let mut hash = sha256_hex(text.as_bytes());
+        hash.truncate(identity::DIGITS);
+        hash
+    }
 
     fn recording(event: &serde_json::Value) -> Recording {
         event_grid::recording(event.to_string().as_bytes()).unwrap()
@@ -219,40 +341,90 @@ mod tests {
                 "recordingStorageInfo": {"recordingChunks": [{"documentId": "0-eus-d12", "index": 3}]},
             },
         }));
-        let keys = Prefix::new("calls/eu").unwrap().keys(&recording);
         let chunk = &recording.chunks[0];
-        for (key, expected) in [
-            (
-                keys.pending(),
-                "calls/eu/pending/20261123T152034.2199328Z-831e1650/",
-            ),
-            (
-                keys.pending_event(),
-                "calls/eu/pending/20261123T152034.2199328Z-831e1650/event.json",
-            ),
-            (
-                keys.record(chunk),
-                "calls/eu/pending/20261123T152034.2199328Z-831e1650/0003-0-eus-d12.upload.json",
-            ),
-            (
-                keys.media(chunk),
-                "calls/eu/2026/11/23/08fa/141004Z/0003-0-eus-d12.wav",
-            ),
-            (
-                keys.metadata(chunk),
-                "calls/eu/2026/11/23/08fa/141004Z/0003-0-eus-d12.metadata.json",
-            ),
-            (
-                keys.manifest(),
-                "calls/eu/2026/11/23/08fa/141004Z/831e1650.manifest.json",
-            ),
-            (
-                keys.rejection(),
-                "calls/eu/2026/11/23/08fa/141004Z/831e1650.rejected.json",
-            ),
+        let identity = hash(
+            r#"["/subscriptions/x","08fa","20261123T141004.5000000Z","wav","acs",[[3,"0-eus-d12",null,null]]]"#,
+        );
+        let media = hash("contoso.communication.azure.com/recording/download/0-eus-d12");
+        let metadata =
+            hash("contoso.communication.azure.com/recording/download/0-eus-d12/metadata");
+        let event = format!("pending/20261123T152034.2199328Z-831e1650-{identity}/");
+        let archive = "calls/eu/2026/11/23/08fa/141004Z/";
+        for (place, pending) in [
+            (Pending::OwnBucket, event.clone()),
+            (Pending::UnderPrefix, format!("calls/eu/{event}")),
         ] {
-            assert_eq!(key.as_str(), expected);
+            let keys = layout("calls/eu", place).keys(&recording);
+            for (key, folder, name) in [
+                (keys.pending(), &*pending, ""),
+                (keys.pending_event(), &pending, "event.json"),
+                (keys.attempt(), &pending, "attempt.json"),
+                (
+                    keys.record(chunk),
+                    &pending,
+                    "0003-0-eus-d12-{media}.upload.json",
+                ),
+                (keys.media(chunk), archive, "0003-0-eus-d12-{media}.wav"),
+                (
+                    keys.metadata(chunk),
+                    archive,
+                    "0003-0-eus-d12-{metadata}.metadata.json",
+                ),
+                (
+                    keys.manifest(),
+                    archive,
+                    "831e1650-{identity}.manifest.json",
+                ),
+                (
+                    keys.rejection(),
+                    archive,
+                    "831e1650-{identity}.rejected.json",
+                ),
+            ] {
+                let name = name
+                    .replace("{media}", &media)
+                    .replace("{metadata}", &metadata);
+                let name = name.replace("{identity}", &identity);
+                assert_eq!(key.as_str(), format!("{folder}{name}"));
+                assert_eq!(key.bucket() == Bucket::Work, folder == pending, "{key}");
+            }
         }
+    }
+
+    #[test]
+    fn two_locations_are_two_objects() {
+        let at = |path: &str| {
+            let location = format!("https://eus.asm.skype.com/{path}");
+            json!({"documentId": "d", "index": 0, "contentLocation": location, "metadataLocation": location})
+        };
+        let recording = recording(&json!({
+            "id": "1", "subject": "/recording/call/c", "eventType": "Microsoft.Communication.RecordingFileStatusUpdated",
+            "data": {"recordingStorageInfo": {"recordingChunks": [at("a"), at("b"), at("a")]}},
+        }));
+        let keys = layout("", Pending::UnderPrefix).keys(&recording);
+        let [a, b] = &*recording.chunks else {
+            panic!("the same chunk twice is one")
+        };
+        assert_ne!(keys.media(a), keys.media(b));
+        assert_ne!(keys.metadata(a), keys.metadata(b));
+        assert_ne!(keys.record(a), keys.record(b));
+    }
+
+    #[test]
+    fn an_element_is_set_aside_by_its_canonical_form() {
+        let layout = layout("calls", Pending::UnderPrefix);
+        let key = |text: &str| layout.set_aside(text.as_bytes());
+        let form = sha256_hex(br#"{"a":1.0,"b":[]}"#);
+        assert_eq!(
+            key(r#"{"b": [ ], "a": 1.0}"#).as_str(),
+            format!("calls/rejected/{form}.json")
+        );
+        assert_ne!(key(r#"{"a":1,"b":[]}"#), key(r#"{"a":1.0,"b":[]}"#));
+        let bytes = sha256_hex(b"no {JSON");
+        assert_eq!(
+            key("no {JSON").as_str(),
+            format!("calls/rejected/{bytes}.json")
+        );
     }
 
     #[test]
@@ -261,30 +433,30 @@ mod tests {
             "id": "1", "subject": "", "eventType": "Microsoft.Communication.RecordingFileStatusUpdated",
             "data": {"recordingStorageInfo": {"recordingChunks": [{"documentId": "d", "index": 0}]}},
         }));
-        let keys = Prefix::new("").unwrap().keys(&recording);
-        assert_eq!(
-            keys.pending_event().as_str(),
-            "pending/19700101T000000.0000000Z-1/event.json"
-        );
-        assert!(keys.manifest().as_str().starts_with("1970/01/01/x-"));
+        let keys = layout("", Pending::UnderPrefix).keys(&recording);
+        let pending = keys.pending_event();
         assert!(
-            keys.manifest()
+            pending
                 .as_str()
-                .ends_with("/000000Z/1.manifest.json")
+                .starts_with("pending/19700101T000000.0000000Z-1-")
         );
+        let manifest = keys.manifest();
+        assert!(manifest.as_str().starts_with("1970/01/01/x-"));
+        assert!(manifest.as_str().contains("/000000Z/1-"), "{manifest}");
     }
 
     #[test]
     fn the_folder_of_a_day_is_that_of_its_recordings() {
-        let prefix = Prefix::new("calls").unwrap();
+        let layout = layout("calls", Pending::OwnBucket);
         let day = Timestamp::parse("2026-11-03T23:59:59Z").unwrap();
-        assert_eq!(prefix.day(day).as_str(), "calls/2026/11/03/");
+        assert_eq!(layout.day(day).as_str(), "calls/2026/11/03/");
     }
 
     #[test]
     fn a_name_in_the_same_folder() {
         for (key, beside) in [("a/b/c", "a/b/x"), ("c", "x"), ("a/", "a/x")] {
-            assert_eq!(Key(key.into()).beside("x").as_str(), beside);
+            let same_folder = Key::work(key.into()).beside("x");
+            assert_eq!(same_folder, Key::work(beside.into()));
         }
     }
 
@@ -307,28 +479,42 @@ mod tests {
                 "id": id, "subject": subject, "eventType": "Microsoft.Communication.RecordingFileStatusUpdated",
                 "data": {"recordingStorageInfo": {"recordingChunks": [{"documentId": document_id, "index": index}]}},
             }));
-            let prefix = Prefix::new(&"p".repeat(512)).unwrap();
-            let keys = prefix.keys(&recording);
+            let layout = layout(&"p".repeat(512), Pending::UnderPrefix);
+            let keys = layout.keys(&recording);
             let chunk = &recording.chunks[0];
-            for key in [keys.pending_event(), keys.record(chunk), keys.media(chunk), keys.metadata(chunk), keys.manifest(), keys.rejection()] {
+            for key in [
+                keys.pending_event(), keys.attempt(), keys.record(chunk), keys.media(chunk), keys.metadata(chunk),
+                keys.manifest(), keys.rejection(),
+            ] {
                 prop_assert!(key.as_str().len() <= 1024);
-                prop_assert!(prefix.listed(key.as_str()).is_some());
+                prop_assert_eq!(layout.listed(key.bucket(), key.as_str()), Some(key.clone()));
+                prop_assert!(key.as_str().starts_with(&layout.prefix().to_string()));
                 prop_assert!(!key.as_str().chars().any(char::is_control));
                 prop_assert!(key.as_str().split('/').all(|name| !matches!(name, "" | "." | "..")));
             }
-            let kind = |key: &Key| prefix.place(key.as_str()).map(|place| format!("{:?}", place.kind));
-            // An empty id is none.
-            let event_id = safe_id(if id.is_empty() { &recording.event_id } else { &id });
+            let event_id = &*safe_id(&recording.event_id);
+            let fingerprint = fingerprint(&recording);
+            let identity = identity(&fingerprint);
+            let (media, metadata) = (keys.media_location(chunk), keys.metadata_location(chunk));
+            let key_id = chunk.key_id();
+            let name = |location| ChunkName { index, document_id: &key_id, location };
             for (key, expected) in [
-                (keys.pending_event(), format!("PendingEvent {{ event_id: {event_id:?}, time: None }}")),
-                (keys.record(chunk), "Record".to_owned()),
-                (keys.media(chunk), "Media".to_owned()),
-                (keys.metadata(chunk), "Metadata".to_owned()),
-                (keys.manifest(), format!("Manifest {{ event_id: {event_id:?} }}")),
-                (keys.rejection(), format!("Rejection {{ event_id: {event_id:?} }}")),
-                (prefix.set_aside(id.as_bytes()), "SetAside".to_owned()),
+                (keys.pending_event(), Kind::PendingEvent { event_id, identity, time: None }),
+                (keys.attempt(), Kind::Attempt),
+                (keys.record(chunk), Kind::Record(name(&media))),
+                (keys.media(chunk), Kind::Media(name(&media))),
+                (keys.metadata(chunk), Kind::Metadata(name(&metadata))),
+                (keys.manifest(), Kind::Manifest { event_id, identity }),
+                (keys.rejection(), Kind::Rejection { event_id, identity }),
+                (layout.set_aside(id.as_bytes()), Kind::SetAside),
             ] {
-                prop_assert_eq!(kind(&key), Some(expected));
+                let place = layout.place(key.bucket(), key.as_str());
+                prop_assert_eq!(place.map(|place| place.kind), Some(expected));
+                let other = match key.bucket() {
+                    Bucket::Recordings => Bucket::Work,
+                    Bucket::Work => Bucket::Recordings,
+                };
+                prop_assert_eq!(layout.place(other, key.as_str()), None);
             }
         }
     }

@@ -8,12 +8,14 @@
 //! HTTP event → authenticated delivery → recording and its chunks → what S3 already has → missing parts → signed ranges
 //! → parts → object → manifest → HTTP answer.
 //!
-//! An event is stored under `pending/` before any work on it and is deleted from there last, so a listing of `pending/`
-//! is the list of unfinished work. A media object is an upload whose id stands in a *record* beside the pending event. Its
-//! parts lie on a grid that is fixed by length and part size, so any number of deliveries, on any machines, can fill it
-//! together without knowing of one another: each lists what is there and fetches what is missing. The object appears by
-//! one step, Complete, with the checksum of the whole and only if there is none; the manifest is written once every chunk
-//! is there. Whoever dies on the way has left everything in S3 that the next one needs.
+//! An event is stored under `pending/`, in a bucket of its own where there is one, before any work
+//! on it and is deleted from there last, so a listing of `pending/` is the list of unfinished work.
+//! A media object is an upload whose id stands in a *record* beside the pending event. Its parts
+//! lie on a grid that is fixed by length and part size, so any number of deliveries, on any
+//! machines, can fill it together without knowing of one another: each lists what is there and
+//! fetches what is missing. The object appears by one step, Complete, with the checksum of the
+//! whole and only if there is none; the manifest is written once every chunk is there. Whoever dies
+//! on the way has left everything in S3 that the next one needs.
 //!
 //! # The promises
 //!
@@ -51,7 +53,7 @@
 //! | [`acs`] | the ACS client: signed requests, replies verified against what was asked, bodies as they flow |
 //! | [`plan`] | pure: length and part size → parts; minus what is listed → missing |
 //! | [`access`] | what lets in and what signs, the settings that are rotated |
-//! | [`keys`] | pure: the layout of the bucket |
+//! | [`keys`] | pure: the layout of the buckets; identities and locations |
 //! | [`recording`] | pure: a recording and its chunks, ids and times |
 //! | [`locations`] | pure: where an event may send us |
 //! | [`kept`] | a value that is read from elsewhere, kept, and read again |
@@ -60,6 +62,31 @@
 //! | [`limits`] | the numbers that all work by |
 //! | [`chain`] | an error with its causes, in one line |
 //! | `clock` | the time |
+//!
+//! # Identity
+//!
+//! An event is authenticated by a secret that all its senders share, so an event may be forged, and
+//! nothing may be decided by a name that a forger can choose. Every key carries a hash of what the
+//! thing *is*:
+//!
+//! - The *identity* of an event is a hash of its canonical form: a JSON array of the topic in lower
+//!   case, the call, the start in UTC, the format, the class of the storage type, and the sorted
+//!   chunks, each with index, documentId and the host and path of both locations. That is all that
+//!   decides where a recording comes from, where it goes, and whether it may be fetched. A retry, a
+//!   replayed dead letter and the other envelope have the same identity.
+//! - The *location* of an object is a hash of the host and path that it is fetched from.
+//!
+//! No canonical form of one event can be forged into another's: JSON encodes an array injectively,
+//! since texts are quoted and escaped, and `null` is no text; so equal forms mean equal fields. A
+//! location with a scheme, userinfo or query of its own stands in the form as another type of value
+//! than a plain one. What is left to a forger is to find a second event with the same 64 bits of
+//! SHA-256, about 2^64 hashes; contents are compared by all 256.
+//!
+//! A name alone decides nothing. An object is ours if its own metadata names our documentId and
+//! location; a record, if it names the object's key; a manifest, a rejection or a pending event, if
+//! the event in it has the very keys that it was found under. What is something else is left as it
+//! is, and the recording says so in its rejection. `Key` knows its bucket, and `Store` refuses to
+//! replace or delete anything but unfinished work.
 //!
 //! # Decisions that a reader may wonder about
 //!

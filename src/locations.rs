@@ -59,6 +59,18 @@ pub enum NotAllowed {
     Host,
 }
 
+/// The path on the ACS resource that the 2021 preview downloads a chunk's media from.
+#[must_use]
+pub fn media_path(document_id: &str) -> String {
+    format!("/recording/download/{document_id}")
+}
+
+/// The path on the ACS resource that the 2021 preview downloads a chunk's metadata from.
+#[must_use]
+pub fn metadata_path(document_id: &str) -> String {
+    format!("/recording/download/{document_id}/metadata")
+}
+
 impl AllowedLocations {
     /// The built-in media hosts, and those under `more` suffixes (`.example.com`, lower case); on an emulated resource,
     /// whose `endpoint` is plain http, also that endpoint's own origin.

@@ -69,6 +69,9 @@ pub struct StoredObject<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct Rejection<'a> {
     version: u32,
+    /// Why the recording as a whole is rejected, where that is not the fate of a chunk.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Cow<'a, str>>,
     /// The event as it came.
     #[serde(borrow)]
     pub event: &'a RawValue,
@@ -233,9 +236,17 @@ impl<'a> Rejection<'a> {
         });
         Self {
             version: VERSION,
+            reason: None,
             event: &recording.event,
             chunks: chunks.collect(),
         }
+    }
+
+    /// The same, for a reason that no chunk gives.
+    #[must_use]
+    pub fn because(self, reason: &'a str) -> Self {
+        let reason = Some(reason.into());
+        Self { reason, ..self }
     }
 }
 
@@ -304,7 +315,7 @@ pub fn from_json<'a, D: Deserialize<'a>>(json: &'a [u8]) -> Result<D, Unreadable
 mod tests {
     use super::*;
     use crate::event_grid;
-    use crate::keys::Prefix;
+    use crate::keys::{Layout, Pending, Prefix};
     use crate::store::Identity;
     use serde_json::json;
 
@@ -323,7 +334,9 @@ mod tests {
 
     fn copied(recording: &Recording, media: Result<Object, Failure>) -> Vec<CopiedChunk> {
         let chunk = recording.chunks[0].clone();
-        let keys = Prefix::new("").unwrap().keys(recording);
+        let endpoint = url::Url::parse("https://contoso.communication.azure.com").unwrap();
+        let layout = Layout::new(Prefix::new("").unwrap(), Pending::UnderPrefix, &endpoint);
+        let keys = layout.keys(recording);
         vec![CopiedChunk {
             media: Copied {
                 key: keys.media(&chunk),

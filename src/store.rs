@@ -3,14 +3,16 @@
 //! Two clients share one connection pool. Calls with a body in memory are retried by the SDK and have a time-out;
 //! streamed bodies are sent once, and whoever streams them watches and retries.
 
+mod buckets;
 mod error;
 mod listing;
 mod object;
 mod uploads;
 
+pub use buckets::Buckets;
 pub use error::Error;
 pub use listing::Listed;
-pub use object::{Identity, Object, Receipt};
+pub use object::{Identity, Object, Origin, Receipt};
 
 use std::error::Error as StdError;
 use std::time::{Duration, SystemTime};
@@ -32,18 +34,20 @@ use tokio::time::sleep;
 use crate::acs::download::Piece;
 use crate::keys::Key;
 use crate::limits::Limits;
+use buckets::only_work;
 
 /// The content type of everything that is ours, and of metadata.
 pub const JSON: &str = "application/json";
-/// Bytes of a document of ours that are read: an event is at most 1 MiB.
-const MAX_DOCUMENT: u64 = 2 * crate::limits::MIB;
+/// Bytes of a document of ours that are read: an event has at most 1 MiB, and its manifest names
+/// 2,000 chunks besides.
+pub const MAX_DOCUMENT: u64 = 8 * crate::limits::MIB;
 
-/// The S3 client, for one bucket.
+/// The S3 client, for both buckets: each key knows which of them it is in.
 #[derive(Clone, Debug)]
 pub struct Store {
     calls: Client,
     streams: Client,
-    bucket: String,
+    buckets: Buckets,
     complete_call: Duration,
     attempts: u32,
     backoff: Duration,
@@ -79,9 +83,9 @@ pub fn http_client() -> SharedHttpClient {
 }
 
 impl Store {
-    /// A client of `bucket`, with the SDK's own settings as `sdk` has them.
+    /// A client of `buckets`, with the SDK's own settings as `sdk` has them.
     #[must_use]
-    pub fn new(sdk: &SdkConfig, bucket: &str, force_path_style: bool, limits: &Limits) -> Self {
+    pub fn new(sdk: &SdkConfig, buckets: Buckets, force_path_style: bool, limits: &Limits) -> Self {
         let connect = Duration::from_secs(5);
         // An upload whose source pauses is healthy; the SDK would end it after 5 s and blame S3.
         let config = Builder::from(sdk)
@@ -104,11 +108,16 @@ impl Store {
         Self {
             calls: Client::from_conf(calls),
             streams: Client::from_conf(streams),
-            bucket: bucket.to_owned(),
+            buckets,
             complete_call: limits.complete_call,
             attempts: limits.attempts,
             backoff: limits.backoff,
         }
+    }
+
+    /// The name of the bucket that a key is in.
+    fn bucket(&self, key: &Key) -> &str {
+        self.buckets.name(key.bucket())
     }
 
     /// The object at `key`, if there is one.
@@ -120,7 +129,7 @@ impl Store {
         let request = self
             .calls
             .head_object()
-            .bucket(&self.bucket)
+            .bucket(self.bucket(key))
             .key(key.as_str());
         match request.checksum_mode(ChecksumMode::Enabled).send().await {
             Ok(found) => Object::found(&found).map(Some),
@@ -138,7 +147,7 @@ impl Store {
         let mut found = match self
             .calls
             .get_object()
-            .bucket(&self.bucket)
+            .bucket(self.bucket(key))
             .key(key.as_str())
             .send()
             .await
@@ -156,7 +165,7 @@ impl Store {
             if bytes.len() as u64 > MAX_DOCUMENT {
                 return Err(Error::Incomplete {
                     operation: OPERATION,
-                    missing: "an end within 2 MiB",
+                    missing: "an end within 8 MiB",
                 });
             }
         }
@@ -186,7 +195,7 @@ impl Store {
         let bytes = bytes.into();
         let mut failures = 0;
         loop {
-            let request = self.calls.put_object().bucket(&self.bucket);
+            let request = self.calls.put_object().bucket(self.bucket(key));
             let request = request.key(key.as_str()).if_none_match("*");
             let request = request
                 .content_type(content_type)
@@ -201,21 +210,23 @@ impl Store {
         }
     }
 
-    /// Replaces the small object at `key` if it is still the one with that ETag.
+    /// Replaces the small object at `key` under `pending/` if it is still the one with that ETag.
     ///
     /// # Errors
     ///
-    /// [`Error`]; that it is another, or gone, is none.
+    /// [`Error`]; that it is another, or gone, is none. [`Error::Archive`] for any other key,
+    /// without a call.
     pub async fn replace(
         &self,
         key: &Key,
         bytes: impl Into<Bytes>,
         etag: &str,
     ) -> Result<Written, Error> {
+        only_work(key)?;
         let request = self
             .calls
             .put_object()
-            .bucket(&self.bucket)
+            .bucket(self.bucket(key))
             .key(key.as_str())
             .if_match(etag)
             .content_type(JSON);
@@ -244,7 +255,7 @@ impl Store {
         let request = self
             .streams
             .put_object()
-            .bucket(&self.bucket)
+            .bucket(self.bucket(key))
             .key(key.as_str())
             .if_none_match("*");
         let request = request
@@ -256,16 +267,17 @@ impl Store {
         written(request.body(ByteStream::from_body_1_x(piece)).send().await)
     }
 
-    /// Deletes what is at `key`. Only ever called for what is under `pending/`.
+    /// Deletes the object at `key` under `pending/`.
     ///
     /// # Errors
     ///
-    /// [`Error`].
+    /// [`Error`]. [`Error::Archive`] for any other key, without a call.
     pub async fn delete(&self, key: &Key) -> Result<(), Error> {
+        only_work(key)?;
         let request = self
             .calls
             .delete_object()
-            .bucket(&self.bucket)
+            .bucket(self.bucket(key))
             .key(key.as_str());
         request
             .send()

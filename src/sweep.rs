@@ -358,7 +358,7 @@ async fn backlog(
 ) -> Result<Backlog, store::Error> {
     let mut backlog = Backlog::new(clock::now(), limits.remembered);
     let listing = archive.each_pending(|listed| {
-        backlog.add(listed, archive.prefix(), |event| seen.contains(event));
+        backlog.add(listed, archive.layout(), |event| seen.contains(event));
     });
     let listed = timeout_at(deadline, listing).await;
     listed.unwrap_or(Err(store::Error::Incomplete {

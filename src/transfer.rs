@@ -24,10 +24,10 @@ use std::time::SystemTime;
 
 use crate::acs::download::{Counter, Download};
 use crate::acs::{self, Client, Source};
-use crate::keys::{Key, Prefix};
+use crate::keys::{Bucket, Key, Kind, Layout};
 use crate::limits::Limits;
 use crate::plan::{ListedParts, PartNumber, Plan};
-use crate::store::{self, Object, Store};
+use crate::store::{self, Object, Origin, Store};
 use record::Record;
 use slots::{Slot, Slots};
 
@@ -51,8 +51,8 @@ pub struct Task {
     pub record: Key,
     /// Where its bytes come from.
     pub source: Source,
-    /// The documentId as it stands in the key: what the object says it is a copy of.
-    pub document_id: String,
+    /// The document as the key has it: what the object says it is a copy of.
+    pub origin: Arc<Origin>,
     /// The content type where the source names none that fits.
     pub content_type: &'static str,
     /// Which parts are taken first.
@@ -266,7 +266,8 @@ impl Transfers {
     /// [`store::Error`].
     pub async fn kept(&self, key: &Key, record: &Key) -> Result<Option<Kept>, store::Error> {
         let document = self.store.read(record).await?;
-        let Some(record) = document.and_then(|document| Record::parse(&document.bytes)) else {
+        let record = document.and_then(|document| Record::parse(&document.bytes));
+        let Some(record) = record.filter(|record| record.key == key.as_str()) else {
             return Ok(None);
         };
         match self.store.list_parts(key, &record.upload_id).await {
@@ -277,24 +278,33 @@ impl Transfers {
         }
     }
 
-    /// Clears a record whose event is no longer pending, if it leads to a key under `prefix`: where
-    /// the object is there, its uploads are ended first. A record whose upload still has parts
+    /// Clears a record whose event is no longer pending, if it leads to media of `layout`: where the
+    /// object is there and ours, its uploads are ended first. A record whose upload still has parts
     /// stays, since they may be all that is left of the source.
     ///
     /// # Errors
     ///
     /// [`store::Error`].
-    pub async fn clear_left_over(&self, record: &Key, prefix: &Prefix) -> Result<(), store::Error> {
+    pub async fn clear_left_over(&self, record: &Key, layout: &Layout) -> Result<(), store::Error> {
         let Some(document) = self.store.read(record).await? else {
             return Ok(());
         };
         let left = Record::parse(&document.bytes);
-        let Some((key, left)) = left.and_then(|left| Some((prefix.listed(&left.key)?, left)))
+        let Some((key, left)) =
+            left.and_then(|left| Some((layout.listed(Bucket::Recordings, &left.key)?, left)))
         else {
             return Ok(());
         };
+        let place = layout.place(Bucket::Recordings, key.as_str());
+        let Some(Kind::Media(named)) = place.map(|place| place.kind) else {
+            return Ok(());
+        };
+        let origin = Origin {
+            document_id: named.document_id.to_owned(),
+            location: named.location.to_owned(),
+        };
         let object = self.store.find(&key).await?;
-        if object.is_some_and(|object| object.is_copy_for(&key)) {
+        if object.is_some_and(|object| object.is_copy_of(&origin)) {
             return self.clear(&key, record).await;
         }
         for upload_id in left.uploads() {
@@ -312,7 +322,9 @@ impl Transfers {
         let Some(document) = self.store.read(record).await? else {
             return Ok(());
         };
-        if let Some(left) = Record::parse(&document.bytes) {
+        // A record of another key is not ours, nor are the uploads that it names.
+        let left = Record::parse(&document.bytes).filter(|left| left.key == key.as_str());
+        if let Some(left) = left {
             for upload_id in left.uploads() {
                 self.store.abort(key, upload_id).await?;
             }

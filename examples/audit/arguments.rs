@@ -1,10 +1,10 @@
 //! What can be asked for on the command line.
 
-use acs_recording_archiver::keys::Prefix;
+use acs_recording_archiver::keys::{Pending, Prefix};
 use clap::{Parser, ValueEnum};
 
-use crate::audit::Scope;
 use crate::audit::window::{Day, Window};
+use crate::audit::{Scope, layout};
 
 /// The options.
 #[derive(Debug, Parser)]
@@ -16,14 +16,21 @@ use crate::audit::window::{Day, Window};
         over.\n\nEvery object that a manifest names is looked at with HeadObject: whether it is there, its size, and its \
         CRC64NVME where the manifest and S3 both have one, else its ETag. No media is downloaded and nothing is written. \
         The AWS SDK's own variables hold: AWS_REGION, AWS_PROFILE, AWS_ACCESS_KEY_ID and so on, and AWS_ENDPOINT_URL_S3 for an \
-        S3-compatible store. It needs s3:ListBucket and s3:ListBucketMultipartUploads on the bucket, s3:GetObject on its \
-        objects, and kms:Decrypt where they are encrypted with a key of your own.",
+        S3-compatible store. It needs s3:ListBucket and s3:ListBucketMultipartUploads on the bucket, s3:ListBucket on the \
+        work bucket, s3:GetObject on the objects of both, and kms:Decrypt where they are encrypted with a key of your own.",
     after_long_help = WHAT_COUNTS
 )]
 pub struct Arguments {
     /// The bucket
     #[arg(long)]
     pub bucket: String,
+
+    #[arg(
+        long,
+        value_name = "NAME",
+        help = "The bucket of unfinished work, as in WORK_BUCKET; without it, that is in the same bucket"
+    )]
+    pub work_bucket: Option<String>,
 
     #[arg(
         long,
@@ -62,13 +69,17 @@ Findings, each of which needs a person:
   missing            an object that a manifest or rejection names is not there
   sizeDiffers        it has another size
   checksumDiffers    it has another CRC64NVME
+  originDiffers      its own document-id or location is not that of its key, or its own source-length is not its size
   etagDiffers        it has another ETag, and there are no two checksums to compare
-  misplaced          a manifest or rejection names a key that is not in its own folder; it is not looked at
-  incomplete         a manifest does not name every chunk of its event, or holds none that can be understood
+  misplaced          a manifest or rejection names a key that is not one of that chunk in its own folder; it is not looked
+                     at
+  incomplete         a manifest does not name every chunk of its event, or holds none that can be understood, or that of
+                     another key
   unreadable         a manifest, rejection or upload's record is broken, or of a version that is not known
   rejected           a recording could not be archived whole, and no manifest says that it was later
   setAside           an event is under rejected/; delete it there when it has been dealt with
   overdue            an event is pending 24 hours after its time: ACS has deleted the source
+  postdated          an event is pending whose time is more than 5 minutes ahead: it ages from when it was stored
   withoutManifest    media or metadata that no manifest or rejection names, and no pending event either
   orphanedUpload     an unfinished multipart upload that no record under pending/ names
 
@@ -82,7 +93,7 @@ Notes, which are counted and of which the first are shown:
   foreign            an object under the prefix that has no form of ours
 
 Pending events are listed with their age and the time until ACS deletes the source, 24 hours after the event's time (or
-after it was stored, if it has none). They and the records of their uploads are listed whatever days are asked for; an
+after it was stored, if it has none or one that is still to come). They and the records of their uploads are listed whatever days are asked for; an
 upload counts to the day in its key.
 
 Exit status:
@@ -94,8 +105,12 @@ Exit status:
 impl Arguments {
     /// What is to be audited.
     pub fn scope(&self) -> Result<Scope, String> {
+        let pending = match self.work_bucket {
+            Some(_) => Pending::OwnBucket,
+            None => Pending::UnderPrefix,
+        };
         Ok(Scope {
-            prefix: self.prefix.clone(),
+            layout: layout(self.prefix.clone(), pending)?,
             window: Window::new(self.from.clone(), self.to.clone())?,
         })
     }

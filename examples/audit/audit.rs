@@ -17,8 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use acs_recording_archiver::keys::Prefix;
+use acs_recording_archiver::keys::{Bucket as At, Key, Layout, Pending, Prefix};
 use acs_recording_archiver::store::Error;
+use url::Url;
 
 use bucket::Bucket;
 use crew::Crew;
@@ -34,10 +35,17 @@ const MOST_UNREAD: usize = 100;
 /// What is to be audited.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// What every key of the archive begins with.
-    pub prefix: Prefix,
+    /// The layout of the archive.
+    pub layout: Layout,
     /// The days.
     pub window: Window,
+}
+
+/// The layout of an archive whose ACS resource is not known: the locations of documents that an
+/// event names by their documentId alone cannot be told by it.
+pub fn layout(prefix: Prefix, pending: Pending) -> Result<Layout, String> {
+    let unknown = Url::parse("https://unknown.invalid").map_err(|error| error.to_string())?;
+    Ok(Layout::new(prefix, pending, &unknown))
 }
 
 /// Why an audit has no result.
@@ -55,9 +63,11 @@ pub enum Failure {
     Unread { key: String, why: String },
 }
 
-/// Audits the archive in a bucket. `now` is what ages are counted to; `tally` can be watched meanwhile.
+/// Audits the archive in a bucket, whose unfinished work is in the bucket `work`: the same one, or
+/// another. `now` is what ages are counted to; `tally` can be watched meanwhile.
 pub async fn audit(
     bucket: &Bucket,
+    work: &Bucket,
     scope: &Scope,
     now: SystemTime,
     tally: &Tally,
@@ -66,11 +76,17 @@ pub async fn audit(
         bucket: bucket.name().to_owned(),
         source,
     };
+    let work_unlisted = |source| Failure::Unlisted {
+        bucket: work.name().to_owned(),
+        source,
+    };
+    let own_work = work.name() != bucket.name();
     let day = |day: &Option<window::Day>| day.as_ref().map(|day| day.as_str().to_owned());
     let mut report = Report {
         version: 1,
         bucket: bucket.name().to_owned(),
-        prefix: scope.prefix.to_string(),
+        work_bucket: own_work.then(|| work.name().to_owned()),
+        prefix: scope.layout.prefix().to_string(),
         from: day(&scope.window.from),
         to: day(&scope.window.to),
         in_order: false,
@@ -81,8 +97,8 @@ pub async fn audit(
         unread: vec![],
     };
 
-    let unfinished = Unfinished::read(bucket, &scope.prefix, now).await;
-    let unfinished = unfinished.map_err(unlisted)?;
+    let unfinished = Unfinished::read(work, &scope.layout, now).await;
+    let unfinished = unfinished.map_err(work_unlisted)?;
     report.pending = unfinished.pending;
     take(&mut report, unfinished.entries)?;
     uploads::check(bucket, scope, now, &unfinished.uploads, tally, &mut report)
@@ -93,14 +109,18 @@ pub async fn audit(
 
     let context = Context {
         bucket: bucket.clone(),
-        prefix: scope.prefix.clone(),
+        layout: scope.layout.clone(),
         unfinished: Arc::new(unfinished.copies),
         tally: tally.clone(),
     };
-    let suspects = folders(&context, scope, &mut report, unlisted).await?;
+    let mut elsewhere = vec![scope.layout.rejected()];
+    if !own_work {
+        elsewhere.push(scope.layout.pending());
+    }
+    let suspects = folders(&context, scope, &elsewhere, &mut report, unlisted).await?;
     if !suspects.is_empty() {
-        let unfinished = Unfinished::read(bucket, &scope.prefix, now).await;
-        let unfinished = unfinished.map_err(unlisted)?;
+        let unfinished = Unfinished::read(work, &scope.layout, now).await;
+        let unfinished = unfinished.map_err(work_unlisted)?;
         let unread = unfinished.entries.into_iter();
         let unread = unread.filter(|entry| entry.what == What::Unread);
         let unread: Vec<_> = unread
@@ -122,21 +142,21 @@ pub async fn audit(
 async fn folders(
     context: &Context,
     scope: &Scope,
+    elsewhere: &[Key],
     report: &mut Report,
     unlisted: impl Fn(Error) -> Failure,
 ) -> Result<BTreeSet<String>, Failure> {
-    let prefix = &scope.prefix;
-    let elsewhere = [prefix.pending(), prefix.rejected()];
+    let layout = &scope.layout;
     let mut suspects = BTreeSet::new();
     let mut crew = Crew::new();
     let mut open: Option<Folder> = None;
     let mut listing = context
         .bucket
-        .objects(&prefix.to_string(), scope.window.start(prefix));
+        .objects(&layout.prefix().to_string(), scope.window.start(layout));
     'pages: while let Some(page) = listing.page().await.map_err(&unlisted)? {
         for object in page {
             let key = object.key.clone();
-            if scope.window.is_over(prefix, &key) {
+            if scope.window.is_over(layout, &key) {
                 break 'pages;
             }
             if elsewhere
@@ -146,7 +166,7 @@ async fn folders(
                 continue;
             }
             context.tally.count(Counted::Object);
-            let Some(place) = prefix.place(&key) else {
+            let Some(place) = layout.place(At::Recordings, &key) else {
                 report.add(Entry::foreign(object.key));
                 continue;
             };
@@ -179,7 +199,7 @@ fn sort_out(
     let suspected = |entry: &Entry| entry.what == What::WithoutManifest;
     let (unnamed, said): (Vec<_>, Vec<_>) = entries.into_iter().partition(suspected);
     suspects.extend(unnamed.iter().filter_map(|entry| {
-        let place = context.prefix.place(&entry.key)?;
+        let place = context.layout.place(At::Recordings, &entry.key)?;
         Some(place.folder.to_owned())
     }));
     take(report, said)

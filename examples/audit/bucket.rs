@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use acs_recording_archiver::keys::Key;
 use acs_recording_archiver::limits::Limits;
-use acs_recording_archiver::store::{Error, Listed, Object, Store};
+use acs_recording_archiver::store::{Buckets, Error, Listed, Object, Store};
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
@@ -56,9 +56,13 @@ impl Bucket {
             .force_path_style(force_path_style)
             .retry_config(RetryConfig::standard().with_initial_backoff(limits.backoff))
             .timeout_config(timeouts.build());
+        let buckets = Buckets {
+            recordings: name.to_owned(),
+            work: None,
+        };
         Self {
             client: Client::from_conf(config.build()),
-            store: Store::new(sdk, name, force_path_style, limits),
+            store: Store::new(sdk, buckets, force_path_style, limits),
             name: name.to_owned(),
             calls: Arc::new(Semaphore::new(CALLS)),
         }

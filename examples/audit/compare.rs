@@ -1,5 +1,6 @@
 //! An object as S3 reports it against what a manifest says of it. Pure.
 
+use acs_recording_archiver::keys::ChunkName;
 use acs_recording_archiver::manifest::StoredObject;
 use acs_recording_archiver::store::Object;
 
@@ -14,9 +15,10 @@ pub struct Compared {
     pub by_checksum: bool,
 }
 
-/// Compares an object with what a manifest says of it. Two checksums and two sizes that agree mean the same bytes,
-/// whatever the ETag: that depends on how an object was uploaded, or encrypted.
-pub fn compare(named: &StoredObject<'_>, there: &Object) -> Compared {
+/// Compares an object with what a manifest says of it, and with the name of its chunk in its key.
+/// Two checksums and two sizes that agree mean the same bytes, whatever the ETag: that depends on
+/// how an object was uploaded, or encrypted.
+pub fn compare(named: &StoredObject<'_>, name: ChunkName<'_>, there: &Object) -> Compared {
     let mut differences: Vec<(What, String)> = Vec::new();
     let differs = |field: &str, there: &str, named: &str| {
         let differ = there != named;
@@ -30,8 +32,19 @@ pub fn compare(named: &StoredObject<'_>, there: &Object) -> Compared {
     let checksum = checksums.and_then(|(there, named)| differs("CRC64NVME", there, named));
     differences.extend(checksum.map(|text| (What::ChecksumDiffers, text)));
 
+    let same_bytes = differences.is_empty();
+    let (own, size) = (&there.identity, there.size.to_string());
+    let source_length = own.source_length.map(|length| length.to_string());
+    let origins = [
+        differs("document-id", &own.origin.document_id, name.document_id),
+        differs("location", &own.origin.location, name.location),
+        source_length.and_then(|length| differs("source-length", &length, &size)),
+    ];
+    let origins = origins.into_iter().flatten();
+    differences.extend(origins.map(|text| (What::OriginDiffers, text)));
+
     // Of other bytes the ETag says nothing more.
-    if differences.is_empty() {
+    if same_bytes {
         let etag = differs("ETag", &there.etag, &named.etag);
         let what = match checksums {
             Some(_) => What::Rewritten,
@@ -53,9 +66,17 @@ pub fn compare(named: &StoredObject<'_>, there: &Object) -> Compared {
 
 #[cfg(test)]
 mod tests {
-    use acs_recording_archiver::store::Identity;
+    use std::sync::Arc;
+
+    use acs_recording_archiver::store::{Identity, Origin};
 
     use super::*;
+
+    const NAME: ChunkName<'_> = ChunkName {
+        index: 0,
+        document_id: "d",
+        location: "0123456789abcdef",
+    };
 
     #[test]
     fn what_differs_and_how_much_that_matters() {
@@ -74,7 +95,13 @@ mod tests {
             crc64nvme: crc64nvme.map(str::to_owned),
             content_type: None,
             last_modified: None,
-            identity: Identity::default(),
+            identity: Identity {
+                origin: Arc::new(Origin {
+                    document_id: NAME.document_id.to_owned(),
+                    location: NAME.location.to_owned(),
+                }),
+                ..Identity::default()
+            },
         };
         let (v, w, c, d) = (Some("v"), Some("w"), Some("c"), Some("d"));
         for (named, there, what) in [
@@ -91,14 +118,16 @@ mod tests {
             (named(c), there(7, "e", w, c), Some(What::Rewritten)),
             (named(None), there(7, "e", w, None), Some(What::Rewritten)),
         ] {
-            let compared = compare(&named, &there);
+            let compared = compare(&named, NAME, &there);
             assert_eq!(
                 compared.difference.map(|(what, _)| what),
                 what,
                 "{named:?} {there:?}"
             );
         }
-        let (_, detail) = compare(&named(c), &there(8, "f", w, d)).difference.unwrap();
+        let (_, detail) = compare(&named(c), NAME, &there(8, "f", w, d))
+            .difference
+            .unwrap();
         assert_eq!(
             detail,
             "size is 8 instead of 7, CRC64NVME is d instead of c, version is w instead of v"

@@ -1,11 +1,13 @@
 //! What the manifests and rejections of a folder say. They may have been written by anybody.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use acs_recording_archiver::chain::chain;
 use acs_recording_archiver::event_grid;
-use acs_recording_archiver::keys::{Key, Kind, Place, Prefix};
+use acs_recording_archiver::keys::{Bucket as At, ChunkName, Key, Kind, Layout};
 use acs_recording_archiver::manifest::{Fate, Manifest, Rejection, StoredObject, from_json};
+use acs_recording_archiver::recording::{Chunk, safe_id};
 
 use super::bucket::{Bucket, Document};
 use super::report::{Entry, What};
@@ -17,7 +19,8 @@ const MOST_REASONS: usize = 3;
 #[derive(Debug)]
 pub struct Listed {
     pub key: String,
-    pub event_id: String,
+    /// The event's id and identity, as they stand in the key.
+    pub event: String,
 }
 
 /// The documents of a folder as they were read.
@@ -49,6 +52,30 @@ pub struct Named<'a> {
     pub counts: bool,
 }
 
+/// One of a chunk's two documents.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Media,
+    Metadata,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Media => "media",
+            Self::Metadata => "metadata",
+        }
+    }
+
+    /// The chunk's name in a key of this kind.
+    fn named(self, kind: Kind<'_>) -> Option<ChunkName<'_>> {
+        match (self, kind) {
+            (Self::Media, Kind::Media(name)) | (Self::Metadata, Kind::Metadata(name)) => Some(name),
+            _ => None,
+        }
+    }
+}
+
 impl Read {
     /// Reads the documents, one after the other: a folder has one or two.
     pub async fn all(bucket: &Bucket, listed: impl Iterator<Item = &Listed>) -> Self {
@@ -77,7 +104,7 @@ impl Read {
 impl<'a> Said<'a> {
     /// What the manifests and then the rejections of `folder` say, as they were read in this order.
     pub fn by(
-        prefix: &Prefix,
+        layout: &Layout,
         folder: &str,
         manifests: &'a [Listed],
         rejections: &'a [Listed],
@@ -91,39 +118,54 @@ impl<'a> Said<'a> {
         let mut bytes = read.bytes.iter();
         for (document, bytes) in manifests.iter().zip(bytes.by_ref()) {
             if let Some(bytes) = bytes {
-                said.manifest(prefix, folder, &document.key, bytes);
+                said.manifest(layout, folder, &document.key, bytes);
             }
         }
         for (document, bytes) in rejections.iter().zip(bytes) {
             let mut manifests = manifests.iter();
-            let same = manifests.any(|manifest| manifest.event_id == document.event_id);
+            let same = manifests.any(|manifest| manifest.event == document.event);
             if let Some(bytes) = bytes {
-                said.rejection(prefix, folder, &document.key, bytes, same);
+                said.rejection(layout, folder, &document.key, bytes, same);
             }
         }
         said
     }
 
-    fn manifest(&mut self, prefix: &Prefix, folder: &str, document: &'a str, json: &'a [u8]) {
+    fn manifest(&mut self, layout: &Layout, folder: &str, document: &'a str, json: &'a [u8]) {
         let manifest: Manifest<'_> = match from_json(json) {
             Ok(manifest) => manifest,
             Err(unreadable) => return self.unreadable(document, &unreadable),
         };
-        let mut named = BTreeSet::new();
+        let (mut named, mut keys, mut placed) = (BTreeSet::new(), BTreeSet::new(), true);
         for chunk in manifest.chunks {
-            named.insert((chunk.index, chunk.document_id.into_owned()));
-            for (object, kind) in [(chunk.media, Kind::Media), (chunk.metadata, Kind::Metadata)] {
-                self.name(prefix, folder, document, object, kind, true);
+            let place = (chunk.index, chunk.document_id.into_owned());
+            for (object, part) in [(chunk.media, Part::Media), (chunk.metadata, Part::Metadata)] {
+                keys.insert(object.key.to_string());
+                placed &= self.name(layout, folder, document, object, (part, &place), true);
             }
+            named.insert(place);
         }
         let unnamed: Vec<String> = match event_grid::recording(manifest.event.get().as_bytes()) {
             Ok(recording) => {
-                let chunks = recording.chunks.into_iter();
-                let chunks = chunks.map(|chunk| (chunk.index, chunk.document_id));
-                let unnamed = chunks.filter(|chunk| !named.contains(chunk));
-                unnamed
-                    .map(|(index, id)| format!("does not name chunk {index} ({id}) of its event"))
-                    .collect()
+                let own = layout.keys(&recording);
+                let is_named = |chunk: &Chunk| {
+                    let there = |location: &Option<String>, key: Key| {
+                        // Without a location, the event does not tell the whole key. Of one that is
+                        // misplaced enough is said already.
+                        location.is_none() || !placed || keys.contains(key.as_str())
+                    };
+                    named.contains(&(chunk.index, chunk.document_id.clone()))
+                        && there(&chunk.content_location, own.media(chunk))
+                        && there(&chunk.metadata_location, own.metadata(chunk))
+                };
+                let unnamed = recording.chunks.iter().filter(|chunk| !is_named(chunk));
+                let unnamed = unnamed.map(|chunk| {
+                    let (index, id) = (chunk.index, &chunk.document_id);
+                    format!("does not name chunk {index} ({id}) of its event")
+                });
+                let other = own.manifest().as_str() != document;
+                let other = other.then(|| "holds another event than that of its key".to_owned());
+                other.into_iter().chain(unnamed).collect()
             }
             Err(reason) => vec![format!(
                 "holds an event that cannot be understood: {reason}"
@@ -138,7 +180,7 @@ impl<'a> Said<'a> {
 
     fn rejection(
         &mut self,
-        prefix: &Prefix,
+        layout: &Layout,
         folder: &str,
         document: &'a str,
         json: &'a [u8],
@@ -153,20 +195,21 @@ impl<'a> Said<'a> {
         let later = same
             || !rejection.chunks.is_empty()
                 && chunks.all(|chunk| named((chunk.index, chunk.document_id.to_string())));
-        let mut reasons = Vec::new();
+        let mut reasons: Vec<String> = rejection.reason.into_iter().map(Cow::into_owned).collect();
         for chunk in rejection.chunks {
             let (index, fates) = (chunk.index, [chunk.media, chunk.metadata]);
-            let kinds = [("media", Kind::Media), ("metadata", Kind::Metadata)];
-            for (fate, (part, kind)) in fates.into_iter().zip(kinds) {
+            let place = (index, chunk.document_id.into_owned());
+            for (fate, part) in fates.into_iter().zip([Part::Media, Part::Metadata]) {
+                let what = part.name();
                 match fate {
                     Fate::Archived(object) => {
-                        self.name(prefix, folder, document, object, kind, !later);
+                        self.name(layout, folder, document, object, (part, &place), !later);
                     }
                     Fate::Rejected { reason, .. } => {
-                        reasons.push(format!("chunk {index} {part} rejected: {reason}"));
+                        reasons.push(format!("chunk {index} {what} rejected: {reason}"));
                     }
                     Fate::Expired { reason, .. } => {
-                        reasons.push(format!("chunk {index} {part} expired: {reason}"));
+                        reasons.push(format!("chunk {index} {what} expired: {reason}"));
                     }
                 }
             }
@@ -178,17 +221,27 @@ impl<'a> Said<'a> {
         });
     }
 
+    /// Takes an object as named, if its key is one of that chunk in the folder; answers whether it
+    /// is.
     fn name(
         &mut self,
-        prefix: &Prefix,
+        layout: &Layout,
         folder: &str,
         document: &'a str,
         object: StoredObject<'a>,
-        kind: Kind<'_>,
+        (part, (index, document_id)): (Part, &(u64, String)),
         counts: bool,
-    ) {
-        let here = prefix.place(&object.key) == Some(Place { folder, kind });
-        if let Some(key) = prefix.listed(&object.key).filter(|_| here) {
+    ) -> bool {
+        let place = layout.place(At::Recordings, &object.key);
+        let here = place.is_some_and(|place| {
+            let name = part.named(place.kind);
+            let same = |name: ChunkName<'_>| {
+                name.index == *index && name.document_id == safe_id(document_id)
+            };
+            place.folder == folder && name.is_some_and(same)
+        });
+        let key = layout.listed(At::Recordings, &object.key);
+        if let Some(key) = key.filter(|_| here) {
             self.named.push(Named {
                 key,
                 object,
@@ -196,10 +249,11 @@ impl<'a> Said<'a> {
                 counts,
             });
         } else {
-            let detail = "is no key of a chunk in the folder of the document that names it";
+            let detail = "is no key of this chunk in the folder of the document that names it";
             let entry = Entry::new(What::Misplaced, object.key, detail);
             self.entries.push(entry.named_by(document));
         }
+        here
     }
 
     fn unreadable(&mut self, document: &str, unreadable: &dyn std::error::Error) {

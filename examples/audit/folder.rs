@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use acs_recording_archiver::chain::chain;
-use acs_recording_archiver::keys::{Kind, Prefix};
+use acs_recording_archiver::keys::{Bucket as At, Kind, Layout};
 use acs_recording_archiver::store::{Error, Object};
 use tokio::task::JoinSet;
 
@@ -13,14 +13,15 @@ use super::compare::compare;
 use super::documents::{Listed, Named, Read, Said};
 use super::report::{Entry, What};
 use super::tally::{Counted, Tally};
+use super::unfinished::Copies;
 
 /// What all folders are judged by.
 #[derive(Clone, Debug)]
 pub struct Context {
     pub bucket: Bucket,
-    pub prefix: Prefix,
+    pub layout: Layout,
     /// The media and metadata of pending events.
-    pub unfinished: Arc<HashSet<String>>,
+    pub unfinished: Arc<Copies>,
     pub tally: Tally,
 }
 
@@ -54,16 +55,20 @@ impl Folder {
 
     /// Adds an object that was listed in it.
     pub fn add(&mut self, key: String, kind: Kind<'_>) {
-        let document = |event_id: &str, key| Listed {
+        let document = |event_id: &str, identity: &str, key| Listed {
             key,
-            event_id: event_id.to_owned(),
+            event: format!("{event_id}-{identity}"),
         };
         match kind {
-            Kind::Manifest { event_id } => self.manifests.push(document(event_id, key)),
-            Kind::Rejection { event_id } => self.rejections.push(document(event_id, key)),
-            Kind::Media | Kind::Metadata => self.copies.push(key),
+            Kind::Manifest { event_id, identity } => {
+                self.manifests.push(document(event_id, identity, key));
+            }
+            Kind::Rejection { event_id, identity } => {
+                self.rejections.push(document(event_id, identity, key));
+            }
+            Kind::Media(_) | Kind::Metadata(_) => self.copies.push(key),
             // They are in folders of their own.
-            Kind::PendingEvent { .. } | Kind::Attempt | Kind::Record | Kind::SetAside => {}
+            Kind::PendingEvent { .. } | Kind::Attempt | Kind::Record(_) | Kind::SetAside => {}
         }
     }
 
@@ -74,7 +79,7 @@ impl Folder {
         while let Some(page) = listing.page().await? {
             for object in page {
                 let key = object.key.clone();
-                match context.prefix.place(&key) {
+                match context.layout.place(At::Recordings, &key) {
                     Some(place) if place.folder == name => folder.add(object.key, place.kind),
                     _ => {}
                 }
@@ -120,7 +125,7 @@ impl Folder {
 
     fn said<'a>(&'a self, context: &Context, read: &'a Read) -> Said<'a> {
         let (manifests, rejections) = (&self.manifests, &self.rejections);
-        Said::by(&context.prefix, &self.name, manifests, rejections, read)
+        Said::by(&context.layout, &self.name, manifests, rejections, read)
     }
 
     fn unnamed(&self, context: &Context, said: &Said<'_>) -> Vec<Entry> {
@@ -132,7 +137,7 @@ impl Folder {
         let mut entries = Vec::new();
         let copies = self.copies.iter();
         for key in copies.filter(|key| !named.contains(key.as_str())) {
-            if context.unfinished.contains(key) {
+            if context.unfinished.contain(&context.layout, key) {
                 context.tally.count(Counted::Unfinished);
             } else {
                 let detail = "no manifest, rejection or pending event names it";
@@ -166,7 +171,11 @@ fn judged(
 ) -> Option<Entry> {
     let (what, detail) = match found {
         Ok(Some(there)) => {
-            let compared = compare(&named.object, &there);
+            let place = context.layout.place(At::Recordings, named.key.as_str());
+            let (Kind::Media(name) | Kind::Metadata(name)) = place?.kind else {
+                return None;
+            };
+            let compared = compare(&named.object, name, &there);
             context.tally.count(Counted::Compared {
                 by_checksum: compared.by_checksum,
             });

@@ -45,9 +45,12 @@ async fn main() -> ExitCode {
     };
     let sdk = sdk_config().await;
     let limits = Limits::default();
-    let bucket = Bucket::new(&sdk, &arguments.bucket, arguments.force_path_style, &limits);
+    let bucket = |name: &str| Bucket::new(&sdk, name, arguments.force_path_style, &limits);
+    let work = arguments.work_bucket.as_deref().map(bucket);
+    let bucket = bucket(&arguments.bucket);
+    let work = work.as_ref().unwrap_or(&bucket);
     let tally = Tally::default();
-    let audited = progress::watched(&tally, audit(&bucket, &scope, now(), &tally)).await;
+    let audited = progress::watched(&tally, audit(&bucket, work, &scope, now(), &tally)).await;
     let report = match audited {
         Ok(report) => report,
         Err(failure) => return unusable(&chain(&failure), ""),

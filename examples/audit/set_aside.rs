@@ -1,7 +1,7 @@
 //! Events that were set aside under `rejected/`.
 
 use acs_recording_archiver::chain::chain;
-use acs_recording_archiver::keys::Kind;
+use acs_recording_archiver::keys::{Bucket as At, Kind};
 use acs_recording_archiver::manifest::{SetAside, from_json};
 use acs_recording_archiver::store::Error;
 
@@ -12,13 +12,14 @@ use super::report::{Entry, What};
 
 /// Lists them, with the reasons.
 pub async fn list(bucket: &Bucket, scope: &Scope) -> Result<Vec<Entry>, Error> {
-    let prefix = &scope.prefix;
+    let layout = &scope.layout;
     let mut crew = Crew::new();
     let mut entries = Vec::new();
-    let mut listing = bucket.objects(prefix.rejected().as_str(), None);
+    let mut listing = bucket.objects(layout.rejected().as_str(), None);
     while let Some(page) = listing.page().await? {
         for object in page {
-            let kind = prefix.place(&object.key).map(|place| place.kind);
+            let place = layout.place(At::Recordings, &object.key);
+            let kind = place.map(|place| place.kind);
             if kind != Some(Kind::SetAside) {
                 entries.push(Entry::foreign(object.key));
             } else if scope.window.has(object.last_modified) {

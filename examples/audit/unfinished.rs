@@ -1,12 +1,13 @@
 //! What is under `pending/`: events, and the records of their uploads.
 
 use std::collections::HashSet;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use acs_recording_archiver::chain::chain;
 use acs_recording_archiver::event_grid;
 use acs_recording_archiver::finality::EXPIRY;
-use acs_recording_archiver::keys::{Kind, Prefix};
+use acs_recording_archiver::keys::{Bucket as At, Kind, Layout, RecordingKeys};
+use acs_recording_archiver::recording::Chunk;
 use acs_recording_archiver::store::{Error, Listed};
 use serde::Deserialize;
 
@@ -14,20 +15,72 @@ use super::bucket::{Bucket, Document};
 use super::crew::Crew;
 use super::report::{Entry, Pending, What};
 
+/// Clocks may differ by that much.
+const SKEW: Duration = Duration::from_mins(5);
+
 /// What is unfinished.
 #[derive(Debug, Default)]
 pub struct Unfinished {
     pub pending: Vec<Pending>,
     /// The keys of their media and metadata.
-    pub copies: HashSet<String>,
+    pub copies: Copies,
     /// The uploads that records name.
     pub uploads: HashSet<String>,
     pub entries: Vec<Entry>,
 }
 
+/// The keys of the media and metadata of pending events.
+#[derive(Debug, Default)]
+pub struct Copies {
+    keys: HashSet<String>,
+    /// The beginnings of keys whose location is not told by the event: the ACS resource, which is
+    /// not known here.
+    stems: HashSet<String>,
+}
+
+impl Copies {
+    /// Adds the keys of a chunk in a recording's `folder`.
+    fn add(&mut self, keys: &RecordingKeys, folder: &str, chunk: &Chunk) {
+        for (location, key) in [
+            (&chunk.content_location, keys.media(chunk)),
+            (&chunk.metadata_location, keys.metadata(chunk)),
+        ] {
+            if location.is_some() {
+                self.keys.insert(key.to_string());
+            } else {
+                self.stems
+                    .insert(stem(folder, chunk.index, &chunk.key_id()));
+            }
+        }
+    }
+
+    /// Returns `true` if a key is one of them.
+    pub fn contain(&self, layout: &Layout, key: &str) -> bool {
+        let stem = || {
+            let place = layout.place(At::Recordings, key)?;
+            match place.kind {
+                Kind::Media(name) | Kind::Metadata(name) => {
+                    Some(stem(place.folder, name.index, name.document_id))
+                }
+                _ => None,
+            }
+        };
+        self.keys.contains(key) || stem().is_some_and(|stem| self.stems.contains(&stem))
+    }
+
+    fn extend(&mut self, other: Self) {
+        self.keys.extend(other.keys);
+        self.stems.extend(other.stems);
+    }
+}
+
+fn stem(folder: &str, index: u64, document_id: &str) -> String {
+    format!("{folder}{index:04}-{document_id}-")
+}
+
 /// What one object under `pending/` is.
 enum Found {
-    Event(Pending, Vec<String>),
+    Event(Pending, Copies),
     Upload(String),
     Entry(Entry),
 }
@@ -43,23 +96,24 @@ struct Record {
 
 impl Unfinished {
     /// Reads all of it.
-    pub async fn read(bucket: &Bucket, prefix: &Prefix, now: SystemTime) -> Result<Self, Error> {
+    pub async fn read(bucket: &Bucket, layout: &Layout, now: SystemTime) -> Result<Self, Error> {
         let mut unfinished = Self::default();
         let (mut events, mut records) = (HashSet::new(), Vec::new());
         let mut crew = Crew::new();
-        let mut listing = bucket.objects(prefix.pending().as_str(), None);
+        let mut listing = bucket.objects(layout.pending().as_str(), None);
         while let Some(page) = listing.page().await? {
             for object in page {
                 let key = object.key.clone();
-                let (bucket, prefix) = (bucket.clone(), prefix.clone());
-                match prefix.place(&key).map(|place| (place.kind, place.folder)) {
+                let (bucket, layout) = (bucket.clone(), layout.clone());
+                let place = layout.place(At::Work, &key);
+                match place.map(|place| (place.kind, place.folder)) {
                     Some((Kind::PendingEvent { event_id, .. }, folder)) => {
                         events.insert(folder.to_owned());
                         let event_id = event_id.to_owned();
-                        crew.begin(event(bucket, prefix, object, event_id, now))
+                        crew.begin(event(bucket, layout, object, event_id, now))
                             .await;
                     }
-                    Some((Kind::Record, folder)) => {
+                    Some((Kind::Record(_), folder)) => {
                         records.push((folder.to_owned(), object.key.clone()));
                         crew.begin(record(bucket, object.key)).await;
                     }
@@ -93,7 +147,7 @@ impl Unfinished {
 
 async fn event(
     bucket: Bucket,
-    prefix: Prefix,
+    layout: Layout,
     object: Listed,
     event_id: String,
     now: SystemTime,
@@ -107,18 +161,16 @@ async fn event(
         Err(error) => return vec![unread(key, &error)],
     };
     let mut found = Vec::new();
-    let (mut folder, mut time, mut copies) = (None, None, vec![]);
+    let (mut folder, mut time, mut copies) = (None, None, Copies::default());
     match event_grid::recording(&bytes) {
         Ok(recording) => {
-            let keys = prefix.keys(&recording);
-            let manifest = keys.manifest();
-            let place = prefix.place(manifest.as_str());
-            folder = place.map(|place| place.folder.to_owned());
+            let keys = layout.keys(&recording);
+            let archive = keys.manifest().beside("").to_string();
             time = recording.time();
             for chunk in &recording.chunks {
-                let chunk = [keys.media(chunk), keys.metadata(chunk)];
-                copies.extend(chunk.iter().map(ToString::to_string));
+                copies.add(&keys, &archive, chunk);
             }
+            folder = Some(archive);
         }
         Err(reason) => {
             let entry = Entry::new(What::NotUnderstood, &key, reason.to_string());
@@ -128,7 +180,14 @@ async fn event(
     let stored = object
         .last_modified
         .and_then(|at| now.duration_since(at).ok());
-    let age = time.map_or(stored.unwrap_or_default(), |time| time.age(now));
+    // An event of the future ages from when it was stored, as in the function.
+    let told = time.map(|time| time.age(now)).filter(|age| !age.is_zero());
+    let age = told.or(stored).unwrap_or_default();
+    if let Some(ahead) = time.and_then(|time| time.until(now + SKEW).is_none().then_some(time)) {
+        let detail = format!("is dated {}, which is still to come", ahead.compact());
+        let entry = Entry::new(What::Postdated, &key, detail);
+        found.push(Found::Entry(entry));
+    }
     let pending = Pending {
         key,
         event_id,

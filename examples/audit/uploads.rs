@@ -23,11 +23,11 @@ pub async fn check(
     tally: &Tally,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let prefix = &scope.prefix;
-    let mut listing = bucket.uploads(&prefix.to_string());
+    let layout = &scope.layout;
+    let mut listing = bucket.uploads(&layout.prefix().to_string());
     while let Some(page) = listing.page().await? {
         for upload in page {
-            if !scope.window.holds(prefix, &upload.key) {
+            if !scope.window.holds(layout, &upload.key) {
                 continue;
             }
             tally.count(Counted::Upload);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use acs_recording_archiver::keys::Prefix;
+use acs_recording_archiver::keys::Layout;
 use acs_recording_archiver::recording::Timestamp;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -53,25 +53,25 @@ impl Window {
 
     /// Where a listing begins: all keys of the window come after it.
     #[must_use]
-    pub fn start(&self, prefix: &Prefix) -> Option<String> {
+    pub fn start(&self, layout: &Layout) -> Option<String> {
         let from = self.from.as_ref()?;
-        Some(prefix.day(from.begins).to_string())
+        Some(layout.day(from.begins).to_string())
     }
 
     /// Whether a key comes after all those of the window.
     #[must_use]
-    pub fn is_over(&self, prefix: &Prefix, key: &str) -> bool {
+    pub fn is_over(&self, layout: &Layout, key: &str) -> bool {
         self.to.as_ref().is_some_and(|to| {
-            let last = prefix.day(to.begins);
+            let last = layout.day(to.begins);
             key > last.as_str() && !key.starts_with(last.as_str())
         })
     }
 
     /// Whether a key is one of the window.
     #[must_use]
-    pub fn holds(&self, prefix: &Prefix, key: &str) -> bool {
-        let begun = self.start(prefix).is_none_or(|start| *key >= *start);
-        begun && !self.is_over(prefix, key)
+    pub fn holds(&self, layout: &Layout, key: &str) -> bool {
+        let begun = self.start(layout).is_none_or(|start| *key >= *start);
+        begun && !self.is_over(layout, key)
     }
 
     /// Whether a moment is in the window; one that is not known is.

@@ -7,6 +7,7 @@ use emulators::s3::{Object, S3};
 use serde_json::Value;
 
 use crate::recordings::{Expected, ExpectedChunk, PREFIX};
+use crate::setup::WORK;
 
 /// What there is, and what is wrong with it.
 #[derive(Debug, Default)]
@@ -45,9 +46,6 @@ pub fn check(s3: &S3, expected: &[Expected]) -> Checked {
             Some(Kind::Manifest(recording)) => is_manifest(object, recording, &objects),
             Some(Kind::Rejection) => Ok("set aside"),
             None if key.starts_with(&format!("{PREFIX}rejected/")) => Ok("set aside"),
-            None if key.starts_with(&format!("{PREFIX}pending/")) => {
-                Err("is left over: its event is unfinished".to_owned())
-            }
             None => Err("is nothing that an event named".to_owned()),
         };
         let verdict = judged.unwrap_or_else(|difference| {
@@ -58,6 +56,15 @@ pub fn check(s3: &S3, expected: &[Expected]) -> Checked {
             key: key.clone(),
             object: object.clone(),
             verdict,
+        });
+    }
+    for (key, object) in s3.of(WORK).objects() {
+        let difference = format!("{key} is left over: its event is unfinished");
+        checked.differences.push(difference);
+        checked.objects.push(Row {
+            key,
+            object,
+            verdict: "DIFFERS",
         });
     }
     for upload in s3.uploads() {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::vec;
 
 use acs_recording_archiver::event_grid::{self, Event};
-use acs_recording_archiver::keys::Prefix;
+use acs_recording_archiver::keys::{Layout, Pending, Prefix};
 use acs_recording_archiver::locations::AllowedLocations;
 use acs_recording_archiver::recording::{Chunk, Format, Recording};
 use bytes::Bytes;
@@ -47,7 +47,7 @@ pub struct ExpectedChunk {
 pub struct Recordings {
     acs: Acs,
     allowed: AllowedLocations,
-    prefix: Prefix,
+    layout: Layout,
     held: Mutex<Held>,
 }
 
@@ -62,9 +62,10 @@ struct Held {
 impl Recordings {
     /// None yet; media will have these sizes, one after the other.
     pub fn new(acs: Acs, sizes: Vec<u64>) -> Result<Self, String> {
+        let endpoint = Url::parse(&acs.endpoint()).map_err(|error| error.to_string())?;
         Ok(Self {
             allowed: allowed(&acs.endpoint())?,
-            prefix: Prefix::new(PREFIX)?,
+            layout: Layout::new(Prefix::new(PREFIX)?, Pending::OwnBucket, &endpoint),
             acs,
             held: Mutex::new(Held {
                 sizes: sizes.into_iter().cycle(),
@@ -97,7 +98,7 @@ impl Recordings {
     }
 
     fn expect(&self, recording: &Recording, held: &mut Held) -> Expected {
-        let keys = self.prefix.keys(recording);
+        let keys = self.layout.keys(recording);
         let chunks = recording.chunks.iter().filter_map(|chunk| {
             let source_id = self.id(chunk.content_location.as_deref(), chunk)?;
             let metadata_id = self.id(chunk.metadata_location.as_deref(), chunk)?;

@@ -24,6 +24,8 @@ const SIZES: [u64; 10] = [
     2 * MIB,
     MIB,
 ];
+/// The bucket of unfinished work.
+pub const WORK: &str = "unfinished-work";
 /// The first size where the source is to break off, so that there is something to keep.
 const LARGE: u64 = 136 * MIB;
 /// Nobody waits here for a source that is meant to be gone.
@@ -32,6 +34,8 @@ const SHORT_BACKOFF: Duration = Duration::from_millis(10);
 /// Both ends and the function: ACS has every media host that the events name.
 pub fn setup(arguments: &Arguments, inputs: &[Input]) -> Result<Setup, String> {
     let mut setup = Setup::default();
+    setup.s3.more_buckets.push(WORK.to_owned());
+    setup.variables.push(("WORK_BUCKET", WORK.to_owned()));
     setup.acs.bytes_per_second = arguments.rate;
     for input in inputs {
         if let Input::Delivery(delivery) = input {

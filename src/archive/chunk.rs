@@ -16,7 +16,7 @@ use crate::manifest::{Copied, CopiedChunk};
 use crate::metrics::{Measured, Metric};
 use crate::outcome::Outcome;
 use crate::recording::{Chunk, Recording, safe_id};
-use crate::store::{JSON, Object};
+use crate::store::{JSON, Object, Origin};
 use crate::transfer::{self, Archived, Lane, Order, Progress, Task, Transfers};
 
 /// The chunks of a recording, as far as a run has got with them.
@@ -80,14 +80,17 @@ impl ChunkCopy {
         ages: Ages,
     ) -> Self {
         let (media_key, metadata_key) = (keys.media(chunk), keys.metadata(chunk));
-        let task = |key: &Key, source: Source, content_type| {
-            let (key, record, document_id) =
-                (key.clone(), keys.record(chunk), chunk.key_id().into_owned());
+        let task = |key: &Key, source: Source, location: String, content_type| {
+            let (key, record) = (key.clone(), keys.record(chunk));
+            let origin = Arc::new(Origin {
+                document_id: chunk.key_id().into_owned(),
+                location,
+            });
             Arc::new(Task {
                 key,
                 record,
                 source,
-                document_id,
+                origin,
                 content_type,
                 order,
                 first,
@@ -99,8 +102,15 @@ impl ChunkCopy {
             transfers: archive.transfers.clone(),
             event_id: safe_id(&recording.event_id).into_owned(),
             chunk: chunk.clone(),
-            media: media.map(|source| task(&media_key, source, recording.format.content_type())),
-            metadata: metadata.map(|source| task(&metadata_key, source, JSON)),
+            media: media.map(|source| {
+                let location = keys.media_location(chunk);
+                let content_type = recording.format.content_type();
+                task(&media_key, source, location, content_type)
+            }),
+            metadata: metadata.map(|source| {
+                let location = keys.metadata_location(chunk);
+                task(&metadata_key, source, location, JSON)
+            }),
             media_key,
             metadata_key,
             lane: lane.clone(),

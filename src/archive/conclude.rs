@@ -90,7 +90,13 @@ impl Archive {
             let (key, manifest) = (keys.manifest(), to_json(&manifest));
             let outcome = match self.store.create(&key, manifest, JSON, None).await? {
                 Written::Here(_) => Outcome::Archived,
-                Written::Taken => Outcome::AlreadyArchived,
+                Written::Taken if self.has_manifest(recording, keys).await? => {
+                    Outcome::AlreadyArchived
+                }
+                Written::Taken => {
+                    let copied = &chunks.copied;
+                    self.reject_unmanifested(recording, keys, copied).await?
+                }
             };
             return Ok(Verdict::Finished(outcome));
         }
@@ -106,7 +112,7 @@ impl Archive {
         };
         let rejection = to_json(&Rejection::new(recording, &chunks.copied, &kept));
         let key = keys.rejection();
-        self.store.create(&key, rejection, JSON, None).await?;
+        self.keep_rejection(recording, keys, rejection).await?;
         // Also if there is one already: it may be this run's own, its answer lost, or one of a day
         // that was forgotten.
         measure_rejection(&chunks.copied);

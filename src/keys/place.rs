@@ -1,28 +1,35 @@
-//! What a listed key names.
+//! The form of a listed key: the kind of object that is there, as far as the key tells.
 
-use super::{ATTEMPT, EVENT, Prefix};
+use super::identity::{DIGITS, is_hash};
+use super::{ATTEMPT, Bucket, EVENT, Key, Layout};
 use crate::recording::{Format, Timestamp, is_plain_id};
 
-impl Prefix {
-    /// What is at a key that a listing gave, as far as its form tells; none where it has no form of ours.
+impl Layout {
+    /// The place of a key that a listing of `bucket` gave; `None` if the key has no form of ours
+    /// there.
     #[must_use]
-    pub fn place<'k>(&self, key: &'k str) -> Option<Place<'k>> {
+    pub fn place<'k>(&self, bucket: Bucket, key: &'k str) -> Option<Place<'k>> {
         let (folder, name) = key.split_at(key.rfind('/')? + 1);
-        let inner = folder.strip_prefix(&self.0)?.strip_suffix('/')?;
-        let segments: Vec<&str> = inner.split('/').collect();
-        let kind = match *segments.as_slice() {
-            ["rejected"] => set_aside(name)?,
-            ["pending", event] => pending(event, name)?,
-            [year, month, day, call_id, clock] => {
-                let dated = is_like(year, "0000") && is_like(month, "00") && is_like(day, "00");
-                if !(dated && is_plain_id(call_id) && is_like(clock, "000000Z")) {
-                    return None;
-                }
-                archived(name)?
+        let kind = match bucket {
+            Bucket::Work => {
+                let event = folder.strip_prefix(&self.pending)?.strip_suffix('/')?;
+                pending(event, name)?
             }
-            _ => return None,
+            Bucket::Recordings => {
+                let inner = folder.strip_prefix(&self.prefix.0)?.strip_suffix('/')?;
+                let segments: Vec<&str> = inner.split('/').collect();
+                recording(&segments, name)?
+            }
         };
         Some(Place { folder, kind })
+    }
+
+    /// The key of that text, if it has a form of ours in `bucket`. A key that has none is never
+    /// acted on.
+    #[must_use]
+    pub fn listed(&self, bucket: Bucket, key: &str) -> Option<Key> {
+        let text = key.to_owned();
+        self.place(bucket, key).map(|_| Key { bucket, text })
     }
 }
 
@@ -42,30 +49,95 @@ pub enum Kind<'a> {
     PendingEvent {
         /// The event's id as keys have it.
         event_id: &'a str,
+        /// The event's identity.
+        identity: &'a str,
         /// The time that its age counts from; none where it counts from when it was stored.
         time: Option<Timestamp>,
     },
     /// The last attempt at an event that is unfinished.
     Attempt,
     /// The record of an unfinished upload.
-    Record,
+    Record(ChunkName<'a>),
     /// A chunk's media.
-    Media,
+    Media(ChunkName<'a>),
     /// A chunk's metadata.
-    Metadata,
+    Metadata(ChunkName<'a>),
     /// What was archived.
     Manifest {
         /// The event's id as keys have it.
         event_id: &'a str,
+        /// The event's identity.
+        identity: &'a str,
     },
     /// Why not everything could be archived.
     Rejection {
         /// The event's id as keys have it.
         event_id: &'a str,
+        /// The event's identity.
+        identity: &'a str,
     },
     /// An event that could not be understood, came from another topic, or is of the customer's
     /// storage.
     SetAside,
+}
+
+/// The name of a chunk in keys: `{index:04}-{documentId}-{location}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkName<'a> {
+    /// Its place in the recording.
+    pub index: u64,
+    /// Its documentId as keys have it.
+    pub document_id: &'a str,
+    /// The location of its media, or of its metadata.
+    pub location: &'a str,
+}
+
+impl<'a> ChunkName<'a> {
+    fn parse(name: &'a str) -> Option<Self> {
+        let (digits, rest) = name.split_once('-')?;
+        let (document_id, location) = hashed(rest)?;
+        let index = digits.parse::<u64>().ok()?;
+        (format!("{index:04}") == digits).then_some(Self {
+            index,
+            document_id,
+            location,
+        })
+    }
+}
+
+/// An id, and the identity or location behind it. Ids may have dashes too: the hash follows the
+/// last one.
+fn hashed(text: &str) -> Option<(&str, &str)> {
+    let (rest, hash) = text.split_at_checked(text.len().checked_sub(DIGITS)?)?;
+    let id = rest.strip_suffix('-')?;
+    (is_plain_id(id) && is_hash(hash)).then_some((id, hash))
+}
+
+fn pending<'a>(event: &'a str, name: &'a str) -> Option<Kind<'a>> {
+    let (time, event) = event.split_once('-')?;
+    let time = Timestamp::parse_compact(time)?;
+    let (event_id, identity) = hashed(event)?;
+    match name {
+        EVENT => Some(Kind::PendingEvent {
+            event_id,
+            identity,
+            time: (time != Timestamp::EPOCH).then_some(time),
+        }),
+        ATTEMPT => Some(Kind::Attempt),
+        _ => ChunkName::parse(name.strip_suffix(".upload.json")?).map(Kind::Record),
+    }
+}
+
+fn recording<'a>(folder: &[&str], name: &'a str) -> Option<Kind<'a>> {
+    match *folder {
+        ["rejected"] => set_aside(name),
+        [year, month, day, call_id, clock] => {
+            let dated = is_like(year, "0000") && is_like(month, "00") && is_like(day, "00");
+            let placed = dated && is_plain_id(call_id) && is_like(clock, "000000Z");
+            placed.then(|| archived(name)).flatten()
+        }
+        _ => None,
+    }
 }
 
 fn set_aside(name: &str) -> Option<Kind<'static>> {
@@ -74,43 +146,22 @@ fn set_aside(name: &str) -> Option<Kind<'static>> {
     (hash.len() == 64 && hash.bytes().all(hex)).then_some(Kind::SetAside)
 }
 
-fn pending<'a>(event: &'a str, name: &str) -> Option<Kind<'a>> {
-    let (time, event_id) = event.split_once('-')?;
-    let time = Timestamp::parse_compact(time).filter(|_| is_plain_id(event_id))?;
-    if name == EVENT {
-        let time = (time != Timestamp::EPOCH).then_some(time);
-        return Some(Kind::PendingEvent { event_id, time });
-    }
-    if name == ATTEMPT {
-        return Some(Kind::Attempt);
-    }
-    is_chunk(name.strip_suffix(".upload.json")?).then_some(Kind::Record)
-}
-
 /// The suffix alone decides: no key of one kind ends as those of another do, whatever its id.
 fn archived(name: &str) -> Option<Kind<'_>> {
-    let document = |suffix| name.strip_suffix(suffix).filter(|id| is_plain_id(id));
-    if let Some(event_id) = document(".manifest.json") {
-        return Some(Kind::Manifest { event_id });
+    if let Some(event) = name.strip_suffix(".manifest.json") {
+        let (event_id, identity) = hashed(event)?;
+        return Some(Kind::Manifest { event_id, identity });
     }
-    if let Some(event_id) = document(".rejected.json") {
-        return Some(Kind::Rejection { event_id });
+    if let Some(event) = name.strip_suffix(".rejected.json") {
+        let (event_id, identity) = hashed(event)?;
+        return Some(Kind::Rejection { event_id, identity });
     }
     if let Some(chunk) = name.strip_suffix(".metadata.json") {
-        return is_chunk(chunk).then_some(Kind::Metadata);
+        return ChunkName::parse(chunk).map(Kind::Metadata);
     }
     let (chunk, extension) = name.rsplit_once('.')?;
     let format = Format::named(extension).extension() == extension;
-    (format && is_chunk(chunk)).then_some(Kind::Media)
-}
-
-/// Whether this is `{index:04}-{documentId}`.
-fn is_chunk(name: &str) -> bool {
-    let Some((digits, id)) = name.split_once('-') else {
-        return false;
-    };
-    let index = digits.parse::<u64>();
-    index.is_ok_and(|index| format!("{index:04}") == digits) && is_plain_id(id)
+    ChunkName::parse(chunk).filter(|_| format).map(Kind::Media)
 }
 
 /// Whether `text` is `form` with any digits for its zeros.
@@ -122,73 +173,132 @@ fn is_like(text: &str, form: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::{Pending, Prefix};
+    use url::Url;
+
+    const HASH: &str = "0123456789abcdef";
+
+    fn layout(pending: Pending) -> Layout {
+        let endpoint = Url::parse("https://contoso.communication.azure.com").unwrap();
+        Layout::new(Prefix::new("calls").unwrap(), pending, &endpoint)
+    }
 
     #[test]
     fn a_key_tells_what_it_names() {
-        let hash = "a".repeat(64);
-        let prefix = Prefix::new("calls").unwrap();
-        let (pending, archive) = (
-            "calls/pending/20261123T152034.2199328Z-831e-1/",
-            "calls/2026/11/23/08fa/141004Z/",
-        );
-        let event_id = "831e-1";
+        let all = "a".repeat(64);
+        let (event_id, identity) = ("831e-1", HASH);
         let time = Timestamp::parse("2026-11-23T15:20:34.2199328Z");
-        let epoch = "calls/pending/19700101T000000.0000000Z-831e-1/";
+        let chunk = |index, document_id| ChunkName {
+            index,
+            document_id,
+            location: HASH,
+        };
+        let archive = "calls/2026/11/23/08fa/141004Z";
+        let (timed, epoch) = (
+            format!("pending/20261123T152034.2199328Z-831e-1-{HASH}"),
+            format!("pending/19700101T000000.0000000Z-831e-1-{HASH}"),
+        );
+        let event = |time| Kind::PendingEvent {
+            event_id,
+            identity,
+            time,
+        };
+        let manifest = Kind::Manifest { event_id, identity };
+        let rejection = Kind::Rejection { event_id, identity };
         for (folder, name, kind) in [
-            (pending, "event.json", Kind::PendingEvent { event_id, time }),
+            (&*timed, "event.json", event(time)),
+            (&epoch, "event.json", event(None)),
+            (&timed, "attempt.json", Kind::Attempt),
             (
-                epoch,
-                "event.json",
-                Kind::PendingEvent {
-                    event_id,
-                    time: None,
-                },
+                &timed,
+                "0003-0-eus-{}.upload.json",
+                Kind::Record(chunk(3, "0-eus")),
             ),
-            (pending, "attempt.json", Kind::Attempt),
-            (pending, "0003-0-eus.upload.json", Kind::Record),
-            (archive, "0003-0-eus.mp4", Kind::Media),
-            (archive, "12345-d.json.wav", Kind::Media),
-            (archive, "0003-0-eus.metadata.json", Kind::Metadata),
-            (archive, "0003-x.manifest.metadata.json", Kind::Metadata),
-            (archive, "831e-1.manifest.json", Kind::Manifest { event_id }),
+            (archive, "0003-0-eus-{}.mp4", Kind::Media(chunk(3, "0-eus"))),
             (
                 archive,
-                "831e-1.rejected.json",
-                Kind::Rejection { event_id },
+                "12345-d.json-{}.wav",
+                Kind::Media(chunk(12345, "d.json")),
             ),
-            ("calls/rejected/", &format!("{hash}.json"), Kind::SetAside),
+            (archive, "0003-{}-{}.mp3", Kind::Media(chunk(3, HASH))),
+            (
+                archive,
+                "0003-0-eus-{}.metadata.json",
+                Kind::Metadata(chunk(3, "0-eus")),
+            ),
+            (
+                archive,
+                "0003-x.manifest-{}.metadata.json",
+                Kind::Metadata(chunk(3, "x.manifest")),
+            ),
+            (archive, "831e-1-{}.manifest.json", manifest),
+            (archive, "831e-1-{}.rejected.json", rejection),
+            ("calls/rejected", &format!("{all}.json"), Kind::SetAside),
         ] {
-            let key = format!("{folder}{name}");
-            assert_eq!(prefix.place(&key), Some(Place { folder, kind }), "{key}");
+            for pending in [Pending::OwnBucket, Pending::UnderPrefix] {
+                let (bucket, folder) = match (folder.starts_with("pending/"), pending) {
+                    (false, _) => (Bucket::Recordings, format!("{folder}/")),
+                    (true, Pending::OwnBucket) => (Bucket::Work, format!("{folder}/")),
+                    (true, Pending::UnderPrefix) => (Bucket::Work, format!("calls/{folder}/")),
+                };
+                let key = format!("{folder}{}", name.replace("{}", HASH));
+                let folder = &*folder;
+                let place = layout(pending).place(bucket, &key);
+                assert_eq!(place, Some(Place { folder, kind }), "{key}");
+                let listed = layout(pending).listed(bucket, &key).unwrap();
+                assert_eq!((listed.bucket(), listed.as_str()), (bucket, &*key));
+            }
         }
+    }
+
+    #[test]
+    fn a_key_of_another_form_names_nothing() {
+        let (lower, upper) = ("a".repeat(64), "A".repeat(64));
+        let pending = "calls/pending/20261123T152034.2199328Z-";
+        let archive = "calls/2026/11/23/08fa/141004Z/";
         for key in [
-            "",
-            "calls/",
-            "calls",
-            "calls/readme.txt",
-            "other/rejected/x.json",
-            &format!("calls/rejected/{}.json", "A".repeat(64)),
-            &format!("calls/rejected/more/{hash}.json"),
-            "calls/pending/event.json",
-            "calls/pending/20261123T152034.2199328Z-831e/event.json.hold",
-            "calls/pending/20261123-831e/event.json",
-            "calls/pending/20261123T152034.2199328Z-/event.json",
-            "calls/pending/20261123T152034.2199328Z-831e/notes.json",
-            "calls/pending/20261123T152034.2199328Z-831e/3-d.upload.json",
-            "calls/2026/11/23/08fa/141004Z/",
-            "calls/2026/11/23/08fa/141004Z/0003-d.txt",
-            "calls/2026/11/23/08fa/141004Z/0003-d.MP4",
-            "calls/2026/11/23/08fa/141004Z/03-d.mp4",
-            "calls/2026/11/23/08fa/141004Z/00003-d.mp4",
-            "calls/2026/11/23/08fa/141004Z/0003-.mp4",
-            "calls/2026/11/23/08fa/141004Z/.manifest.json",
-            "calls/2026/11/23/08fa/1410/0003-d.mp4",
-            "calls/2026/1/23/08fa/141004Z/0003-d.mp4",
-            "calls/2026/11/23/../141004Z/0003-d.mp4",
-            "calls/2026/11/23/08fa/141004Z/more/0003-d.mp4",
-            "recordings/2026/11/23/08fa/141004Z/0003-d.mp4",
+            String::new(),
+            "calls/".into(),
+            "calls".into(),
+            "calls/readme.txt".into(),
+            "other/rejected/x.json".into(),
+            format!("calls/rejected/{upper}.json"),
+            format!("calls/rejected/more/{lower}.json"),
+            "calls/pending/event.json".into(),
+            format!("calls/pending/20261123-831e-{HASH}/event.json"),
+            format!("{pending}{HASH}/event.json"),
+            format!("{pending}-{HASH}/event.json"),
+            format!("{pending}831e/event.json"),
+            format!("{pending}831e-0123456789abcde/event.json"),
+            format!("{pending}831e-0123456789abcdeF/event.json"),
+            format!("{pending}831e-0123456789abcdeg/event.json"),
+            format!("{pending}831\u{e9}0123456789abcde/event.json"),
+            format!("{pending}831e-{HASH}/notes.json"),
+            format!("{pending}831e-{HASH}/3-d-{HASH}.upload.json"),
+            format!("{pending}831e-{HASH}/0003-d.upload.json"),
+            format!("{pending}831e-{HASH}/more/event.json"),
+            archive.into(),
+            format!("{archive}0003-d.mp4"),
+            format!("{archive}0003-{HASH}.mp4"),
+            format!("{archive}0003-d-{HASH}.txt"),
+            format!("{archive}0003-d-{HASH}.MP4"),
+            format!("{archive}03-d-{HASH}.mp4"),
+            format!("{archive}00003-d-{HASH}.mp4"),
+            format!("{archive}+003-d-{HASH}.mp4"),
+            format!("{archive}.manifest.json"),
+            format!("{archive}831e.manifest.json"),
+            format!("{archive}more/0003-d-{HASH}.mp4"),
+            format!("calls/2026/11/23/08fa/1410/0003-d-{HASH}.mp4"),
+            format!("calls/2026/1/23/08fa/141004Z/0003-d-{HASH}.mp4"),
+            format!("calls/2026/11/23/../141004Z/0003-d-{HASH}.mp4"),
+            format!("recordings/2026/11/23/08fa/141004Z/0003-d-{HASH}.mp4"),
         ] {
-            assert_eq!(prefix.place(key), None, "{key}");
+            for pending in [Pending::OwnBucket, Pending::UnderPrefix] {
+                for bucket in [Bucket::Recordings, Bucket::Work] {
+                    assert_eq!(layout(pending).place(bucket, &key), None, "{key}");
+                    assert_eq!(layout(pending).listed(bucket, &key), None, "{key}");
+                }
+            }
         }
     }
 }

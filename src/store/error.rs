@@ -41,6 +41,12 @@ pub enum Error {
     /// A part moved no byte for that long.
     #[error("S3 took no byte for {} s", .0.as_secs_f32())]
     Stalled(Duration),
+    /// A key of the archive, where nothing is ever replaced or deleted. No call was made.
+    #[error("object is of the archive, which is only ever added to")]
+    Archive,
+    /// An object under one of our keys that is not of this event, and that is left as it is.
+    #[error("key holds a document of something else")]
+    Foreign,
     /// Somebody else wrote the object at the same moment.
     #[error("another writer was at the same key")]
     Contended,
@@ -128,7 +134,7 @@ impl Error {
                     )
             }
             Self::Unanswered { .. } | Self::Stalled(_) | Self::Contended => true,
-            Self::Incomplete { .. } => false,
+            Self::Incomplete { .. } | Self::Archive | Self::Foreign => false,
         }
     }
 }

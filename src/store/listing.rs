@@ -28,7 +28,7 @@ impl Store {
         const OPERATION: &str = "ListObjectsV2";
         let mut token: Option<String> = None;
         loop {
-            let request = self.calls.list_objects_v2().bucket(&self.bucket);
+            let request = self.calls.list_objects_v2().bucket(self.bucket(folder));
             let request = request
                 .prefix(folder.as_str())
                 .set_continuation_token(token.clone());

@@ -1,22 +1,32 @@
 //! An object that is there, and what it says it is a copy of.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 
 use super::Error;
-use crate::keys::Key;
 
 const DOCUMENT_ID: &str = "document-id";
+const LOCATION: &str = "location";
 const SOURCE_LENGTH: &str = "source-length";
 const SOURCE_ETAG: &str = "source-etag";
 
-/// What an object says it is a copy of, in its own metadata: what tells ours from a stranger under the same key.
+/// The document that an object is a copy of: what tells ours from a stranger under the same key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
+pub struct Origin {
     /// The documentId, as it stands in the key.
     pub document_id: String,
+    /// The location, as it stands in the key.
+    pub location: String,
+}
+
+/// The source of an object, as the object's own metadata names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The document that it is a copy of.
+    pub origin: Arc<Origin>,
     /// The source's length, in bytes, where it was known before the object was begun.
     pub source_length: Option<u64>,
     /// The source's ETag, if it gave one.
@@ -55,7 +65,12 @@ pub struct Receipt {
 
 impl Identity {
     pub(super) fn to_metadata(&self) -> HashMap<String, String> {
-        let mut metadata = HashMap::from([(DOCUMENT_ID.to_owned(), self.document_id.clone())]);
+        let Origin {
+            document_id,
+            location,
+        } = Origin::clone(&self.origin);
+        let origin = [(DOCUMENT_ID, document_id), (LOCATION, location)];
+        let mut metadata: HashMap<_, _> = origin.map(|(name, text)| (name.to_owned(), text)).into();
         metadata.extend(
             self.source_length
                 .map(|length| (SOURCE_LENGTH.to_owned(), length.to_string())),
@@ -71,7 +86,10 @@ impl Identity {
     fn from_metadata(metadata: Option<&HashMap<String, String>>) -> Self {
         let value = |name| metadata.and_then(|metadata| metadata.get(name)).cloned();
         Self {
-            document_id: value(DOCUMENT_ID).unwrap_or_default(),
+            origin: Arc::new(Origin {
+                document_id: value(DOCUMENT_ID).unwrap_or_default(),
+                location: value(LOCATION).unwrap_or_default(),
+            }),
             source_length: value(SOURCE_LENGTH).and_then(|length| length.parse().ok()),
             source_etag: value(SOURCE_ETAG),
         }
@@ -98,22 +116,11 @@ impl Object {
         })
     }
 
-    /// Whether this is a whole copy of that document, by its metadata and its size.
+    /// Returns `true` if this is a copy of that document, by its metadata. Neither ETag nor length
+    /// makes it foreign: a source that changed since is still the source of what was archived.
     #[must_use]
-    pub fn is_copy_of(&self, document_id: &str) -> bool {
-        self.identity.document_id == document_id
-            && self
-                .identity
-                .source_length
-                .is_none_or(|length| length == self.size)
-    }
-
-    /// Whether this is a whole copy of the document that its own `key` names.
-    #[must_use]
-    pub fn is_copy_for(&self, key: &Key) -> bool {
-        let id = &self.identity.document_id;
-        let named = format!("-{id}.");
-        !id.is_empty() && key.as_str().contains(&named) && self.is_copy_of(id)
+    pub fn is_copy_of(&self, origin: &Origin) -> bool {
+        *self.identity.origin == *origin
     }
 
     pub(super) fn found(head: &HeadObjectOutput) -> Result<Self, Error> {
@@ -143,16 +150,23 @@ impl Object {
 mod tests {
     use super::*;
 
+    fn origin(document_id: &str, location: &str) -> Arc<Origin> {
+        Arc::new(Origin {
+            document_id: document_id.to_owned(),
+            location: location.to_owned(),
+        })
+    }
+
     #[test]
     fn an_identity_survives_an_objects_metadata() {
         for identity in [
             Identity {
-                document_id: "0-eus".into(),
+                origin: origin("0-eus", "0123456789abcdef"),
                 source_length: Some(7),
                 source_etag: Some("\"x\"".into()),
             },
             Identity {
-                document_id: "0-eus".into(),
+                origin: origin("0-eus", "0123456789abcdef"),
                 ..Identity::default()
             },
         ] {
@@ -165,8 +179,8 @@ mod tests {
     }
 
     #[test]
-    fn ours_by_metadata_and_size() {
-        let object = |document_id: &str, source_length| Object {
+    fn ours_by_document_and_location() {
+        let object = |origin, source_length| Object {
             size: 7,
             etag: String::new(),
             version_id: None,
@@ -174,14 +188,22 @@ mod tests {
             content_type: None,
             last_modified: None,
             identity: Identity {
-                document_id: document_id.into(),
+                origin,
                 source_length,
                 source_etag: None,
             },
         };
-        assert!(object("a", Some(7)).is_copy_of("a"));
-        assert!(object("a", None).is_copy_of("a"));
-        assert!(!object("a", Some(8)).is_copy_of("a"));
-        assert!(!object("", Some(7)).is_copy_of("a"));
+        let ours = origin("a", "x");
+        assert!(object(ours.clone(), Some(7)).is_copy_of(&ours));
+        assert!(object(ours.clone(), None).is_copy_of(&ours));
+        assert!(object(ours.clone(), Some(8)).is_copy_of(&ours));
+        for foreign in [
+            origin("b", "x"),
+            origin("a", "y"),
+            origin("a", ""),
+            origin("", ""),
+        ] {
+            assert!(!object(foreign, Some(7)).is_copy_of(&ours));
+        }
     }
 }

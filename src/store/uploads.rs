@@ -26,7 +26,7 @@ impl Store {
         let request = self
             .calls
             .create_multipart_upload()
-            .bucket(&self.bucket)
+            .bucket(self.bucket(key))
             .key(key.as_str());
         let request = request
             .content_type(content_type)
@@ -61,7 +61,7 @@ impl Store {
         let request = self
             .streams
             .upload_part()
-            .bucket(&self.bucket)
+            .bucket(self.bucket(key))
             .key(key.as_str())
             .upload_id(upload_id);
         let request = request
@@ -89,7 +89,7 @@ impl Store {
             let request = self
                 .calls
                 .list_parts()
-                .bucket(&self.bucket)
+                .bucket(self.bucket(key))
                 .key(key.as_str())
                 .upload_id(upload_id);
             let page = request.set_part_number_marker(marker.clone()).send().await;
@@ -155,7 +155,7 @@ impl Store {
         let request = self
             .calls
             .complete_multipart_upload()
-            .bucket(&self.bucket)
+            .bucket(self.bucket(key))
             .key(key.as_str());
         let request = request
             .upload_id(upload_id)
@@ -188,7 +188,7 @@ impl Store {
         let request = self
             .calls
             .abort_multipart_upload()
-            .bucket(&self.bucket)
+            .bucket(self.bucket(key))
             .key(key.as_str())
             .upload_id(upload_id);
         match request

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::archive::attempt::{self, due};
 use crate::finality::SETTLED;
-use crate::keys::{Key, Kind, Prefix};
+use crate::keys::{Bucket, Key, Kind, Layout};
 use crate::store::Listed;
 
 /// Keys of ended runs that one tick looks at.
@@ -143,15 +143,15 @@ impl Backlog {
 
     /// Takes in the next key of the listing. A key that the layout does not know is left alone; an
     /// event that was `seen` is counted alone.
-    pub(super) fn add(&mut self, listed: Listed, prefix: &Prefix, seen: impl Fn(&Key) -> bool) {
-        let Some(place) = prefix.place(&listed.key) else {
+    pub(super) fn add(&mut self, listed: Listed, layout: &Layout, seen: impl Fn(&Key) -> bool) {
+        let Some(place) = layout.place(Bucket::Work, &listed.key) else {
             return;
         };
         if place.folder != self.folder.name {
             self.end_folder();
             place.folder.clone_into(&mut self.folder.name);
         }
-        let Some(key) = prefix.listed(&listed.key) else {
+        let Some(key) = layout.listed(Bucket::Work, &listed.key) else {
             return;
         };
         // S3 always says when; a store that does not is taken to say "now".
@@ -171,7 +171,7 @@ impl Backlog {
                     is_empty: listed.size == 0,
                 });
             }
-            Kind::Record => {}
+            Kind::Record(_) => {}
             _ => return,
         }
         if age >= SETTLED && self.folder.beside.len() < MOST_LEFT_OVER {
@@ -240,19 +240,24 @@ impl Backlog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::{Pending, Prefix};
+
+    /// Stands for an identity or a location.
+    const HASH: &str = "0123456789abcdef";
 
     struct Scene {
         backlog: Backlog,
-        prefix: Prefix,
+        layout: Layout,
         now: SystemTime,
     }
 
     impl Scene {
         fn new(most: usize) -> Self {
+            let endpoint = url::Url::parse("https://contoso.example").unwrap();
             let now = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
             Self {
                 backlog: Backlog::new(now, most),
-                prefix: Prefix::new("").unwrap(),
+                layout: Layout::new(Prefix::new("").unwrap(), Pending::OwnBucket, &endpoint),
                 now,
             }
         }
@@ -264,11 +269,11 @@ mod tests {
                 etag: Some("e".into()),
                 size,
             };
-            self.backlog.add(listed, &self.prefix, |_| false);
+            self.backlog.add(listed, &self.layout, |_| false);
         }
 
         fn event(&mut self, number: usize, stored: u64, attempt: Option<(u64, u64)>) {
-            let folder = format!("20261123T152034.{number:07}Z-{number}");
+            let folder = format!("20261123T152034.{number:07}Z-{number}-{HASH}");
             if let Some((minutes, size)) = attempt {
                 self.list(&format!("{folder}/attempt.json"), minutes, size);
             }
@@ -280,7 +285,7 @@ mod tests {
             let mut order = vec![];
             while let Some(next) = self.backlog.next() {
                 let folder = next.event.as_str().split('/').nth(1).unwrap();
-                order.push(folder.split_once('-').unwrap().1.to_owned());
+                order.push(folder.split('-').nth(1).unwrap().to_owned());
             }
             order
         }
@@ -329,10 +334,10 @@ mod tests {
         for key in [
             "notes.txt",
             "again/event.json",
-            "20261123T152034.0000000Z-1/event.json.hold",
-            "20261123T152034.0000000Z-1/notes.txt",
+            "20261123T152034.0000000Z-1-{}/event.json.hold",
+            "20261123T152034.0000000Z-1-{}/notes.txt",
         ] {
-            scene.list(key, 600, 9);
+            scene.list(&key.replace("{}", HASH), 600, 9);
         }
         assert!(scene.order().is_empty());
         assert_eq!(scene.backlog.pending, 0);
@@ -342,18 +347,18 @@ mod tests {
     #[test]
     fn keys_beside_no_event_are_left_over_after_an_hour() {
         let mut scene = Scene::new(10);
-        let folder = "20261123T152034.0000000Z-1";
-        scene.list(&format!("{folder}/0000-d.upload.json"), 61, 9);
+        let folder = format!("20261123T152034.0000000Z-1-{HASH}");
+        scene.list(&format!("{folder}/0000-d-{HASH}.upload.json"), 61, 9);
         scene.list(&format!("{folder}/attempt.json"), 59, 9);
         scene.event(2, 600, Some((61, 9)));
         for number in 10..300 {
-            let key = format!("20261123T152034.{number:07}Z-{number}/attempt.json");
+            let key = format!("20261123T152034.{number:07}Z-{number}-{HASH}/attempt.json");
             scene.list(&key, 61, 0);
         }
         scene.backlog.end();
         assert_eq!(scene.backlog.pending, 1);
         let left_over = scene.backlog.left_over();
         assert_eq!(left_over.len(), MOST_LEFT_OVER);
-        assert!(!left_over.iter().any(|key| key.as_str().contains("Z-2/")));
+        assert!(!left_over.iter().any(|key| key.as_str().contains("Z-2-")));
     }
 }

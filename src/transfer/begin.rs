@@ -1,6 +1,7 @@
 //! The beginning of an object: its first reply tells the length, and with it whether it takes an upload.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tracing::warn;
@@ -193,7 +194,7 @@ impl Transfer {
 impl Task {
     pub(super) fn identity(&self, length: Option<u64>, download: &Download) -> Identity {
         Identity {
-            document_id: self.document_id.clone(),
+            origin: Arc::clone(&self.origin),
             source_length: length,
             source_etag: download.head().etag.clone(),
         }

@@ -52,7 +52,7 @@ impl Upload {
         let upload_id = &self.record.upload_id;
         let error = match store.complete(&task.key, upload_id, &parts).await {
             Ok(receipt) => {
-                let identity = self.record.identity(&task.document_id);
+                let identity = self.record.identity(&task.origin);
                 let content_type = &self.record.content_type;
                 let object = Object::received(receipt, plan.length(), content_type, identity);
                 return Ok(Completion::Made(object));

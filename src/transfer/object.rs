@@ -16,7 +16,7 @@ impl Transfer {
     /// The object, if it is there and is a copy of this document.
     pub(super) async fn find_copy(&self) -> Result<Option<Object>, Error> {
         match self.tools.store.find(&self.task.key).await? {
-            Some(object) if object.is_copy_of(&self.task.document_id) => Ok(Some(object)),
+            Some(object) if object.is_copy_of(&self.task.origin) => Ok(Some(object)),
             Some(_) => Err(Error::Occupied),
             None => Ok(None),
         }

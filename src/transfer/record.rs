@@ -1,13 +1,15 @@
 //! The record of a transfer: which upload an object is being made by, and what it was planned on.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use super::Error;
 use crate::acs::reply::Head;
+use crate::keys::Key;
 use crate::plan::Plan;
-use crate::store::{Identity, StoredDocument};
+use crate::store::{Identity, Origin, StoredDocument};
 
 /// What is kept beside the pending event while an upload is unfinished.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,9 +61,9 @@ impl Record {
     }
 
     /// What the object says of its source.
-    pub(super) fn identity(&self, document_id: &str) -> Identity {
+    pub(super) fn identity(&self, origin: &Arc<Origin>) -> Identity {
         Identity {
-            document_id: document_id.to_owned(),
+            origin: Arc::clone(origin),
             source_length: self.length,
             source_etag: self.source_etag.clone(),
         }
@@ -94,7 +96,7 @@ impl Record {
     }
 }
 
-/// A record as it was read; none that can be used where it is broken.
+/// A record as it was read; none that can be used where it is broken, or names another object.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) record: Option<Record>,
@@ -104,10 +106,12 @@ pub(super) struct Found {
     pub(super) etag: String,
 }
 
-impl From<StoredDocument> for Found {
-    fn from(document: StoredDocument) -> Self {
+impl Found {
+    /// The record that was read for the object at `key`.
+    pub(super) fn of(document: StoredDocument, key: &Key) -> Self {
+        let record = Record::parse(&document.bytes);
         Self {
-            record: Record::parse(&document.bytes),
+            record: record.filter(|record| record.key == key.as_str()),
             written: document.last_modified,
             etag: document.etag,
         }

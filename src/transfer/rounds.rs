@@ -57,7 +57,7 @@ impl Transfer {
         let mut found = None;
         if !unread {
             let record = self.tools.store.read(&self.task.record).await?;
-            found = record.map(Found::from);
+            found = record.map(|document| Found::of(document, &self.task.key));
             if let Some(object) = self.find_copy().await? {
                 if let Some(found) = &found {
                     self.clear(found.record.as_ref()).await?;

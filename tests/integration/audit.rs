@@ -9,19 +9,19 @@ use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use acs_recording_archiver::keys::Prefix;
+use acs_recording_archiver::keys::{Pending, Prefix};
 use emulators::s3::{Etags, Fault, Object, Settings};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::embedded::{Setup, sdk};
-use crate::world::{PART, Recording, World, limits, setup};
+use crate::world::{Form, PART, Recording, WORK, World, limits, setup, setup_with_work};
 use command::bucket::Bucket;
 use command::report::{Report, What};
 use command::table::table;
 use command::tally::Tally;
 use command::window::{Day, Window};
-use command::{Failure, Scope};
+use command::{Failure, Scope, layout};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -34,12 +34,25 @@ fn now() -> SystemTime {
 /// Audits the bucket of a world.
 async fn try_audit(world: &World, days: (&str, &str)) -> Result<Report, Failure> {
     let day = |text: &str| (!text.is_empty()).then(|| Day::parse(text).unwrap());
+    let two = world.s3.has(WORK);
+    let pending = if two {
+        Pending::OwnBucket
+    } else {
+        Pending::UnderPrefix
+    };
     let scope = Scope {
-        prefix: Prefix::new("recordings/").unwrap(),
+        layout: layout(Prefix::new("recordings/").unwrap(), pending).unwrap(),
         window: Window::new(day(days.0), day(days.1)).unwrap(),
     };
-    let bucket = Bucket::new(&sdk(&world.s3).await, world.s3.bucket(), true, &limits());
-    command::audit(&bucket, &scope, now(), &Tally::default()).await
+    let sdk = sdk(&world.s3).await;
+    let bucket = Bucket::new(&sdk, world.s3.bucket(), true, &limits());
+    let work = Bucket::new(
+        &sdk,
+        if two { WORK } else { bucket.name() },
+        true,
+        &limits(),
+    );
+    command::audit(&bucket, &work, &scope, now(), &Tally::default()).await
 }
 
 async fn audit(world: &World) -> Report {
@@ -198,7 +211,11 @@ async fn without_checksums_the_etag_decides() {
 async fn the_same_bytes_written_again_are_a_note() {
     let (world, recording) = archived().await;
     let key = recording.media_key(&recording.chunks[1]);
-    world.s3.put(&key, world.s3.object(&key).unwrap().body);
+    let again = Object {
+        version_id: "another".into(),
+        ..world.s3.object(&key).unwrap()
+    };
+    world.s3.put_object(&key, again);
     let report = audit(&world).await;
     assert_eq!(report.status(), 0);
     assert_eq!(notes(&report), [(What::Rewritten, 1)]);
@@ -348,7 +365,10 @@ async fn a_rejection_is_a_finding_until_the_recording_is_archived() {
 
     // The same recording, told of by another event.
     let renamed = Object::new(world.s3.object(&rejection).unwrap().body);
-    let rejection = format!("{}/renamed.rejected.json", recording.folder());
+    let rejection = format!(
+        "{}/renamed-0123456789abcdef.rejected.json",
+        recording.folder()
+    );
     world.s3.put_object(&rejection, renamed);
     let report = audit(&world).await;
     assert_eq!(report.status(), 0, "{report:?}");
@@ -407,7 +427,7 @@ async fn pending_events_are_listed_and_found_after_a_day() {
     // Begun, but not finished: no more is to be said of it than that.
     let begun = young.media_key(&young.chunks[0]);
     world.s3.put(&begun, "media");
-    let broken = "recordings/pending/20200101T000000.0000000Z-x/event.json";
+    let broken = "recordings/pending/20200101T000000.0000000Z-x-0123456789abcdef/event.json";
     world.s3.put(broken, "no event");
     world.s3.set_last_modified(broken, now() - 3 * HOUR);
 
@@ -676,10 +696,133 @@ async fn an_object_that_cannot_be_looked_at_leaves_the_audit_incomplete() {
     assert_eq!(report.unread[0].key, recording.manifest_key());
     for number in 0..200 {
         let folder = format!("recordings/2026/11/23/call-{number}/150211Z");
-        world.s3.put(&format!("{folder}/e.manifest.json"), "{}");
+        world
+            .s3
+            .put(&format!("{folder}/e-0123456789abcdef.manifest.json"), "{}");
     }
     let failure = try_audit(&world, ("", "")).await.unwrap_err();
     assert!(matches!(failure, Failure::Unread { .. }), "{failure}");
+}
+
+#[tokio::test]
+async fn an_objects_own_word_is_held_against_its_key() {
+    let (world, recording) = archived().await;
+    let key = recording.media_key(&recording.chunks[1]);
+    let there = world.s3.object(&key).unwrap();
+    for (name, value) in [
+        ("document-id", Some("0-eus-another")),
+        ("location", Some("0123456789abcdef")),
+        ("source-length", Some("1")),
+        ("document-id", None),
+        ("location", None),
+    ] {
+        let mut object = there.clone();
+        match value {
+            Some(value) => object.metadata.insert(name.to_owned(), value.to_owned()),
+            None => object.metadata.remove(name),
+        };
+        world.s3.put_object(&key, object);
+        let report = audit(&world).await;
+        assert_eq!(findings(&report), [(What::OriginDiffers, &*key)], "{name}");
+        let detail = &report.findings[0].detail;
+        assert!(detail.starts_with(&format!("{name} is ")), "{detail}");
+    }
+    world.s3.put_object(&key, there);
+    assert_eq!(audit(&world).await.status(), 0);
+}
+
+#[tokio::test]
+async fn a_manifest_that_names_another_chunks_key_is_found() {
+    let (world, recording) = archived().await;
+    let manifest = recording.manifest_key();
+    edit(&world, &manifest, |manifest| {
+        let other = manifest["chunks"][1]["media"].clone();
+        manifest["chunks"][0]["media"] = other;
+    });
+    let report = audit(&world).await;
+    let (own, other) = (
+        recording.media_key(&recording.chunks[0]),
+        recording.media_key(&recording.chunks[1]),
+    );
+    let found = findings(&report);
+    let expected = [(What::WithoutManifest, &*own), (What::Misplaced, &*other)];
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn a_manifest_of_another_event_or_location_is_found() {
+    let (world, recording) = archived().await;
+    let manifest = recording.manifest_key();
+    let original = world.s3.object(&manifest).unwrap();
+    let key = recording.media_key(&recording.chunks[0]);
+    let other = format!("{}0123456789abcdef.mp4", &key[..key.len() - 20]);
+    world.s3.put_object(&other, world.s3.object(&key).unwrap());
+    edit(&world, &manifest, |manifest| {
+        manifest["chunks"][0]["media"]["key"] = other.as_str().into();
+    });
+    let report = audit(&world).await;
+    let found = findings(&report);
+    for finding in [
+        (What::Incomplete, &*manifest),
+        (What::OriginDiffers, &other),
+        (What::WithoutManifest, &key),
+    ] {
+        assert!(found.contains(&finding), "{found:?}");
+    }
+    world.s3.put_object(&manifest, original);
+    world.s3.remove(&other);
+    edit(&world, &manifest, |manifest| {
+        manifest["event"]["id"] = "another".into();
+    });
+    let report = audit(&world).await;
+    assert_eq!(findings(&report), [(What::Incomplete, &*manifest)]);
+    assert!(report.findings[0].detail.contains("another event"));
+}
+
+#[tokio::test]
+async fn an_event_of_the_future_is_found_and_ages_all_the_same() {
+    let world = World::start().await;
+    let mut ahead = another(1);
+    ahead.event_time = ahead.event_time.map(|now| now + 1_000 * DAY);
+    let mut soon = another(2);
+    soon.event_time = soon.event_time.map(|now| now + Duration::from_mins(1));
+    let keys = [&ahead, &soon].map(|recording| {
+        let key = format!("{}/event.json", recording.pending());
+        world.s3.put(&key, recording.event(&world).to_string());
+        key
+    });
+    world.s3.set_last_modified(&keys[0], now() - 30 * HOUR);
+    let report = audit(&world).await;
+    let expected = [(What::Overdue, &*keys[0]), (What::Postdated, &*keys[0])];
+    assert_eq!(findings(&report), expected);
+}
+
+#[tokio::test]
+async fn a_bucket_of_unfinished_work_is_looked_at() {
+    let world = World::with(setup_with_work()).await;
+    let work = world.s3.of(WORK);
+    for (number, form) in [(1, Form::Current), (2, Form::Preview2021)] {
+        let recording = another(number).in_form(form).aged(HOUR);
+        let key = format!("{}/event.json", recording.work());
+        work.put(&key, recording.event(&world).to_string());
+        let begun = recording.media_key(&recording.chunks[0]);
+        world.s3.put(&begun, "media");
+    }
+    work.put("pending/notes.txt", "x");
+    // Here it is nobody's.
+    world.s3.put("recordings/pending/notes.txt", "x");
+    let report = audit(&world).await;
+    assert_eq!(report.status(), 0, "{report:?}");
+    assert_eq!(report.pending.len(), 2);
+    assert_eq!(report.counts.unfinished, 2);
+    assert_eq!(notes(&report), [(What::Foreign, 2)]);
+    assert_eq!(report.work_bucket.as_deref(), Some(WORK));
+
+    let arguments = ["--bucket", "recordings", "--work-bucket", WORK];
+    let built = [&arguments[..], &["--force-path-style", "--format", "json"]].concat();
+    let json: Value = serde_json::from_slice(&run(&world, &built).await.stdout).unwrap();
+    assert_eq!(json["workBucket"], WORK);
+    assert_eq!(json["pending"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -700,7 +843,7 @@ async fn the_json_has_its_documented_form() {
         json,
         json!({
             "version": 1,
-            "bucket": "recordings",
+            "bucket": "recordings", "workBucket": null,
             "prefix": "recordings/",
             "from": null,
             "to": null,
@@ -729,6 +872,7 @@ async fn names_are_the_same_in_json_and_in_the_help() {
         What::Missing,
         What::SizeDiffers,
         What::ChecksumDiffers,
+        What::OriginDiffers,
         What::EtagDiffers,
         What::Misplaced,
         What::Incomplete,
@@ -736,6 +880,7 @@ async fn names_are_the_same_in_json_and_in_the_help() {
         What::Rejected,
         What::SetAside,
         What::Overdue,
+        What::Postdated,
         What::WithoutManifest,
         What::OrphanedUpload,
         What::Rewritten,

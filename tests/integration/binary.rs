@@ -21,8 +21,9 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::contract::{self, Keys};
 use crate::embedded::{RESOURCE, Response, SECRET, Setup, delivery, payload};
-use crate::world::{Recording, World};
+use crate::world::{PREFIX, Recording, World};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_acs-recording-archiver");
 const EVENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/events");
@@ -350,8 +351,10 @@ async fn check(lambda: &Lambda, file: &str, payload: &[u8], expected: Expected) 
             let [event] = &events_of(payload)[..] else {
                 panic!("{file} has one event")
             };
-            let folder = folder(event);
-            let key = format!("{folder}/{}.rejected.json", event["id"].as_str().unwrap());
+            let Keys {
+                folder, event: id, ..
+            } = contract::keys(event);
+            let key = format!("{PREFIX}{folder}/{id}.rejected.json");
             assert_eq!(world.keys(), [key.as_str()]);
             let rejection = json_of(world, &key);
             assert_eq!(rejection["event"], *event);
@@ -421,18 +424,6 @@ fn publish(world: &World, payload: &[u8], lengths: &[u64]) {
     }
 }
 
-/// Where a recording's objects are, put together from its event by the contract.
-fn folder(event: &Value) -> String {
-    let call = event["subject"].as_str().unwrap().split('/').nth(3);
-    let started = event["data"]["recordingStartTime"].as_str().unwrap();
-    let [year, month, day, hour, minute, second] =
-        [0..4, 5..7, 8..10, 11..13, 14..16, 17..19].map(|digits| &started[digits]);
-    format!(
-        "recordings/{year}/{month}/{day}/{}/{hour}{minute}{second}Z",
-        call.unwrap()
-    )
-}
-
 fn json_of(world: &World, key: &str) -> Value {
     serde_json::from_slice(&world.s3.object(key).expect(key).body).unwrap()
 }
@@ -441,8 +432,14 @@ fn json_of(world: &World, key: &str) -> Value {
 fn assert_archived(world: &World, payload: &[u8]) {
     let mut keys = BTreeSet::new();
     for event in events_of(payload) {
-        let folder = folder(&event);
-        let manifest_key = format!("{folder}/{}.manifest.json", event["id"].as_str().unwrap());
+        let Keys {
+            folder,
+            event: event_id,
+            chunks: names,
+            ..
+        } = contract::keys(&event);
+        let folder = format!("{PREFIX}{folder}");
+        let manifest_key = format!("{folder}/{event_id}.manifest.json");
         let manifest = json_of(world, &manifest_key);
         assert_eq!(manifest["event"], event);
         let listed = manifest["chunks"].as_array().unwrap();
@@ -451,11 +448,10 @@ fn assert_archived(world: &World, payload: &[u8]) {
             .map(|chunk| (chunk["documentId"].as_str().unwrap(), chunk))
             .collect();
         assert_eq!(listed.len(), chunks_of(&event).len());
-        for chunk in chunks_of(&event) {
+        for (chunk, (media_name, metadata_name)) in chunks_of(&event).iter().zip(names) {
             let (id, index) = (chunk["documentId"].as_str().unwrap(), &chunk["index"]);
             let listed = listed[id];
             assert_eq!(listed["index"], *index);
-            let name = format!("{folder}/{:04}-{id}", index.as_u64().unwrap());
 
             let key = listed["media"]["key"].as_str().unwrap();
             let object = world.s3.object(key).expect(key);
@@ -465,12 +461,12 @@ fn assert_archived(world: &World, payload: &[u8]) {
                 Format::Mp3 => "mp3",
                 Format::Wav => "wav",
             };
-            assert_eq!(key, format!("{name}.{extension}"));
+            assert_eq!(key, format!("{folder}/{media_name}.{extension}"));
             assert!(object.body == media.bytes(0..object.size), "{key} differs");
             assert_eq!(world.acs.sent(id), object.size, "{key} is whole");
             assert_listed(&listed["media"], &object, media.content_type());
 
-            let key = format!("{name}.metadata.json");
+            let key = format!("{folder}/{metadata_name}.metadata.json");
             assert_eq!(listed["metadata"]["key"], key);
             let object = world.s3.object(&key).expect("the metadata is there");
             assert_eq!(object.body, metadata_of(id));

@@ -238,7 +238,10 @@ async fn a_recording_that_leads_nowhere_costs_a_call_a_chunk() {
         }
         assert_eq!(deliver(&world, &event.to_string()).await, 200);
         assert_spent(&world, 4 + chunks, 1);
-        let rejection = world.s3.object(&recording.rejection_key()).unwrap();
+        let rejection = world
+            .s3
+            .object(&recording.told_by(&event).rejection_key())
+            .unwrap();
         assert!(rejection.size <= 2 * event.to_string().len() as u64 + 1024 * chunks as u64);
     }
 }

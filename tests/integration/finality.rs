@@ -181,6 +181,7 @@ async fn a_place_that_must_not_be_called_is_final_at_once_and_never_called() {
             (response.status, &response.body["events"][0]["outcome"]),
             (200, &json!("setAside"))
         );
+        let recording = recording.told_by(&event);
         let rejection = rejection(&world, &recording);
         let expected = match form {
             Form::Current => "location is not on a media host of ACS",

@@ -11,6 +11,7 @@
     reason = "nothing of a test binary is reached from outside"
 )]
 
+mod contract;
 #[path = "../../examples/local/embedded.rs"]
 mod embedded;
 mod listener;
@@ -20,10 +21,12 @@ mod acs_emulator;
 mod answers;
 mod audit;
 mod binary;
+mod buckets;
 mod cost;
 mod documentation;
 mod finality;
 mod hostile;
+mod identity;
 mod interruptions;
 mod leaks;
 mod metrics;

@@ -276,9 +276,10 @@ async fn a_relative_redirect_stays_on_its_host() {
             ("contentLocation", content.as_str()),
             ("metadataLocation", &metadata),
         ];
-        let response = world.deliver(&event(world, &recording, &locations)).await;
+        let event = event(world, &recording, &locations);
+        let response = world.deliver(&event).await;
         assert_eq!(response.status, 200, "{target}");
-        world.assert_archived(&recording);
+        world.assert_archived(&recording.clone().told_by(&event));
         trap.assert_unseen(target);
         assert_eq!(world.acs.requests().len(), 4);
     }

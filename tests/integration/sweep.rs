@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::world::{PART, Recording, World, numbered, setup};
 
+/// Stands for an identity or a location in keys of no event.
+const HASH: &str = "0123456789abcdef";
+
 fn rule() -> Value {
     serde_json::from_str(include_str!("../../events/schedule-rule.json")).unwrap()
 }
@@ -184,7 +187,7 @@ async fn none_of_many_pending_events_starves() {
         recording.store(&world, Duration::from_mins(300 - number));
     }
     for number in 0..5 {
-        let folder = format!("recordings/pending/20200101T000000.0000000Z-broken-{number}");
+        let folder = format!("recordings/pending/20200101T000000.0000000Z-broken-{number}-{HASH}");
         world.s3.put(&format!("{folder}/event.json"), "not JSON");
     }
     for number in 30..34 {
@@ -274,25 +277,18 @@ async fn a_record_is_cleared_once_its_object_is_there_or_its_upload_is_gone() {
     let finished = recording.record_key(&recording.chunks[0]);
     world.s3.put(&finished, record(&key, &upload_id));
     // One whose upload is still there, and one whose upload is gone; neither has an object.
-    let folder = "recordings/pending/20261123T152034.0000000Z-other";
+    let folder = format!("recordings/pending/20261123T152034.0000000Z-other-{HASH}");
     let (kept, gone) = (
-        format!("{folder}/0000-a.upload.json"),
-        format!("{folder}/0000-b.upload.json"),
+        format!("{folder}/0000-a-{HASH}.upload.json"),
+        format!("{folder}/0000-b-{HASH}.upload.json"),
     );
-    let open = world
-        .s3
-        .begin("recordings/2026/11/23/call/152034Z/0000-a.mp4");
-    world.s3.put(
-        &kept,
-        record("recordings/2026/11/23/call/152034Z/0000-a.mp4", &open),
-    );
-    world.s3.put(
-        &gone,
-        record("recordings/2026/11/23/call/152034Z/0000-b.mp4", "gone"),
-    );
+    let media = |id: &str| format!("recordings/2026/11/23/call/152034Z/0000-{id}-{HASH}.mp4");
+    let open = world.s3.begin(&media("a"));
+    world.s3.put(&kept, record(&media("a"), &open));
+    world.s3.put(&gone, record(&media("b"), "gone"));
     // One that leads elsewhere: neither it nor what it names is touched.
     let foreign = world.s3.begin("elsewhere/object");
-    let elsewhere = format!("{folder}/0000-y.upload.json");
+    let elsewhere = format!("{folder}/0000-y-{HASH}.upload.json");
     world
         .s3
         .put(&elsewhere, record("elsewhere/object", &foreign));

@@ -12,8 +12,13 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::contract::{self, Keys};
 use crate::embedded::{Embedded, Response, Setup, delivery};
 
+/// The prefix of all keys, which is the function's default.
+pub const PREFIX: &str = "recordings/";
+/// The media host of the emulated ACS, unless a test sets another.
+pub const MEDIA_HOST: &str = "eus-prod.asm.skype.com";
 /// Bytes of a part in the tests.
 pub const PART: u64 = 64 * 1024;
 /// The topic of all events.
@@ -59,6 +64,17 @@ pub fn setup() -> Setup {
     }
 }
 
+/// The bucket of unfinished work, in the tests that have one.
+pub const WORK: &str = "unfinished-work";
+
+/// The set-up of the tests, with a bucket for unfinished work.
+pub fn setup_with_work() -> Setup {
+    let mut setup = setup();
+    setup.s3.more_buckets = vec![WORK.to_owned()];
+    setup.variables = vec![("WORK_BUCKET", WORK.to_owned())];
+    setup
+}
+
 impl World {
     pub async fn start() -> Self {
         Self::with(setup()).await
@@ -93,6 +109,18 @@ impl World {
 
     /// Asserts that a recording is archived whole, byte for byte, and that nothing else is left.
     pub fn assert_archived(&self, recording: &Recording) {
+        self.assert_whole(recording);
+        assert_eq!(
+            self.keys().len(),
+            2 * recording.chunks.len() + 1,
+            "{:?}",
+            self.keys()
+        );
+        assert!(self.s3.uploads().is_empty(), "no upload is left");
+    }
+
+    /// Asserts that a recording is archived whole, byte for byte, with a manifest of its own.
+    pub fn assert_whole(&self, recording: &Recording) {
         for chunk in &recording.chunks {
             let media = self
                 .s3
@@ -113,24 +141,31 @@ impl World {
                 .expect("the metadata is there");
             assert_eq!(metadata.body, chunk.metadata());
         }
-        assert!(
-            self.s3.object(&recording.manifest_key()).is_some(),
-            "the manifest is there"
-        );
-        assert_eq!(
-            self.keys().len(),
-            2 * recording.chunks.len() + 1,
-            "{:?}",
-            self.keys()
-        );
-        assert!(self.s3.uploads().is_empty(), "no upload is left");
+        let manifest = self.s3.object(&recording.manifest_key());
+        let manifest = manifest.expect("the manifest is there");
+        let manifest: Value = serde_json::from_slice(&manifest.body).unwrap();
+        assert_eq!(manifest["event"]["id"], recording.event_id);
+        let listed = manifest["chunks"].as_array().unwrap();
+        assert_eq!(listed.len(), recording.chunks.len());
+        for chunk in &recording.chunks {
+            let key = recording.media_key(chunk);
+            assert!(listed.iter().any(|chunk| chunk["media"]["key"] == key));
+            let key = recording.metadata_key(chunk);
+            assert!(listed.iter().any(|chunk| chunk["metadata"]["key"] == key));
+        }
     }
 
     /// Lets everything under `pending/` look as if it had been written so long ago.
     pub fn age_pending(&self, age: Duration) {
-        for (key, object) in self.s3.objects() {
-            if key.contains("/pending/") {
-                self.s3.set_last_modified(&key, object.last_modified - age);
+        let mut buckets = vec![self.s3.clone()];
+        if self.s3.has(WORK) {
+            buckets.push(self.s3.of(WORK));
+        }
+        for bucket in buckets {
+            for (key, object) in bucket.objects() {
+                if key.contains("pending/") {
+                    bucket.set_last_modified(&key, object.last_modified - age);
+                }
             }
         }
     }
@@ -171,6 +206,8 @@ pub struct Recording {
     pub started: Option<SystemTime>,
     pub form: Form,
     pub chunks: Vec<Chunk>,
+    /// The event that tells of it, where that is not the one of this recording's making.
+    pub told: Option<Value>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -212,7 +249,14 @@ impl Recording {
             started: Some(now - Duration::from_mins(10)),
             form: Form::Current,
             chunks: chunks.collect(),
+            told: None,
         }
+    }
+
+    /// The same, as an event of another making tells of it.
+    pub fn told_by(mut self, event: &Value) -> Self {
+        self.told = Some(event.clone());
+        self
     }
 
     /// The same, its event so long ago.
@@ -270,11 +314,12 @@ impl Recording {
 
     /// The same in the other envelope.
     pub fn cloud_event(&self, world: &Embedded) -> Value {
-        let chunks: Vec<Value> = self
-            .chunks
-            .iter()
-            .map(|chunk| self.chunk(chunk, world))
-            .collect();
+        assert_eq!(world.acs.media_host(), MEDIA_HOST);
+        self.tell()
+    }
+
+    fn tell(&self) -> Value {
+        let chunks: Vec<Value> = self.chunks.iter().map(|chunk| self.chunk(chunk)).collect();
         let mut event = json!({
             "id": self.event_id,
             "source": TOPIC,
@@ -295,76 +340,76 @@ impl Recording {
         event
     }
 
-    fn chunk(&self, chunk: &Chunk, world: &Embedded) -> Value {
+    fn chunk(&self, chunk: &Chunk) -> Value {
         let id = &chunk.document_id;
         let mut fields =
             json!({"documentId": id, "index": chunk.index, "endReason": "SessionEnded"});
         if self.form == Form::Current {
-            fields["contentLocation"] = world.acs.content_location(id).into();
-            fields["metadataLocation"] = world.acs.metadata_location(id).into();
-            fields["deleteLocation"] = world.acs.delete_location(id).into();
+            let document = format!("https://{MEDIA_HOST}/v1/objects/{id}");
+            fields["contentLocation"] = format!("{document}/content/video").into();
+            fields["metadataLocation"] = format!("{document}/content/acsmetadata").into();
+            fields["deleteLocation"] = document.into();
         }
         fields
     }
 
+    /// Its keys, as the contract has them.
+    fn keys(&self) -> Keys {
+        contract::keys(&self.told.clone().unwrap_or_else(|| self.tell()))
+    }
+
+    /// The names of a chunk's media and metadata, without their extensions.
+    fn names(&self, chunk: &Chunk) -> (String, String) {
+        let same = |one: &Chunk| one.index == chunk.index && one.document_id == chunk.document_id;
+        if let Some(place) = self.chunks.iter().position(same) {
+            return self.keys().chunks.swap_remove(place);
+        }
+        // A chunk of another recording, as it would be called in this one.
+        let alone = Self {
+            chunks: vec![chunk.clone()],
+            told: None,
+            ..self.clone()
+        };
+        alone.keys().chunks.swap_remove(0)
+    }
+
     pub fn folder(&self) -> String {
-        let started = OffsetDateTime::from(self.started.unwrap());
-        let (hour, minute, second) = started.to_hms();
-        let date = started.date();
-        let month = u8::from(date.month());
-        format!(
-            "recordings/{}/{month:02}/{:02}/{}/{hour:02}{minute:02}{second:02}Z",
-            date.year(),
-            date.day(),
-            self.call_id
-        )
+        format!("{PREFIX}{}", self.keys().folder)
     }
 
     pub fn pending(&self) -> String {
-        let time = OffsetDateTime::from(self.event_time.unwrap());
-        let (date, (hour, minute, second)) = (time.date(), time.to_hms());
-        let (month, ticks) = (u8::from(date.month()), time.nanosecond() / 100);
-        let id = &self.event_id;
-        format!(
-            "recordings/pending/{}{month:02}{:02}T{hour:02}{minute:02}{second:02}.{ticks:07}Z-{id}",
-            date.year(),
-            date.day()
-        )
+        format!("{PREFIX}{}", self.keys().pending)
+    }
+
+    /// The folder of unfinished work at the root of a bucket of its own.
+    pub fn work(&self) -> String {
+        self.keys().pending
     }
 
     pub fn record_key(&self, chunk: &Chunk) -> String {
-        format!(
-            "{}/{:04}-{}.upload.json",
-            self.pending(),
-            chunk.index,
-            chunk.document_id
-        )
+        format!("{}/{}.upload.json", self.pending(), self.names(chunk).0)
     }
 
     pub fn media_key(&self, chunk: &Chunk) -> String {
-        format!(
-            "{}/{:04}-{}.mp4",
-            self.folder(),
-            chunk.index,
-            chunk.document_id
-        )
+        format!("{}/{}.mp4", self.folder(), self.names(chunk).0)
     }
 
     pub fn metadata_key(&self, chunk: &Chunk) -> String {
-        format!(
-            "{}/{:04}-{}.metadata.json",
-            self.folder(),
-            chunk.index,
-            chunk.document_id
-        )
+        format!("{}/{}.metadata.json", self.folder(), self.names(chunk).1)
+    }
+
+    /// The location of a chunk's media, as its key has it.
+    pub fn media_location(&self, chunk: &Chunk) -> String {
+        let (media, _) = self.names(chunk);
+        media[media.len() - 16..].to_owned()
     }
 
     pub fn manifest_key(&self) -> String {
-        format!("{}/{}.manifest.json", self.folder(), self.event_id)
+        format!("{}/{}.manifest.json", self.folder(), self.keys().event)
     }
 
     pub fn rejection_key(&self) -> String {
-        format!("{}/{}.rejected.json", self.folder(), self.event_id)
+        format!("{}/{}.rejected.json", self.folder(), self.keys().event)
     }
 }
 

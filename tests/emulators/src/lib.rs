@@ -13,6 +13,7 @@ pub mod certificates;
 #[cfg(test)]
 mod client;
 pub mod entra;
+pub mod hashes;
 mod headers;
 pub mod media;
 pub mod proxy;

@@ -1,10 +1,11 @@
 //! A strict Amazon S3 in this process, for tests.
 //!
-//! One bucket, path-style, plain HTTP on loopback. It refuses what Amazon S3 refuses where that
-//! bites a client: signatures, conditional writes, part numbers, part sizes, `ETags`, checksums,
-//! pages. It can be made to fail on purpose, and it shows what it holds and what it was asked.
+//! One bucket or several, path-style, plain HTTP on loopback. It refuses what Amazon S3 refuses
+//! where that bites a client: signatures, conditional writes, part numbers, part sizes, `ETags`,
+//! checksums, pages. It can be made to fail on purpose, and it shows what it holds and what it was
+//! asked.
 //!
-//! - `state`: what the bucket holds, and the changes to it that must be atomic
+//! - `state`: what the buckets hold, and the changes to it that must be atomic
 //! - `completion`: making an object of an upload's parts
 //! - `operations`: the S3 operations
 //! - `listings`: the three listings and their pages
@@ -23,7 +24,7 @@ mod server;
 mod state;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -32,7 +33,7 @@ pub use calls::Call;
 pub use faults::Fault;
 pub use state::{Object, Part, Upload};
 
-use state::State;
+use state::{State, Store};
 
 pub(crate) const ACCESS_KEY_ID: &str = "AKIAEMULATEDEXAMPLE0";
 pub(crate) const SECRET_ACCESS_KEY: &str = "emulated/secret/access/key/EXAMPLE";
@@ -40,8 +41,10 @@ pub(crate) const SECRET_ACCESS_KEY: &str = "emulated/secret/access/key/EXAMPLE";
 /// How an [`S3`] behaves.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The name of the only bucket.
+    /// The name of the first bucket.
     pub bucket: String,
+    /// The names of further buckets; none by default.
+    pub more_buckets: Vec<String>,
     /// The size below which only the last part of an upload may be. 5 MiB by default, as Amazon S3
     /// has it.
     pub min_part_size: u64,
@@ -61,6 +64,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             bucket: "recordings".to_owned(),
+            more_buckets: vec![],
             min_part_size: 5 * 1024 * 1024,
             page_size: 1000,
             keep_bodies: true,
@@ -81,9 +85,12 @@ pub enum Etags {
     Opaque,
 }
 
-/// A running server. Clones are the same server; it stops when the last one is dropped.
+/// A running server, seen from one of its buckets. Clones are the same server; it stops when the
+/// last one is dropped.
 #[derive(Clone)]
 pub struct S3 {
+    /// Which bucket is looked at; requests and faults are those of all.
+    bucket: String,
     state: Arc<State>,
     server: Arc<crate::server::Server>,
 }
@@ -95,9 +102,38 @@ impl S3 {
     ///
     /// If no port can be bound.
     pub async fn start(settings: Settings) -> Self {
+        let bucket = settings.bucket.clone();
         let state = Arc::new(State::new(settings));
         let server = Arc::new(server::start(Arc::clone(&state)).await);
-        Self { state, server }
+        Self {
+            bucket,
+            state,
+            server,
+        }
+    }
+
+    /// The same server, seen from another of its buckets.
+    ///
+    /// # Panics
+    ///
+    /// If it has no bucket of that name.
+    #[must_use]
+    pub fn of(&self, bucket: &str) -> Self {
+        assert!(self.state.has(bucket), "there is no bucket {bucket}");
+        Self {
+            bucket: bucket.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// Returns `true` if the server has a bucket of that name.
+    #[must_use]
+    pub fn has(&self, bucket: &str) -> bool {
+        self.state.has(bucket)
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.state.store_of(&self.bucket)
     }
 
     /// The address as a URL without a trailing slash.
@@ -106,10 +142,10 @@ impl S3 {
         format!("http://{}", self.server.address())
     }
 
-    /// The name of the only bucket.
+    /// The name of the bucket.
     #[must_use]
     pub fn bucket(&self) -> &str {
-        &self.state.settings.bucket
+        &self.bucket
     }
 
     /// The only access key id that is known here.
@@ -127,74 +163,72 @@ impl S3 {
     /// What the bucket holds, by key.
     #[must_use]
     pub fn objects(&self) -> BTreeMap<String, Object> {
-        self.state.store().objects.clone()
+        self.store().objects.clone()
     }
 
     /// The object of this key.
     #[must_use]
     pub fn object(&self, key: &str) -> Option<Object> {
-        self.state.store().objects.get(key).cloned()
+        self.store().objects.get(key).cloned()
     }
 
     /// The unfinished uploads, by key and upload id.
     #[must_use]
     pub fn uploads(&self) -> Vec<Upload> {
-        self.state.store().uploads.values().cloned().collect()
+        self.store().uploads.values().cloned().collect()
     }
 
     /// Bytes of parts and objects that came in for this key, those of refused and broken requests
     /// too. They are counted while they stream.
     #[must_use]
     pub fn received(&self, key: &str) -> u64 {
-        self.state.store().received.get(key).copied().unwrap_or(0)
+        self.store().received.get(key).copied().unwrap_or(0)
     }
 
-    /// Every request since the start or the last [`Self::clear_calls`], in order of arrival.
+    /// Every request to any bucket since the start or the last [`Self::clear_calls`], in order of
+    /// arrival.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        self.state.store().calls.clone()
+        self.state.calls().calls.clone()
     }
 
     /// Forgets the requests so far; the next one is number 0 again.
     pub fn clear_calls(&self) {
-        self.state.store().calls.clear();
+        self.state.calls().calls.clear();
     }
 
     /// Puts an object straight into the bucket, as somebody else would.
     pub fn put(&self, key: &str, body: impl Into<Bytes>) {
         let mut object = Object::new(body);
-        let mut store = self.state.store();
+        let mut store = self.store();
         object.version_id = store.fresh();
         store.objects.insert(key.to_owned(), object);
     }
 
     /// Puts an object with all its fields straight into the bucket.
     pub fn put_object(&self, key: &str, object: Object) {
-        self.state.store().objects.insert(key.to_owned(), object);
+        self.store().objects.insert(key.to_owned(), object);
     }
 
     /// Removes an object straight from the bucket.
     pub fn remove(&self, key: &str) {
-        self.state.store().objects.remove(key);
+        self.store().objects.remove(key);
     }
 
     /// Makes an upload vanish behind the client's back, as a lifecycle rule would.
     pub fn abort(&self, upload_id: &str) {
-        self.state
-            .store()
-            .uploads
-            .retain(|(_, id), _| id != upload_id);
+        self.store().uploads.retain(|(_, id), _| id != upload_id);
     }
 
     /// Begins an upload of this key as somebody else would, and answers its id.
     #[must_use]
     pub fn begin(&self, key: &str) -> String {
-        self.state.store().begin(Upload::new(key))
+        self.store().begin(Upload::new(key))
     }
 
     /// Changes when an upload was begun, if it exists.
     pub fn set_initiated(&self, upload_id: &str, at: SystemTime) {
-        let mut store = self.state.store();
+        let mut store = self.store();
         let mut uploads = store.uploads.values_mut();
         if let Some(upload) = uploads.find(|upload| upload.upload_id == upload_id) {
             upload.initiated = at;
@@ -203,7 +237,7 @@ impl S3 {
 
     /// Lets the parts of an upload look as if they had been put so much earlier.
     pub fn age_parts(&self, upload_id: &str, age: Duration) {
-        let mut store = self.state.store();
+        let mut store = self.store();
         let uploads = store.uploads.values_mut();
         for upload in uploads.filter(|upload| upload.upload_id == upload_id) {
             for part in upload.parts.values_mut() {
@@ -214,7 +248,7 @@ impl S3 {
 
     /// Changes when an object was last modified, if it exists.
     pub fn set_last_modified(&self, key: &str, at: SystemTime) {
-        if let Some(object) = self.state.store().objects.get_mut(key) {
+        if let Some(object) = self.store().objects.get_mut(key) {
             object.last_modified = at;
         }
     }

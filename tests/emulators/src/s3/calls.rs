@@ -9,6 +9,8 @@ pub struct Call {
     pub number: usize,
     /// The S3 operation, such as `UploadPart`; `Unknown` if it is none that is told apart here.
     pub operation: &'static str,
+    /// The bucket.
+    pub bucket: String,
     /// The object's key.
     pub key: Option<String>,
     /// The multipart upload it is about.
@@ -27,11 +29,9 @@ pub struct Call {
 impl Call {
     pub(super) fn new<B>(request: &Request<B>) -> Self {
         let path = decode(request.uri().path());
-        let key = path
-            .trim_start_matches('/')
-            .split_once('/')
-            .map(|(_, key)| key)
-            .filter(|key| !key.is_empty());
+        let path = path.trim_start_matches('/');
+        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        let key = Some(key).filter(|key| !key.is_empty());
         let query = request.uri().query().unwrap_or_default();
         let parameters: Vec<(&str, String)> = query
             .split('&')
@@ -66,6 +66,7 @@ impl Call {
         Self {
             number: 0,
             operation,
+            bucket: bucket.to_owned(),
             key: key.map(str::to_owned),
             upload_id: upload_id.map(str::to_owned),
             part_number: parameter("partNumber").and_then(|number| number.parse().ok()),

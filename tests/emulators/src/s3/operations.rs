@@ -39,7 +39,7 @@ impl S3 for Operations {
             value: encode(body.crc64nvme),
         });
 
-        let mut store = self.0.store();
+        let mut store = self.0.store_of(&input.bucket);
         let object = Object {
             body: body.bytes,
             size: body.size,
@@ -75,7 +75,7 @@ impl S3 for Operations {
         request: S3Request<dto::GetObjectInput>,
     ) -> S3Result<S3Response<dto::GetObjectOutput>> {
         let input = request.input;
-        let object = self.find(&input.key, input.if_match.as_ref())?;
+        let object = self.find(&input.bucket, &input.key, input.if_match.as_ref())?;
         if object.body.len() as u64 != object.size {
             return Err(s3_error!(NotImplemented, "this body was not kept"));
         }
@@ -115,7 +115,7 @@ impl S3 for Operations {
         request: S3Request<dto::HeadObjectInput>,
     ) -> S3Result<S3Response<dto::HeadObjectOutput>> {
         let input = request.input;
-        let object = self.find(&input.key, input.if_match.as_ref())?;
+        let object = self.find(&input.bucket, &input.key, input.if_match.as_ref())?;
         let crc64nvme = object
             .crc64nvme
             .filter(|_| asks_for_checksum(input.checksum_mode.as_ref()));
@@ -138,7 +138,7 @@ impl S3 for Operations {
         request: S3Request<dto::DeleteObjectInput>,
     ) -> S3Result<S3Response<dto::DeleteObjectOutput>> {
         let input = request.input;
-        let mut store = self.0.store();
+        let mut store = self.0.store_of(&input.bucket);
         check(store.objects.get(&input.key), input.if_match.as_ref(), None)?;
         store.objects.remove(&input.key);
         Ok(S3Response::new(dto::DeleteObjectOutput::default()))
@@ -181,7 +181,7 @@ impl S3 for Operations {
             ..Upload::new(&input.key)
         };
         let (checksum_algorithm, checksum_type) = listings::agreed(&upload);
-        let upload_id = self.0.store().begin(upload);
+        let upload_id = self.0.store_of(&input.bucket).begin(upload);
         Ok(S3Response::new(dto::CreateMultipartUploadOutput {
             bucket: Some(input.bucket),
             key: Some(input.key),
@@ -205,7 +205,7 @@ impl S3 for Operations {
         }
         let agreed = self
             .0
-            .store()
+            .store_of(&input.bucket)
             .upload(&input.key, &input.upload_id)?
             .algorithm;
         let announced = Algorithm::announced(&request.headers)?;
@@ -223,7 +223,7 @@ impl S3 for Operations {
             md5: self.0.hashes(),
         };
         let body = body::read(input.body, &request.headers, request.trailing_headers, keep).await?;
-        let part = self.0.store().put_part(
+        let part = self.0.store_of(&input.bucket).put_part(
             &input.key,
             &input.upload_id,
             input.part_number,
@@ -246,7 +246,10 @@ impl S3 for Operations {
     ) -> S3Result<S3Response<dto::CompleteMultipartUploadOutput>> {
         let input = request.input;
         let min_part_size = self.0.settings.min_part_size;
-        let object = self.0.store().complete(&input, min_part_size)?;
+        let object = self
+            .0
+            .store_of(&input.bucket)
+            .complete(&input, min_part_size)?;
         Ok(S3Response::new(dto::CompleteMultipartUploadOutput {
             location: Some(format!("/{}/{}", input.bucket, input.key)),
             bucket: Some(input.bucket),
@@ -264,7 +267,7 @@ impl S3 for Operations {
         request: S3Request<dto::AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<dto::AbortMultipartUploadOutput>> {
         let input = request.input;
-        let mut store = self.0.store();
+        let mut store = self.0.store_of(&input.bucket);
         store.upload(&input.key, &input.upload_id)?;
         store.uploads.remove(&(input.key, input.upload_id));
         Ok(S3Response::new(dto::AbortMultipartUploadOutput::default()))
@@ -274,7 +277,7 @@ impl S3 for Operations {
         &self,
         request: S3Request<dto::ListPartsInput>,
     ) -> S3Result<S3Response<dto::ListPartsOutput>> {
-        let mut store = self.0.store();
+        let mut store = self.0.store_of(&request.input.bucket);
         let upload = store.upload(&request.input.key, &request.input.upload_id)?;
         listings::parts(upload, request.input, &self.0.settings).map(S3Response::new)
     }
@@ -283,20 +286,27 @@ impl S3 for Operations {
         &self,
         request: S3Request<dto::ListMultipartUploadsInput>,
     ) -> S3Result<S3Response<dto::ListMultipartUploadsOutput>> {
-        listings::uploads(&self.0.store(), request.input, &self.0.settings).map(S3Response::new)
+        let store = self.0.store_of(&request.input.bucket);
+        listings::uploads(&store, request.input, &self.0.settings).map(S3Response::new)
     }
 
     async fn list_objects_v2(
         &self,
         request: S3Request<dto::ListObjectsV2Input>,
     ) -> S3Result<S3Response<dto::ListObjectsV2Output>> {
-        listings::objects(&self.0.store(), request.input, &self.0.settings).map(S3Response::new)
+        let store = self.0.store_of(&request.input.bucket);
+        listings::objects(&store, request.input, &self.0.settings).map(S3Response::new)
     }
 }
 
 impl Operations {
-    fn find(&self, key: &str, if_match: Option<&dto::ETagCondition>) -> S3Result<Object> {
-        let store = self.0.store();
+    fn find(
+        &self,
+        bucket: &str,
+        key: &str,
+        if_match: Option<&dto::ETagCondition>,
+    ) -> S3Result<Object> {
+        let store = self.0.store_of(bucket);
         let object = store.objects.get(key);
         check(object, if_match, None)?;
         object

@@ -38,15 +38,15 @@ async fn answer(
     s3: S3Service,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, StdError> {
-    let call = state.store().record(Call::new(&request));
+    let call = state.calls().record(Call::new(&request));
     let fault = state.fault(&call);
     let (head, body) = request.into_parts();
     let mut body = Metered {
         state: Arc::clone(&state),
-        key: call
-            .key
-            .clone()
-            .filter(|_| matches!(call.operation, "PutObject" | "UploadPart")),
+        object: (call.key.clone())
+            .filter(|_| matches!(call.operation, "PutObject" | "UploadPart"))
+            .filter(|_| state.has(&call.bucket))
+            .map(|key| (call.bucket.clone(), key)),
         length: declared_length(&head.headers).unwrap_or(u64::MAX),
         wire: 0,
         body,
@@ -80,7 +80,7 @@ async fn answer(
         response.headers_mut().insert("x-amz-request-id", id);
     }
     let status = response.status().as_u16();
-    state.store().answered(call.serial, status);
+    state.calls().answered(call.serial, status);
     Ok(response)
 }
 
@@ -104,7 +104,8 @@ async fn serve(s3: &S3Service, request: Request<Metered>) -> Result<Response<Bod
 /// A request's body whose bytes are counted as they come in.
 struct Metered {
     state: Arc<State>,
-    key: Option<String>,
+    /// The bucket and key that it is for.
+    object: Option<(String, String)>,
     /// Without framing: what lies beyond it on the wire is not content.
     length: u64,
     wire: u64,
@@ -124,8 +125,9 @@ impl Metered {
         let before = self.wire.min(self.length);
         self.wire += bytes as u64;
         let content = self.wire.min(self.length) - before;
-        if let Some(key) = &self.key {
-            *self.state.store().received.entry(key.clone()).or_default() += content;
+        if let Some((bucket, key)) = &self.object {
+            let mut store = self.state.store_of(bucket);
+            *store.received.entry(key.clone()).or_default() += content;
         }
     }
 }
@@ -210,7 +212,7 @@ impl S3Auth for Keys {
     }
 }
 
-/// Lets only signed requests for the one bucket through.
+/// Lets only signed requests for a bucket that there is through.
 struct Gate(Arc<State>);
 
 #[async_trait::async_trait]
@@ -220,9 +222,7 @@ impl S3Access for Gate {
             return Err(s3_error!(AccessDenied, "the request is not signed"));
         }
         match context.s3_path() {
-            S3Path::Bucket { bucket } | S3Path::Object { bucket, .. }
-                if **bucket != self.0.settings.bucket =>
-            {
+            S3Path::Bucket { bucket } | S3Path::Object { bucket, .. } if !self.0.has(bucket) => {
                 Err(s3_error!(
                     NoSuchBucket,
                     "the specified bucket does not exist"

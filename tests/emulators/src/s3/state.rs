@@ -1,4 +1,4 @@
-//! What the bucket holds, and the changes to it that must be atomic.
+//! The contents of the buckets, and the changes to them that must be atomic.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -111,21 +111,45 @@ pub(super) type Faults = Arc<dyn Fn(&Call) -> Option<Fault> + Send + Sync>;
 /// Everything the server and its handles share.
 pub(super) struct State {
     pub(super) settings: Settings,
-    store: Mutex<Store>,
+    stores: BTreeMap<String, Mutex<Store>>,
+    calls: Mutex<Calls>,
     faults: Mutex<Option<Faults>>,
 }
 
 impl State {
     pub(super) fn new(settings: Settings) -> Self {
+        let names = [&settings.bucket].into_iter().chain(&settings.more_buckets);
+        let store = |(number, name): (u64, &String)| {
+            // Ids of different buckets differ.
+            let serial = number << 48;
+            let store = Store {
+                serial,
+                ..Store::default()
+            };
+            (name.clone(), Mutex::new(store))
+        };
         Self {
+            stores: (0..).zip(names).map(store).collect(),
             settings,
-            store: Mutex::default(),
+            calls: Mutex::default(),
             faults: Mutex::default(),
         }
     }
 
-    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns `true` if there is a bucket of that name.
+    pub(super) fn has(&self, bucket: &str) -> bool {
+        self.stores.contains_key(bucket)
+    }
+
+    /// The contents of an existing bucket: the gate lets no request for another through.
+    pub(super) fn store_of(&self, bucket: &str) -> MutexGuard<'_, Store> {
+        let store = &self.stores[bucket];
+        store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The requests to all buckets.
+    pub(super) fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn set_faults(&self, faults: Option<Faults>) {
@@ -148,25 +172,14 @@ impl State {
     }
 }
 
-/// What the bucket holds and has seen.
+/// The requests, in order of arrival.
 #[derive(Default)]
-pub(super) struct Store {
-    pub(super) objects: BTreeMap<String, Object>,
-    pub(super) uploads: BTreeMap<(String, String), Upload>,
-    pub(super) received: HashMap<String, u64>,
+pub(super) struct Calls {
     pub(super) calls: Vec<Call>,
     serial: u64,
 }
 
-impl Store {
-    /// An id that was not used before. Ids do not grow, so that nobody can take their order for an
-    /// order in time.
-    pub(super) fn fresh(&mut self) -> String {
-        self.serial += 1;
-        let scattered = self.serial.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        format!("{scattered:016x}{:016x}", scattered.rotate_left(32))
-    }
-
+impl Calls {
     pub(super) fn record(&mut self, mut call: Call) -> Call {
         self.serial += 1;
         call.serial = self.serial;
@@ -184,6 +197,25 @@ impl Store {
         if let Some(call) = call {
             call.status = Some(status);
         }
+    }
+}
+
+/// The contents of a bucket, and the bytes that it has taken in.
+#[derive(Default)]
+pub(super) struct Store {
+    pub(super) objects: BTreeMap<String, Object>,
+    pub(super) uploads: BTreeMap<(String, String), Upload>,
+    pub(super) received: HashMap<String, u64>,
+    serial: u64,
+}
+
+impl Store {
+    /// An id that was not used before. Ids do not grow, so that nobody can take their order for an
+    /// order in time.
+    pub(super) fn fresh(&mut self) -> String {
+        self.serial += 1;
+        let scattered = self.serial.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        format!("{scattered:016x}{:016x}", scattered.rotate_left(32))
     }
 
     pub(super) fn upload(&mut self, key: &str, upload_id: &str) -> S3Result<&mut Upload> {
