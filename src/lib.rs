@@ -5,29 +5,41 @@
 //!
 //! # The story
 //!
-//! HTTP event → authenticated delivery → recording and its chunks → what S3 already has → missing parts → signed ranges
-//! → parts → object → manifest → HTTP answer.
+//! HTTP event → authenticated delivery → stored event → recording and its chunks → parts that S3
+//! already has → missing parts → signed ranges → parts → object → manifest → HTTP answer.
 //!
 //! An event is stored under `pending/`, in a bucket of its own where there is one, before any work
 //! on it and is deleted from there last, so a listing of `pending/` is the list of unfinished work.
-//! A media object is an upload whose id stands in a *record* beside the pending event. Its parts
-//! lie on a grid that is fixed by length and part size, so any number of deliveries, on any
-//! machines, can fill it together without knowing of one another: each lists what is there and
-//! fetches what is missing. The object appears by one step, Complete, with the checksum of the
-//! whole and only if there is none; the manifest is written once every chunk is there. Whoever dies
-//! on the way has left everything in S3 that the next one needs.
+//! A media object is an upload whose id stands in a *record* beside the pending event. Length and
+//! part size alone decide which bytes are which part, so any number of runs, on any machines, can
+//! fill the upload together without knowing of one another: each lists the parts that are there and
+//! fetches the missing ones. The object appears by one step, Complete, with the checksum of the
+//! whole and only if there is none; the manifest is written once every chunk is there. A run that
+//! ends on the way, at any point, has left everything in S3 that the next one needs.
+//!
+//! **The schedule is the dispatcher.** A tick starts every minute and works until Lambda's deadline,
+//! so ticks overlap. Each takes other events by *claiming* them: one conditional write of
+//! `attempt.json` beside the event, repeated each minute. Which events are due is read off the
+//! listing, by S3's own clock. A claim is advice: a run without one, or two runs with one, end in
+//! the same bytes.
 //!
 //! # The promises
 //!
-//! 1. An object appears only when it is whole, and never replaces one that is there.
-//! 2. Nothing acknowledged is lost: 200 means archived, or set aside in the bucket with a reason; 202, which the operator
-//!    has to choose, means stored in the bucket for the schedule to finish.
-//! 3. No work is done twice: after any interruption, at most the parts that were in flight are fetched again.
-//! 4. Any number of deliveries of an event, at the same time or after one another, end in the same bytes, without a lock
-//!    or a clock: S3 is the only state.
-//! 5. Memory does not grow with the recording, its chunks or its events beyond a small constant per stream.
-//! 6. Nobody unauthenticated makes the function read a body or call ACS or S3, and a signature goes only to the ACS resource
-//!    and its media hosts.
+//! 1. An object appears only when it is whole and is what its event names; nothing in the archive
+//!    is ever replaced or deleted.
+//! 2. Nothing acknowledged is lost: 200 means archived, or set aside in the bucket with a reason;
+//!    202, which the operator has to choose, means stored for the schedule to finish. What was
+//!    fetched is not thrown away while it could still be needed: no failure of S3, of KMS or of our
+//!    own permissions, no age and no second event ends an upload that has parts.
+//! 3. Every run leaves something. A source that delivers at least 20 KB/s in all gains at least a
+//!    part in every run of the schedule, and a recording costs a small multiple of its size,
+//!    whatever fails.
+//! 4. Any number of deliveries and ticks, at the same time or after one another, end in the same
+//!    bytes without a lock: what coordinates them is advice, never needed for correctness.
+//! 5. Memory does not grow with the recording, its chunks, its events, or the backlog.
+//! 6. Nobody unauthenticated makes the function read a body or call ACS or S3; a signature goes only
+//!    to the ACS resource and its media hosts; an event can neither cancel nor hide nor stand in for
+//!    another's recording.
 //! 7. No secret, signature, query string or media URL reaches a log, at any level, or an answer.
 //! 8. A delivery always gets an HTTP answer, and its status says what Event Grid should do next.
 //!
@@ -42,13 +54,13 @@
 //! | [`logging`] | the lines of the log, metrics among them |
 //! | [`config`] | environment and Secrets Manager → settings, all faults at once; nothing else reads the environment |
 //! | [`webhook`] | request → delivery → outcomes; its `answer` is the only place that chooses a status |
-//! | [`sweep`] | the schedule's entry: pending events through the archive |
+//! | [`sweep`] | a tick of the schedule: which pending events are due, and work on them |
 //! | [`authentication`] | who may deliver: webhook secrets, Entra ID tokens |
-//! | [`archive`] | one event, from stored to manifest or rejection; its chunks side by side |
+//! | [`archive`] | one event, from stored and claimed to manifest or rejection; its chunks side by side |
 //! | [`event_grid`] | pure: a body → events, or a reason why not |
 //! | [`manifest`] | what was archived, or why not, as JSON |
 //! | [`finality`] | pure: when a failure is final |
-//! | [`transfer`] | one object: its record, its missing parts, its completion; each step a file |
+//! | [`transfer`] | one object: its record, its missing parts, its completion, each step a file; the time of a run and the slots that its parts share |
 //! | [`store`] | the S3 client: conditional writes, uploads, listings |
 //! | [`acs`] | the ACS client: signed requests, replies verified against what was asked, bodies as they flow |
 //! | [`plan`] | pure: length and part size → parts; minus what is listed → missing |
@@ -92,14 +104,37 @@
 //!
 //! - **The seam is the endpoint URL.** There is no trait with one implementor and no mock: the tests speak HTTP to an S3 and
 //!   an ACS that are as strict as the real ones.
-//! - **The record is read before the object is looked for.** Whoever completes an object deletes its record afterwards, so
-//!   a record that is no longer there means an object that already is. For the same reason the object is looked for once
+//! - **The record is read before the object is looked for.** A run that completes an object deletes its record
+//!   afterwards, so a record that is no longer there means an object that already is. For the same reason the object is looked for once
 //!   more when a record has been written, and then there is no third case: others were overtaken, or all was over. The run
 //!   that has stored the event itself begins there, since nothing can have been left to it.
 //! - **The first ranged reply is used.** It tells the length, and stays open until it is known what its bytes are: a small
 //!   object, or part 1. The record carries the object's key as well, so that one that was left over can be ended.
-//! - **A transfer is dropped, not stopped.** A deadline cancels it wherever it is, as the end of the process would; there is
-//!   one way to be interrupted, and it is the one that the tests take at every point.
+//! - **A deadline ends the beginning of parts, not the parts.** A transfer that is only dropped has
+//!   no lower bound on its progress: with parts that take longer than a run's share of time, a
+//!   backlog is fetched for ever and nothing is kept. So each part's rate is measured; what cannot
+//!   end in time is not begun, and of the parts in flight the furthest from their end are dropped
+//!   until the rest can end. The process may still die at any point, and that is the interruption
+//!   that the tests take everywhere.
+//! - **Aborting is deletion.** Once ACS has deleted the source, the parts of an upload are the only
+//!   copy. An upload is aborted in three cases: it lost the race to be recorded; a new record has
+//!   replaced it because the source changed, the record first; its object is there and ours. After
+//!   anything else it stays, and the bucket's lifecycle rule ends it after 30 days.
+//! - **ETags that differ do not mean another source.** Nodes behind one address disagree for the
+//!   same bytes, so a new upload would cost everything that was fetched. One reply without a range
+//!   is consistent by itself: its bytes are held against the checksums of the parts that S3 has,
+//!   and only parts that differ are put again. The object's `source-etag` is then that of the reply
+//!   with which the upload was begun.
+//! - **A conflict at Complete replaces nothing at once.** AWS advises a new upload after a 409. The
+//!   parts may be all that is left, so Complete is repeated first, and the old upload is kept beside
+//!   the new one until there is an object.
+//! - **A delivery makes no claim in its first minute**, so that the common case costs no call more.
+//!   A pending event without `attempt.json` is left alone for two minutes instead.
+//! - **Every tick may meet events that kill it.** A claim that ran out while at work was that of a
+//!   process that died; an event with two such deaths is worked on with nothing beside it.
+//! - **An outage of ours is the bucket's, not the event's.** After three failures of S3, KMS or
+//!   permissions in a row a tick takes no more. The next tick of the same instance begins with one
+//!   event; that this is remembered in memory alone only costs a few tries.
 //! - **Lambda's payload is read here, not by `lambda_http`'s own conversion**, which decodes the body before anybody is
 //!   authenticated and panics on one that is not base64, as on some paths and hosts. Its types of the payload are used.
 //! - **A stalled source is timed in the body, not by the HTTP client**, whose timer also runs while S3 is slow to take
@@ -107,9 +142,12 @@
 //! - **What a wrong credential shows is believed only after a look.** A secret or a key id that is not known is looked up
 //!   again, within limits, and answered 401 only by what was just read: Event Grid does not try a 401 again, so one too many
 //!   loses an event, where a 503 only delays it.
-//! - **Ages are told by the wall clock**, within one process: Lambda freezes it between events, and other clocks stand still.
-//! - **The schedule takes the oldest event and, every second turn, one at random.** Events that use up their shares to no
-//!   end would otherwise keep the same ones waiting in every tick.
+//! - **Ages are told by the wall clock**, within one process: Lambda freezes it between events, and
+//!   other clocks stand still. Ages of what is in S3 begin with S3's own LastModified; a local clock
+//!   that is wrong makes runs overlap or wait, and nothing else.
+//! - **Two lines of events are served in turn**: those that were never tried, by the time that they
+//!   were stored, and those that were, the longest ago first. No number of events that cannot be
+//!   finished hides one that can. Of each line a thousand are remembered while listing.
 
 pub mod access;
 pub mod acs;
