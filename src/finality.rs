@@ -111,6 +111,13 @@ impl Failure {
         }
     }
 
+    /// Whether the next attempt would fetch everything again, and to no end unless the source has
+    /// become faster.
+    #[must_use]
+    pub fn costs_everything(&self) -> bool {
+        matches!(self, Self::Transfer(transfer::Error::StreamTooLong))
+    }
+
     /// The time that ACS asked for before the next attempt, at most an hour.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
@@ -144,12 +151,13 @@ impl Failure {
             | Error::UploadGone
             | Error::Conflict
             | Error::PartsVanish
+            | Error::Unsettled { .. }
             | Error::Source(acs::Error::Unsignable) => Final::Never,
             Error::Source(_)
             | Error::SourceChanged
             | Error::RangesDisagree
             | Error::PartDiffers(_)
-            | Error::Unsettled { .. } => Final::WhenHopeless,
+            | Error::SourceUnsettled { .. } => Final::WhenHopeless,
         }
     }
 }
@@ -200,6 +208,11 @@ mod tests {
             (source(acs::Error::Unsignable), None),
             (transfer::Error::Store(store::Error::Contended).into(), None),
             (transfer::Error::Conflict.into(), None),
+            (transfer::Error::Unsettled { uploads: 2 }.into(), None),
+            (
+                transfer::Error::SourceUnsettled { uploads: 2 }.into(),
+                Some(two_days),
+            ),
             (transfer::Error::OutOfTime.into(), None),
             (transfer::Error::StreamTooLong.into(), None),
             (Failure::OutOfTime, None),

@@ -143,7 +143,7 @@
 //!   again, within limits, and answered 401 only by what was just read: Event Grid does not try a 401 again, so one too many
 //!   loses an event, where a 503 only delays it.
 //! - **Ages are told by the wall clock**, within one process: Lambda freezes it between events, and
-//!   other clocks stand still. Ages of what is in S3 begin with S3's own LastModified; a local clock
+//!   other clocks stand still. Ages of what is in S3 begin with S3's own `LastModified`; a local clock
 //!   that is wrong makes runs overlap or wait, and nothing else.
 //! - **Two lines of events are served in turn**: those that were never tried, by the time that they
 //!   were stored, and those that were, the longest ago first. No number of events that cannot be

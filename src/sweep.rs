@@ -135,13 +135,13 @@ impl Sweep {
             finished: AtomicUsize::new(0),
             failures: AtomicUsize::new(0),
         });
-        if is_time_to_tidy(now, &self.limits) {
-            self.tidy(left_over, deadline).await;
-        }
+        let left_over = Some(left_over).filter(|_| is_time_to_tidy(now, &self.limits));
+        let tidy = self.tidy(left_over.unwrap_or_default(), deadline);
         let work = tick.work(self.outage.load(Ordering::Relaxed));
+        let work = async { tokio::join!(work, tidy) };
         let beats = beats(self.limits.heartbeat);
         tokio::select! {
-            () = work => {}
+            ((), ()) = work => {}
             () = beats => {}
         }
         self.outage.store(tick.is_outage(), Ordering::Relaxed);

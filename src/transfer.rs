@@ -19,7 +19,7 @@ mod upload;
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use crate::acs::download::{Counter, Download};
@@ -73,6 +73,8 @@ pub struct Progress {
     pub reused: AtomicU32,
     /// Parts that this run put.
     pub fetched: AtomicU32,
+    /// Whether one reply has to bring the whole document.
+    pub streams: AtomicBool,
     /// Requests that this run made to ACS.
     pub requests: AtomicU32,
     /// Bytes that this run took from ACS, those of failed and dropped attempts included.
@@ -145,9 +147,15 @@ pub enum Error {
     /// Parts that were put are not there when the upload is to be completed.
     #[error("parts that were put are not listed")]
     PartsVanish,
-    /// Upload after upload came to nothing.
+    /// Upload after upload came to nothing in S3.
     #[error("{uploads} uploads came to nothing; another is not begun yet")]
     Unsettled {
+        /// How many.
+        uploads: u32,
+    },
+    /// The source was another one upload after upload.
+    #[error("source changed during {uploads} uploads; another is not begun yet")]
+    SourceUnsettled {
         /// How many.
         uploads: u32,
     },

@@ -194,7 +194,10 @@ impl Webhook {
                 None => return,
                 Some(Ok((place, report, lane))) => {
                     set(reports, place, report);
-                    idle.push(lane);
+                    // A lane without an event would keep a slot from the others.
+                    if !admitted.is_empty() {
+                        idle.push(lane);
+                    }
                 }
                 Some(Err(_)) => error!("an event's work broke off"),
             }

@@ -58,7 +58,8 @@ pub struct Attempt {
     pub(super) attempts: u32,
     /// Attempts in a row, before this one, that ended with their process.
     pub(super) deaths: u32,
-    /// The seconds for which ACS asked to be left alone.
+    /// The seconds for which ACS asked to be left alone, or for which another attempt would cost
+    /// more than it can bring.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) retry_after_seconds: Option<u64>,
     /// Why the last attempt failed.
@@ -103,7 +104,8 @@ impl Attempt {
     /// The moment from which on ACS may be asked again, if this was written at `written`.
     #[must_use]
     pub fn resumes(&self, written: SystemTime) -> SystemTime {
-        written + Duration::from_secs(self.retry_after_seconds.unwrap_or_default().min(3600))
+        let asked = Duration::from_secs(self.retry_after_seconds.unwrap_or_default());
+        written + asked.min(LASTING_PAUSE)
     }
 
     pub(super) fn to_json(&self) -> Vec<u8> {
@@ -190,7 +192,7 @@ mod tests {
             );
         }
         let long = Attempt::parse(br#"{"retryAfterSeconds": 18446744073709551615}"#);
-        let hour = SystemTime::UNIX_EPOCH + 60 * MINUTE;
-        assert_eq!(long.resumes(SystemTime::UNIX_EPOCH), hour);
+        let six_hours = SystemTime::UNIX_EPOCH + 360 * MINUTE;
+        assert_eq!(long.resumes(SystemTime::UNIX_EPOCH), six_hours);
     }
 }

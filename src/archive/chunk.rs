@@ -126,14 +126,14 @@ impl ChunkCopy {
         let media = async {
             let task = self.media.as_ref().map_err(|error| *error)?;
             let copied = self.transfers.media(&self.lane, task, &progress);
-            self.in_time(copied).await
+            self.in_time(copied, &progress).await
         };
         let metadata = async {
             let task = self.metadata.as_ref().map_err(|error| *error)?;
             let copied = self
                 .transfers
                 .metadata(&self.lane, task, &metadata_progress);
-            self.in_time(copied).await
+            self.in_time(copied, &metadata_progress).await
         };
         let (media, metadata) = tokio::join!(media, metadata);
         let outcome = match (&media, &metadata) {
@@ -157,6 +157,8 @@ impl ChunkCopy {
         self.say("media", media.as_ref().err());
         self.say("metadata", metadata.as_ref().err());
         Self::measure(outcome, &media, &metadata, [&progress, &metadata_progress]);
+        let objects = [&media, &metadata].map(|made| made.as_ref().is_ok_and(|made| !made.already));
+        let objects = objects.into_iter().map(u32::from).sum::<u32>();
         let media = media.map(|archived| archived.object);
         let metadata = metadata.map(|archived| archived.object);
         let fetched = progress.bytes.bytes() + metadata_progress.bytes.bytes();
@@ -184,13 +186,10 @@ impl ChunkCopy {
                 result: metadata,
             },
         };
-        let made = [&copied.media, &copied.metadata].map(|copied| copied.result.is_ok());
-        let objects = made.into_iter().map(u32::from).sum::<u32>();
-        let already = u32::from(outcome == Outcome::AlreadyArchived) * objects;
         Attempted {
             chunk: copied,
             bytes: fetched,
-            parts: progress.fetched.load(Ordering::Relaxed) + objects - already,
+            parts: progress.fetched.load(Ordering::Relaxed) + objects,
         }
     }
 
@@ -228,9 +227,13 @@ impl ChunkCopy {
     async fn in_time(
         &self,
         copied: impl Future<Output = Result<Archived, transfer::Error>>,
+        progress: &Progress,
     ) -> Result<Archived, Failure> {
         match timeout_at(self.lane.run().deadline(), copied).await {
             Ok(copied) => Ok(copied?),
+            Err(_) if progress.streams.load(Ordering::Relaxed) => {
+                Err(transfer::Error::StreamTooLong.into())
+            }
             Err(_) => Err(Failure::OutOfTime),
         }
     }

@@ -19,7 +19,9 @@ use crate::recording::{Recording, safe_id};
 use crate::store::{self, JSON, Written};
 use crate::transfer::{Kept, Lane, LastPart};
 
-/// The bytes of a failure's text that are kept beside the event.
+/// The longest pause before another attempt that fetches everything again.
+const LONGEST_PAUSE: Duration = Duration::from_hours(6);
+/// The characters of a failure's text that are kept beside the event.
 const LONGEST_FAILURE: usize = 1000;
 
 /// How a run on one event has ended.
@@ -56,7 +58,8 @@ impl Archive {
                 Err(fault) => (Outcome::Suspended, Some(chain(&fault))),
             },
             Ok(Verdict::Unfinished) => {
-                self.release(pending, chunks.left(lane), lane).await;
+                let left = chunks.left(lane, pending.event.ages(recording));
+                self.release(pending, left, lane).await;
                 (Outcome::Suspended, None)
             }
             Err(fault) => {
@@ -169,7 +172,7 @@ impl Archive {
 
 impl Chunks {
     /// How the event is left if it is unfinished.
-    fn left(&self, lane: &Lane) -> Unfinished {
+    fn left(&self, lane: &Lane, ages: Ages) -> Unfinished {
         let mut failures = self.copied.iter().flat_map(|copied| {
             let index = copied.chunk.index;
             let media = copied.media.result.as_ref().err();
@@ -178,22 +181,27 @@ impl Chunks {
                 .into_iter()
                 .filter_map(move |(what, failure)| Some((index, what, failure?)))
         });
-        let telling = failures.find(|(_, _, failure)| !failure.is_out_of_time());
+        let telling = failures
+            .find(|(_, _, failure)| !failure.is_out_of_time() || failure.costs_everything());
         let failure = telling.map(|(index, what, failure)| {
             let text = format!("chunk {index}, {what}: {}", chain(failure));
             text.chars().take(LONGEST_FAILURE).collect()
         });
-        let retry_after = self.failures().filter_map(Failure::retry_after).max();
+        let asked = self.failures().filter_map(Failure::retry_after).max();
+        let (pause, at_once) = match lane.run().last_part() {
+            // The schedule has more time than a delivery had.
+            LastPart::Dropped => (None, true),
+            // The pause doubles, so that all attempts together cost a few times the recording.
+            LastPart::Kept if self.failures().any(Failure::costs_everything) => {
+                (Some(ages.stored().min(LONGEST_PAUSE)), false)
+            }
+            // A run that gained nothing for want of time would gain nothing at once.
+            LastPart::Kept => (None, failure.is_none() && self.parts > 0),
+        };
         Unfinished {
-            at_once: retry_after.is_none()
-                && match lane.run().last_part() {
-                    // The schedule has more time than a delivery had.
-                    LastPart::Dropped => true,
-                    // A run that gained nothing for want of time would gain nothing at once.
-                    LastPart::Kept => failure.is_none() && self.parts > 0,
-                },
+            at_once: at_once && asked.is_none(),
             failure,
-            retry_after,
+            retry_after: asked.max(pause),
         }
     }
 }

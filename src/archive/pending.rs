@@ -9,7 +9,7 @@ use super::attempt::{self, Attempt};
 use super::claim::Claim;
 use super::{Archive, report, unstored, within};
 use crate::clock;
-use crate::finality::Ages;
+use crate::finality::{Ages, SETTLED};
 use crate::keys::{ATTEMPT, Key, RecordingKeys};
 use crate::metrics::{Measured, Metric};
 use crate::outcome::{Outcome, Report};
@@ -32,7 +32,7 @@ pub(super) struct StoredEvent {
     pub(super) key: Key,
     /// Since when it has been stored, by S3's clock.
     pub(super) since: SystemTime,
-    /// Whether it was stored by this very run.
+    /// Whether nothing can have been left by an earlier run.
     pub(super) first: bool,
 }
 
@@ -118,11 +118,13 @@ impl Archive {
         let attempt = event.beside(ATTEMPT);
         let etag = there.map(|there| there.etag);
         let claim = Claim::later(&self.store, attempt, etag, self.limits.heartbeat);
+        // An event of more than an hour ago may have been rejected, and its parts kept.
+        let told = recording.time().map(|time| time.age(clock::now()));
         let event = StoredEvent {
             keys,
             key: event,
             since,
-            first,
+            first: first && told.is_some_and(|age| age < SETTLED),
         };
         Ok(Ok(Pending { event, claim }))
     }

@@ -128,6 +128,7 @@ fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<(Duration, Cau
         | Error::PartsVanish
         | Error::UploadGone
         | Error::OutOfTime
+        | Error::SourceUnsettled { .. }
         | Error::Unsettled { .. } => None,
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use tracing::warn;
 
 use super::object::Wrote;
-use super::record::{Found, Record};
+use super::record::{Cause, Found, Record};
 use super::upload::Upload;
 use super::{Error, Opened, Task, Transfer};
 use crate::acs;
@@ -37,12 +37,12 @@ enum First {
 
 impl Transfer {
     /// Begins an object. One part or less goes into S3 at once; for more, an upload and its record,
-    /// in the place of the record `over` if there is one. The upload of that is ended at once only
-    /// where it is `useless`.
-    pub(super) async fn begin(&self, over: Option<&Found>, useless: bool) -> Result<Begun, Error> {
+    /// in the place of the record `over` if there is one. The upload of that is ended at once, unless
+    /// the `cause` leaves its parts of use.
+    pub(super) async fn begin(&self, over: Option<&Found>, cause: Cause) -> Result<Begun, Error> {
         let (store, task) = (&self.tools.store, &self.task);
         let old = over.and_then(|over| over.record.as_ref());
-        self.may_begin_another(over)?;
+        self.may_begin_another(over, cause)?;
         let by_range = 0..self.tools.limits.part_size;
         let first = match self.attempts(|| self.open_or_copy(Some(&by_range))).await {
             Err(error) if error.is_about_ranges() => {
@@ -97,7 +97,7 @@ impl Transfer {
             return Ok(Begun::Outrun);
         }
         // The record first, the old upload after: whatever happens in between, a record names each.
-        if let Some(old) = old.filter(|_| useless)
+        if let Some(old) = old.filter(|_| cause.is_end())
             && let Err(error) = store.abort(&task.key, &old.upload_id).await
         {
             // The new record names it, and it is ended with that.
@@ -119,7 +119,7 @@ impl Transfer {
 
     /// Checks that it is time for another upload. The pause after the second one doubles with each,
     /// so that a source or a store that lets none succeed costs a few, not one in every run.
-    fn may_begin_another(&self, over: Option<&Found>) -> Result<(), Error> {
+    fn may_begin_another(&self, over: Option<&Found>, cause: Cause) -> Result<(), Error> {
         let Some((over, record)) = over.and_then(|over| Some((over, over.record.as_ref()?))) else {
             return Ok(());
         };
@@ -131,8 +131,7 @@ impl Transfer {
             .and_then(|written| clock::now().duration_since(written).ok());
         let pause = self.tools.limits.upload_pause;
         if age.unwrap_or_default() < pause.saturating_mul(2_u32.saturating_pow(doublings)) {
-            let uploads = record.begun;
-            return Err(Error::Unsettled { uploads });
+            return Err(cause.unsettled(record.begun));
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use tracing::warn;
 
 use super::Error;
 use super::object::Wrote;
+use super::record::Cause;
 use super::rounds::Round;
 use super::upload::{Filled, Upload};
 use crate::chain::chain;
@@ -31,9 +32,9 @@ impl Upload {
                 self.made(Wrote::Made(object)).await.map(Some)
             }
             Ok(Completion::Missing) => Ok(None),
-            Ok(Completion::Useless) => Ok(Some(self.stale(true))),
+            Ok(Completion::Useless) => Ok(Some(self.stale(Cause::Useless))),
             // Its parts may still be all that is left of the source, so it is kept.
-            Err(Error::Conflict) => Ok(Some(self.stale(false))),
+            Err(Error::Conflict) => Ok(Some(self.stale(Cause::Conflict))),
             Err(Error::UploadGone) => self.settle().await.map(Some),
             Err(error) => Err(error),
         }

@@ -96,6 +96,35 @@ impl Record {
     }
 }
 
+/// Why another upload is to take the place of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The source has another length now.
+    SourceChanged,
+    /// It was completed, aborted, or ended by a lifecycle rule, and there is no object.
+    Gone,
+    /// S3 can never make the object of its parts.
+    Useless,
+    /// S3 refuses to complete it. Its parts may be all that is left of the source.
+    Conflict,
+}
+
+impl Cause {
+    /// Whether the parts are of no more use to anybody. Else the upload is kept until the object is
+    /// there.
+    pub(super) fn is_end(self) -> bool {
+        self != Self::Conflict
+    }
+
+    /// The error of a run that may not begin another upload after so many.
+    pub(super) fn unsettled(self, uploads: u32) -> Error {
+        match self {
+            Self::SourceChanged => Error::SourceUnsettled { uploads },
+            Self::Gone | Self::Useless | Self::Conflict => Error::Unsettled { uploads },
+        }
+    }
+}
+
 /// A record as it was read; none that can be used where it is broken, or names another object.
 #[derive(Debug)]
 pub(super) struct Found {

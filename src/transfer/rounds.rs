@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::begin::Begun;
 use super::object::Wrote;
-use super::record::Found;
+use super::record::{Cause, Found};
 use super::upload::Upload;
 use super::{Archived, Error, Opened, Transfer};
 
@@ -21,15 +21,14 @@ pub(super) enum Round {
 #[derive(Clone, Debug)]
 pub(super) struct Stale {
     pub(super) upload_id: String,
-    /// Whether its parts are of no more use to anybody. Else it is kept until the object is there.
-    pub(super) useless: bool,
+    pub(super) cause: Cause,
 }
 
 impl Transfer {
     /// Makes the media object, or goes on with it.
     pub(super) async fn media(&self) -> Result<Archived, Error> {
         let uploads = self.tools.limits.uploads;
-        let mut stale = None;
+        let (mut stale, mut cause): (Option<Stale>, _) = (None, Cause::Gone);
         for number in 0..=uploads {
             let unread = self.task.first && number == 0;
             let round = match self.round(stale.take(), unread).await {
@@ -45,10 +44,13 @@ impl Transfer {
             match round {
                 Round::Done(archived) => return Ok(archived),
                 Round::Outrun => {}
-                Round::Stale(upload) => stale = Some(upload),
+                Round::Stale(upload) => {
+                    cause = upload.cause;
+                    stale = Some(upload);
+                }
             }
         }
-        Err(Error::Unsettled { uploads })
+        Err(cause.unsettled(uploads))
     }
 
     async fn round(&self, stale: Option<Stale>, unread: bool) -> Result<Round, Error> {
@@ -75,8 +77,8 @@ impl Transfer {
         if let Some(upload) = usable.and_then(|record| Upload::resumed(self, record)) {
             return self.fill_and_complete(upload, None).await;
         }
-        let useless = stale.is_some_and(|stale| stale.useless);
-        match self.begin(found.as_ref(), useless).await? {
+        let cause = stale.map_or(Cause::Useless, |stale| stale.cause);
+        match self.begin(found.as_ref(), cause).await? {
             Begun::Outrun => Ok(Round::Outrun),
             Begun::Whole(object) => {
                 if let Some(found) = &found {
@@ -101,7 +103,7 @@ impl Transfer {
         for _ in 0..self.tools.limits.attempts {
             let filled = match upload.fill(opened.take()).await {
                 Ok(filled) => filled,
-                Err(Error::SourceChanged) => return Ok(upload.stale(true)),
+                Err(Error::SourceChanged) => return Ok(upload.stale(Cause::SourceChanged)),
                 Err(Error::UploadGone) => return upload.settle().await,
                 Err(error) => return Err(error),
             };
@@ -118,7 +120,7 @@ impl Upload {
     pub(super) async fn settle(&self) -> Result<Round, Error> {
         let transfer = &self.transfer;
         let Some(object) = transfer.find_copy().await? else {
-            return Ok(self.stale(true));
+            return Ok(self.stale(Cause::Gone));
         };
         transfer.clear(Some(&self.record)).await?;
         // Most likely another run has completed it, and counts it.
@@ -126,10 +128,10 @@ impl Upload {
     }
 
     /// Ends the round: another upload is to take the place of this one.
-    pub(super) fn stale(&self, useless: bool) -> Round {
+    pub(super) fn stale(&self, cause: Cause) -> Round {
         Round::Stale(Stale {
             upload_id: self.record.upload_id.clone(),
-            useless,
+            cause,
         })
     }
 

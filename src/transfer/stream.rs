@@ -19,6 +19,10 @@ use crate::plan::{ListedParts, MAX_PARTS, PartNumber, Plan};
 impl Upload {
     /// Opens the source from its beginning and puts what is missing as it comes by.
     pub(super) async fn fill_by_stream(&self, opened: Option<Opened>) -> Result<Filled, Error> {
+        self.transfer
+            .progress
+            .streams
+            .store(true, Ordering::Relaxed);
         let mut opened = opened;
         // Until one of them has turned out to have other bytes.
         let trusted = AtomicBool::new(true);

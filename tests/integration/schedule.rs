@@ -726,6 +726,104 @@ async fn a_tick_costs_a_listing_and_an_event_that_is_not_due_nothing_more() {
     assert_eq!(world.s3.calls().len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_reply_that_outlasts_a_run_is_asked_for_more_and_more_rarely() {
+    // 8 parts in one reply, of which a tick has time for some.
+    let world = World::with(slow(4 * PART, Duration::from_millis(1_200))).await;
+    let recording = Recording::of(&[8 * PART]);
+    world.acs.add(acs::Document {
+        ranges: Ranges::Ignored,
+        ..Recording::document(&recording.chunks[0])
+    });
+    recording.store(&world, 2 * HOUR);
+    assert_eq!(tick(&world).await.finished, 0);
+    let parts = world.s3.uploads()[0].parts.len();
+    assert!((1..8).contains(&parts), "{parts} parts");
+    let attempt = attempt(&world, &recording);
+    let failure = attempt["failure"].as_str().unwrap();
+    assert!(failure.contains("too short for one reply"), "{failure}");
+    let pause = attempt["retryAfterSeconds"].as_u64().unwrap();
+    assert!((7_200..7_300).contains(&pause), "as old as it is: {pause}");
+    world.age_pending(HOUR);
+    assert_eq!(tick(&world).await.taken, 0);
+    world.age_pending(HOUR + MINUTE);
+    let function = crate::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
+    assert_eq!(tick(&World::over(&world, function)).await.finished, 1);
+    world.assert_archived(&recording);
+    assert_eq!(world.count("UploadPart"), 8, "no part is put twice");
+}
+
+#[tokio::test]
+async fn what_was_rejected_with_all_its_parts_is_completed_when_it_is_posted_again() {
+    let world = World::start().await;
+    let recording = Recording::of(&[4 * PART]).aged(100 * HOUR);
+    recording.publish(&world);
+    recording.store(&world, 100 * HOUR);
+    world.acs.inject(|request| {
+        let metadata = request.kind == Kind::Metadata;
+        metadata.then(|| answer(404, &[]))
+    });
+    world.s3.inject(|call| {
+        let refused = call.operation == "CompleteMultipartUpload";
+        refused.then(|| refuse(400, "InvalidRequest"))
+    });
+    let event = recording.event(&world);
+    assert_eq!(
+        world.deliver(&event).await.status,
+        503,
+        "a fault of ours is never final"
+    );
+    world.s3.heal();
+    // As a version that did not know this code would have left it: rejected, its parts kept.
+    for name in ["event.json", "attempt.json"] {
+        world.s3.remove(&format!("{}/{name}", recording.pending()));
+    }
+    world.acs.heal();
+    let metadata = acs::Document {
+        media: Recording::of(&[1]).chunks.remove(0).media,
+        ..Recording::document(&recording.chunks[0])
+    };
+    world.acs.add(metadata);
+    world
+        .acs
+        .inject(|request| (request.kind == Kind::Media).then(|| answer(404, &[])));
+    assert_eq!(world.deliver(&event).await.status, 200);
+    world.assert_archived(&recording);
+}
+
+#[tokio::test]
+async fn uploads_that_come_to_nothing_are_counted_over_runs_and_paused_between() {
+    let mut patient = setup();
+    patient.limits.upload_pause = HOUR;
+    let world = World::with(patient).await;
+    let recording = Recording::of(&[3 * PART]);
+    recording.publish(&world);
+    let s3 = world.s3.clone();
+    world.s3.inject(move |call| {
+        if call.operation == "CompleteMultipartUpload" {
+            s3.abort(call.upload_id.as_deref().unwrap());
+        }
+        None
+    });
+    let event = recording.event(&world);
+    assert_eq!(world.deliver(&event).await.status, 503);
+    assert_eq!(world.count("CreateMultipartUpload"), 2);
+    for _ in 0..2 {
+        assert_eq!(world.deliver_again(&event, 1).await.status, 503);
+        assert_eq!(world.count("CreateMultipartUpload"), 2, "not yet");
+    }
+    world.age_pending(HOUR);
+    assert_eq!(world.deliver_again(&event, 1).await.status, 503);
+    assert_eq!(world.count("CreateMultipartUpload"), 3);
+    world.age_pending(HOUR);
+    assert_eq!(world.deliver_again(&event, 1).await.status, 503);
+    assert_eq!(world.count("CreateMultipartUpload"), 3, "the pause doubles");
+    world.age_pending(2 * HOUR);
+    world.s3.heal();
+    assert_eq!(world.deliver_again(&event, 1).await.status, 200);
+    world.assert_archived(&recording);
+}
+
 /// A world for the built binary, whose limits are the deployed ones.
 async fn deployed() -> World {
     World::with(Setup {
