@@ -245,3 +245,20 @@ async fn a_recording_that_leads_nowhere_costs_a_call_a_chunk() {
         assert!(rejection.size <= 2 * event.to_string().len() as u64 + 1024 * chunks as u64);
     }
 }
+
+/// A fresh recording costs its parts and eleven calls: no claim, no look at one.
+#[tokio::test]
+async fn a_fresh_delivery_makes_no_call_for_the_schedule() {
+    let mut pages = setup();
+    pages.s3.page_size = 1000;
+    let world = World::with(pages).await;
+    let recording = Recording::of(&[4 * crate::world::PART]);
+    recording.publish(&world);
+    let event = recording.event(&world).to_string();
+    assert_eq!(deliver(&world, &event).await, 200);
+    let calls = world.s3.calls();
+    let parts = calls.iter().filter(|call| call.operation == "UploadPart");
+    assert_eq!(parts.count(), 4);
+    let names: Vec<_> = calls.iter().map(|call| call.operation).collect();
+    assert_eq!(calls.len(), 4 + 11, "{names:?}");
+}
