@@ -4,11 +4,13 @@
 //! event may send us, and signed afresh.
 
 mod continuation;
+mod counter;
 pub mod download;
 mod error;
 pub mod reply;
 pub mod signature;
 
+pub use counter::Counter;
 pub use error::{Error, NotAskable};
 
 use std::fmt;
@@ -30,7 +32,7 @@ use crate::locations::{AllowedLocations, media_path, metadata_path};
 use crate::metrics::{Cause, Measured};
 use crate::recording::{Chunk, is_plain_id};
 use continuation::Continuation;
-use download::{Counter, Download, Flow};
+use download::{Download, Flow};
 use reply::{Asked, Head};
 use signature::{Form, signed_get};
 

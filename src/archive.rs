@@ -47,9 +47,9 @@ pub struct Archive {
 /// The end of the work on one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Worked {
-    /// What has become of the event.
+    /// The outcome of the event.
     pub report: Report,
-    /// Whether a fault on our side has kept it from its end: S3, KMS, permissions, credentials.
+    /// `true` if a fault on our side has kept it from its end: S3, KMS, permissions, credentials.
     pub ours: bool,
 }
 

@@ -72,8 +72,8 @@ enum Final {
 }
 
 impl Failure {
-    /// Whether no later attempt can help an event of those `ages`, of which S3 took the last part
-    /// so long ago; `None` where it holds no part.
+    /// Returns `true` if no later attempt can help an event of those `ages`, of which S3 took the
+    /// last part so long ago; `None` where it holds no part.
     #[must_use]
     pub fn is_final(&self, ages: Ages, last_part: Option<Duration>) -> bool {
         let settled = ages.stored >= SETTLED;
@@ -94,13 +94,13 @@ impl Failure {
         self.finality() == Final::WhenHopeless
     }
 
-    /// Whether the fault is on our side: S3, KMS, permissions, credentials.
+    /// Returns `true` if the fault is on our side: S3, KMS, permissions, credentials.
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.finality() == Final::Never && !self.is_out_of_time()
     }
 
-    /// Whether only time was wanting.
+    /// Returns `true` if only time was wanting.
     #[must_use]
     pub fn is_out_of_time(&self) -> bool {
         let out_of_time = transfer::Error::is_out_of_time;
@@ -111,8 +111,8 @@ impl Failure {
         }
     }
 
-    /// Whether the next attempt would fetch everything again, and to no end unless the source has
-    /// become faster.
+    /// Returns `true` if the next attempt would fetch everything again, and to no end unless the
+    /// source has become faster.
     #[must_use]
     pub fn costs_everything(&self) -> bool {
         matches!(self, Self::Transfer(transfer::Error::StreamTooLong))

@@ -7,6 +7,7 @@
 mod attempts;
 mod begin;
 mod complete;
+mod kept;
 mod metadata;
 mod object;
 mod ranges;
@@ -20,20 +21,20 @@ mod upload;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::SystemTime;
 
-use crate::acs::download::{Counter, Download};
-use crate::acs::{self, Client, Source};
-use crate::keys::{Bucket, Key, Kind, Layout};
+use crate::acs::download::Download;
+use crate::acs::{self, Client, Counter, Source};
+use crate::keys::Key;
 use crate::limits::Limits;
-use crate::plan::{ListedParts, PartNumber, Plan};
+use crate::plan::{PartNumber, Plan};
 use crate::store::{self, Object, Origin, Store};
-use record::Record;
 use slots::{Slot, Slots};
 
+pub use kept::Kept;
 pub use run::{Lane, LastPart, Run};
 
-/// Which end of an object a delivery takes its parts from: two that begin at different ends meet in the middle.
+/// Which end of an object a delivery takes its parts from: two that begin at different ends meet in
+/// the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// The lowest part number first.
@@ -57,12 +58,14 @@ pub struct Task {
     pub content_type: &'static str,
     /// Which parts are taken first.
     pub order: Order,
-    /// Whether the event was stored by this very run, so that there is hardly anything to be found. If there is an object
-    /// all the same, the conditional write of it, or the look after the record, tells.
+    /// Whether the event was stored by this very run, so that there is hardly anything to be found.
+    /// If there is an object all the same, the conditional write of it, or the look after the
+    /// record, tells.
     pub first: bool,
 }
 
-/// What a transfer has done so far; it may be read while the transfer runs, and after it was dropped.
+/// What a transfer has done so far; it may be read while the transfer runs, and after it was
+/// dropped.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Parts that the object has.
@@ -73,7 +76,7 @@ pub struct Progress {
     pub reused: AtomicU32,
     /// Parts that this run put.
     pub fetched: AtomicU32,
-    /// Whether one reply has to bring the whole document.
+    /// `true` if one reply has to bring the whole document.
     pub streams: AtomicBool,
     /// Requests that this run made to ACS.
     pub requests: AtomicU32,
@@ -161,35 +164,8 @@ pub enum Error {
     },
 }
 
-/// The parts that S3 holds of an object that is not complete.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// The upload that they are of.
-    pub upload_id: String,
-    /// How many they are.
-    pub parts: u64,
-    /// How many the object has, where its length is known.
-    pub planned: Option<PartNumber>,
-    /// Their size, in bytes.
-    pub bytes: u64,
-    /// When S3 took the last of them, by its clock.
-    pub last_part: Option<SystemTime>,
-}
-
-impl Kept {
-    fn new(record: Record, listed: &ListedParts) -> Self {
-        Self {
-            planned: record.plan().flatten().map(|plan| plan.count()),
-            upload_id: record.upload_id,
-            parts: listed.len() as u64,
-            bytes: listed.values().map(|part| part.size).sum(),
-            last_part: listed.values().filter_map(|part| part.last_modified).max(),
-        }
-    }
-}
-
 impl Error {
-    /// Whether only time was wanting.
+    /// Returns `true` if only time was wanting.
     #[must_use]
     pub fn is_out_of_time(&self) -> bool {
         matches!(self, Self::OutOfTime | Self::StreamTooLong)
@@ -232,7 +208,7 @@ impl Transfers {
         }
     }
 
-    /// How many parts may be in flight, over all events.
+    /// The number of parts that may be in flight, over all events.
     #[must_use]
     pub fn concurrency(&self) -> usize {
         self.slots.count()
@@ -265,79 +241,6 @@ impl Transfers {
         progress: &Arc<Progress>,
     ) -> Result<Archived, Error> {
         self.transfer(lane, task, progress).metadata().await
-    }
-
-    /// The parts that S3 holds of an object that is not complete, if any.
-    ///
-    /// # Errors
-    ///
-    /// [`store::Error`].
-    pub async fn kept(&self, key: &Key, record: &Key) -> Result<Option<Kept>, store::Error> {
-        let document = self.store.read(record).await?;
-        let record = document.and_then(|document| Record::parse(&document.bytes));
-        let Some(record) = record.filter(|record| record.key == key.as_str()) else {
-            return Ok(None);
-        };
-        match self.store.list_parts(key, &record.upload_id).await {
-            Ok(listed) if listed.is_empty() => Ok(None),
-            Ok(listed) => Ok(Some(Kept::new(record, &listed))),
-            Err(error) if error.is_no_such_upload() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Clears a record whose event is no longer pending, if it leads to media of `layout`: where the
-    /// object is there and ours, its uploads are ended first. A record whose upload still has parts
-    /// stays, since they may be all that is left of the source.
-    ///
-    /// # Errors
-    ///
-    /// [`store::Error`].
-    pub async fn clear_left_over(&self, record: &Key, layout: &Layout) -> Result<(), store::Error> {
-        let Some(document) = self.store.read(record).await? else {
-            return Ok(());
-        };
-        let left = Record::parse(&document.bytes);
-        let Some((key, left)) =
-            left.and_then(|left| Some((layout.listed(Bucket::Recordings, &left.key)?, left)))
-        else {
-            return Ok(());
-        };
-        let place = layout.place(Bucket::Recordings, key.as_str());
-        let Some(Kind::Media(named)) = place.map(|place| place.kind) else {
-            return Ok(());
-        };
-        let origin = Origin {
-            document_id: named.document_id.to_owned(),
-            location: named.location.to_owned(),
-        };
-        let object = self.store.find(&key).await?;
-        if object.is_some_and(|object| object.is_copy_of(&origin)) {
-            return self.clear(&key, record).await;
-        }
-        for upload_id in left.uploads() {
-            match self.store.list_parts(&key, upload_id).await {
-                Err(error) if error.is_no_such_upload() => {}
-                listed => return listed.map(drop),
-            }
-        }
-        self.store.delete(record).await
-    }
-
-    /// Ends what the object at `key`, which is there, no longer needs: the uploads of the record,
-    /// then the record.
-    async fn clear(&self, key: &Key, record: &Key) -> Result<(), store::Error> {
-        let Some(document) = self.store.read(record).await? else {
-            return Ok(());
-        };
-        // A record of another key is not ours, nor are the uploads that it names.
-        let left = Record::parse(&document.bytes).filter(|left| left.key == key.as_str());
-        if let Some(left) = left {
-            for upload_id in left.uploads() {
-                self.store.abort(key, upload_id).await?;
-            }
-        }
-        self.store.delete(record).await
     }
 
     fn transfer(&self, lane: &Lane, task: &Arc<Task>, progress: &Arc<Progress>) -> Transfer {

@@ -10,7 +10,6 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -22,24 +21,8 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::Error;
 use super::continuation::Continuation;
+use super::counter::Counter;
 use super::reply::{Extent, Head};
-
-/// Counts the bytes of bodies as they come from the network, whatever becomes of them.
-#[derive(Clone, Debug, Default)]
-pub struct Counter(Arc<AtomicU64>);
-
-impl Counter {
-    /// The bytes so far.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Counts `bytes` more.
-    pub fn add(&self, bytes: u64) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
-    }
-}
 
 /// A reply whose head has been verified, its body still to be read.
 #[derive(Debug)]

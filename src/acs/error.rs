@@ -109,8 +109,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the range that was asked for is at fault: it was ignored, refused, or answered by
-    /// another. A document that is asked for without a range may come all the same.
+    /// Returns `true` if the range that was asked for is at fault: it was ignored, refused, or
+    /// answered by another. A document that is asked for without a range may come all the same.
     #[must_use]
     pub fn is_about_ranges(&self) -> bool {
         match self {

@@ -21,7 +21,7 @@ pub struct Listed {
     pub etag: String,
     /// When it was written, by S3's clock.
     pub written: SystemTime,
-    /// Whether it is empty: a run was at work, and has released the event.
+    /// `true` if it is empty: a run was at work, and has released the event.
     pub is_empty: bool,
 }
 
@@ -50,9 +50,9 @@ pub fn due(stored: SystemTime, attempt: Option<&Listed>) -> SystemTime {
 pub struct Attempt {
     /// The run that wrote it.
     pub(super) run: String,
-    /// How often the run has written it. No two writes are alike, so no two have the same ETag.
+    /// The number of times that the run has written it. No two writes are alike, so no two have the same ETag.
     pub(super) beat: u64,
-    /// Whether the run was at work when it wrote it.
+    /// `true` if the run was at work when it wrote it.
     pub(super) at_work: bool,
     /// Attempts by the schedule, this one included.
     pub(super) attempts: u32,
@@ -89,13 +89,14 @@ impl Attempt {
         }
     }
 
-    /// Whether the run that wrote it was at work.
+    /// Returns `true` if the run that wrote it was at work.
     #[must_use]
     pub fn is_at_work(&self) -> bool {
         self.at_work
     }
 
-    /// Whether the event has ended so many processes that nothing may be at work beside it.
+    /// Returns `true` if the event has ended so many processes that nothing may be at work beside
+    /// it.
     #[must_use]
     pub fn is_deadly(&self) -> bool {
         self.deaths >= DEADLY

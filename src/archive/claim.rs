@@ -21,7 +21,7 @@ pub struct Claim {
     key: Key,
     attempt: Attempt,
     state: State,
-    /// Whether a write was begun, whose answer may not have been waited for.
+    /// `true` if a write was begun, whose answer may not have been waited for.
     written: bool,
     /// The time between two writes.
     heartbeat: Duration,
@@ -42,14 +42,14 @@ enum State {
     Lost,
 }
 
-/// How a run has left an event that it could not finish.
+/// The state in which a run has left an event that it could not finish.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unfinished {
-    /// Why, unless only time was wanting.
+    /// The reason, unless only time was wanting.
     pub failure: Option<String>,
     /// The time that ACS asked for before the next attempt.
     pub retry_after: Option<Duration>,
-    /// Whether the next attempt may come at once.
+    /// `true` if the next attempt may come at once.
     pub at_once: bool,
 }
 

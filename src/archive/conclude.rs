@@ -24,15 +24,15 @@ const LONGEST_PAUSE: Duration = Duration::from_hours(6);
 /// The characters of a failure's text that are kept beside the event.
 const LONGEST_FAILURE: usize = 1000;
 
-/// How a run on one event has ended.
+/// The end of a run on one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Conclusion {
     pub(super) outcome: Outcome,
-    /// Whether a fault on our side has kept it from its end: S3, KMS, permissions, credentials.
+    /// `true` if a fault on our side has kept it from its end: S3, KMS, permissions, credentials.
     pub(super) ours: bool,
 }
 
-/// Where the chunks of a recording have got to.
+/// The state of a recording after a run.
 enum Verdict {
     Finished(Outcome),
     /// A later run goes on.
@@ -171,7 +171,7 @@ impl Archive {
 }
 
 impl Chunks {
-    /// How the event is left if it is unfinished.
+    /// The state in which an unfinished event is left.
     fn left(&self, lane: &Lane, ages: Ages) -> Unfinished {
         let mut failures = self.copied.iter().flat_map(|copied| {
             let index = copied.chunk.index;

@@ -30,9 +30,9 @@ pub(super) struct StoredEvent {
     pub(super) keys: RecordingKeys,
     /// The key that it was found under.
     pub(super) key: Key,
-    /// Since when it has been stored, by S3's clock.
+    /// When it was stored, by S3's clock.
     pub(super) since: SystemTime,
-    /// Whether nothing can have been left by an earlier run.
+    /// `true` if nothing can have been left by an earlier run.
     pub(super) first: bool,
 }
 
@@ -149,7 +149,7 @@ impl Archive {
     }
 }
 
-/// Whether an `attempt.json` is the claim of a run that is at work now.
+/// Returns `true` if an `attempt.json` is the claim of a run that is at work now.
 fn is_live(stored: SystemTime, there: &StoredDocument) -> bool {
     let Some(written) = there.last_modified else {
         return false;

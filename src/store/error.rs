@@ -96,7 +96,8 @@ impl Error {
         }
     }
 
-    /// Whether a condition did not hold (412), or could not be judged because of another writer (409).
+    /// Whether a condition did not hold (412), or could not be judged because of another writer
+    /// (409).
     #[must_use]
     pub fn is_condition(&self) -> bool {
         matches!(self.status(), Some(409 | 412))
@@ -108,7 +109,7 @@ impl Error {
         self.code() == Some("NoSuchUpload")
     }
 
-    /// Whether Complete was refused because the parts can never be this object.
+    /// Returns `true` if Complete was refused because the parts can never be this object.
     #[must_use]
     pub fn is_useless_upload(&self) -> bool {
         let code = self.code().unwrap_or_default();

@@ -119,8 +119,8 @@ impl Crew {
         }
     }
 
-    /// Whether a part was dropped for want of time. Then it is missing again; the other workers go
-    /// on with theirs.
+    /// Returns `true` if a part was dropped for want of time. Then it is missing again; the other
+    /// workers go on with theirs.
     async fn late(&self, number: PartNumber, result: Result<(), Error>) -> Result<bool, Error> {
         match result {
             Err(Error::OutOfTime) => {

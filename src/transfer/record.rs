@@ -110,8 +110,8 @@ pub(super) enum Cause {
 }
 
 impl Cause {
-    /// Whether the parts are of no more use to anybody. Else the upload is kept until the object is
-    /// there.
+    /// Returns `true` if the parts are of no more use to anybody. Else the upload is kept until the
+    /// object is there.
     pub(super) fn is_end(self) -> bool {
         self != Self::Conflict
     }

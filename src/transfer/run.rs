@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::Transfers;
 use super::slots::{Seat, Slot};
-use crate::acs::download::Counter;
+use crate::acs::Counter;
 use crate::limits::Limits;
 
 /// What a run does with its last part in flight when that cannot end in time.
@@ -109,15 +109,16 @@ impl Run {
         }
     }
 
-    /// Whether another event can be begun: at least `time` is left for it, and no part in flight
-    /// had to be dropped for want of time.
+    /// Returns `true` if another event can be begun: at least `time` is left for it, and no part in
+    /// flight had to be dropped for want of time.
     #[must_use]
     pub fn has_room(&self, time: Duration) -> bool {
         let left = self.deadline.saturating_duration_since(Instant::now());
         left >= time && self.lock().ceiling.is_none()
     }
 
-    /// Whether a part of `length` bytes can end before the deadline, by the rates seen so far.
+    /// Returns `true` if a part of `length` bytes can end before the deadline, by the rates seen so
+    /// far.
     pub(super) fn may_begin(&self, length: u64) -> bool {
         self.lock().may_begin(length, self.deadline, Instant::now())
     }

@@ -20,7 +20,7 @@ pub(super) struct Upload {
     pub(super) record: Record,
     /// `None` as long as the length is not known.
     pub(super) plan: Option<Plan>,
-    /// Whether this run has begun it, so that there is nothing to list yet.
+    /// `true` if this run has begun it, so that there is nothing to list yet.
     pub(super) fresh: bool,
 }
 
@@ -33,8 +33,8 @@ pub(super) struct Filled {
 }
 
 impl Filled {
-    /// Whether the listed parts are the ones that were put: another run, with another reply, may
-    /// have put one since.
+    /// Returns `true` if the listed parts are the ones that were put: another run, with another
+    /// reply, may have put one since.
     pub(super) fn agrees(&self, listed: &ListedParts) -> bool {
         self.checksums.iter().all(|(number, crc)| {
             let there = listed.get(number).and_then(|part| part.crc64nvme);
@@ -116,13 +116,14 @@ impl Upload {
     }
 }
 
-/// Whether the reply to a range is the whole document.
+/// Returns `true` if the reply to a range is the whole document.
 pub(super) fn is_whole(download: &Download) -> bool {
     matches!(download.extent(), Extent::Whole { .. })
 }
 
 impl Error {
-    /// Whether the source's ranges are at fault, so that one reply without a range may do better.
+    /// Returns `true` if the source's ranges are at fault, so that one reply without a range may do
+    /// better.
     pub(super) fn is_about_ranges(&self) -> bool {
         match self {
             Self::RangesDisagree => true,

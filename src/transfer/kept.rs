@@ -1,0 +1,111 @@
+//! The parts that S3 keeps of an object that is not complete, and the end of what is kept in vain.
+
+use std::time::SystemTime;
+
+use super::Transfers;
+use super::record::Record;
+use crate::keys::{Bucket, Key, Kind, Layout};
+use crate::plan::{ListedParts, PartNumber};
+use crate::store::{self, Origin};
+
+/// The parts that S3 holds of an object that is not complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The upload that they are of.
+    pub upload_id: String,
+    /// Their number.
+    pub parts: u64,
+    /// The number that the object has, where its length is known.
+    pub planned: Option<PartNumber>,
+    /// Their size, in bytes.
+    pub bytes: u64,
+    /// When S3 took the last of them, by its clock.
+    pub last_part: Option<SystemTime>,
+}
+
+impl Kept {
+    fn new(record: Record, listed: &ListedParts) -> Self {
+        Self {
+            planned: record.plan().flatten().map(|plan| plan.count()),
+            upload_id: record.upload_id,
+            parts: listed.len() as u64,
+            bytes: listed.values().map(|part| part.size).sum(),
+            last_part: listed.values().filter_map(|part| part.last_modified).max(),
+        }
+    }
+}
+
+impl Transfers {
+    /// The parts that S3 holds of an object that is not complete, if any.
+    ///
+    /// # Errors
+    ///
+    /// [`store::Error`].
+    pub async fn kept(&self, key: &Key, record: &Key) -> Result<Option<Kept>, store::Error> {
+        let document = self.store.read(record).await?;
+        let record = document.and_then(|document| Record::parse(&document.bytes));
+        let Some(record) = record.filter(|record| record.key == key.as_str()) else {
+            return Ok(None);
+        };
+        match self.store.list_parts(key, &record.upload_id).await {
+            Ok(listed) if listed.is_empty() => Ok(None),
+            Ok(listed) => Ok(Some(Kept::new(record, &listed))),
+            Err(error) if error.is_no_such_upload() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Clears a record whose event is no longer pending, if it leads to media of `layout`: where
+    /// the object is there and ours, its uploads are ended first. A record whose upload still has
+    /// parts stays, since they may be all that is left of the source.
+    ///
+    /// # Errors
+    ///
+    /// [`store::Error`].
+    pub async fn clear_left_over(&self, record: &Key, layout: &Layout) -> Result<(), store::Error> {
+        let Some(document) = self.store.read(record).await? else {
+            return Ok(());
+        };
+        let left = Record::parse(&document.bytes);
+        let Some((key, left)) =
+            left.and_then(|left| Some((layout.listed(Bucket::Recordings, &left.key)?, left)))
+        else {
+            return Ok(());
+        };
+        let place = layout.place(Bucket::Recordings, key.as_str());
+        let Some(Kind::Media(named)) = place.map(|place| place.kind) else {
+            return Ok(());
+        };
+        let origin = Origin {
+            document_id: named.document_id.to_owned(),
+            location: named.location.to_owned(),
+        };
+        let object = self.store.find(&key).await?;
+        if object.is_some_and(|object| object.is_copy_of(&origin)) {
+            return self.clear(&key, record).await;
+        }
+        for upload_id in left.uploads() {
+            match self.store.list_parts(&key, upload_id).await {
+                Err(error) if error.is_no_such_upload() => {}
+                listed => return listed.map(drop),
+            }
+        }
+        self.store.delete(record).await
+    }
+
+    /// Ends what the object at `key`, which is there, no longer needs: the uploads of the record,
+    /// then the record.
+    pub(super) async fn clear(&self, key: &Key, record: &Key) -> Result<(), store::Error> {
+        let Some(document) = self.store.read(record).await? else {
+            return Ok(());
+        };
+        // A record of another key is not ours, nor are the uploads that it names.
+        let left = Record::parse(&document.bytes).filter(|left| left.key == key.as_str());
+        if let Some(left) = left {
+            for upload_id in left.uploads() {
+                self.store.abort(key, upload_id).await?;
+            }
+        }
+        self.store.delete(record).await
+    }
+}
