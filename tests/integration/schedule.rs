@@ -146,6 +146,32 @@ async fn a_delivery_that_cannot_end_a_part_ends_early_and_a_tick_does_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_is_slow_in_all_gains_a_part_in_every_run() {
+    // Two thirds of a run bring one part, to whichever of the eight in flight they go.
+    let mut total = slow(u64::MAX, Duration::from_secs(3));
+    total.acs.bytes_per_second = None;
+    total.acs.total_bytes_per_second = Some(PART / 2);
+    let world = World::with(total).await;
+    let recording = Recording::of(&[8 * PART]);
+    recording.publish(&world);
+    recording.store(&world, 10 * MINUTE);
+    let mut before = 0;
+    for _ in 0..3 {
+        tick_later(&world).await;
+        let parts: usize = world
+            .s3
+            .uploads()
+            .iter()
+            .map(|upload| upload.parts.len())
+            .sum();
+        assert!(parts > before, "{parts} parts after {before}");
+        before = parts;
+    }
+    let sent = sent(&world, [&recording]);
+    assert!(sent < 6 * PART, "{sent} bytes for {before} parts");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_stream_goes_on_in_a_tick_and_no_part_is_put_twice() {
     // Ranges are ignored: 8 parts in one reply, of which a delivery has time for some.
     let mut stored = slow(4 * PART, MINUTE);

@@ -44,6 +44,8 @@ pub struct Settings {
     pub media_host: String,
     /// The speed limit of each answer's body.
     pub bytes_per_second: Option<u64>,
+    /// The speed limit of all answers together, which share it as they ask.
+    pub total_bytes_per_second: Option<u64>,
     /// How long each answer's head takes.
     pub latency: Duration,
     /// How far a signature's date may be from now.
@@ -59,6 +61,7 @@ impl Default for Settings {
             resource_host: None,
             media_host: "eus-prod.asm.skype.com".to_owned(),
             bytes_per_second: None,
+            total_bytes_per_second: None,
             latency: Duration::ZERO,
             max_date_skew: Duration::from_mins(15),
             more_names: Vec::new(),

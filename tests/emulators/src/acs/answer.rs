@@ -66,7 +66,7 @@ pub(super) async fn answer(
 
     sleep(shared.settings.latency).await;
     shared.answered(entry, reply.status.as_u16());
-    Ok(reply.response(shared.settings.bytes_per_second, cut))
+    Ok(reply.response(Arc::clone(&shared.pace), cut))
 }
 
 /// What ACS would answer.

@@ -4,7 +4,7 @@ use std::{
     future::pending,
     ops::Range,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -127,11 +127,47 @@ pub(super) fn length(steps: &[Step]) -> u64 {
         .sum()
 }
 
-/// A body that takes these steps, at most so many bytes a second.
-pub(super) fn body(steps: Vec<Step>, bytes_per_second: Option<u64>, cut: Cut) -> Body {
+/// How fast bodies are sent.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Of one body, in bytes a second.
+    each: Option<u64>,
+    /// Of all bodies together, in bytes a second, and the moment up to which it is used up.
+    total: Option<(u64, Mutex<Instant>)>,
+}
+
+impl Pace {
+    pub(super) fn new(each: Option<u64>, total: Option<u64>) -> Self {
+        let total = total.map(|limit| (limit, Mutex::new(Instant::now())));
+        Self { each, total }
+    }
+
+    /// The bytes that are made at once.
+    fn block(&self) -> u64 {
+        let limits = [self.each, self.total.as_ref().map(|(limit, _)| *limit)];
+        let slowest = limits.into_iter().flatten().min();
+        slowest.map_or(BLOCK, |limit| (limit / 20).clamp(1, BLOCK))
+    }
+
+    /// Waits until the share of all bodies together has so many bytes more.
+    async fn share(&self, bytes: u64) {
+        let Some((limit, used)) = &self.total else {
+            return;
+        };
+        let until = {
+            let mut used = used.lock().unwrap_or_else(PoisonError::into_inner);
+            *used = (*used).max(Instant::now()) + time_for(bytes, *limit);
+            *used
+        };
+        sleep_until(until).await;
+    }
+}
+
+/// A body that takes these steps at that pace.
+pub(super) fn body(steps: Vec<Step>, pace: Arc<Pace>, cut: Cut) -> Body {
     let sending = Sending {
         steps: steps.into(),
-        bytes_per_second,
+        pace,
         since: Instant::now(),
         sent: 0,
         cut,
@@ -145,7 +181,7 @@ pub(super) fn body(steps: Vec<Step>, bytes_per_second: Option<u64>, cut: Cut) ->
 
 struct Sending {
     steps: VecDeque<Step>,
-    bytes_per_second: Option<u64>,
+    pace: Arc<Pace>,
     since: Instant,
     sent: u64,
     cut: Cut,
@@ -159,16 +195,15 @@ impl Sending {
                     self.steps.pop_front();
                 }
                 Step::Send { source, range } => {
-                    let block = self
-                        .bytes_per_second
-                        .map_or(BLOCK, |limit| (limit / 20).clamp(1, BLOCK));
+                    let block = self.pace.block();
                     let start = range.start;
                     range.start = range.end.min(start + block);
                     let (source, range) = (source.clone(), start..range.start);
                     self.sent += range.end - range.start;
-                    if let Some(limit) = self.bytes_per_second {
+                    if let Some(limit) = self.pace.each {
                         sleep_until(self.since + time_for(self.sent, limit)).await;
                     }
+                    self.pace.share(range.end - range.start).await;
                     return Some(source.bytes(range));
                 }
                 Step::Pause(pause) => {

@@ -1,4 +1,4 @@
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use hyper::{
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{
     Fault, Request,
-    body::{self, Body, Cut, Source, Step},
+    body::{self, Body, Cut, Pace, Source, Step},
 };
 
 /// An answer before it is sent.
@@ -125,7 +125,7 @@ impl Reply {
         });
     }
 
-    pub(super) fn response(mut self, bytes_per_second: Option<u64>, cut: Cut) -> Response<Body> {
+    pub(super) fn response(mut self, pace: Arc<Pace>, cut: Cut) -> Response<Body> {
         let declared: Option<u64> = self
             .headers
             .get(CONTENT_LENGTH)
@@ -137,7 +137,7 @@ impl Reply {
         if self.unframed {
             cut.disguise();
         }
-        let mut response = Response::new(body::body(self.steps, bytes_per_second, cut));
+        let mut response = Response::new(body::body(self.steps, pace, cut));
         if self.unframed {
             // To HTTP/1.1, hyper would send a body of no length in chunks.
             *response.version_mut() = Version::HTTP_10;

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
+use super::body::Pace;
 use super::{Document, Fault, Request, Settings};
 use crate::certificates::Authority;
 
@@ -12,6 +13,7 @@ use crate::certificates::Authority;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) settings: Settings,
+    pub(super) pace: Arc<Pace>,
     /// The resource's host as it is signed.
     pub(super) resource: String,
     pub(super) plain_host: String,
@@ -70,6 +72,10 @@ impl Shared {
                 .unwrap_or_else(|| plain_host.clone()),
             plain_host,
             tls_address,
+            pace: Arc::new(Pace::new(
+                settings.bytes_per_second,
+                settings.total_bytes_per_second,
+            )),
             access_keys: Mutex::new(vec![settings.access_key.clone()]),
             settings,
             authority,
