@@ -41,6 +41,8 @@ pub struct Limits {
     pub relist_alone: Duration,
     /// Rounds that one run makes at one object (a source that changes, an upload that vanishes).
     pub uploads: u32,
+    /// The time after which an upload that one reply has to fill is begun anew by ranges.
+    pub stream_patience: Duration,
     /// The pause after the second upload that was begun for one object; it doubles with each.
     pub upload_pause: Duration,
     /// Bytes of a metadata document; a longer one is not archived.
@@ -94,6 +96,7 @@ impl Default for Limits {
             relist: Duration::from_secs(1),
             relist_alone: Duration::from_secs(4),
             uploads: 3,
+            stream_patience: Duration::from_hours(1),
             upload_pause: Duration::from_mins(1),
             metadata: 8 * MIB,
             body: 1024 * 1024,

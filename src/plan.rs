@@ -118,14 +118,15 @@ impl Plan {
 /// The CRC64NVME of the whole object from those of its parts, without the data; none where any part has none.
 #[must_use]
 pub fn combined_crc64nvme<'a>(parts: impl IntoIterator<Item = &'a ListedPart>) -> Option<u64> {
-    parts.into_iter().try_fold(0, |crc, part| {
-        let next = part.crc64nvme?;
-        Some(checksum_combine(
-            CrcAlgorithm::Crc64Nvme,
-            crc,
-            next,
-            part.size,
-        ))
+    combined(parts.into_iter().map(|part| (part.crc64nvme, part.size)))
+}
+
+/// The CRC64NVME of the whole object from those of its parts, each with its size in bytes; `None`
+/// where any part has none.
+#[must_use]
+pub fn combined(parts: impl IntoIterator<Item = (Option<u64>, u64)>) -> Option<u64> {
+    parts.into_iter().try_fold(0, |crc, (next, size)| {
+        Some(checksum_combine(CrcAlgorithm::Crc64Nvme, crc, next?, size))
     })
 }
 

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::object::Wrote;
 use super::record::{Cause, Found, Record};
-use super::upload::Upload;
+use super::upload::{Upload, is_whole};
 use super::{Error, Opened, Task, Transfer};
 use crate::acs;
 use crate::acs::download::Download;
@@ -23,6 +23,8 @@ pub(super) enum Begun {
     Whole(Wrote),
     /// Somebody else's record was first.
     Outrun,
+    /// The source still ignores ranges, so the upload that is there is to be gone on with.
+    Streams(Opened),
     /// An upload, and the reply that told its length, still open.
     Upload(Box<(Upload, Opened)>),
 }
@@ -42,7 +44,6 @@ impl Transfer {
     pub(super) async fn begin(&self, over: Option<&Found>, cause: Cause) -> Result<Begun, Error> {
         let (store, task) = (&self.tools.store, &self.task);
         let old = over.and_then(|over| over.record.as_ref());
-        self.may_begin_another(over, cause)?;
         let by_range = 0..self.tools.limits.part_size;
         let first = match self.attempts(|| self.open_or_copy(Some(&by_range))).await {
             Err(error) if error.is_about_ranges() => {
@@ -55,6 +56,10 @@ impl Transfer {
             First::Copied(object) => return Ok(Begun::Whole(object)),
             First::Large(length, opened) => (length, opened),
         };
+        if cause == Cause::StreamTooLong && is_whole(&opened.download) {
+            return Ok(Begun::Streams(opened));
+        }
+        self.may_begin_another(over, cause)?;
         let mut record = self.begin_upload(length, &opened.download).await?;
         if let Some(old) = old {
             record.begun = old.begun.saturating_add(1);
@@ -71,8 +76,12 @@ impl Transfer {
                 store.replace(&task.record, json, &over.etag).await
             }
         };
+        let mut etag = None;
         let ours = match written {
-            Ok(Written::Here(_)) => Ok(true),
+            Ok(Written::Here(receipt)) => {
+                etag = receipt.etag;
+                Ok(true)
+            }
             // Perhaps by our own hand, its answer lost: the record itself tells.
             Ok(Written::Taken) | Err(store::Error::Contended) => {
                 let there = store.read(&task.record).await;
@@ -111,7 +120,7 @@ impl Transfer {
             self.clear(Some(&record)).await?;
             return Ok(Begun::Outrun);
         }
-        Ok(match Upload::fresh(self, record) {
+        Ok(match Upload::fresh(self, record, etag) {
             Some(upload) => Begun::Upload(Box::new((upload, opened))),
             None => Begun::Outrun,
         })
@@ -186,6 +195,8 @@ impl Transfer {
             part_size: length.map_or(preferred, |length| Plan::part_size_for(length, preferred)),
             begun: 1,
             replaced: vec![],
+            streamed: false,
+            crc64nvme: None,
         })
     }
 }

@@ -50,6 +50,9 @@ impl Upload {
         if plan.missing(&parts).next().is_some() || !filled.agrees(&parts) {
             return Ok(Completion::Missing);
         }
+        if !filled.knows_all() && self.streamed_since(&parts).await? {
+            return Ok(Completion::Missing);
+        }
         let upload_id = &self.record.upload_id;
         let error = match store.complete(&task.key, upload_id, &parts).await {
             Ok(receipt) => {

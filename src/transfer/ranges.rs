@@ -14,6 +14,7 @@ use tracing::{Instrument as _, warn};
 use super::upload::{Filled, Upload, is_whole};
 use super::{Error, Opened, Order, Slot};
 use crate::acs;
+use crate::acs::download::Download;
 use crate::chain::chain;
 use crate::plan::{ListedParts, PartNumber, Plan};
 
@@ -46,6 +47,7 @@ impl Upload {
                 next: Instant::now() + relist,
                 pause: relist,
             }),
+            checksums: Mutex::default(),
             stopped: AtomicBool::new(false),
         });
         if let Some(first) = first {
@@ -76,7 +78,7 @@ impl Upload {
             None if !crew.missing.lock().await.numbers.is_empty() => Err(Error::OutOfTime),
             None => Ok(Filled {
                 plan,
-                checksums: BTreeMap::new(),
+                checksums: std::mem::take(&mut *crew.checksums.lock().await),
             }),
             Some(error) => Err(error),
         }
@@ -88,6 +90,8 @@ struct Crew {
     upload: Arc<Upload>,
     plan: Plan,
     missing: Mutex<Missing>,
+    /// The CRC64NVME of the parts that this run has put, where S3 says it.
+    checksums: Mutex<BTreeMap<PartNumber, u64>>,
     /// No further part is begun.
     stopped: AtomicBool,
 }
@@ -138,10 +142,7 @@ impl Crew {
             let first = first.take();
             async move {
                 match first {
-                    Some(first) => {
-                        let length = self.length_of(1);
-                        self.upload.put(1, length, &first.download).await.map(drop)
-                    }
+                    Some(first) => self.put(1, &first.download).await,
                     None => self.fetch(1, None).await,
                 }
             }
@@ -218,8 +219,15 @@ impl Crew {
             return Err(acs::Error::RangeIgnored.into());
         }
         self.upload.record.agrees(download.head())?;
+        self.put(number, &download).await
+    }
+
+    async fn put(&self, number: PartNumber, download: &Download) -> Result<(), Error> {
         let length = self.length_of(number);
-        self.upload.put(number, length, &download).await.map(drop)
+        let crc64nvme = self.upload.put(number, length, download).await?;
+        let mut checksums = self.checksums.lock().await;
+        checksums.extend(crc64nvme.map(|crc64nvme| (number, crc64nvme)));
+        Ok(())
     }
 
     fn length_of(&self, number: PartNumber) -> u64 {

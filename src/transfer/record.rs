@@ -31,6 +31,21 @@ pub(super) struct Record {
     /// are ended once the object is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) replaced: Vec<String>,
+    /// `true` if its parts may be of several replies without a range, and so of different bytes:
+    /// only such a reply that was read to its end says that they fit together.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) streamed: bool,
+    /// The CRC64NVME of the whole, as such a reply has brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) crc64nvme: Option<u64>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the form that serde wants"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn one() -> u32 {
@@ -107,19 +122,21 @@ pub(super) enum Cause {
     Useless,
     /// S3 refuses to complete it. Its parts may be all that is left of the source.
     Conflict,
+    /// One reply has to bring the whole, and for an hour none has. By ranges it may do better.
+    StreamTooLong,
 }
 
 impl Cause {
     /// Returns `true` if the parts are of no more use to anybody. Else the upload is kept until the
     /// object is there.
     pub(super) fn is_end(self) -> bool {
-        self != Self::Conflict
+        !matches!(self, Self::Conflict | Self::StreamTooLong)
     }
 
     /// The error of a run that may not begin another upload after so many.
     pub(super) fn unsettled(self, uploads: u32) -> Error {
         match self {
-            Self::SourceChanged => Error::SourceUnsettled { uploads },
+            Self::SourceChanged | Self::StreamTooLong => Error::SourceUnsettled { uploads },
             Self::Gone | Self::Useless | Self::Conflict => Error::Unsettled { uploads },
         }
     }
@@ -162,6 +179,8 @@ mod tests {
             part_size: 16,
             begun: 1,
             replaced: vec![],
+            streamed: false,
+            crc64nvme: None,
         }
     }
 
@@ -175,6 +194,8 @@ mod tests {
         let third = Record {
             begun: 3,
             replaced: vec!["one".into(), "two".into()],
+            streamed: true,
+            crc64nvme: Some(u64::MAX),
             ..record()
         };
         assert_eq!(third.uploads().collect::<Vec<_>>(), ["one", "two", "u"]);

@@ -7,6 +7,7 @@ use super::object::Wrote;
 use super::record::{Cause, Found};
 use super::upload::Upload;
 use super::{Archived, Error, Opened, Transfer};
+use crate::clock;
 
 /// The end of a round.
 pub(super) enum Round {
@@ -33,6 +34,11 @@ impl Transfer {
             let unread = self.task.first && number == 0;
             let round = match self.round(stale.take(), unread).await {
                 Err(error) => {
+                    let error = match (cause, error) {
+                        // All of it is in S3, which refuses it. What the source says adds nothing.
+                        (Cause::Conflict, Error::Source(_)) => Error::Conflict,
+                        (_, error) => error,
+                    };
                     let archived = self.unless_there(error).await?;
                     // The object is there: what this run has begun meanwhile is of no more use.
                     let (key, record) = (&self.task.key, &self.task.record);
@@ -67,19 +73,29 @@ impl Transfer {
                 return Ok(Round::Done(Archived::already(object)));
             }
         }
-        let record = found.as_ref().and_then(|found| found.record.clone());
+        let record = found.as_ref().and_then(|found| found.record.as_ref());
         // Another run may have replaced the upload meanwhile; then its own is the one to fill.
         let stale = stale.filter(|stale| {
-            let upload_id = record.as_ref().map(|record| &record.upload_id);
+            let upload_id = record.map(|record| &record.upload_id);
             upload_id == Some(&stale.upload_id)
         });
-        let usable = record.filter(|_| stale.is_none());
-        if let Some(upload) = usable.and_then(|record| Upload::resumed(self, record)) {
+        let stale = stale.or_else(|| self.too_long(found.as_ref()));
+        let usable = found.as_ref().filter(|_| stale.is_none());
+        if let Some(upload) = usable.and_then(|found| Upload::resumed(self, found)) {
             return self.fill_and_complete(upload, None).await;
         }
         let cause = stale.map_or(Cause::Useless, |stale| stale.cause);
         match self.begin(found.as_ref(), cause).await? {
             Begun::Outrun => Ok(Round::Outrun),
+            Begun::Streams(opened) => {
+                let upload = found
+                    .as_ref()
+                    .and_then(|found| Upload::resumed(self, found));
+                match upload {
+                    Some(upload) => self.fill_and_complete(upload, Some(opened)).await,
+                    None => Ok(Round::Outrun),
+                }
+            }
             Begun::Whole(object) => {
                 if let Some(found) = &found {
                     self.clear(found.record.as_ref()).await?;
@@ -91,6 +107,18 @@ impl Transfer {
                 self.fill_and_complete(upload, Some(opened)).await
             }
         }
+    }
+
+    /// The upload of a record that one reply has to fill, and for an hour none has.
+    fn too_long(&self, found: Option<&Found>) -> Option<Stale> {
+        let record = found.and_then(|found| found.record.as_ref())?;
+        let written = found.and_then(|found| found.written)?;
+        let age = clock::now().duration_since(written).unwrap_or_default();
+        let waits = record.streamed && record.crc64nvme.is_none();
+        (waits && age >= self.tools.limits.stream_patience).then(|| Stale {
+            upload_id: record.upload_id.clone(),
+            cause: Cause::StreamTooLong,
+        })
     }
 
     async fn fill_and_complete(

@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crc_fast::{CrcAlgorithm, checksum};
+use tracing::warn;
 
 use super::ranges::count;
 use super::upload::{Filled, Upload};
 use super::{Error, Opened};
 use crate::acs;
 use crate::acs::download::Download;
+use crate::chain::chain;
 use crate::plan::{ListedParts, MAX_PARTS, PartNumber, Plan};
 
 impl Upload {
@@ -27,10 +29,16 @@ impl Upload {
         // Until one of them has turned out to have other bytes.
         let trusted = AtomicBool::new(true);
         let attempt = || self.stream(opened.take(), &trusted);
-        match self.transfer.attempts(attempt).await {
-            Err(Error::OutOfTime) => Err(Error::StreamTooLong),
-            filled => filled,
+        let filled = match self.transfer.attempts(attempt).await {
+            Err(Error::OutOfTime) => return Err(Error::StreamTooLong),
+            filled => filled?,
+        };
+        if let Err(error) = self.mark_whole(&filled).await {
+            // Only a later run would need it.
+            let key = &self.transfer.task.key;
+            warn!(%key, error = chain(&error), "the end of a reply is not recorded");
         }
+        Ok(filled)
     }
 
     async fn stream(&self, opened: Option<Opened>, trusted: &AtomicBool) -> Result<Filled, Error> {
@@ -46,13 +54,19 @@ impl Upload {
             Opened { download, slot }
         };
         self.record.agrees_in_length(download.head())?;
+        if self.record.agrees(download.head()).is_err() {
+            // Another run may be at work with the replies of before.
+            self.mark_streamed().await?;
+        }
         let mut listed = self.list().await?;
+        // Parts behind the one that is put may be of other bytes, until the reply has reached them.
+        let last = listed.keys().next_back().copied();
         if !trusted.load(Ordering::Relaxed) {
             listed.clear();
         }
         let filled = match self.plan {
-            Some(plan) => self.stream_planned(plan, &listed, &download).await,
-            None => self.stream_unplanned(&listed, &download).await,
+            Some(plan) => self.stream_planned(plan, &listed, last, &download).await,
+            None => self.stream_unplanned(&listed, last, &download).await,
         };
         if matches!(filled, Err(Error::PartDiffers(_))) {
             trusted.store(false, Ordering::Relaxed);
@@ -66,6 +80,7 @@ impl Upload {
         &self,
         plan: Plan,
         listed: &ListedParts,
+        last: Option<PartNumber>,
         download: &Download,
     ) -> Result<Filled, Error> {
         let missing: BTreeSet<PartNumber> = plan.missing(listed).collect();
@@ -83,7 +98,7 @@ impl Upload {
                     }
                     Some(came)
                 }
-                None => self.put(number, length, download).await?,
+                None => self.put_streamed(number, length, last, download).await?,
             };
             checksums.extend(crc64nvme.map(|crc64nvme| (number, crc64nvme)));
         }
@@ -99,6 +114,7 @@ impl Upload {
     async fn stream_unplanned(
         &self,
         listed: &ListedParts,
+        last: Option<PartNumber>,
         download: &Download,
     ) -> Result<Filled, Error> {
         let part_size = self.record.part_size;
@@ -124,11 +140,25 @@ impl Upload {
             if there.and_then(|part| part.crc64nvme) == Some(came) {
                 download.skip(length).await?;
             } else {
-                self.put(number, length, download).await?;
+                self.put_streamed(number, length, last, download).await?;
             }
             checksums.insert(number, came);
         }
         let plan = Plan::new(total, part_size).ok_or(acs::Error::NotReady)?;
         Ok(Filled { plan, checksums })
+    }
+
+    /// Puts a part that a reply without a range has brought, `last` being the last that S3 held.
+    async fn put_streamed(
+        &self,
+        number: PartNumber,
+        length: u64,
+        last: Option<PartNumber>,
+        download: &Download,
+    ) -> Result<Option<u64>, Error> {
+        if last.is_some_and(|last| last > number) {
+            self.mark_streamed().await?;
+        }
+        self.put(number, length, download).await
     }
 }

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::sync::Mutex;
 use tracing::warn;
 
-use super::record::Record;
+use super::record::{Found, Record};
 use super::{Error, Opened, Transfer};
 use crate::acs::download::Download;
 use crate::acs::reply::Extent;
 use crate::chain::chain;
-use crate::plan::{ListedParts, PartNumber, Plan};
+use crate::plan::{ListedParts, PartNumber, Plan, combined, combined_crc64nvme};
+use crate::store::{self, Written};
 
 /// An upload to be filled.
 #[derive(Debug)]
@@ -22,13 +24,21 @@ pub(super) struct Upload {
     pub(super) plan: Option<Plan>,
     /// `true` if this run has begun it, so that there is nothing to list yet.
     pub(super) fresh: bool,
+    stored: Mutex<Stored>,
+}
+
+/// The stored record of an upload, as far as this run knows it.
+#[derive(Debug)]
+struct Stored {
+    etag: Option<String>,
+    /// As [`Record::streamed`].
+    streamed: bool,
 }
 
 /// An upload whose parts are all up.
 pub(super) struct Filled {
     pub(super) plan: Plan,
-    /// The CRC64NVME of the parts that one reply has brought, as far as they are known. Empty where
-    /// each part had a reply of its own.
+    /// The CRC64NVME of the parts that this run has put or has seen, as far as they are known.
     pub(super) checksums: BTreeMap<PartNumber, u64>,
 }
 
@@ -41,23 +51,39 @@ impl Filled {
             there.is_none_or(|there| there == *crc)
         })
     }
+
+    /// Returns `true` if the bytes of every part have come by in this run.
+    pub(super) fn knows_all(&self) -> bool {
+        let mut numbers = self.plan.numbers();
+        numbers.all(|number| self.checksums.contains_key(&number))
+    }
 }
 
 impl Upload {
     /// The upload that this run has begun and recorded.
-    pub(super) fn fresh(transfer: &Transfer, record: Record) -> Option<Self> {
-        Self::planned(transfer, record, true)
+    pub(super) fn fresh(transfer: &Transfer, record: Record, etag: Option<String>) -> Option<Self> {
+        Self::planned(transfer, record, etag, true)
     }
 
     /// The upload of a record that was found; `None` if its numbers make no plan.
-    pub(super) fn resumed(transfer: &Transfer, record: Record) -> Option<Self> {
-        Self::planned(transfer, record, false)
+    pub(super) fn resumed(transfer: &Transfer, found: &Found) -> Option<Self> {
+        let etag = Some(found.etag.clone());
+        Self::planned(transfer, found.record.clone()?, etag, false)
     }
 
-    fn planned(transfer: &Transfer, record: Record, fresh: bool) -> Option<Self> {
+    fn planned(
+        transfer: &Transfer,
+        record: Record,
+        etag: Option<String>,
+        fresh: bool,
+    ) -> Option<Self> {
         Some(Self {
             transfer: transfer.clone(),
             plan: record.plan()?,
+            stored: Mutex::new(Stored {
+                etag,
+                streamed: record.streamed,
+            }),
             record,
             fresh,
         })
@@ -67,10 +93,14 @@ impl Upload {
     /// of one reply, which is consistent by itself.
     pub(super) async fn fill(self: &Arc<Self>, opened: Option<Opened>) -> Result<Filled, Error> {
         let mut opened = opened;
-        let streams = opened
+        if let Some(filled) = self.filled_before(opened.is_some()).await? {
+            return Ok(filled);
+        }
+        let whole = opened
             .as_ref()
             .is_some_and(|opened| is_whole(&opened.download));
-        if let Some(plan) = self.plan.filter(|_| !streams) {
+        let streamed = whole || self.stored.lock().await.streamed;
+        if let Some(plan) = self.plan.filter(|_| !streamed) {
             match self.fill_by_ranges(plan, opened.take()).await {
                 Err(error) if error.is_about_ranges() => {
                     let key = &self.transfer.task.key;
@@ -80,6 +110,117 @@ impl Upload {
             }
         }
         self.fill_by_stream(opened).await
+    }
+
+    /// The parts of an upload that one reply has filled in an earlier run.
+    async fn filled_before(&self, opened: bool) -> Result<Option<Filled>, Error> {
+        let (Some(plan), Some(crc64nvme), false) = (self.plan, self.record.crc64nvme, opened)
+        else {
+            return Ok(None);
+        };
+        let mut listed = self.list().await?;
+        listed.retain(|number, _| !plan.range(*number).is_empty());
+        let whole = plan.missing(&listed).next().is_none()
+            && combined_crc64nvme(listed.values()) == Some(crc64nvme);
+        let checksums = listed
+            .into_iter()
+            .filter_map(|(number, part)| Some((number, part.crc64nvme?)));
+        Ok(whole.then(|| Filled {
+            plan,
+            checksums: checksums.collect(),
+        }))
+    }
+
+    /// Says in the record that the parts may be of several replies. Before the first of them is put
+    /// that has others behind it, so that no run completes them unless a reply was read to its end.
+    pub(super) async fn mark_streamed(&self) -> Result<(), Error> {
+        let mut stored = self.stored.lock().await;
+        if stored.streamed {
+            return Ok(());
+        }
+        let streamed = Record {
+            streamed: true,
+            ..self.record.clone()
+        };
+        self.rewrite(&mut stored, &streamed).await?;
+        stored.streamed = true;
+        Ok(())
+    }
+
+    /// Says in the record which bytes one reply has brought to its end, so that a later run can
+    /// complete the upload when the source is gone.
+    pub(super) async fn mark_whole(&self, filled: &Filled) -> Result<(), Error> {
+        let mut stored = self.stored.lock().await;
+        if !stored.streamed {
+            return Ok(());
+        }
+        let parts = filled.plan.numbers().map(|number| {
+            let range = filled.plan.range(number);
+            let crc64nvme = filled.checksums.get(&number).copied();
+            (crc64nvme, range.end - range.start)
+        });
+        let Some(crc64nvme) = combined(parts) else {
+            return Ok(());
+        };
+        let whole = Record {
+            streamed: true,
+            crc64nvme: Some(crc64nvme),
+            length: Some(filled.plan.length()),
+            ..self.record.clone()
+        };
+        self.rewrite(&mut stored, &whole).await
+    }
+
+    /// Returns `true` if the listed parts may be of several replies by now: another run may have
+    /// put some out of a reply without a range. It says so in the record before it puts the first,
+    /// so that the record, read after the parts are listed, tells.
+    pub(super) async fn streamed_since(&self, listed: &ListedParts) -> Result<bool, Error> {
+        let (store, key) = (&self.transfer.tools.store, &self.transfer.task.record);
+        // Without a record, the object is there, which is found out when it is to be made.
+        let Some(document) = store.read(key).await? else {
+            return Ok(false);
+        };
+        let Some(there) = self.own(Found::of(document, &self.transfer.task.key)) else {
+            return Err(Error::UploadGone);
+        };
+        let Some(record) = there.record.filter(|record| record.streamed) else {
+            return Ok(false);
+        };
+        let mut stored = self.stored.lock().await;
+        stored.streamed = true;
+        stored.etag = Some(there.etag);
+        let whole = record.crc64nvme;
+        Ok(whole.is_none() || whole != combined_crc64nvme(listed.values()))
+    }
+
+    /// A record that was found, if it is that of this upload.
+    fn own(&self, found: Found) -> Option<Found> {
+        let upload_id = found.record.as_ref().map(|record| &record.upload_id);
+        (upload_id == Some(&self.record.upload_id)).then_some(found)
+    }
+
+    /// Replaces the stored record, if it still is the one of this upload.
+    async fn rewrite(&self, stored: &mut Stored, record: &Record) -> Result<(), Error> {
+        let (store, key) = (&self.transfer.tools.store, &self.transfer.task.record);
+        if let Some(known) = &stored.etag {
+            let written = store.replace(key, record.to_json(), known).await?;
+            if let Written::Here(receipt) = written {
+                stored.etag = receipt.etag;
+                return Ok(());
+            }
+        }
+        let there = store.read(key).await?;
+        let there = there.map(|document| Found::of(document, &self.transfer.task.key));
+        let Some(found) = there.and_then(|found| self.own(found)) else {
+            return Err(Error::UploadGone);
+        };
+        match store.replace(key, record.to_json(), &found.etag).await? {
+            Written::Here(receipt) => {
+                stored.etag = receipt.etag;
+                Ok(())
+            }
+            Written::Taken => Err(store::Error::Contended.into()),
+        }
     }
 
     /// Pipes the next `length` bytes of `download` into a part, and returns its checksum where S3

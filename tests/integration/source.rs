@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use emulators::acs::{self, Document, Fault, Kind, Ranges, Request};
-use emulators::media::Media;
+use emulators::media::{Format, Media};
 use serde_json::json;
 
 use crate::embedded::Setup;
@@ -756,4 +756,48 @@ async fn the_rest_of_a_range_is_of_the_same_document_or_not_taken() {
         world.acs.heal();
         world.assert_archived(&recording);
     }
+}
+
+/// A stream puts parts of the new bytes into an upload that holds parts of the old ones. If it is
+/// cut off when none is missing, the next run has nothing to fetch, and completes both.
+#[tokio::test]
+async fn a_stream_over_other_bytes_that_is_cut_off_makes_no_object_of_both() {
+    let mut patient = setup();
+    patient.limits.backoff = Duration::from_millis(20);
+    let world = World::with(patient).await;
+    let recording = Recording::of(&[3 * PART]);
+    let chunk = &recording.chunks[0];
+    publish(&world, &recording, |document| Document {
+        etag: Some("\"old\"".into()),
+        ..document
+    });
+    // All parts but the first arrive.
+    let cut = |request: &Request| {
+        let is_first = request.range.as_deref()?.starts_with("bytes=0-");
+        (is_first && request.kind == Kind::Media).then_some(Fault::CutBody { after: 9 })
+    };
+    world.acs.inject(cut);
+    world.deliver(&recording.event(&world)).await;
+    let uploads = world.s3.uploads();
+    assert_eq!(uploads[0].parts.keys().collect::<Vec<_>>(), [&2, &3]);
+    // Other bytes of the same length, and no stream gets beyond the first part.
+    let other = Media::new(Format::Mp4, 3 * PART, 99);
+    world.acs.add(Document {
+        etag: Some("\"new\"".into()),
+        media: other.clone(),
+        ..Recording::document(chunk)
+    });
+    world.acs.inject(|request| {
+        let is_stream = request.kind == Kind::Media && request.range.is_none();
+        is_stream.then_some(Fault::CutBody { after: PART + 9 })
+    });
+    world.deliver(&recording.event(&world)).await;
+    world.acs.heal();
+    world.deliver(&recording.event(&world)).await;
+    let object = world.s3.object(&recording.media_key(chunk)).unwrap();
+    let is_of = |media: &Media| object.body == media.bytes(0..media.length());
+    assert!(
+        is_of(&chunk.media) || is_of(&other),
+        "bytes of both are mixed"
+    );
 }
