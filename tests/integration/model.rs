@@ -1,5 +1,9 @@
-//! The algorithm of one object's transfer, explored: several workers against a model of S3, through all interleavings of
-//! their requests, or many, with crashes, lost answers, a source that changes and uploads that vanish.
+//! The algorithm of the transfer of one object, explored: several workers against a model of S3,
+//! through all interleavings of their requests, or many, with crashes, lost answers, a source that
+//! changes, fails or is deleted, outages of S3, and uploads that vanish.
+//!
+//! Beside the safety of the object, two properties are checked in every state: no part that may be
+//! the only copy is removed, and one worker alone finishes once the source delivers and S3 answers.
 
 mod s3;
 mod worker;
@@ -12,10 +16,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
-use s3::{Id, Shared};
+use s3::{Id, Outage, Shared, Source};
 use worker::{ROUNDS, Step, Worker};
 
-/// What may still go wrong.
+/// The faults that may still happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Faults {
     /// A worker vanishes between two requests; perhaps another begins in its place.
@@ -28,6 +32,10 @@ struct Faults {
     changes: u8,
     /// A lifecycle rule ends an upload.
     aborts: u8,
+    /// S3 refuses writes or Complete for a while, or the source fails for a while.
+    outages: u8,
+    /// ACS deletes the source.
+    deletions: u8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,15 +43,17 @@ struct State {
     shared: Shared,
     workers: Vec<Worker>,
     faults: Faults,
-    /// Whether somebody has ended without tidying up, so that the next one has to.
+    /// Set if a worker has ended without tidying up, so that the next one has to.
     untidy: bool,
 }
 
-/// What happens from one state to the next.
+/// A step from one state to the next.
 #[derive(Clone, Copy, Debug)]
 enum Action {
     Worker(usize, &'static str),
     SourceChanges,
+    SourceIs(Source),
+    S3Has(Option<Outage>),
     Lifecycle(Id),
 }
 
@@ -60,7 +70,25 @@ impl State {
         }
     }
 
-    /// Everything that can happen next, and what it is called.
+    /// The same, where versions of the source of the same length have the same bytes.
+    fn with_same_bytes(mut self) -> Self {
+        self.shared.same_bytes = true;
+        self
+    }
+
+    /// The same, where the source ignores ranges.
+    fn without_ranges(mut self) -> Self {
+        self.shared.ranges = false;
+        self
+    }
+
+    /// The same, where the first worker has stored the event itself.
+    fn with_first(mut self) -> Self {
+        self.workers[0] = Worker::first();
+        self
+    }
+
+    /// All steps that are possible, and the states that they lead to.
     fn next(&self) -> Vec<(Action, Self)> {
         let mut next = Vec::new();
         for (place, worker) in self.workers.iter().enumerate() {
@@ -74,9 +102,10 @@ impl State {
         if self.faults.changes > 0 {
             let mut after = self.clone();
             after.faults.changes -= 1;
-            after.shared.source += 1;
+            after.shared.version += 1;
             next.push((Action::SourceChanges, after));
         }
+        self.next_of_both_ends(&mut next);
         let open = |id: &Id| self.shared.uploads[*id].open;
         let uploads = if self.faults.aborts > 0 {
             self.shared.uploads.len()
@@ -90,6 +119,39 @@ impl State {
             next.push((Action::Lifecycle(id), after));
         }
         next
+    }
+
+    /// The source and S3 fail, and come back.
+    fn next_of_both_ends(&self, next: &mut Vec<(Action, Self)>) {
+        let mut source = |is: Source, cost: fn(&mut Faults)| {
+            let mut after = self.clone();
+            after.shared.source = is;
+            cost(&mut after.faults);
+            next.push((Action::SourceIs(is), after));
+        };
+        match self.shared.source {
+            Source::Down => source(Source::Delivers, |_| {}),
+            Source::Delivers if self.faults.outages > 0 => {
+                source(Source::Down, |faults| faults.outages -= 1);
+            }
+            Source::Delivers | Source::Gone => {}
+        }
+        if self.faults.deletions > 0 && self.shared.source != Source::Gone {
+            source(Source::Gone, |faults| faults.deletions -= 1);
+        }
+        let mut outage = |has: Option<Outage>, cost: u8| {
+            let mut after = self.clone();
+            after.shared.outage = has;
+            after.faults.outages -= cost;
+            next.push((Action::S3Has(has), after));
+        };
+        if self.shared.outage.is_some() {
+            outage(None, 0);
+        } else if self.faults.outages > 0 {
+            for kind in Outage::ALL {
+                outage(Some(kind), 1);
+            }
+        }
     }
 
     fn next_of(&self, place: usize, worker: &Worker, next: &mut Vec<(Action, Self)>) {
@@ -117,7 +179,7 @@ impl State {
         if self.faults.refusals > 0 && worker.asks_source() {
             add("is refused", &|after| {
                 after.faults.refusals -= 1;
-                after.workers[place].give_up();
+                after.workers[place].give_up(&self.shared);
             });
         }
         if self.faults.lost > 0 && !worker.asks_source() {
@@ -138,7 +200,7 @@ impl State {
             add("hears nothing and gives up", &|after| {
                 lose(after);
                 after.workers[place] = worker.clone();
-                after.workers[place].give_up();
+                after.workers[place].give_up(&self.shared);
                 if !matches!(worker.step, Step::Complete { .. }) {
                     after.forget(worker);
                 }
@@ -152,22 +214,48 @@ impl State {
                 format!("worker {place} {how} {:?}", self.workers[*place].step)
             }
             Action::SourceChanges => "the source changes".into(),
+            Action::SourceIs(source) => format!("the source: {source:?}"),
+            Action::S3Has(outage) => format!("the outage of S3: {outage:?}"),
             Action::Lifecycle(id) => format!("a lifecycle rule ends upload {id}"),
         }
     }
 
-    /// A worker ends in the middle: what it alone knew, nobody knows any more.
+    /// A worker ends in the middle: nobody knows any more of the uploads that only it knew.
     fn forget(&mut self, worker: &Worker) {
         self.untidy = true;
-        if let Some(id) = worker.knows()
-            && self.shared.record.is_none_or(|record| record.upload != id)
-        {
-            self.shared.uploads[id].excused = true;
+        let recorded = self.shared.record.as_ref();
+        let recorded = recorded.map(s3::Record::uploads).unwrap_or_default();
+        for id in worker.knows() {
+            if !recorded.contains(&id) {
+                self.shared.uploads[id].excused = true;
+            }
         }
     }
 
-    /// What must hold at every moment.
-    fn check(&self, before: &Self) -> Result<(), String> {
+    /// No part that may be the only copy is removed: by anything but the lifecycle rule, by a new
+    /// record of a source that has changed, or by another version of the part itself.
+    fn check_parts(&self, before: &Self, action: &Action) -> Result<(), String> {
+        if self.shared.object.is_some() || matches!(action, Action::Lifecycle(_)) {
+            return Ok(());
+        }
+        let record = self.shared.record.as_ref();
+        for (id, (old, new)) in (0..).zip(before.shared.uploads.iter().zip(&self.shared.uploads)) {
+            let replaced = record.filter(|record| record.replaced.contains(&id));
+            if replaced.is_some_and(|record| record.version != old.version) {
+                continue;
+            }
+            if new.held() < old.held() {
+                return Err(format!(
+                    "parts of upload {id} are removed, and may be needed"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the step `action`, which has led here from `before`.
+    fn check(&self, before: &Self, action: &Action) -> Result<(), String> {
+        self.check_parts(before, action)?;
         if let Some(fault) = self.shared.fault() {
             return Err(fault.into());
         }
@@ -175,7 +263,8 @@ impl State {
             return Err("the object has changed".into());
         }
         for worker in &self.workers {
-            // Upload after upload may come to nothing without a fault of its own, though each has to be begun by somebody.
+            // Upload after upload may come to nothing without a fault of this worker, as long as
+            // some worker has begun each.
             let outrun =
                 worker.rounds == ROUNDS && self.shared.uploads.len() >= usize::from(ROUNDS);
             if worker.step == Step::Failed && !worker.hurt && !outrun {
@@ -185,7 +274,7 @@ impl State {
         Ok(())
     }
 
-    /// What must hold when all workers have ended.
+    /// Checks a state in which all workers have ended.
     fn check_end(&self) -> Result<(), String> {
         let all_done = self.workers.iter().all(|worker| worker.step == Step::Done);
         if all_done && !self.untidy {
@@ -200,22 +289,36 @@ impl State {
             }
         }
         let after = alone(&self.shared)?;
-        match after.left_over().next() {
+        match after.left_over().next().filter(|_| after.object.is_some()) {
             Some(id) => Err(format!("upload {id} is left, though it was known")),
             None => Ok(()),
         }
     }
 }
 
-/// Runs one fresh worker without faults: it must finish, whatever the others have left.
+/// Runs one fresh worker without faults on the state that the others have left: it must finish. If
+/// the source is gone and parts are missing, it must leave all parts as they are.
 fn alone(shared: &Shared) -> Result<Shared, String> {
     let mut shared = shared.clone();
+    shared.outage = None;
+    if shared.source == Source::Down {
+        shared.source = Source::Delivers;
+    }
+    let lost = shared.source == Source::Gone && shared.object.is_none() && !shared.is_all_there();
+    let uploads = shared.uploads.clone();
     let mut worker = Worker::new(false);
     for _ in 0..100 {
         worker.advance(&mut shared);
         if worker.has_ended() {
             break;
         }
+    }
+    if lost && worker.step == Step::Failed {
+        return if shared.uploads == uploads {
+            Ok(shared)
+        } else {
+            Err("parts are removed, though the source is gone".into())
+        };
     }
     if worker.step != Step::Done || shared.object.is_none() || shared.record.is_some() {
         return Err(format!(
@@ -226,15 +329,15 @@ fn alone(shared: &Shared) -> Result<Shared, String> {
     shared.fault().map_or(Ok(shared), |fault| Err(fault.into()))
 }
 
-/// Goes through everything that can happen, depth first, each state once.
+/// Goes through all states, depth first, each state once.
 #[derive(Default)]
 struct Explorer {
     seen: HashSet<u64>,
-    /// What one worker alone was tried on.
+    /// The states of S3 and the source that one worker alone was tried on.
     tried: HashSet<u64>,
     steps: usize,
     ends: usize,
-    /// What has led to a fault, the last first.
+    /// The steps that have led to a fault, the last first.
     path: Vec<String>,
 }
 
@@ -262,7 +365,9 @@ impl Explorer {
         }
         for (action, after) in next {
             self.steps += 1;
-            let visited = after.check(state).and_then(|()| self.visit(&after));
+            let visited = after
+                .check(state, &action)
+                .and_then(|()| self.visit(&after));
             if visited.is_err() {
                 self.path.push(state.tell(&action));
                 return visited;
@@ -278,11 +383,25 @@ fn hash(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// Explores all that can happen to workers, and answers how many states that were.
+/// Explores all states of `workers`, and returns their number.
 fn explore(workers: usize, lengths: &[u64], opaque: bool, faults: Faults) -> usize {
-    let explorer = Explorer::explore(&State::new(workers, lengths, opaque, faults));
+    explore_from(&State::new(workers, lengths, opaque, faults))
+}
+
+fn explore_from(start: &State) -> usize {
+    let explorer = Explorer::explore(start);
+    let Shared {
+        lengths,
+        opaque,
+        same_bytes,
+        ranges,
+        ..
+    } = &start.shared;
     println!(
-        "{workers} workers, lengths {lengths:?}, opaque ETags {opaque}, {faults:?}: {} states, {} steps, {} ends",
+        "{} workers, lengths {lengths:?}, opaque ETags {opaque}, same bytes {same_bytes}, \
+         ranges {ranges}, {:?}: {} states, {} steps, {} ends",
+        start.workers.len(),
+        start.faults,
         explorer.seen.len(),
         explorer.steps,
         explorer.ends
@@ -296,6 +415,8 @@ const NONE: Faults = Faults {
     refusals: 0,
     changes: 0,
     aborts: 0,
+    outages: 0,
+    deletions: 0,
 };
 
 /// An object of two parts.
@@ -305,7 +426,7 @@ const TWO: [u64; 1] = [15];
 fn workers_without_faults_leave_nothing_but_the_object() {
     let two = explore(2, &TWO, false, NONE);
     let three = explore(3, &TWO, false, NONE);
-    assert!(two >= 800 && three >= 70_000, "{two} and {three} states");
+    assert!(two >= 900 && three >= 90_000, "{two} and {three} states");
 }
 
 #[test]
@@ -321,25 +442,27 @@ fn two_workers_a_crash_and_a_lost_answer() {
             ..NONE
         },
     );
-    assert!(states >= 35_000, "{states} states");
+    assert!(states >= 40_000, "{states} states");
 }
 
 #[test]
 fn two_workers_and_a_source_that_changes_or_refuses() {
     let changes = 1;
     let mut states = 0;
-    for lengths in [[15, 15], [15, 25], [15, 5], [5, 15]] {
+    for lengths in [[15, 25], [15, 5], [5, 15]] {
         states += explore(2, &lengths, false, Faults { changes, ..NONE });
     }
+    // The same bytes under another ETag, as nodes of one store give them.
+    let with = |faults| State::new(2, &[15, 15], false, faults).with_same_bytes();
+    states += explore_from(&with(Faults { changes, ..NONE }));
     for (crashes, lost, refusals) in [(1, 0, 0), (0, 1, 0), (0, 0, 1)] {
-        let faults = Faults {
-            changes,
+        states += explore_from(&with(Faults {
             crashes,
             lost,
             refusals,
-            aborts: 0,
-        };
-        states += explore(2, &[15, 15], false, faults);
+            changes,
+            ..NONE
+        }));
     }
     for (crashes, lost) in [(1, 0), (0, 1)] {
         let faults = Faults {
@@ -350,7 +473,76 @@ fn two_workers_and_a_source_that_changes_or_refuses() {
         };
         states += explore(2, &TWO, false, faults);
     }
-    assert!(states >= 200_000, "{states} states");
+    assert!(states >= 150_000, "{states} states");
+}
+
+#[test]
+fn one_worker_and_other_bytes_of_the_same_length() {
+    let (lost, changes) = (1, 1);
+    let faults = Faults {
+        lost,
+        changes,
+        ..NONE
+    };
+    let states = explore(1, &[25, 25], false, faults);
+    assert!(states >= 250, "{states} states");
+}
+
+/// A stream that replaces the parts of another version and is cut off leaves parts of both, though
+/// none is missing.
+#[test]
+fn two_workers_and_other_bytes_of_the_same_length() {
+    let mut states = 0;
+    for (crashes, lost) in [(1, 0), (0, 1)] {
+        let faults = Faults {
+            changes: 1,
+            crashes,
+            lost,
+            ..NONE
+        };
+        states += explore(2, &[15, 15], false, faults);
+    }
+    assert!(states >= 400_000, "{states} states");
+}
+
+#[test]
+fn two_workers_of_which_one_has_stored_the_event() {
+    let with = |faults| explore_from(&State::new(2, &TWO, false, faults).with_first());
+    let states =
+        with(NONE) + with(Faults { crashes: 1, ..NONE }) + with(Faults { lost: 1, ..NONE });
+    assert!(states >= 14_000, "{states} states");
+}
+
+#[test]
+fn two_workers_and_a_source_that_ignores_ranges() {
+    let with = |faults| explore_from(&State::new(2, &TWO, false, faults).without_ranges());
+    let states =
+        with(NONE) + with(Faults { crashes: 1, ..NONE }) + with(Faults { lost: 1, ..NONE });
+    assert!(states >= 18_000, "{states} states");
+}
+
+#[test]
+fn workers_and_outages_of_either_side() {
+    let mut states = 0;
+    for (outages, deletions) in [(1, 0), (0, 1)] {
+        let faults = Faults {
+            outages,
+            deletions,
+            ..NONE
+        };
+        states += explore(2, &TWO, false, faults);
+    }
+    for (crashes, changes) in [(1, 0), (0, 1)] {
+        let faults = Faults {
+            outages: 2,
+            deletions: 1,
+            crashes,
+            changes,
+            ..NONE
+        };
+        states += explore(1, &[25, 35], false, faults);
+    }
+    assert!(states >= 300_000, "{states} states");
 }
 
 #[test]
@@ -362,17 +554,17 @@ fn two_workers_and_an_upload_that_vanishes() {
             crashes,
             lost,
             refusals,
-            changes: 0,
+            ..NONE
         };
         states += explore(2, &TWO, false, faults);
     }
-    assert!(states >= 100_000, "{states} states");
+    assert!(states >= 200_000, "{states} states");
 }
 
 #[test]
 fn two_workers_and_etags_that_differ_for_the_same_bytes() {
     let states = explore(2, &TWO, true, NONE) + explore(2, &TWO, true, Faults { lost: 1, ..NONE });
-    assert!(states >= 10_000, "{states} states");
+    assert!(states >= 25_000, "{states} states");
 }
 
 /// Lets chance choose what happens, then everybody finish.
@@ -391,14 +583,15 @@ fn at_random(start: State, choices: &[u16]) -> Result<usize, String> {
         let choice = choices
             .get(step)
             .map_or(4 * step + 1, |choice| usize::from(*choice));
-        // Three times of four nothing goes wrong, so that runs get anywhere before they have met all their faults.
+        // Three times of four nothing fails, so that runs get anywhere before they have met all
+        // their faults.
         if !choice.is_multiple_of(4) {
             next.retain(|(action, _)| matches!(action, Action::Worker(_, "does")));
         }
         let (action, after) = next.swap_remove(choice / 4 % next.len());
         path.push(state.tell(&action));
         after
-            .check(&state)
+            .check(&state, &action)
             .and_then(|()| alone(&after.shared).map(drop))
             .map_err(|fault| format!("{fault}:\n{}", path.join("\n")))?;
         state = after;
@@ -408,21 +601,33 @@ fn at_random(start: State, choices: &[u16]) -> Result<usize, String> {
 
 #[test]
 fn several_workers_at_random() {
-    const CASES: u32 = 1_500;
+    const CASES: u32 = 2_000;
     let config = ProptestConfig {
         cases: CASES,
         failure_persistence: None,
         ..ProptestConfig::default()
     };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let counts = (0_u8..4, 0_u8..4, 0_u8..3, 0_u8..3, 0_u8..3);
-    let faults = counts.prop_map(|(crashes, lost, refusals, changes, aborts)| Faults {
-        crashes,
-        lost,
-        refusals,
-        changes,
-        aborts,
-    });
+    let counts = (
+        0_u8..4,
+        0_u8..4,
+        0_u8..3,
+        0_u8..3,
+        0_u8..3,
+        0_u8..3,
+        0_u8..2,
+    );
+    let faults = counts.prop_map(
+        |(crashes, lost, refusals, changes, aborts, outages, deletions)| Faults {
+            crashes,
+            lost,
+            refusals,
+            changes,
+            aborts,
+            outages,
+            deletions,
+        },
+    );
     let all = (
         3_usize..=4,
         vec(5_u64..90, 3),
@@ -433,12 +638,13 @@ fn several_workers_at_random() {
     let steps = Cell::new(0);
     TestRunner::new_with_rng(config, rng)
         .run(&all, |(workers, lengths, opaque, faults, choices)| {
-            let start = State::new(workers, &lengths, opaque, faults);
+            // Versions of the same length have the same bytes: see the known defect above.
+            let start = State::new(workers, &lengths, opaque, faults).with_same_bytes();
             let ended = at_random(start, &choices).map_err(TestCaseError::fail)?;
             steps.set(steps.get() + ended);
             Ok(())
         })
         .unwrap();
     println!("{CASES} runs of 3 or 4 workers, {} steps", steps.get());
-    assert!(steps.get() >= 60_000, "{} steps", steps.get());
+    assert!(steps.get() >= 75_000, "{} steps", steps.get());
 }

@@ -1,4 +1,5 @@
-//! Amazon S3 as one object's transfer sees it, and the source: everything a step can read or change.
+//! Amazon S3 as the transfer of one object sees it, and the source: all state that a step reads or
+//! changes.
 
 use acs_recording_archiver::plan::{ListedPart, ListedParts, PartNumber, Plan};
 
@@ -7,14 +8,16 @@ const PART: u64 = 10;
 
 /// An upload, by its place among all that were ever begun.
 pub type Id = usize;
-/// What the source was at some time: an index into its lengths.
+/// A version of the source: an index into its lengths. Each version has an `ETag` of its own.
 pub type Version = usize;
+/// The bytes of a version, which stand for their checksum as well.
+pub type Content = u64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Part {
-    pub version: Version,
-    /// How often it was put, where ETags are opaque; else 0.
-    pub etag: u8,
+    pub content: Content,
+    /// The `ETag`: a count of the times it was put if ETags are opaque, else its bytes.
+    pub etag: u64,
     pub size: u64,
 }
 
@@ -23,15 +26,36 @@ pub struct Upload {
     pub version: Version,
     pub parts: Vec<Option<Part>>,
     pub open: bool,
-    /// Whether whoever knew of it ended before anybody else could.
+    /// Set if the only worker that knew of it has ended.
     pub excused: bool,
 }
 
+impl Upload {
+    /// The number of parts that S3 holds of it.
+    pub fn held(&self) -> usize {
+        self.parts.iter().flatten().count()
+    }
+}
+
 /// The record. Upload ids are never used twice, so comparing it whole is comparing its ETag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Record {
     pub upload: Id,
     pub version: Version,
+    /// The uploads that this one has replaced.
+    pub replaced: Vec<Id>,
+    /// Set if the parts may be of several replies without a range.
+    pub streamed: bool,
+    /// The bytes of such a reply that was read to its end.
+    pub whole: Option<Content>,
+}
+
+impl Record {
+    /// All uploads that the record names, in the order in which they are aborted.
+    pub fn uploads(&self) -> Vec<Id> {
+        let all = self.replaced.iter().chain([&self.upload]);
+        all.copied().collect()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,25 +64,53 @@ pub struct Object {
     pub parts: Vec<Part>,
 }
 
+/// The state of the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    Delivers,
+    /// It fails every request for a while.
+    Down,
+    /// ACS has deleted it.
+    Gone,
+}
+
+/// A failure of S3 that lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outage {
+    /// Every write is refused, as with a KMS key that is disabled. Deletions work.
+    Writes,
+    /// Complete is refused (503).
+    Complete,
+    /// Complete answers 409, though there is no object.
+    Conflict,
+}
+
 /// Why Complete was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     NoSuchUpload,
     InvalidPart,
-    PreconditionFailed,
+    /// 409, or 412.
+    Condition,
 }
 
-/// All that workers share.
+/// The state of S3 and of the source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shared {
     pub object: Option<Object>,
     pub record: Option<Record>,
     pub uploads: Vec<Upload>,
-    /// The source's present version.
-    pub source: Version,
+    /// The present version of the source.
+    pub version: Version,
+    pub source: Source,
+    pub outage: Option<Outage>,
     /// The length of each version.
     pub lengths: Vec<u64>,
-    /// Whether the same bytes have another `ETag` each time they are put.
+    /// Set if versions of the same length have the same bytes, and differ in their `ETag` alone.
+    pub same_bytes: bool,
+    /// Set if the source honours ranges.
+    pub ranges: bool,
+    /// Set if the same bytes have another `ETag` each time they are put.
     pub opaque: bool,
 }
 
@@ -68,13 +120,26 @@ impl Shared {
             object: None,
             record: None,
             uploads: vec![],
-            source: 0,
+            version: 0,
+            source: Source::Delivers,
+            outage: None,
             lengths: lengths.to_vec(),
+            same_bytes: false,
+            ranges: true,
             opaque,
         }
     }
 
-    /// The grid of a version, as the function itself lays it.
+    /// The bytes of a version.
+    pub fn content(&self, version: Version) -> Content {
+        if self.same_bytes {
+            self.lengths[version]
+        } else {
+            version as Content
+        }
+    }
+
+    /// The plan of a version, by the code of the function itself.
     pub fn plan(&self, version: Version) -> Plan {
         Plan::new(self.lengths[version], PART).expect("a length makes a plan")
     }
@@ -89,7 +154,7 @@ impl Shared {
             return false;
         }
         let part = Part {
-            version,
+            content: self.content(version),
             etag: 0,
             size: self.lengths[version],
         };
@@ -114,13 +179,18 @@ impl Shared {
     /// `UploadPart`; false where the upload is gone.
     pub fn put_part(&mut self, id: Id, number: PartNumber, version: Version) -> bool {
         let range = self.plan(version).range(number);
+        let content = self.content(version);
         let opaque = self.opaque;
         let upload = &mut self.uploads[id];
         if upload.open {
             let place = &mut upload.parts[number as usize - 1];
-            let etag = place.map_or(0, |part| part.etag + u8::from(opaque));
+            let etag = match place {
+                _ if !opaque => content,
+                Some(part) => part.etag + 1,
+                None => 0,
+            };
             *place = Some(Part {
-                version,
+                content,
                 etag,
                 size: range.end - range.start,
             });
@@ -139,7 +209,7 @@ impl Shared {
                 ListedPart {
                     size: part.size,
                     etag,
-                    crc64nvme: None,
+                    crc64nvme: Some(part.content),
                     last_modified: None,
                 },
             ))
@@ -148,7 +218,7 @@ impl Shared {
     }
 
     /// Complete with `If-None-Match: *`.
-    pub fn complete(&mut self, id: Id, etags: &[u8]) -> Result<(), Refusal> {
+    pub fn complete(&mut self, id: Id, etags: &[u64]) -> Result<(), Refusal> {
         let upload = &self.uploads[id];
         if !upload.open {
             return Err(Refusal::NoSuchUpload);
@@ -157,8 +227,8 @@ impl Shared {
         if !parts.iter().map(|part| &part.etag).eq(etags) {
             return Err(Refusal::InvalidPart);
         }
-        if self.object.is_some() {
-            return Err(Refusal::PreconditionFailed);
+        if self.object.is_some() || self.outage == Some(Outage::Conflict) {
+            return Err(Refusal::Condition);
         }
         self.object = Some(Object {
             version: upload.version,
@@ -175,25 +245,67 @@ impl Shared {
         upload.parts.clear();
     }
 
-    /// `PutObject` of the record, over what it was (`If-Match`) or where there was none (`If-None-Match: *`).
-    pub fn write_record(&mut self, over: Option<Record>, record: Record) -> bool {
-        let holds = self.record == over;
+    /// `PutObject` of the record: over the one that was read (`If-Match`), or where there was none
+    /// (`If-None-Match: *`).
+    pub fn write_record(&mut self, over: Option<&Record>, record: &Record) -> bool {
+        let holds = self.record.as_ref() == over;
         if holds {
-            self.record = Some(record);
+            self.record = Some(record.clone());
         }
         holds
     }
 
-    /// `DeleteObject` of the record, whatever it is by now: not every store knows conditional deletes. Where it is another's,
-    /// nobody knows of its upload any more, and the bucket's lifecycle rule ends it.
-    pub fn delete_record(&mut self, record: Record) {
+    /// `DeleteObject` of the record, without a condition, since not every store knows conditional
+    /// deletes. If the record is that of another worker, nobody knows of its upload any more, and
+    /// the lifecycle rule of the bucket ends it.
+    pub fn delete_record(&mut self, record: &Record) {
         let there = self.record.take();
-        if let Some(other) = there.filter(|there| *there != record) {
-            self.uploads[other.upload].excused = true;
+        if let Some(other) = there.filter(|there| there.upload != record.upload) {
+            for upload in other.uploads() {
+                self.uploads[upload].excused = true;
+            }
         }
     }
 
-    /// What is wrong with the object, if anything.
+    /// Returns true if the record is that of this upload.
+    pub fn names(&self, upload: Id) -> bool {
+        self.record
+            .as_ref()
+            .is_some_and(|record| record.upload == upload)
+    }
+
+    /// Returns true if S3 refuses to store anything, or to complete an upload.
+    pub fn refuses(&self, completes: bool) -> bool {
+        match self.outage {
+            Some(Outage::Writes) => true,
+            Some(Outage::Complete) => completes,
+            Some(Outage::Conflict) | None => false,
+        }
+    }
+
+    /// `PutObject` of the record over that of the same upload, whatever else it says by now.
+    pub fn rewrite_record(&mut self, record: &Record) -> bool {
+        let same = |there: &Record| there.upload == record.upload;
+        let holds = self.record.as_ref().is_some_and(same);
+        if holds {
+            self.record = Some(record.clone());
+        }
+        holds
+    }
+
+    /// Returns true if S3 holds all parts of the upload that the record names, and they are known
+    /// to fit together.
+    pub fn is_all_there(&self) -> bool {
+        let Some(record) = &self.record else {
+            return false;
+        };
+        let upload = &self.uploads[record.upload];
+        let mut parts = upload.parts.iter().flatten();
+        let fit = !record.streamed || parts.all(|part| Some(part.content) == record.whole);
+        upload.open && upload.held() == upload.parts.len() && fit
+    }
+
+    /// The fault of the object, if it has one.
     pub fn fault(&self) -> Option<&'static str> {
         let object = self.object.as_ref()?;
         let plan = self.plan(object.version);
@@ -204,10 +316,9 @@ impl Shared {
         if !object.parts.iter().map(|part| part.size).eq(sizes) {
             return Some("the object is not whole");
         }
-        let mixed = object
-            .parts
-            .iter()
-            .any(|part| part.version != object.version);
+        let mut parts = object.parts.iter().map(|part| part.content);
+        let first = parts.next();
+        let mixed = parts.any(|content| Some(content) != first);
         mixed.then_some("the object is of several versions of its source")
     }
 

@@ -1,33 +1,89 @@
-//! A worker as a machine of single steps, each of them one request: what `src/transfer` does with one object.
+//! A worker as a machine of single steps, each of them one request: the work of `src/transfer` on
+//! one object.
 //!
-//! | steps | file of `src/transfer` |
+//! | file of `src/transfer` | steps |
 //! |---|---|
-//! | `ReadRecord`, `Find`, `LookForWhole`, `AbortKnown`, `DeleteKnown`, `UnlessThere` | `rounds.rs`, `object.rs` |
-//! | `Open`, `PutWhole`, `AbortOld`, `Create`, `WriteRecord`, `ReadBack`, `AbortOurs` | `begin.rs` |
-//! | `List`, `Fetch`, `Put` | `ranges.rs`, `upload.rs` |
-//! | `ListAll`, `Complete`, `LookAfter`, `DeleteRecord`, `FindMade`, `Settle` | `complete.rs` |
+//! | `rounds.rs`, `object.rs` | `ReadRecord`, `Find`, `Settle`, `UnlessThere` |
+//! | `begin.rs`, for small objects | `Open`, `PutWhole`, `LookForWhole` |
+//! | `begin.rs`, for large objects | `Create`, `WriteRecord`, `ReadBack`, `AbortOurs` |
+//! | `begin.rs`, after the record | `AbortOld`, `LookAgain` |
+//! | `ranges.rs`, `upload.rs` | `List`, `Fetch`, `Put` |
+//! | `stream.rs` | `Stream`, `ListForStream`, `MarkStreamed`, `PutStreamed`, `MarkWhole` |
+//! | `complete.rs` | `ListAll`, `ReadMark`, `Complete`, `LookAfter` |
+//! | `complete.rs`, after Complete | `AbortReplaced`, `DeleteRecord`, `FindMade` |
+//! | `transfer.rs`, `object.rs` | `ReadLeft`, `AbortKnown`, `DeleteKnown` |
+//!
+//! The pause between two uploads of one object is left out: it delays a run and changes no request.
 
 use acs_recording_archiver::plan::{ListedParts, PartNumber};
 
-use super::s3::{Id, Record, Refusal, Shared, Version};
+use super::s3::{Content, Id, Outage, Record, Refusal, Shared, Source, Version};
 
 /// Rounds of a run: `Limits::uploads` and one.
 pub const ROUNDS: u8 = 4;
-/// Attempts at Complete, and at filling an upload: `Limits::attempts`.
-const ATTEMPTS: u8 = 5;
+/// Attempts at Complete, at a stream and at filling an upload: fewer than `Limits::attempts`, which
+/// keeps the number of states down and repeats the same steps.
+const ATTEMPTS: u8 = 2;
 
-/// What a worker does next, and all that it knows.
+/// An upload that another one is to replace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stale {
+    pub upload: Id,
+    /// Set if it is aborted at once. Otherwise it is kept until the object is there.
+    pub useless: bool,
+}
+
+/// An upload that a worker fills.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Filling {
+    pub ours: Record,
+    /// The attempts at filling it that came to nothing.
+    pub fills: u8,
+    /// The parts that this attempt has put by ranges.
+    pub own: Vec<PartNumber>,
+}
+
+impl Filling {
+    fn new(ours: Record, fills: u8) -> Self {
+        let own = vec![];
+        Self { ours, fills, own }
+    }
+}
+
+/// A stream of the whole source into an upload.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Streaming {
+    pub filling: Filling,
+    pub tries: u8,
+    /// Set until a listed part has turned out to have other bytes.
+    pub trusted: bool,
+    pub version: Version,
+    /// The last part that S3 held when the stream began.
+    pub last: PartNumber,
+}
+
+/// An upload whose parts are all up, to be completed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Completing {
+    pub filling: Filling,
+    pub tries: u8,
+    /// The bytes that a stream has brought; `None` if each part had a reply of its own.
+    pub checked: Option<Content>,
+}
+
+/// The next request of a worker, and all that the worker knows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     ReadRecord {
-        stale: Option<Id>,
+        stale: Option<Stale>,
     },
     Find {
-        stale: Option<Id>,
+        stale: Option<Stale>,
         record: Option<Record>,
     },
     Open {
         over: Option<Record>,
+        useless: bool,
     },
     PutWhole {
         over: Option<Record>,
@@ -38,53 +94,76 @@ pub enum Step {
     },
     Create {
         over: Option<Record>,
+        useless: bool,
         version: Version,
     },
     WriteRecord {
         over: Option<Record>,
+        useless: bool,
         ours: Record,
     },
     ReadBack {
         ours: Record,
     },
+    /// Ends an upload that is not recorded. Then the run fails, or begins another round.
     AbortOurs {
         ours: Record,
+        fails: bool,
     },
     AbortOld {
-        old: Record,
-        version: Version,
-    },
-    List {
+        old: Id,
         ours: Record,
-        fills: u8,
     },
+    /// The first record of an object was written: the object may have been completed before.
+    LookAgain {
+        ours: Record,
+    },
+    List(Filling),
     Fetch {
-        ours: Record,
-        fills: u8,
+        filling: Filling,
         missing: Vec<PartNumber>,
     },
     Put {
-        ours: Record,
-        fills: u8,
+        filling: Filling,
         missing: Vec<PartNumber>,
         number: PartNumber,
         version: Version,
     },
-    ListAll {
-        ours: Record,
-        fills: u8,
-        tries: u8,
+    Stream(Streaming),
+    ListForStream(Streaming),
+    /// Before the first part is put that has others behind it.
+    MarkStreamed {
+        stream: Streaming,
+        number: PartNumber,
+        listed: Vec<Option<Content>>,
     },
+    PutStreamed {
+        stream: Streaming,
+        number: PartNumber,
+        listed: Vec<Option<Content>>,
+    },
+    /// Before Complete, if some parts were put by another run.
+    ReadMark {
+        completing: Completing,
+        /// The `ETag` and the bytes of each part.
+        listed: Vec<(u64, Content)>,
+    },
+    /// After the end of a reply, if the parts may be of several.
+    MarkWhole(Completing),
+    ListAll(Completing),
     Complete {
-        ours: Record,
-        fills: u8,
-        tries: u8,
-        etags: Vec<u8>,
+        completing: Completing,
+        etags: Vec<u64>,
     },
+    /// Complete was refused.
     LookAfter {
+        completing: Completing,
+        /// Set if it was for a condition.
+        condition: bool,
+    },
+    AbortReplaced {
         ours: Record,
-        fills: u8,
-        tries: u8,
+        next: usize,
     },
     DeleteRecord {
         ours: Record,
@@ -95,13 +174,16 @@ pub enum Step {
     },
     AbortKnown {
         known: Record,
+        next: usize,
+        outrun: bool,
     },
     DeleteKnown {
         known: Record,
+        outrun: bool,
     },
-    /// A failure: has another made the object meanwhile?
+    /// A failure: another worker may have made the object meanwhile.
     UnlessThere,
-    /// It has: what record is left? `Archive::conclude` looks, before the event is no longer pending.
+    /// It has; a record may be left.
     ReadLeft,
     Done,
     Failed,
@@ -113,11 +195,12 @@ pub struct Worker {
     pub step: Step,
     pub rounds: u8,
     pub from_back: bool,
-    /// Whether a fault that it met may be why it fails.
+    /// Set if the worker has met a fault that may be the cause of its failure.
     pub hurt: bool,
 }
 
 impl Worker {
+    /// A run that finds the event stored.
     pub fn new(from_back: bool) -> Self {
         Self {
             step: Step::ReadRecord { stale: None },
@@ -127,220 +210,507 @@ impl Worker {
         }
     }
 
+    /// The run that has stored the event itself: it looks for nothing in its first round.
+    pub fn first() -> Self {
+        Self {
+            step: open(None),
+            ..Self::new(false)
+        }
+    }
+
     pub fn has_ended(&self) -> bool {
         matches!(self.step, Step::Done | Step::Failed | Step::Crashed)
     }
 
-    /// Whether the next request is one to the source.
+    /// Returns true if the next request is one to the source.
     pub fn asks_source(&self) -> bool {
-        matches!(self.step, Step::Open { .. } | Step::Fetch { .. })
+        matches!(
+            self.step,
+            Step::Open { .. } | Step::Fetch { .. } | Step::Stream(_)
+        )
     }
 
-    /// Whether the next request changes S3.
-    pub fn writes(&self) -> bool {
+    /// Returns true if the next request stores something in S3.
+    fn puts(&self) -> bool {
         matches!(
             self.step,
             Step::PutWhole { .. }
                 | Step::Create { .. }
                 | Step::WriteRecord { .. }
-                | Step::AbortOurs { .. }
-                | Step::AbortOld { .. }
                 | Step::Put { .. }
+                | Step::MarkStreamed { .. }
+                | Step::PutStreamed { .. }
+                | Step::MarkWhole(_)
                 | Step::Complete { .. }
-                | Step::DeleteRecord { .. }
-                | Step::AbortKnown { .. }
-                | Step::DeleteKnown { .. }
         )
     }
 
-    /// The upload that it works on or is about to end.
-    pub fn knows(&self) -> Option<Id> {
-        match self.step {
+    /// Returns true if the next request changes S3.
+    pub fn writes(&self) -> bool {
+        let deletes = matches!(
+            self.step,
+            Step::AbortOurs { .. }
+                | Step::AbortOld { .. }
+                | Step::AbortReplaced { .. }
+                | Step::DeleteRecord { .. }
+                | Step::AbortKnown { .. }
+                | Step::DeleteKnown { .. }
+        );
+        deletes || self.puts()
+    }
+
+    /// The uploads that it works on or is about to end.
+    pub fn knows(&self) -> Vec<Id> {
+        match &self.step {
             Step::WriteRecord { ours, .. }
             | Step::ReadBack { ours }
-            | Step::AbortOurs { ours }
-            | Step::List { ours, .. }
-            | Step::Fetch { ours, .. }
-            | Step::Put { ours, .. }
-            | Step::ListAll { ours, .. }
-            | Step::Complete { ours, .. }
-            | Step::LookAfter { ours, .. }
+            | Step::AbortOurs { ours, .. }
+            | Step::AbortOld { ours, .. }
+            | Step::LookAgain { ours }
+            | Step::AbortReplaced { ours, .. }
             | Step::Settle { ours }
-            | Step::AbortKnown { known: ours } => Some(ours.upload),
-            _ => None,
+            | Step::AbortKnown { known: ours, .. } => ours.uploads(),
+            Step::List(filling) | Step::Fetch { filling, .. } | Step::Put { filling, .. } => {
+                filling.ours.uploads()
+            }
+            Step::Stream(stream)
+            | Step::ListForStream(stream)
+            | Step::MarkStreamed { stream, .. }
+            | Step::PutStreamed { stream, .. } => stream.filling.ours.uploads(),
+            Step::ListAll(completing)
+            | Step::MarkWhole(completing)
+            | Step::ReadMark { completing, .. }
+            | Step::Complete { completing, .. }
+            | Step::LookAfter { completing, .. } => completing.filling.ours.uploads(),
+            _ => vec![],
         }
     }
 
-    /// What the worker does where a request failed for good.
-    pub fn give_up(&mut self) {
+    /// The next step where a request got no answer for good.
+    pub fn give_up(&mut self, shared: &Shared) {
         self.hurt = true;
-        self.step = match self.step {
-            Step::Complete {
-                ours, fills, tries, ..
-            } => Step::LookAfter { ours, fills, tries },
+        self.step = match self.step.clone() {
+            Step::Complete { completing, .. } => Step::LookAfter {
+                completing,
+                condition: false,
+            },
+            // Only a warning: the new record names the old upload.
+            Step::AbortOld { ours, .. } => first_put(ours, shared),
+            // Only a later run would need it.
+            Step::MarkWhole(completing) => Step::ListAll(completing),
             Step::UnlessThere | Step::ReadLeft => Step::Failed,
             _ => Step::UnlessThere,
         };
     }
 
+    /// The next step where S3 has refused a write for good, and so has not done it.
+    fn refused(&mut self, shared: &Shared) {
+        let unrecorded = match &self.step {
+            Step::WriteRecord { ours, .. } => Some(ours.clone()),
+            _ => None,
+        };
+        self.give_up(shared);
+        if let Some(ours) = unrecorded {
+            self.step = Step::AbortOurs { ours, fails: true };
+        }
+    }
+
     /// Makes the next request.
+    pub fn advance(&mut self, shared: &mut Shared) {
+        let completes = matches!(self.step, Step::Complete { .. } | Step::PutWhole { .. });
+        if self.asks_source() && shared.source != Source::Delivers {
+            self.give_up(shared);
+        } else if self.puts() && shared.refuses(completes) {
+            self.refused(shared);
+        } else {
+            self.step = self.answered(shared);
+        }
+    }
+
+    /// The step after the one that is next, whose request is answered.
     #[expect(
         clippy::too_many_lines,
         reason = "an arm or two a step, in the order of the steps"
     )]
-    pub fn advance(&mut self, shared: &mut Shared) {
-        self.step = match self.step.clone() {
+    fn answered(&mut self, shared: &mut Shared) -> Step {
+        match self.step.clone() {
             Step::ReadRecord { stale } => Step::Find {
                 stale,
-                record: shared.record,
+                record: shared.record.clone(),
             },
             Step::Find { stale, record } => found(stale, record, shared),
-            Step::Open { over } if shared.is_small(shared.source) => Step::PutWhole {
+            Step::Open { over, .. } if shared.is_small(shared.version) => Step::PutWhole {
                 over,
-                version: shared.source,
+                version: shared.version,
             },
-            Step::Open { over: Some(old) } => Step::AbortOld {
-                old,
-                version: shared.source,
-            },
-            Step::Open { over } => Step::Create {
+            Step::Open { over, useless } => Step::Create {
                 over,
-                version: shared.source,
+                useless,
+                version: shared.version,
             },
             Step::PutWhole { over, version } => {
                 shared.put_object(version);
                 Step::LookForWhole { over }
             }
             Step::LookForWhole { over } if shared.object.is_some() => cleared(over),
-            Step::Create { over, version } => {
-                let upload = shared.begin(version);
-                let ours = Record { upload, version };
-                Step::WriteRecord { over, ours }
+            Step::Create {
+                over,
+                useless,
+                version,
+            } => {
+                let ours = Record {
+                    upload: shared.begin(version),
+                    version,
+                    replaced: over.as_ref().map(Record::uploads).unwrap_or_default(),
+                    streamed: false,
+                    whole: None,
+                };
+                Step::WriteRecord {
+                    over,
+                    useless,
+                    ours,
+                }
             }
-            Step::WriteRecord { over, ours } if shared.write_record(over, ours) => {
+            Step::WriteRecord {
+                over,
+                useless,
+                ours,
+            } => {
+                if !shared.write_record(over.as_ref(), &ours) {
+                    return Step::ReadBack { ours };
+                }
+                match over {
+                    None => Step::LookAgain { ours },
+                    // The record first, the old upload after.
+                    Some(old) if useless => Step::AbortOld {
+                        old: old.upload,
+                        ours,
+                    },
+                    Some(_) => first_put(ours, shared),
+                }
+            }
+            Step::ReadBack { ours } if shared.names(ours.upload) => first_put(ours, shared),
+            Step::ReadBack { ours } => Step::AbortOurs { ours, fails: false },
+            Step::AbortOurs { ours, fails } => {
+                shared.end(ours.upload);
+                if fails {
+                    Step::UnlessThere
+                } else {
+                    self.next_round(None)
+                }
+            }
+            Step::AbortOld { old, ours } => {
+                shared.end(old);
                 first_put(ours, shared)
             }
-            Step::WriteRecord { ours, .. } => Step::ReadBack { ours },
-            Step::ReadBack { ours } if shared.record == Some(ours) => first_put(ours, shared),
-            Step::ReadBack { ours } => Step::AbortOurs { ours },
-            Step::AbortOurs { ours } => {
-                shared.end(ours.upload);
-                self.next_round(None)
-            }
-            // Before the new record: should this be the last that is done, the record still tells of the old upload.
-            Step::AbortOld { old, version } => {
-                shared.end(old.upload);
-                Step::Create {
-                    over: Some(old),
-                    version,
-                }
-            }
-            Step::List { ours, fills } => match shared.list(ours.upload) {
-                None => Step::Settle { ours },
+            Step::LookAgain { ours } if shared.object.is_some() => clearing(ours, true),
+            Step::LookAgain { ours } => first_put(ours, shared),
+            Step::List(filling) => match shared.list(filling.ours.upload) {
+                None => Step::Settle { ours: filling.ours },
+                Some(listed) if filling.ours.streamed => filled_before(filling, &listed, shared),
                 Some(listed) => {
-                    let missing = shared.plan(ours.version).missing(&listed).collect();
-                    fetched(ours, fills, missing)
+                    let missing = shared.plan(filling.ours.version).missing(&listed).collect();
+                    fetched(filling, missing)
                 }
             },
-            // Another length or `ETag` than the record's: the source has changed.
-            Step::Fetch { ours, .. } if shared.source != ours.version => {
-                self.next_round(Some(ours.upload))
-            }
             Step::Fetch {
-                ours,
-                fills,
+                filling,
                 mut missing,
             } => {
+                let (here, there) = (shared.version, filling.ours.version);
+                if shared.lengths[here] != shared.lengths[there] {
+                    return self.stale(&filling.ours, true);
+                }
+                // Another ETag, or the whole: one reply without a range is consistent by itself.
+                if here != there || !shared.ranges {
+                    return streamed(filling);
+                }
                 let next = if self.from_back { missing.len() - 1 } else { 0 };
                 let number = missing.remove(next);
                 Step::Put {
-                    ours,
-                    fills,
+                    filling,
                     missing,
                     number,
-                    version: shared.source,
+                    version: here,
                 }
             }
             Step::Put {
-                ours,
-                fills,
+                mut filling,
                 missing,
                 number,
                 version,
             } => {
-                if shared.put_part(ours.upload, number, version) {
-                    fetched(ours, fills, missing)
+                if shared.put_part(filling.ours.upload, number, version) {
+                    filling.own.push(number);
+                    filling.own.sort_unstable();
+                    fetched(filling, missing)
                 } else {
-                    Step::Settle { ours }
+                    Step::Settle { ours: filling.ours }
                 }
             }
-            Step::ListAll { ours, fills, tries } => match shared.list(ours.upload) {
-                None => Step::Settle { ours },
-                Some(listed) if shared.plan(ours.version).missing(&listed).next().is_some() => {
-                    if fills + 1 < ATTEMPTS {
-                        let fills = fills + 1;
-                        Step::List { ours, fills }
-                    } else {
-                        self.next_round(Some(ours.upload))
+            Step::Stream(stream) => {
+                let (here, there) = (shared.version, stream.filling.ours.version);
+                if shared.lengths[here] != shared.lengths[there] {
+                    return self.stale(&stream.filling.ours, true);
+                }
+                Step::ListForStream(Streaming {
+                    version: here,
+                    ..stream
+                })
+            }
+            Step::ListForStream(stream) => match shared.list(stream.filling.ours.upload) {
+                None => Step::Settle {
+                    ours: stream.filling.ours,
+                },
+                Some(listed) => {
+                    let numbers = shared.plan(stream.version).numbers();
+                    let last = listed.keys().next_back().copied().unwrap_or_default();
+                    let stream = Streaming { last, ..stream };
+                    let known = |number| {
+                        let part = listed.get(&number).filter(|_| stream.trusted);
+                        part.and_then(|part| part.crc64nvme)
+                    };
+                    let listed = numbers.map(known).collect();
+                    self.passed(stream, 1, listed, shared)
+                }
+            },
+            Step::MarkStreamed {
+                mut stream,
+                number,
+                listed,
+            } => {
+                stream.filling.ours.streamed = true;
+                if shared.rewrite_record(&stream.filling.ours) {
+                    Step::PutStreamed {
+                        stream,
+                        number,
+                        listed,
+                    }
+                } else {
+                    Step::Settle {
+                        ours: stream.filling.ours,
                     }
                 }
-                Some(listed) => Step::Complete {
-                    ours,
-                    fills,
-                    tries,
-                    etags: etags(&listed),
-                },
-            },
-            Step::Complete {
-                ours,
-                fills,
-                tries,
-                etags,
-            } => match shared.complete(ours.upload, &etags) {
-                Ok(()) => Step::DeleteRecord { ours },
-                Err(Refusal::InvalidPart) if tries + 1 < ATTEMPTS => Step::ListAll {
-                    ours,
-                    fills,
-                    tries: tries + 1,
-                },
-                Err(Refusal::InvalidPart) => {
-                    self.hurt = true;
-                    Step::UnlessThere
+            }
+            Step::MarkWhole(completing) => {
+                let whole = Record {
+                    whole: completing.checked,
+                    ..completing.filling.ours.clone()
+                };
+                shared.rewrite_record(&whole);
+                Step::ListAll(completing)
+            }
+            Step::PutStreamed {
+                stream,
+                number,
+                listed,
+            } => {
+                if shared.put_part(stream.filling.ours.upload, number, stream.version) {
+                    self.passed(stream, number + 1, listed, shared)
+                } else {
+                    Step::Settle {
+                        ours: stream.filling.ours,
+                    }
                 }
-                Err(Refusal::NoSuchUpload | Refusal::PreconditionFailed) => Step::Settle { ours },
+            }
+            Step::ListAll(completing) => match shared.list(completing.filling.ours.upload) {
+                None => Step::Settle {
+                    ours: completing.filling.ours,
+                },
+                Some(listed) => self.listed(completing, &listed, shared),
             },
-            Step::LookAfter { ours, .. } if shared.object.is_some() => Step::Settle { ours },
-            Step::LookAfter { ours, fills, tries } if tries + 1 < ATTEMPTS => Step::ListAll {
-                ours,
-                fills,
-                tries: tries + 1,
+            Step::ReadMark {
+                mut completing,
+                listed,
+            } => {
+                let ours = &mut completing.filling.ours;
+                let there = shared.record.as_ref();
+                if there.is_some_and(|there| there.upload != ours.upload) {
+                    return Step::Settle { ours: ours.clone() };
+                }
+                let marked = there.filter(|there| there.streamed);
+                if let Some(marked) = marked {
+                    ours.streamed = true;
+                    let mut contents = listed.iter().map(|(_, content)| content);
+                    if !contents.all(|content| Some(*content) == marked.whole) {
+                        return self.fill_again(completing);
+                    }
+                }
+                let etags = listed.into_iter().map(|(etag, _)| etag).collect();
+                Step::Complete { completing, etags }
+            }
+            Step::Complete { completing, etags } => {
+                let ours = completing.filling.ours.clone();
+                match shared.complete(ours.upload, &etags) {
+                    Ok(()) => replaced(ours, 0),
+                    Err(Refusal::NoSuchUpload) => Step::Settle { ours },
+                    Err(Refusal::InvalidPart) => self.again(completing, false),
+                    Err(Refusal::Condition) => Step::LookAfter {
+                        completing,
+                        condition: true,
+                    },
+                }
+            }
+            Step::LookAfter { completing, .. } if shared.object.is_some() => Step::Settle {
+                ours: completing.filling.ours,
             },
+            Step::LookAfter {
+                completing,
+                condition,
+            } => self.again(completing, condition),
+            Step::AbortReplaced { ours, next } => {
+                shared.end(ours.replaced[next]);
+                replaced(ours, next + 1)
+            }
             Step::DeleteRecord { ours } => {
-                shared.delete_record(ours);
+                shared.delete_record(&ours);
                 Step::FindMade
             }
             Step::FindMade if shared.object.is_some() => Step::Done,
-            Step::LookForWhole { .. } | Step::LookAfter { .. } | Step::FindMade => {
-                Step::UnlessThere
+            Step::LookForWhole { .. } | Step::FindMade => Step::UnlessThere,
+            Step::Settle { ours } if shared.object.is_some() => clearing(ours, false),
+            Step::Settle { ours } => self.stale(&ours, true),
+            Step::AbortKnown {
+                known,
+                next,
+                outrun,
+            } => {
+                let uploads = known.uploads();
+                shared.end(uploads[next]);
+                if next + 1 < uploads.len() {
+                    let next = next + 1;
+                    Step::AbortKnown {
+                        known,
+                        next,
+                        outrun,
+                    }
+                } else {
+                    Step::DeleteKnown { known, outrun }
+                }
             }
-            Step::Settle { ours } if shared.object.is_some() => Step::AbortKnown { known: ours },
-            Step::Settle { ours } => self.next_round(Some(ours.upload)),
-            Step::AbortKnown { known } => {
-                shared.end(known.upload);
-                Step::DeleteKnown { known }
-            }
-            Step::DeleteKnown { known } => {
-                shared.delete_record(known);
-                Step::Done
+            Step::DeleteKnown { known, outrun } => {
+                shared.delete_record(&known);
+                if outrun {
+                    self.next_round(None)
+                } else {
+                    Step::Done
+                }
             }
             Step::UnlessThere if shared.object.is_some() => Step::ReadLeft,
             Step::UnlessThere => Step::Failed,
-            Step::ReadLeft => cleared(shared.record),
+            Step::ReadLeft => cleared(shared.record.clone()),
             ended @ (Step::Done | Step::Failed | Step::Crashed) => ended,
-        };
+        }
     }
 
-    fn next_round(&mut self, stale: Option<Id>) -> Step {
+    /// Goes on with a stream at part `number`: parts that S3 holds with the same bytes are skipped.
+    fn passed(
+        &mut self,
+        stream: Streaming,
+        number: PartNumber,
+        listed: Vec<Option<Content>>,
+        shared: &Shared,
+    ) -> Step {
+        let content = shared.content(stream.version);
+        let other = stream.version != stream.filling.ours.version;
+        for number in number..=shared.plan(stream.version).count() {
+            let marks = other || stream.last > number;
+            match listed[number as usize - 1] {
+                Some(known) if known == content => {}
+                None if marks && !stream.filling.ours.streamed => {
+                    return Step::MarkStreamed {
+                        stream,
+                        number,
+                        listed,
+                    };
+                }
+                None => {
+                    return Step::PutStreamed {
+                        stream,
+                        number,
+                        listed,
+                    };
+                }
+                Some(_) if stream.tries + 1 < ATTEMPTS => {
+                    return Step::Stream(Streaming {
+                        tries: stream.tries + 1,
+                        trusted: false,
+                        ..stream
+                    });
+                }
+                Some(_) => {
+                    self.hurt = true;
+                    return Step::UnlessThere;
+                }
+            }
+        }
+        let streamed = stream.filling.ours.streamed;
+        let completing = Completing {
+            filling: stream.filling,
+            tries: 0,
+            checked: Some(content),
+        };
+        if streamed {
+            Step::MarkWhole(completing)
+        } else {
+            Step::ListAll(completing)
+        }
+    }
+
+    fn listed(&mut self, completing: Completing, listed: &ListedParts, shared: &Shared) -> Step {
+        let Filling { ours, own, .. } = &completing.filling;
+        let plan = shared.plan(ours.version);
+        let lacks = plan.missing(listed).next().is_some();
+        let expected = |number| match completing.checked {
+            None if own.contains(&number) => Some(shared.content(ours.version)),
+            checked => checked,
+        };
+        let differs = listed.iter().any(|(number, part)| {
+            expected(*number).is_some_and(|expected| part.crc64nvme != Some(expected))
+        });
+        if lacks || differs {
+            return self.fill_again(completing);
+        }
+        if plan.numbers().all(|number| expected(number).is_some()) {
+            let etags = etags(listed);
+            return Step::Complete { completing, etags };
+        }
+        let contents = listed.values().filter_map(|part| part.crc64nvme);
+        let listed = etags(listed).into_iter().zip(contents).collect();
+        Step::ReadMark { completing, listed }
+    }
+
+    fn fill_again(&mut self, completing: Completing) -> Step {
+        let Filling { ours, fills, .. } = completing.filling;
+        if fills + 1 < ATTEMPTS {
+            return Step::List(Filling::new(ours, fills + 1));
+        }
+        self.hurt = true;
+        Step::UnlessThere
+    }
+
+    /// Complete once more; after the last attempt, another upload if there was a conflict.
+    fn again(&mut self, completing: Completing, conflict: bool) -> Step {
+        self.hurt = true;
+        if completing.tries + 1 < ATTEMPTS {
+            return Step::ListAll(Completing {
+                tries: completing.tries + 1,
+                ..completing
+            });
+        }
+        if conflict {
+            self.stale(&completing.filling.ours, false)
+        } else {
+            Step::UnlessThere
+        }
+    }
+
+    fn stale(&mut self, ours: &Record, useless: bool) -> Step {
+        let upload = ours.upload;
+        self.next_round(Some(Stale { upload, useless }))
+    }
+
+    fn next_round(&mut self, stale: Option<Stale>) -> Step {
         self.rounds += 1;
         if self.rounds < ROUNDS {
             Step::ReadRecord { stale }
@@ -350,46 +720,116 @@ impl Worker {
     }
 }
 
-fn found(stale: Option<Id>, record: Option<Record>, shared: &Shared) -> Step {
+fn found(stale: Option<Stale>, record: Option<Record>, shared: &Shared) -> Step {
+    // Another worker may have replaced the stale upload meanwhile.
+    let upload = record.as_ref().map(|record| record.upload);
+    let stale = stale.filter(|stale| upload == Some(stale.upload));
     match record {
         record if shared.object.is_some() => cleared(record),
-        Some(ours) if stale != Some(ours.upload) => Step::List { ours, fills: 0 },
-        over => Step::Open { over },
+        Some(ours) if stale.is_none() => Step::List(Filling::new(ours, 0)),
+        over => Step::Open {
+            over,
+            useless: stale.is_some_and(|stale| stale.useless),
+        },
     }
 }
 
-/// The object is there; so may be a record of no more use.
+fn open(over: Option<Record>) -> Step {
+    Step::Open {
+        over,
+        useless: false,
+    }
+}
+
+/// The object is there; a record of no more use may be there as well.
 fn cleared(record: Option<Record>) -> Step {
-    record.map_or(Step::Done, |known| Step::AbortKnown { known })
+    record.map_or(Step::Done, |known| clearing(known, false))
+}
+
+fn clearing(known: Record, outrun: bool) -> Step {
+    Step::AbortKnown {
+        known,
+        next: 0,
+        outrun,
+    }
+}
+
+/// The object was made: ends the uploads that this one has replaced, then the record.
+fn replaced(ours: Record, next: usize) -> Step {
+    if next < ours.replaced.len() {
+        Step::AbortReplaced { ours, next }
+    } else {
+        Step::DeleteRecord { ours }
+    }
 }
 
 /// Part 1, out of the reply that told the length.
 fn first_put(ours: Record, shared: &Shared) -> Step {
+    let version = ours.version;
+    let filling = Filling::new(ours, 0);
+    if !shared.ranges {
+        return Step::ListForStream(Streaming {
+            filling,
+            tries: 0,
+            trusted: true,
+            version,
+            last: 0,
+        });
+    }
     Step::Put {
-        ours,
-        fills: 0,
-        missing: shared.plan(ours.version).numbers().skip(1).collect(),
+        filling,
+        missing: shared.plan(version).numbers().skip(1).collect(),
         number: 1,
-        version: ours.version,
+        version,
     }
 }
 
-fn fetched(ours: Record, fills: u8, missing: Vec<PartNumber>) -> Step {
+fn fetched(filling: Filling, missing: Vec<PartNumber>) -> Step {
     if missing.is_empty() {
-        let tries = 0;
-        Step::ListAll { ours, fills, tries }
+        Step::ListAll(Completing {
+            filling,
+            tries: 0,
+            checked: None,
+        })
     } else {
-        Step::Fetch {
-            ours,
-            fills,
-            missing,
-        }
+        Step::Fetch { filling, missing }
     }
 }
 
-fn etags(listed: &ListedParts) -> Vec<u8> {
+fn streamed(filling: Filling) -> Step {
+    Step::Stream(Streaming {
+        version: filling.ours.version,
+        filling,
+        tries: 0,
+        trusted: true,
+        last: 0,
+    })
+}
+
+/// An upload whose parts may be of several replies: complete if they are those of one that was read
+/// to its end, else to be filled by another.
+fn filled_before(filling: Filling, listed: &ListedParts, shared: &Shared) -> Step {
+    let whole = filling.ours.whole;
+    let missing = shared.plan(filling.ours.version).missing(listed).next();
+    let fit = listed.values().all(|part| part.crc64nvme == whole);
+    if whole.is_some() && missing.is_none() && fit {
+        return Step::ListAll(Completing {
+            filling,
+            tries: 0,
+            checked: whole,
+        });
+    }
+    streamed(filling)
+}
+
+fn etags(listed: &ListedParts) -> Vec<u64> {
     listed
         .values()
         .map(|part| part.etag.parse().expect("the model's own ETag"))
         .collect()
+}
+
+impl Outage {
+    /// All kinds of outages.
+    pub const ALL: [Self; 3] = [Self::Writes, Self::Complete, Self::Conflict];
 }
