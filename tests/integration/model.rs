@@ -4,8 +4,10 @@
 //!
 //! Beside the safety of the object, two properties are checked in every state: no part that may be
 //! the only copy is removed, and one worker alone finishes once the source delivers and S3 answers.
+//! `schedule` does the same for events, ticks and claims.
 
 mod s3;
+mod schedule;
 mod worker;
 
 use std::cell::Cell;
