@@ -374,3 +374,34 @@ async fn a_tick_that_cannot_list_is_an_error_of_the_function() {
         "{error:?}"
     );
 }
+
+#[tokio::test]
+async fn a_tick_with_nothing_pending_is_one_call() {
+    let world = World::start().await;
+    assert_eq!(tick(&world, &rule()).await, Swept::default());
+    let calls = world.s3.calls();
+    let operations: Vec<_> = calls.iter().map(|call| call.operation).collect();
+    assert_eq!(operations, ["ListObjectsV2"]);
+    assert!(world.acs.requests().is_empty());
+}
+
+#[tokio::test]
+async fn an_event_that_is_not_due_costs_no_call_beyond_the_listing() {
+    let mut large_pages = setup();
+    large_pages.s3.page_size = 1000;
+    let world = World::with(large_pages).await;
+    // Events whose deliveries may be at work, and events that were tried lately.
+    for number in 0..20 {
+        let recording = numbered(number, &[3 * PART]);
+        recording.publish(&world);
+        recording.store(&world, Duration::from_mins(1));
+        if number % 2 == 0 {
+            let attempt = format!("{}/attempt.json", recording.pending());
+            world.s3.put(&attempt, r#"{"run": "another", "beat": 1}"#);
+        }
+    }
+    let swept = tick(&world, &rule()).await;
+    assert_eq!((swept.pending, swept.taken), (20, 0));
+    assert_eq!(world.s3.calls().len(), 1, "{:?}", world.s3.calls());
+    assert!(world.acs.requests().is_empty());
+}
