@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use emulators::acs::{Fault, Kind};
+use emulators::s3;
 use serde_json::{Value, json};
 
 use crate::world::{Form, PART, Recording, World};
@@ -400,4 +401,31 @@ async fn an_event_without_a_time_ages_from_when_it_was_stored() {
         let response = world.deliver_again(&event, 1).await;
         assert_eq!(response.body["events"][0]["outcome"], outcome, "{age:?}");
     }
+}
+
+/// S3 holds all parts, the source is gone, and Complete is refused for a condition, which is our
+/// fault and passes. The run asks for another upload, and the 404 that it gets hides the conflict.
+#[tokio::test]
+async fn a_conflict_on_complete_does_not_end_what_is_whole_in_s3() {
+    let world = World::start().await;
+    let recording = Recording::of(&[2 * PART]).aged(DAY + HOUR);
+    recording.publish(&world);
+    let refuse_complete = |status, code| {
+        world.s3.inject(move |call| {
+            let completes = call.operation == "CompleteMultipartUpload";
+            completes.then_some(s3::Fault::Refuse { status, code })
+        });
+    };
+    refuse_complete(503, "ServiceUnavailable");
+    let event = recording.event(&world);
+    assert_eq!(world.deliver(&event).await.status, 503);
+    assert_eq!(world.s3.uploads()[0].parts.len(), 2);
+    world.acs.remove(&recording.chunks[0].document_id);
+    world.age_pending(2 * HOUR);
+    refuse_complete(409, "ConditionalRequestConflict");
+    let response = world.deliver_again(&event, 1).await;
+    assert_eq!(response.body["events"][0]["outcome"], "suspended");
+    world.s3.heal();
+    assert_eq!(world.deliver_again(&event, 2).await.status, 200);
+    world.assert_archived(&recording);
 }

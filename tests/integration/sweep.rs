@@ -405,3 +405,24 @@ async fn an_event_that_is_not_due_costs_no_call_beyond_the_listing() {
     assert_eq!(world.s3.calls().len(), 1, "{:?}", world.s3.calls());
     assert!(world.acs.requests().is_empty());
 }
+
+/// The tick after an outage tries one event before it takes others beside it. If that one fails for
+/// our fault as well, the outage lasts, and eight more need not find that out.
+#[tokio::test]
+async fn a_tick_in_an_outage_that_lasts_takes_few_events() {
+    let world = World::start().await;
+    for number in 0..30 {
+        store(&world, &numbered(number, &[3 * PART]));
+    }
+    world.s3.inject(|call| {
+        (call.operation == "PutObject").then_some(s3::Fault::Refuse {
+            status: 403,
+            code: "AccessDenied",
+        })
+    });
+    tick(&world, &rule()).await;
+    world.s3.clear_calls();
+    tick(&world, &rule()).await;
+    let claims = world.count("PutObject");
+    assert!(claims <= 3, "{claims} claims");
+}
