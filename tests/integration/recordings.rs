@@ -7,7 +7,7 @@ use emulators::acs::Kind;
 use emulators::s3::Object;
 use serde_json::{Value, json};
 
-use crate::world::{Form, PART, Recording, World};
+use crate::world::{Form, PART, Recording, World, setup};
 
 fn json_of(world: &World, key: &str) -> Value {
     serde_json::from_slice(&world.s3.object(key).expect("it is there").body).unwrap()
@@ -338,4 +338,19 @@ async fn few_calls_are_made_besides_the_parts() {
     assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
     let operations: Vec<_> = world.s3.calls().iter().map(|call| call.operation).collect();
     assert_eq!(operations.len(), 6, "{operations:?}");
+}
+
+#[tokio::test]
+async fn a_fresh_recording_costs_its_parts_and_at_most_twelve_calls() {
+    let mut one_page = setup();
+    one_page.s3.page_size = 1000;
+    let world = World::with(one_page).await;
+    let recording = Recording::of(&[64 * PART]);
+    recording.publish(&world);
+    assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+    world.assert_archived(&recording);
+    assert_eq!(world.count("UploadPart"), 64);
+    // Twelve where the answer to a write does not suffice for a manifest.
+    let calls = world.s3.calls().len();
+    assert!(calls <= 64 + 12, "{calls} calls");
 }
