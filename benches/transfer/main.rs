@@ -1,4 +1,5 @@
-//! `cargo bench`: what the function uses for a recording, whole processes compared within one run, on loopback.
+//! `cargo bench --bench transfer`: the resources that the function uses for a recording. Whole
+//! processes are compared within one run, on loopback.
 
 #![allow(
     clippy::expect_used,

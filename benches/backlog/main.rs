@@ -1,0 +1,50 @@
+//! `cargo bench --bench backlog`: the time, bytes, memory and S3 calls that the schedule needs for
+//! a backlog, and the cost of an outage.
+//!
+//! Each tick runs in a process of its own, as in Lambda, between emulators of ACS and S3 in this
+//! one. Everything is on loopback, and the benchmark ends by itself.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark that cannot go on fails"
+)]
+#![allow(
+    unreachable_pub,
+    reason = "nothing of a benchmark is reached from outside"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a benchmark reads the environment and the clock"
+)]
+#![allow(
+    clippy::cast_precision_loss,
+    reason = "figures are rounded for print anyway"
+)]
+
+mod backlog;
+mod ends;
+mod instance;
+#[path = "../transfer/measure.rs"]
+#[expect(dead_code, reason = "the other benchmark measures CPU time as well")]
+mod measure;
+mod outage;
+
+fn main() {
+    let is_instance = std::env::var("BENCH_ROLE").is_ok_and(|role| role == "instance");
+    let mut builder = if is_instance {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    let runtime = builder.enable_all().build().expect("a runtime");
+    if is_instance {
+        runtime.block_on(instance::serve());
+        return;
+    }
+    runtime.block_on(async {
+        let backlogs = backlog::table().await;
+        let outages = outage::table().await;
+        println!("{backlogs}{outages}");
+    });
+}
