@@ -125,6 +125,11 @@
 //!   is consistent by itself: its bytes are held against the checksums of the parts that S3 has,
 //!   and only parts that differ are put again. The object's `source-etag` is then that of the reply
 //!   with which the upload was begun.
+//! - **Parts of two replies are never one object.** A reply that is cut off while it replaces parts
+//!   leaves those of two, and no number missing. So the record says `streamed` before the first of
+//!   them is put, and such an upload is completed only with the checksum of a reply that was read to
+//!   its end. A run that has not put all parts itself reads the record after it has listed them. The
+//!   one case left is a source that gives one ETag to different bytes while two runs are at work.
 //! - **A conflict at Complete replaces nothing at once.** AWS advises a new upload after a 409. The
 //!   parts may be all that is left, so Complete is repeated first, and the old upload is kept beside
 //!   the new one until there is an object.
