@@ -1,4 +1,4 @@
-//! AWS Secrets Manager with one secret, for tests: `GetSecretValue` as the SDK asks it.
+//! AWS Secrets Manager, for tests: `GetSecretValue` as the SDK asks it.
 //!
 //! - this file: what a test sets up and looks at
 //! - `signature`: whether a request is signed as AWS wants it
@@ -9,6 +9,7 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +22,7 @@ use crate::server::{Server, lock};
 /// can use both.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The name of the only secret.
+    /// The name of the secret that the methods without a name mean.
     pub secret_id: String,
     /// The only access key id that is known.
     pub access_key_id: String,
@@ -69,10 +70,13 @@ pub struct SecretsManager {
 #[derive(Debug)]
 struct Shared {
     settings: Settings,
-    value: Mutex<Option<Value>>,
+    /// The secrets that have a value, by name.
+    values: Mutex<BTreeMap<String, Value>>,
     /// How often the value was set: each one has a version of its own.
     versions: AtomicUsize,
     fault: Mutex<Option<Fault>>,
+    /// How requests for one secret fail, by its name.
+    faults: Mutex<BTreeMap<String, Fault>>,
     calls: AtomicUsize,
 }
 
@@ -97,9 +101,10 @@ impl SecretsManager {
     pub async fn start(settings: Settings) -> Self {
         let shared = Arc::new(Shared {
             settings,
-            value: Mutex::default(),
+            values: Mutex::default(),
             versions: AtomicUsize::new(0),
             fault: Mutex::default(),
+            faults: Mutex::default(),
             calls: AtomicUsize::new(0),
         });
         let answering = Arc::clone(&shared);
@@ -117,7 +122,7 @@ impl SecretsManager {
         self.server.url()
     }
 
-    /// The name of the only secret.
+    /// The name of the secret that the methods without a name mean.
     #[must_use]
     pub fn secret_id(&self) -> &str {
         &self.shared.settings.secret_id
@@ -137,22 +142,42 @@ impl SecretsManager {
 
     /// Gives the secret a new value.
     pub fn set(&self, secret_string: &str) {
-        self.put(Content::String(secret_string.to_owned()));
+        self.set_named(self.secret_id(), secret_string);
+    }
+
+    /// Gives the secret of that name a new value.
+    pub fn set_named(&self, secret_id: &str, secret_string: &str) {
+        self.put(secret_id, Content::String(secret_string.to_owned()));
     }
 
     /// Gives the secret a new value as `SecretBinary`, with no `SecretString` beside it.
     pub fn set_binary(&self, secret_binary: impl Into<Bytes>) {
-        self.put(Content::Binary(secret_binary.into()));
+        self.put(self.secret_id(), Content::Binary(secret_binary.into()));
     }
 
-    fn put(&self, content: Content) {
+    fn put(&self, secret_id: &str, content: Content) {
         let version = self.shared.versions.fetch_add(1, Ordering::Relaxed) + 1;
-        *lock(&self.shared.value) = Some(Value { version, content });
+        let value = Value { version, content };
+        lock(&self.shared.values).insert(secret_id.to_owned(), value);
     }
 
     /// How requests fail from now on, or that they do not.
     pub fn fail(&self, fault: Option<Fault>) {
         *lock(&self.shared.fault) = fault;
+    }
+
+    /// How requests for the secret of that name fail from now on, or that they do not.
+    ///
+    /// # Panics
+    ///
+    /// If the fault is one that does not answer.
+    pub fn fail_named(&self, secret_id: &str, fault: Option<Fault>) {
+        assert!(!matches!(fault, Some(Fault::Hang | Fault::Drop)));
+        let mut faults = lock(&self.shared.faults);
+        match fault {
+            Some(fault) => faults.insert(secret_id.to_owned(), fault),
+            None => faults.remove(secret_id),
+        };
     }
 
     /// How many requests came in since the start or the last [`Self::clear_calls`], refused and failed ones too.

@@ -41,7 +41,10 @@ fn signed(shared: &Shared, fault: Option<Fault>, head: &Parts, body: &[u8]) -> R
         Ok(region) => region,
         Err(refusal) => return error(400, refusal.code, &refusal.reason),
     };
-    match fault {
+    let asked: Json = serde_json::from_slice(body).unwrap_or_default();
+    let of_secret = asked.get("SecretId").and_then(Json::as_str);
+    let of_secret = of_secret.and_then(|id| lock(&shared.faults).get(id).copied());
+    match fault.or(of_secret) {
         Some(Fault::Refuse) => error(
             403,
             "AccessDeniedException",
@@ -79,13 +82,14 @@ fn truth(shared: &Shared, region: &str, head: &Parts, body: &[u8]) -> Response<B
         return error(400, "InvalidParameterException", "SecretId is missing");
     };
 
-    let name = &shared.settings.secret_id;
-    let arn = format!("arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:{name}-a1b2c3");
-    if id != name && id != arn {
+    let arn =
+        |name: &str| format!("arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:{name}-a1b2c3");
+    let values = lock(&shared.values).clone();
+    let found = values
+        .into_iter()
+        .find(|(name, _)| id == name || id == arn(name));
+    let Some((name, value)) = found else {
         return not_found("the specified secret.");
-    }
-    let Some(value) = lock(&shared.value).clone() else {
-        return not_found("the specified secret value for staging label: AWSCURRENT");
     };
     let version = format!("00000000-0000-4000-8000-{:012}", value.version);
     let other = |member, only: &str| asked.get(member).is_some_and(|value| value != only);
@@ -97,7 +101,7 @@ fn truth(shared: &Shared, region: &str, head: &Parts, body: &[u8]) -> Response<B
         Content::Binary(binary) => ("SecretBinary", STANDARD.encode(binary)),
     };
     let answer = json!({
-        "ARN": arn,
+        "ARN": arn(&name),
         "CreatedDate": CREATED,
         "Name": name,
         member: content,
