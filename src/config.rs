@@ -19,7 +19,7 @@ use url::Url;
 use crate::access::{Access, Resource, Secrets};
 use crate::authentication::Tenant;
 use crate::keys::Prefix;
-use crate::locations::AllowedLocations;
+use crate::locations::{AllowedLocations, is_private};
 use crate::recording::Topics;
 use crate::store::Buckets;
 use crate::webhook::Acknowledge;
@@ -214,12 +214,12 @@ fn authority(text: &str) -> Result<Url, String> {
     let usable = |url: &Url| {
         let userinfo = !url.username().is_empty() || url.password().is_some();
         let bare = url.query().is_none() && url.fragment().is_none();
-        matches!(url.scheme(), "http" | "https") && url.has_host() && bare && !userinfo
+        is_private(url) && bare && !userinfo
     };
     let url = Url::parse(text).ok().filter(usable);
     url.ok_or_else(|| {
-        "must be a URL with a scheme (https) and a host, such as https://login.microsoftonline.us"
-            .to_owned()
+        let form = "must be a URL with a scheme (https, or http to a loopback address) and a host";
+        format!("{form}, such as https://login.microsoftonline.us")
     })
 }
 
@@ -427,6 +427,8 @@ mod tests {
             ("ENTRA_AUTHORITY", "https://u:p@login.microsoftonline.com"),
             ("ENTRA_AUTHORITY", "https://login.microsoftonline.com/?x"),
             ("ENTRA_AUTHORITY", "ldap://login.microsoftonline.com"),
+            ("ENTRA_AUTHORITY", "http://login.microsoftonline.com"),
+            ("ENTRA_AUTHORITY", "http://localhost:80"),
             ("RECORDINGS_BUCKET", "ab"),
             ("RECORDINGS_BUCKET", "a/b/c"),
             ("WORK_BUCKET", "s3://work"),

@@ -131,6 +131,18 @@ impl AllowedLocations {
     }
 }
 
+/// Returns `true` if nobody but its host can read what is sent to a URL: over https, or over plain
+/// http to a loopback address. A name is none, whatever it resolves to.
+#[must_use]
+pub fn is_private(url: &Url) -> bool {
+    match (url.scheme(), url.host()) {
+        ("https", Some(_)) => true,
+        ("http", Some(Host::Ipv4(address))) => address.is_loopback(),
+        ("http", Some(Host::Ipv6(address))) => address.is_loopback(),
+        _ => false,
+    }
+}
+
 /// Returns `true` if a location is in Azure's blob storage, over https at its own port: no
 /// signature of ACS is of use there.
 #[must_use]
@@ -367,6 +379,30 @@ mod tests {
             Err(NotAllowed::Userinfo)
         );
         assert!(rule.admit("https://eus.asm.skype.com/").is_ok());
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_addresses_alone() {
+        for (url, private) in [
+            ("https://contoso.communication.azure.com/", true),
+            ("https://192.0.2.1/", true),
+            ("http://127.0.0.1:9000/", true),
+            ("http://127.1.2.3/", true),
+            ("http://[::1]:80/", true),
+            ("http://2130706433/", true),
+            ("http://contoso.communication.azure.com/", false),
+            ("http://localhost:9000/", false),
+            ("http://127.0.0.1.example.com/", false),
+            ("http://0.0.0.0/", false),
+            ("http://10.0.0.1/", false),
+            ("http://169.254.169.254/", false),
+            ("http://[::]/", false),
+            ("http://[::ffff:127.0.0.1]/", false),
+            ("ws://127.0.0.1/", false),
+            ("file:///etc/passwd", false),
+        ] {
+            assert_eq!(is_private(&Url::parse(url).unwrap()), private, "{url}");
+        }
     }
 
     #[test]

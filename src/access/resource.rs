@@ -7,6 +7,8 @@ use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use ring::hmac::{HMAC_SHA256, Key, sign};
 use url::Url;
 
+use crate::locations::is_private;
+
 /// An ACS resource's access key. It does not print.
 #[derive(Clone)]
 pub struct AccessKey {
@@ -69,6 +71,9 @@ pub enum ConnectionStringError {
     /// The endpoint is no URL of a host alone.
     #[error("endpoint must be a URL with a scheme (https) and a host, and nothing behind them")]
     Endpoint,
+    /// The endpoint is plain http, and not on this machine.
+    #[error("endpoint must be https, or http to a loopback address (127.0.0.1, [::1])")]
+    NotHttps,
     /// The access key is not base64.
     #[error("accesskey must be base64")]
     AccessKey,
@@ -100,6 +105,9 @@ impl Resource {
             .host_str()
             .filter(|_| bare && !userinfo && matches!(endpoint.scheme(), "http" | "https"));
         let host = host.ok_or(ConnectionStringError::Endpoint)?;
+        if !is_private(&endpoint) {
+            return Err(ConnectionStringError::NotHttps);
+        }
         let host = endpoint
             .port()
             .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
@@ -216,6 +224,14 @@ mod tests {
             (
                 "endpoint=ftp://contoso/;accesskey=AAECAw==",
                 ConnectionStringError::Endpoint,
+            ),
+            (
+                "endpoint=http://contoso.communication.azure.com/;accesskey=AAECAw==",
+                ConnectionStringError::NotHttps,
+            ),
+            (
+                "endpoint=http://localhost:9000/;accesskey=AAECAw==",
+                ConnectionStringError::NotHttps,
             ),
         ] {
             assert_eq!(
