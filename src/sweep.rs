@@ -5,6 +5,7 @@
 //! Which events are due is read off a listing.
 
 mod backlog;
+mod trouble;
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -124,6 +125,7 @@ impl Sweep {
         let hours_left = backlog.oldest_source.map(hours_left);
         Measured::tick(backlog.pending, backlog.in_trouble, hours_left).say();
         let (pending, left_over) = (backlog.pending, backlog.left_over());
+        let (troubled, more) = backlog.troubled();
 
         let tick = Arc::new(Tick {
             archive: Arc::clone(&self.archive),
@@ -137,11 +139,12 @@ impl Sweep {
         });
         let left_over = Some(left_over).filter(|_| is_time_to_tidy(now, &self.limits));
         let tidy = self.tidy(left_over.unwrap_or_default(), deadline);
+        let tell = trouble::tell(&self.archive, troubled, more, deadline);
         let work = tick.work(self.outage.load(Ordering::Relaxed));
-        let work = async { tokio::join!(work, tidy) };
+        let work = async { tokio::join!(tell, work, tidy) };
         let beats = beats(self.limits.heartbeat);
         tokio::select! {
-            ((), ()) = work => {}
+            _ = work => {}
             () = beats => {}
         }
         self.outage.store(tick.is_outage(), Ordering::Relaxed);

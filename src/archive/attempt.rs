@@ -95,6 +95,12 @@ impl Attempt {
         self.at_work
     }
 
+    /// Why the last attempt failed, if that is known.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
     /// Returns `true` if the event has ended so many processes that nothing may be at work beside
     /// it.
     #[must_use]

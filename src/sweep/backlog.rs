@@ -11,6 +11,12 @@ use crate::store::Listed;
 
 /// Keys of ended runs that one tick looks at.
 const MOST_LEFT_OVER: usize = 100;
+/// Recordings in trouble that one tick tells of.
+const MOST_TROUBLED: usize = 100;
+/// The time after an hour, and after each day, in which a tick tells of an event. A tick starts
+/// each minute, so that at least one does.
+const TOLD_WITHIN: Duration = Duration::from_mins(2);
+const DAY: Duration = Duration::from_hours(24);
 
 /// All that is pending, as one listing has shown it. Its size does not grow with the backlog.
 #[derive(Debug)]
@@ -31,8 +37,24 @@ pub(super) struct Backlog {
     tried: Line,
     /// Whether the next event is one that was never tried.
     turn: bool,
-    left_over: Sample,
+    left_over: Sample<Key, MOST_LEFT_OVER>,
+    /// The events that this tick tells of.
+    troubled: Sample<Troubled, MOST_TROUBLED>,
     folder: Folder,
+}
+
+/// An event that has been pending for so long that somebody should look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Troubled {
+    pub(super) event: Key,
+    /// Its id, as keys have it.
+    pub(super) id: String,
+    /// The time since it was stored.
+    pub(super) age: Duration,
+    /// The age of its source at ACS.
+    pub(super) source: Duration,
+    /// Whether its last attempt has left a word.
+    pub(super) has_attempt: bool,
 }
 
 /// An event that is due.
@@ -94,34 +116,62 @@ impl Line {
     }
 }
 
-/// So many keys, each as likely as any other to be among them.
-#[derive(Debug, Default)]
-struct Sample {
-    keys: Vec<Key>,
+/// So many of the things that it was shown, each as likely as any other to be among them.
+#[derive(Debug)]
+struct Sample<T, const MOST: usize> {
+    kept: Vec<T>,
     seen: usize,
 }
 
-impl Sample {
-    fn add(&mut self, key: Key) {
-        self.seen += 1;
-        if self.keys.len() < MOST_LEFT_OVER {
-            self.keys.push(key);
-        } else if let Some(place) = self.keys.get_mut(fastrand::usize(..self.seen)) {
-            *place = key;
+impl<T, const MOST: usize> Default for Sample<T, MOST> {
+    fn default() -> Self {
+        Self {
+            kept: Vec::new(),
+            seen: 0,
         }
     }
+}
+
+impl<T, const MOST: usize> Sample<T, MOST> {
+    fn add(&mut self, thing: T) {
+        self.seen += 1;
+        if self.kept.len() < MOST {
+            self.kept.push(thing);
+        } else if let Some(place) = self.kept.get_mut(fastrand::usize(..self.seen)) {
+            *place = thing;
+        }
+    }
+}
+
+/// Whether a tick tells of an event that was stored so long ago.
+fn is_told(age: Duration) -> bool {
+    let since = if age < DAY {
+        age.checked_sub(SETTLED)
+    } else {
+        Some(Duration::from_secs(age.as_secs() % DAY.as_secs()))
+    };
+    since.is_some_and(|since| since < TOLD_WITHIN)
 }
 
 /// The keys of one event, which are listed one after another.
 #[derive(Debug, Default)]
 struct Folder {
     name: String,
-    /// The event, when it was stored, and its age by its own time.
-    event: Option<(Key, SystemTime, Option<Duration>)>,
+    event: Option<FolderEvent>,
     seen: bool,
     attempt: Option<attempt::Listed>,
     /// The keys beside the event that are old enough to be of a run that has ended.
     beside: Vec<Key>,
+}
+
+/// The event of a folder.
+#[derive(Debug)]
+struct FolderEvent {
+    key: Key,
+    id: String,
+    stored: SystemTime,
+    /// Its age by its own time.
+    told: Option<Duration>,
 }
 
 impl Backlog {
@@ -137,6 +187,7 @@ impl Backlog {
             tried: Line::new(most),
             turn: true,
             left_over: Sample::default(),
+            troubled: Sample::default(),
             folder: Folder::default(),
         }
     }
@@ -158,10 +209,14 @@ impl Backlog {
         let written = listed.last_modified.unwrap_or(self.now);
         let age = self.now.duration_since(written).unwrap_or_default();
         match place.kind {
-            Kind::PendingEvent { time, .. } => {
-                let told = time.map(|time| time.age(self.now));
+            Kind::PendingEvent { time, event_id, .. } => {
                 self.folder.seen = seen(&key);
-                self.folder.event = Some((key, written, told));
+                self.folder.event = Some(FolderEvent {
+                    key,
+                    id: event_id.to_owned(),
+                    stored: written,
+                    told: time.map(|time| time.age(self.now)),
+                });
                 return;
             }
             Kind::Attempt => {
@@ -181,7 +236,13 @@ impl Backlog {
 
     fn end_folder(&mut self) {
         let folder = std::mem::take(&mut self.folder);
-        let Some((event, stored, told)) = folder.event else {
+        let Some(FolderEvent {
+            key: event,
+            id,
+            stored,
+            told,
+        }) = folder.event
+        else {
             for key in folder.beside {
                 self.left_over.add(key);
             }
@@ -193,6 +254,18 @@ impl Backlog {
         self.oldest = self.oldest.into_iter().chain([stored]).min();
         let source = told.map_or(age, |told| told.max(age));
         self.oldest_source = self.oldest_source.max(Some(source));
+        if is_told(age) {
+            self.troubled.add(Troubled {
+                event: event.clone(),
+                id,
+                age,
+                source,
+                has_attempt: folder
+                    .attempt
+                    .as_ref()
+                    .is_some_and(|listed| !listed.is_empty),
+            });
+        }
         if folder.seen || due(stored, folder.attempt.as_ref()) > self.now {
             return;
         }
@@ -233,7 +306,14 @@ impl Backlog {
 
     /// Keys of ended runs beside no event: at most 100 of them, picked at random.
     pub(super) fn left_over(&mut self) -> Vec<Key> {
-        std::mem::take(&mut self.left_over.keys)
+        std::mem::take(&mut self.left_over.kept)
+    }
+
+    /// The events that this tick tells of, at most 100 of them, and how many more there are.
+    pub(super) fn troubled(&mut self) -> (Vec<Troubled>, usize) {
+        let troubled = std::mem::take(&mut self.troubled);
+        let more = troubled.seen - troubled.kept.len();
+        (troubled.kept, more)
     }
 }
 
@@ -304,6 +384,35 @@ mod tests {
         let backlog = &scene.backlog;
         assert_eq!((backlog.pending, backlog.in_trouble), (6, 3));
         assert_eq!(backlog.oldest, Some(scene.now - Duration::from_mins(500)));
+    }
+
+    #[test]
+    fn a_recording_in_trouble_is_told_after_an_hour_and_each_day() {
+        let age = |minute| Duration::from_mins(minute) + Duration::from_secs(7);
+        let told: Vec<u64> = (0..3 * 24 * 60)
+            .filter(|minute| is_told(age(*minute)))
+            .collect();
+        assert_eq!(told, [60, 61, 1440, 1441, 2880, 2881]);
+        // Whatever the second at which ticks start, one of two tells.
+        for second in 0..60 {
+            let ticks = (0..180).map(|minute| Duration::from_secs(60 * minute + second));
+            assert_eq!(ticks.filter(|age| is_told(*age)).count(), 2, "{second}");
+        }
+    }
+
+    #[test]
+    fn of_many_recordings_in_trouble_a_hundred_are_told() {
+        let mut scene = Scene::new(10);
+        for number in 0..350 {
+            scene.event(number, 61, Some((3, number as u64 % 2)));
+        }
+        scene.event(1_000, 59, None);
+        scene.backlog.end();
+        let (told, more) = scene.backlog.troubled();
+        assert_eq!((told.len(), more), (100, 250));
+        assert!(told.iter().all(|told| told.age == Duration::from_mins(61)));
+        assert!(told.iter().any(|told| told.has_attempt));
+        assert_eq!(scene.backlog.troubled(), (vec![], 0));
     }
 
     #[test]

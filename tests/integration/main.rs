@@ -45,3 +45,4 @@ mod sweep;
 mod template;
 mod together;
 mod tokens;
+mod trouble;
