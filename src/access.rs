@@ -1,16 +1,21 @@
-//! What lets a delivery in and what signs a download, as both are now: either can be rotated while the function runs.
+//! The current credentials: webhook secrets and ACS access key, which can be rotated while the
+//! function runs.
 
 mod resource;
 mod secrets;
 
-pub use resource::{AccessKey, ConnectionStringError, Resource};
-pub use secrets::{Error as SecretsError, Secrets};
+use std::sync::Arc;
 
-/// The secrets that can be rotated.
-#[derive(Debug)]
+use crate::kept::Kept;
+
+pub use resource::{AccessKey, ConnectionStringError, Resource};
+pub use secrets::{Error as SecretsError, Secrets, Which};
+
+/// The current credentials. Each kind is read again by itself.
+#[derive(Clone, Debug)]
 pub struct Access {
     /// The ACS resource, with the key to it.
-    pub resource: Resource,
-    /// The webhook secrets, where Event Grid has one.
-    pub secrets: Option<Secrets>,
+    pub resource: Arc<Kept<Resource>>,
+    /// The webhook secrets; `None` within where no webhook secret is set.
+    pub secrets: Arc<Kept<Option<Secrets>>>,
 }

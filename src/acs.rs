@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use tracing::warn;
 use url::Url;
 
-use crate::access::{Access, Resource};
+use crate::access::Resource;
 use crate::clock;
 use crate::kept::{Kept, Look};
 use crate::limits::Limits;
@@ -70,7 +70,7 @@ impl fmt::Debug for Source {
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    access: Arc<Kept<Access>>,
+    resource: Arc<Kept<Resource>>,
     endpoint: Url,
     allowed: AllowedLocations,
     stall: Duration,
@@ -92,18 +92,18 @@ pub fn http_client() -> reqwest::ClientBuilder {
 }
 
 impl Client {
-    /// A client of the ACS resource at `endpoint`, with the key that `access` has at the time.
+    /// A client of the ACS resource at `endpoint`, with the key that `resource` has at the time.
     #[must_use]
     pub fn new(
         http: reqwest::Client,
-        access: Arc<Kept<Access>>,
+        resource: Arc<Kept<Resource>>,
         endpoint: Url,
         allowed: AllowedLocations,
         limits: &Limits,
     ) -> Self {
         Self {
             http,
-            access,
+            resource,
             endpoint,
             allowed,
             stall: limits.source_stall,
@@ -118,7 +118,7 @@ impl Client {
 
     /// Reads the access key again if it is old, so that one that was taken back is not used for as long as ACS accepts it.
     pub async fn renew(&self) {
-        self.access.current().await;
+        self.resource.current().await;
     }
 
     /// Where a chunk's media is.
@@ -243,16 +243,16 @@ impl Client {
         form: Form,
         range: Option<&Range<u64>>,
     ) -> Result<reqwest::Response, Error> {
-        let access = self.access.latest().ok_or(Error::Unsignable)?;
-        let response = self.send(&access.resource, url, form, range).await?;
+        let resource = self.resource.latest().ok_or(Error::Unsignable)?;
+        let response = self.send(&resource, url, form, range).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        match self.access.other_than(&access).await {
-            Look::New(newer) if newer.resource.access_key() != access.resource.access_key() => {
+        match self.resource.other_than(&resource).await {
+            Look::New(newer) if newer.access_key() != resource.access_key() => {
                 warn!("ACS refused the access key; trying again with the one that was just read");
                 Measured::retry(Cause::AcsUnauthorized).say();
-                self.send(&newer.resource, url, form, range).await
+                self.send(&newer, url, form, range).await
             }
             Look::New(_) | Look::Same | Look::Unknown => Ok(response),
         }

@@ -16,7 +16,7 @@ use lambda_http::http::header::AUTHORIZATION;
 use reqwest::Client;
 use url::form_urlencoded;
 
-use crate::access::Access;
+use crate::access::Secrets;
 use crate::kept::{Kept, Look};
 use crate::limits::Limits;
 use keys::TokenKeys;
@@ -32,7 +32,7 @@ const BEARER: &str = "bearer";
 /// Who may deliver.
 #[derive(Debug)]
 pub struct Authentication {
-    access: Arc<Kept<Access>>,
+    secrets: Arc<Kept<Option<Secrets>>>,
     entra: Option<Entra>,
 }
 
@@ -65,10 +65,11 @@ impl Admission {
 }
 
 impl Authentication {
-    /// Admits whoever has one of the secrets in `access`, or a token of `tenant`; the tenant's keys are fetched with `http`.
+    /// Admits whoever has one of the `secrets`, or a token of `tenant`; the tenant's keys are fetched
+    /// with `http`.
     #[must_use]
     pub fn new(
-        access: Arc<Kept<Access>>,
+        secrets: Arc<Kept<Option<Secrets>>>,
         tenant: Option<Tenant>,
         http: &Client,
         limits: &Limits,
@@ -79,7 +80,7 @@ impl Authentication {
             let keys = Kept::new("token keys", None, limits.token_keys, read);
             Entra { tenant, keys }
         });
-        Self { access, entra }
+        Self { secrets, entra }
     }
 
     /// Whether a request may deliver. Whatever it presents, it causes at most the readings that [`Limits`] allow.
@@ -95,14 +96,14 @@ impl Authentication {
         if presented.is_empty() {
             return Admission::Refused;
         }
-        let Some(access) = self.access.current().await else {
+        let Some(secrets) = self.secrets.current().await else {
             return Admission::Unverified;
         };
-        if known(&access, presented) {
+        if known(&secrets, presented) {
             return Admission::Admitted;
         }
-        match self.access.other_than(&access).await {
-            Look::New(access) if known(&access, presented) => Admission::Admitted,
+        match self.secrets.other_than(&secrets).await {
+            Look::New(secrets) if known(&secrets, presented) => Admission::Admitted,
             Look::New(_) | Look::Same => Admission::Refused,
             Look::Unknown => Admission::Unverified,
         }
@@ -163,20 +164,16 @@ fn presented_token(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case(BEARER).then(|| token.trim())
 }
 
-/// Whether any of them is a secret; each is compared with each, so that the time tells nothing.
-fn known(access: &Access, presented: &[Cow<'_, [u8]>]) -> bool {
-    let Some(secrets) = &access.secrets else {
-        return false;
-    };
-    presented
-        .iter()
-        .fold(false, |known, secret| known | secrets.know(secret))
+/// Whether any of them is a secret.
+fn known(secrets: &Arc<Option<Secrets>>, presented: &[Cow<'_, [u8]>]) -> bool {
+    let secrets = secrets.as_ref().as_ref();
+    let found = secrets.map(|secrets| secrets.find(presented));
+    found.flatten().is_some()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::{Resource, Secrets};
     use lambda_http::http::{HeaderName, HeaderValue};
 
     const FIRST: &str = "0123456789abcdef";
@@ -190,14 +187,10 @@ mod tests {
             )
         };
         let headers = headers.iter().map(pair).collect();
-        let resource = "endpoint=https://contoso.communication.azure.com/;accesskey=AAECAw==";
-        let access = Access {
-            resource: Resource::from_connection_string(resource).unwrap(),
-            secrets: Some(Secrets::parse(&format!("{FIRST},{SECOND}")).unwrap()),
-        };
-        let access = Arc::new(Kept::fixed("settings", access));
+        let secrets = Secrets::parse(&format!("{FIRST},{SECOND}")).unwrap();
+        let secrets = Arc::new(Kept::fixed("settings", Some(secrets)));
         let http = crate::acs::http_client().build().unwrap();
-        Authentication::new(access, None, &http, &Limits::default())
+        Authentication::new(secrets, None, &http, &Limits::default())
             .admit(query, &headers)
             .await
     }

@@ -1,4 +1,4 @@
-//! Environment, and a Secrets Manager secret over it → [`Config`]. Nothing else reads the environment, and every fault of
+//! Environment, and Secrets Manager's secrets over it → [`Config`]. Nothing else reads the environment, and every fault of
 //! it is reported at once.
 
 mod logging;
@@ -16,7 +16,7 @@ use std::ffi::OsString;
 
 use url::Url;
 
-use crate::access::{Access, Resource, Secrets};
+use crate::access::{Resource, Secrets};
 use crate::authentication::Tenant;
 use crate::keys::Prefix;
 use crate::locations::{AllowedLocations, is_private};
@@ -50,10 +50,10 @@ const MAX_CONCURRENCY: usize = 64;
 /// What the function is told, checked.
 #[derive(Debug)]
 pub struct Config {
-    /// What lets in and what signs: the settings that may change while the function runs.
-    pub access: Access,
-    /// Whose Entra ID tokens let a delivery in, if any.
-    pub tenant: Option<Tenant>,
+    /// The ACS resource, whose key may change while the function runs.
+    pub resource: Resource,
+    /// Who may deliver.
+    pub senders: Senders,
     /// Where an event may send us.
     pub allowed: AllowedLocations,
     /// The buckets.
@@ -68,6 +68,23 @@ pub struct Config {
     pub transfer_concurrency: usize,
     /// Whether the bucket stands in the path of a request to S3, not in its host.
     pub force_path_style: bool,
+}
+
+/// Who may deliver.
+#[derive(Debug)]
+pub struct Senders {
+    /// Those who have one of these secrets, which may change while the function runs.
+    pub secrets: Option<Secrets>,
+    /// Those who have an Entra ID token of this tenant.
+    pub tenant: Option<Tenant>,
+}
+
+impl Senders {
+    /// Whether nobody can deliver without a webhook secret.
+    #[must_use]
+    pub fn need_a_secret(&self) -> bool {
+        self.tenant.is_none()
+    }
 }
 
 impl Config {
@@ -91,7 +108,7 @@ impl Config {
                 "must be another bucket than RECORDINGS_BUCKET",
             );
         }
-        let (secrets, tenant) = senders(&mut reader);
+        let senders = senders(&mut reader);
         // It has been followed where these settings come from; here it is only seen to be a text.
         let _ = reader.text("SECRET_ID");
         let prefix = reader.parsed("RECORDINGS_PREFIX", |text| {
@@ -123,8 +140,8 @@ impl Config {
         match (resource, bucket, prefix.or_else(default_prefix)) {
             (Some(resource), Some(recordings), Some(prefix)) if faults.are_none() => Ok(Self {
                 allowed: AllowedLocations::new(resource.endpoint(), &suffixes),
-                access: Access { resource, secrets },
-                tenant,
+                resource,
+                senders,
                 buckets: Buckets { recordings, work },
                 prefix,
                 topics: topics.unwrap_or_default(),
@@ -136,19 +153,33 @@ impl Config {
         }
     }
 
-    /// Reads those that may change while the function runs.
+    /// Reads the ACS resource alone.
     ///
     /// # Errors
     ///
-    /// [`Faults`], all of them.
-    pub(crate) fn read_access(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Access, Faults> {
+    /// [`Faults`].
+    pub(crate) fn read_resource(
+        lookup: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Resource, Faults> {
         let mut reader = Reader::new(lookup);
-        let resource = resource(&mut reader);
-        let (secrets, _) = senders(&mut reader);
+        resource(&mut reader).ok_or_else(|| reader.into_faults())
+    }
+
+    /// Reads the webhook secrets alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Faults`]; none if there are no secrets, which is for the caller to judge.
+    pub(crate) fn read_secrets(
+        lookup: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Option<Secrets>, Faults> {
+        let mut reader = Reader::new(lookup);
+        let secrets = secrets(&mut reader);
         let faults = reader.into_faults();
-        match resource {
-            Some(resource) if faults.are_none() => Ok(Access { resource, secrets }),
-            _ => Err(faults),
+        if faults.are_none() {
+            Ok(secrets)
+        } else {
+            Err(faults)
         }
     }
 }
@@ -165,14 +196,22 @@ where
     )
 }
 
-/// Who may deliver: whoever has one of the secrets, whoever has a token of the tenant, or both.
-fn senders<F>(reader: &mut Reader<F>) -> (Option<Secrets>, Option<Tenant>)
+/// The webhook secrets.
+fn secrets<F>(reader: &mut Reader<F>) -> Option<Secrets>
 where
     F: Fn(&str) -> Option<OsString>,
 {
-    let secrets = reader.parsed("WEBHOOK_SECRETS", |text| {
+    reader.parsed("WEBHOOK_SECRETS", |text| {
         Secrets::parse(text).map_err(|error| error.to_string())
-    });
+    })
+}
+
+/// Who may deliver.
+fn senders<F>(reader: &mut Reader<F>) -> Senders
+where
+    F: Fn(&str) -> Option<OsString>,
+{
+    let secrets = secrets(reader);
     let id = reader.parsed("ENTRA_TENANT_ID", tenant_id);
     let audience = reader.parsed("ENTRA_AUDIENCE", |text| Ok(text.to_owned()));
     let authority = reader.parsed("ENTRA_AUTHORITY", authority);
@@ -196,7 +235,13 @@ where
         audience,
         authority,
     });
-    (secrets, tenant)
+    Senders { secrets, tenant }
+}
+
+/// What is between the commas of a list; what is empty does not count.
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    let entries = text.split(',').map(str::trim);
+    entries.filter(|entry| !entry.is_empty())
 }
 
 fn tenant_id(text: &str) -> Result<String, String> {
@@ -237,9 +282,9 @@ fn bucket(text: &str) -> Result<String, String> {
     }
 }
 
-fn host_suffixes(list: &str) -> Result<Vec<String>, String> {
+fn host_suffixes(text: &str) -> Result<Vec<String>, String> {
     let suffix = |text: &str| {
-        let text = text.trim().to_ascii_lowercase();
+        let text = text.to_ascii_lowercase();
         let labels = text.strip_prefix('.')?;
         let label = |label: &str| {
             !label.is_empty()
@@ -249,7 +294,7 @@ fn host_suffixes(list: &str) -> Result<Vec<String>, String> {
         };
         (labels.contains('.') && labels.split('.').all(label)).then_some(text)
     };
-    let suffixes: Option<_> = list.split(',').map(suffix).collect();
+    let suffixes: Option<_> = list(text).map(suffix).collect();
     suffixes.ok_or_else(|| "must be host suffixes of two or more labels, each with a dot before it (`.example.com`), separated by commas".to_owned())
 }
 
@@ -377,8 +422,8 @@ mod tests {
         let audience = ("ENTRA_AUDIENCE", "api://archive");
         let no_secrets = ("WEBHOOK_SECRETS", "");
         let config = read(&[tenant, audience, no_secrets]).unwrap();
-        assert!(config.access.secrets.is_none());
-        let read_tenant = config.tenant.unwrap();
+        assert!(config.senders.secrets.is_none() && !config.senders.need_a_secret());
+        let read_tenant = config.senders.tenant.unwrap();
         assert_eq!(read_tenant.id, "01234567-89ab-cdef-0123-456789abcdef");
         assert_eq!(
             read_tenant.authority.as_str(),
@@ -390,7 +435,7 @@ mod tests {
             ("ENTRA_AUTHORITY", "http://127.0.0.1:80/x"),
         ])
         .unwrap();
-        assert!(config.access.secrets.is_some() && config.tenant.is_some());
+        assert!(config.senders.secrets.is_some() && config.senders.tenant.is_some());
 
         for (variables, missing) in [
             (vec![no_secrets], "WEBHOOK_SECRETS"),
@@ -408,6 +453,22 @@ mod tests {
     }
 
     #[test]
+    fn a_stray_comma_or_white_space_in_a_list_is_no_fault() {
+        let config = read(&[
+            ("WEBHOOK_SECRETS", ", 0123456789abcdef,\n,"),
+            ("EVENT_GRID_TOPICS", ",/subscriptions/a ,"),
+            ("MEDIA_HOST_SUFFIXES", " ,.example.com,, .example.org,"),
+        ])
+        .unwrap();
+        assert!(config.senders.secrets.is_some());
+        assert!(config.topics.take("/subscriptions/a") && !config.topics.take(""));
+        for host in ["example.com", "example.org"] {
+            let location = format!("https://x.{host}/");
+            assert!(config.allowed.admit(&location).is_ok(), "{location}");
+        }
+    }
+
+    #[test]
     fn values_out_of_range() {
         for (name, value) in [
             ("TRANSFER_CONCURRENCY", "0"),
@@ -417,7 +478,6 @@ mod tests {
             ("S3_FORCE_PATH_STYLE", "1"),
             ("MEDIA_HOST_SUFFIXES", ".com"),
             ("MEDIA_HOST_SUFFIXES", "example.com"),
-            ("MEDIA_HOST_SUFFIXES", ".example.com,"),
             ("MEDIA_HOST_SUFFIXES", "..example.com"),
             ("MEDIA_HOST_SUFFIXES", ".exa mple.com"),
             ("ENTRA_TENANT_ID", "contoso.onmicrosoft.com"),
@@ -429,6 +489,7 @@ mod tests {
             ("ENTRA_AUTHORITY", "ldap://login.microsoftonline.com"),
             ("ENTRA_AUTHORITY", "http://login.microsoftonline.com"),
             ("ENTRA_AUTHORITY", "http://localhost:80"),
+            ("WEBHOOK_SECRETS", ","),
             ("RECORDINGS_BUCKET", "ab"),
             ("RECORDINGS_BUCKET", "a/b/c"),
             ("WORK_BUCKET", "s3://work"),

@@ -12,16 +12,17 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument as _, error, info_span, warn};
 
-use crate::access::Access;
+use crate::access::{Access, Resource, Secrets};
 use crate::acs::{self, Client};
 use crate::archive::Archive;
 use crate::authentication::Authentication;
 use crate::chain::chain;
 use crate::clock;
-use crate::config::{Config, Faults, Settings, Unusable};
+use crate::config::{Config, Faults, Senders, Settings, Unusable};
 use crate::kept::{Kept, Pace};
 use crate::keys::Layout;
 use crate::limits::Limits;
+use crate::metrics::{Measured, Metric};
 use crate::store::{self, Store};
 use crate::sweep::{Sweep, Swept};
 use crate::transfer::Transfers;
@@ -29,7 +30,8 @@ use crate::webhook::{Acknowledge, Delivery, Verdict, Webhook, without_credential
 
 /// What is read again, as the log names it.
 const SETTINGS: &str = "settings";
-const SECRETS: &str = "access key and webhook secrets";
+const CONNECTION_STRING: &str = "connection string";
+const WEBHOOK_SECRETS: &str = "webhook secrets";
 
 /// The function: made once, it borrows itself to each event.
 #[derive(Clone, Debug)]
@@ -106,13 +108,23 @@ impl Means {
 
     fn rooms_by(self, config: Config) -> Rooms {
         let limits = &self.limits;
-        let endpoint = config.access.resource.endpoint().clone();
-        let access = Arc::new(self.access(config.access));
-        let authentication =
-            Authentication::new(Arc::clone(&access), config.tenant, &self.http, limits);
+        let endpoint = config.resource.endpoint().clone();
+        let need_a_secret = config.senders.need_a_secret();
+        let Senders { secrets, tenant } = config.senders;
+        let access = Access {
+            resource: Arc::new(self.resource(config.resource)),
+            secrets: Arc::new(self.secrets(secrets, need_a_secret)),
+        };
+        let authentication = Authentication::new(access.secrets, tenant, &self.http, limits);
         let layout = Layout::new(config.prefix, config.buckets.pending(), &endpoint);
         let store = Store::new(&self.sdk, config.buckets, config.force_path_style, limits);
-        let acs = Client::new(self.http.clone(), access, endpoint, config.allowed, limits);
+        let acs = Client::new(
+            self.http.clone(),
+            access.resource,
+            endpoint,
+            config.allowed,
+            limits,
+        );
         let transfers = Transfers::new(
             store.clone(),
             acs.clone(),
@@ -139,26 +151,42 @@ impl Means {
         }
     }
 
-    /// What lets in and what signs. Another ACS resource than the first is not taken over: its chunks are elsewhere.
-    fn access(&self, first: Access) -> Kept<Access> {
+    /// The ACS resource, its key read again. Another resource than the first is not taken over: its
+    /// chunks are elsewhere.
+    fn resource(&self, first: Resource) -> Kept<Resource> {
         if self.settings.are_fixed() {
-            return Kept::fixed(SECRETS, first);
+            return Kept::fixed(CONNECTION_STRING, first);
         }
-        let (settings, resource) = (self.settings.clone(), first.resource.clone());
+        let (settings, known) = (self.settings.clone(), first.clone());
         let read = move || {
-            let (settings, resource) = (settings.clone(), resource.clone());
+            let (settings, known) = (settings.clone(), known.clone());
             Box::pin(async move {
-                let mut access = settings.read_access().await?;
-                if access.resource.endpoint() != resource.endpoint() {
-                    error!(
-                        "the connection string is for another ACS resource, which this stack does not archive; its key is not taken over"
-                    );
-                    access.resource = resource;
+                let resource = settings.read_resource().await?;
+                if resource.endpoint() == known.endpoint() {
+                    return Ok(resource);
                 }
-                Ok(access)
+                Err("it is for another ACS resource, which this stack does not archive".into())
             }) as _
         };
-        Kept::new(SECRETS, Some(first), self.limits.secret, read)
+        Kept::new(CONNECTION_STRING, Some(first), self.limits.secret, read)
+            .alarming(Metric::SecretsUnreadable)
+    }
+
+    /// The webhook secrets, read again. Where some are needed and there are none, a delivery looks for
+    /// them.
+    fn secrets(&self, first: Option<Secrets>, needed: bool) -> Kept<Option<Secrets>> {
+        if self.settings.are_fixed() {
+            return Kept::fixed(WEBHOOK_SECRETS, first);
+        }
+        let settings = self.settings.clone();
+        let read = move || {
+            let settings = settings.clone();
+            Box::pin(async move { Ok(settings.read_secrets(needed).await?) }) as _
+        };
+        let first = Some(first).filter(|first| first.is_some() || !needed);
+        Kept::new(WEBHOOK_SECRETS, first, self.limits.secret, read)
+            .good_for(self.limits.webhook_secrets)
+            .alarming(Metric::SecretsUnreadable)
     }
 }
 
@@ -176,7 +204,7 @@ impl Function {
         limits: Limits,
     ) -> Result<Self, Faults> {
         let limits = Arc::new(limits);
-        let pace = limits.secret;
+        let (pace, are_fixed) = (limits.secret, settings.are_fixed());
         let means = Means {
             settings,
             sdk,
@@ -186,7 +214,12 @@ impl Function {
         let read = timeout(pace.patience, means.clone().rooms()).await;
         let first = match read {
             Ok(Ok(rooms)) => Some(rooms),
-            Ok(Err(Unusable::Faults(faults))) => return Err(faults),
+            Ok(Err(Unusable::Faults(faults))) => {
+                if !are_fixed {
+                    Measured::once(Metric::SecretsUnreadable).say();
+                }
+                return Err(faults);
+            }
             Ok(Err(unread)) => {
                 error!(error = chain(&unread), "starting without settings");
                 None
@@ -196,11 +229,15 @@ impl Function {
                 None
             }
         };
+        if first.is_none() {
+            Measured::once(Metric::SecretsUnreadable).say();
+        }
         let pace = Pace { age: None, ..pace };
         let rooms = Kept::new(SETTINGS, first, pace, move || {
             let means = means.clone();
             Box::pin(async move { Ok(means.rooms().await?) })
-        });
+        })
+        .alarming(Metric::SecretsUnreadable);
         Ok(Self {
             rooms: Arc::new(rooms),
             limits,

@@ -1,6 +1,7 @@
 //! A value that is read from elsewhere, kept, and read again: by age, and when something does not match it.
 //!
-//! The last good value is kept through an outage of where it comes from.
+//! The last good value is kept through an outage of where it comes from: without end, or for as
+//! long as it may be good without being confirmed.
 
 use std::fmt;
 use std::pin::Pin;
@@ -9,10 +10,11 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Mutex;
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::chain::chain;
 use crate::clock;
+use crate::metrics::{Measured, Metric};
 
 /// Any error, to be logged.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -36,6 +38,10 @@ pub struct Kept<T> {
     name: &'static str,
     source: Option<Source<T>>,
     value: RwLock<Option<Arc<T>>>,
+    /// The longest time that a value is good after it was read; none where it is good without end.
+    good_for: Option<Duration>,
+    /// The metric of a reading that fails, which is then an error in the log and not a warning.
+    alarm: Option<Metric>,
 }
 
 struct Source<T> {
@@ -72,6 +78,8 @@ impl<T> Kept<T> {
             name,
             source: None,
             value: RwLock::new(Some(Arc::new(value))),
+            good_for: None,
+            alarm: None,
         }
     }
 
@@ -96,10 +104,30 @@ impl<T> Kept<T> {
                 last: Mutex::new(last),
             }),
             value: RwLock::new(first.map(Arc::new)),
+            good_for: None,
+            alarm: None,
         }
     }
 
-    /// The last good value, without a look for a newer one.
+    /// The same, but a value is good only for so long after it was read.
+    #[must_use]
+    pub fn good_for(self, longest: Duration) -> Self {
+        Self {
+            good_for: Some(longest),
+            ..self
+        }
+    }
+
+    /// The same, but a reading that fails is an error, and is counted as `metric`.
+    #[must_use]
+    pub fn alarming(self, metric: Metric) -> Self {
+        Self {
+            alarm: Some(metric),
+            ..self
+        }
+    }
+
+    /// The last value that was read, without a look for a newer one or at its age.
     #[must_use]
     pub fn latest(&self) -> Option<Arc<T>> {
         // A panic elsewhere does not make the value wrong.
@@ -109,7 +137,8 @@ impl<T> Kept<T> {
             .clone()
     }
 
-    /// The value, read again where there is none or it is too old; the last good one where that fails.
+    /// The value, read again where there is none or it is old. Where that fails it is the last one,
+    /// or none if that is no longer good.
     pub async fn current(&self) -> Option<Arc<T>> {
         if let Some(source) = &self.source {
             let mut last = source.last.lock().await;
@@ -120,8 +149,17 @@ impl<T> Kept<T> {
             if (old || self.latest().is_none()) && elapsed(last.begun) >= source.pace.pause {
                 self.read(source, &mut last).await;
             }
+            if self.is_over(&last) {
+                return None;
+            }
         }
         self.latest()
+    }
+
+    /// Whether the value has not been confirmed for so long that it is no longer good.
+    fn is_over(&self, last: &Last) -> bool {
+        let good_for = self.good_for;
+        good_for.is_some_and(|longest| elapsed(last.succeeded) >= longest)
     }
 
     /// A newer value than `seen`, which something does not match.
@@ -157,13 +195,16 @@ impl<T> Kept<T> {
             }
             Err(error) => {
                 let (what, error) = (self.name, chain(&*error));
-                if self.latest().is_some() {
-                    warn!(
-                        what,
-                        error, "could not be read again; what was last read holds"
-                    );
+                let message = match (self.latest(), self.is_over(last)) {
+                    (None, _) => "could not be read",
+                    (Some(_), true) => "could not be read again; what was last read is too old",
+                    (Some(_), false) => "could not be read again; what was last read holds",
+                };
+                if let Some(metric) = self.alarm {
+                    error!(what, error, "{message}");
+                    Measured::once(metric).say();
                 } else {
-                    warn!(what, error, "could not be read");
+                    warn!(what, error, "{message}");
                 }
             }
         }
@@ -272,6 +313,21 @@ mod tests {
         assert!(matches!(kept.other_than(&seen).await, Look::Unknown));
         counter.break_it(false);
         assert!(matches!(kept.other_than(&seen).await, Look::New(_)));
+    }
+
+    #[tokio::test]
+    async fn a_value_that_is_not_confirmed_is_good_for_its_time_and_no_longer() {
+        let counter = Counter::default();
+        let kept = |longest| {
+            let kept = counter.kept(Some(0), Some(Duration::ZERO), Duration::ZERO);
+            kept.good_for(longest)
+        };
+        let (short, long) = (kept(Duration::ZERO), kept(HOUR));
+        counter.break_it(true);
+        assert!(short.current().await.is_none());
+        assert_eq!(long.current().await.as_deref(), Some(&0));
+        counter.break_it(false);
+        assert!(long.current().await.is_some_and(|value| *value > 0));
     }
 
     #[tokio::test]

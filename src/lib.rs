@@ -64,7 +64,7 @@
 //! | [`store`] | the S3 client: conditional writes, uploads, listings |
 //! | [`acs`] | the ACS client: signed requests, replies verified against what was asked, bodies as they flow |
 //! | [`plan`] | pure: length and part size → parts; minus what is listed → missing |
-//! | [`access`] | what lets in and what signs, the settings that are rotated |
+//! | [`access`] | the current credentials: webhook secrets and ACS access key, which are rotated |
 //! | [`keys`] | pure: the layout of the buckets; identities and locations |
 //! | [`recording`] | pure: a recording and its chunks, ids and times |
 //! | [`locations`] | pure: where an event may send us |
@@ -147,6 +147,9 @@
 //! - **What a wrong credential shows is believed only after a look.** A secret or a key id that is not known is looked up
 //!   again, within limits, and answered 401 only by what was just read: Event Grid does not try a 401 again, so one too many
 //!   loses an event, where a 503 only delays it.
+//! - **Credentials that are not confirmed end.** A secret that was taken back must not live on
+//!   because the reading that would tell fails, so webhook secrets last an hour. The access key
+//!   lasts until ACS refuses it, which tells as well.
 //! - **Ages are told by the wall clock**, within one process: Lambda freezes it between events, and
 //!   other clocks stand still. Ages of what is in S3 begin with S3's own `LastModified`; a local clock
 //!   that is wrong makes runs overlap or wait, and nothing else.

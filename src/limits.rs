@@ -55,6 +55,9 @@ pub struct Limits {
     pub chunks_at_once: usize,
     /// How often the settings are read again from Secrets Manager.
     pub secret: Pace,
+    /// The longest time that webhook secrets are good after they were read, if they cannot be read
+    /// again or are unusable then.
+    pub webhook_secrets: Duration,
     /// How often a tenant's keys are fetched again.
     pub token_keys: Pace,
     /// Time between the answer and Lambda's deadline.
@@ -107,6 +110,7 @@ impl Default for Limits {
                 pause: Duration::from_secs(10),
                 patience: Duration::from_secs(5),
             },
+            webhook_secrets: Duration::from_hours(1),
             token_keys: Pace {
                 age: Some(Duration::from_hours(24)),
                 pause: Duration::from_secs(10),

@@ -38,6 +38,7 @@ pub enum Metric {
     Panics,
     DeliveriesRefused,
     DeliveriesUnverified,
+    SecretsUnreadable,
     BytesArchived,
     BytesFetched,
     BytesReused,
@@ -53,7 +54,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::RecordingsArchived,
         Self::RecordingsAlreadyArchived,
         Self::RecordingsSuspended,
@@ -70,6 +71,7 @@ impl Metric {
         Self::Panics,
         Self::DeliveriesRefused,
         Self::DeliveriesUnverified,
+        Self::SecretsUnreadable,
         Self::BytesArchived,
         Self::BytesFetched,
         Self::BytesReused,
@@ -103,6 +105,7 @@ impl Metric {
             | Self::Panics
             | Self::DeliveriesRefused
             | Self::DeliveriesUnverified
+            | Self::SecretsUnreadable
             | Self::Retries
             | Self::PendingRecordings
             | Self::RecordingsInTrouble

@@ -17,6 +17,21 @@ pub struct Secrets {
     tags: Vec<Tag>,
 }
 
+/// The place of a secret in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Which {
+    /// Its number, from 1.
+    pub number: usize,
+    /// Secrets in the list.
+    pub of: usize,
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "secret {} of {}", self.number, self.of)
+    }
+}
+
 /// Why a list of secrets is not accepted. It never repeats a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -31,11 +46,12 @@ pub enum Error {
 }
 
 impl Secrets {
-    /// Reads a comma-separated list of secrets.
+    /// Reads a comma-separated list of secrets; what is empty between commas does not count.
     ///
     /// # Errors
     ///
-    /// [`Error::Malformed`] where any of them could not be carried in a URL as it is, or could be guessed.
+    /// [`Error::Malformed`] where there is none, or any of them could not be carried in a URL as it
+    /// is, or could be guessed.
     pub fn parse(list: &str) -> Result<Self, Error> {
         let usable = |secret: &str| {
             secret.len() >= MIN_LENGTH
@@ -43,8 +59,12 @@ impl Secrets {
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
         };
-        let secrets: Vec<&str> = list.split(',').map(str::trim).collect();
-        if !secrets.iter().all(|secret| usable(secret)) {
+        let secrets: Vec<&str> = list
+            .split(',')
+            .map(str::trim)
+            .filter(|secret| !secret.is_empty())
+            .collect();
+        if secrets.is_empty() || !secrets.iter().all(|secret| usable(secret)) {
             return Err(Error::Malformed);
         }
         let key = Key::generate(HMAC_SHA256, &SystemRandom::new()).map_err(|_| Error::NoRandom)?;
@@ -55,12 +75,18 @@ impl Secrets {
         Ok(Self { key, tags })
     }
 
-    /// Whether `presented` is one of the secrets. It takes the same time whichever it is, or is not.
-    #[must_use]
-    pub fn know(&self, presented: &[u8]) -> bool {
-        self.tags.iter().fold(false, |known, tag| {
-            known | verify(&self.key, presented, tag.as_ref()).is_ok()
-        })
+    /// The secret that one of `presented` is. Each is compared with each secret, so the time tells
+    /// nothing of which it is, or whether it is any.
+    pub fn find(&self, presented: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Option<Which> {
+        let mut found = 0;
+        for presented in presented {
+            for (number, tag) in (1..).zip(&self.tags) {
+                let known = verify(&self.key, presented.as_ref(), tag.as_ref()).is_ok();
+                found = found.max(number * usize::from(known));
+            }
+        }
+        let of = self.tags.len();
+        (found > 0).then_some(Which { number: found, of })
     }
 }
 
@@ -80,9 +106,13 @@ mod tests {
     #[test]
     fn any_live_secret_is_known_and_nothing_else() {
         let secrets = Secrets::parse(&format!("{FIRST},{SECOND}")).unwrap();
-        for known in [FIRST, SECOND] {
-            assert!(secrets.know(known.as_bytes()), "{known}");
+        for (number, known) in [(1, FIRST), (2, SECOND)] {
+            let which = Some(Which { number, of: 2 });
+            assert_eq!(secrets.find([known]), which, "{known}");
+            assert_eq!(secrets.find(["wrong", known, ""]), which, "{known}");
         }
+        assert_eq!(secrets.find([SECOND]).unwrap().to_string(), "secret 2 of 2");
+        assert_eq!(secrets.find(Vec::<&str>::new()), None);
         let long = "a".repeat(100_000);
         for unknown in [
             "",
@@ -92,7 +122,7 @@ mod tests {
             "0123456789abcdef,second-secret_ABC",
             long.as_str(),
         ] {
-            assert!(!secrets.know(unknown.as_bytes()), "{unknown}");
+            assert_eq!(secrets.find([unknown]), None, "{unknown}");
         }
     }
 
@@ -101,8 +131,8 @@ mod tests {
         for list in [
             "",
             ",",
+            " , ,",
             "short",
-            "0123456789abcdef,",
             "0123456789abcdef,short",
             "0123456789 abcdef",
             "0123456789abcdef%",
@@ -114,7 +144,19 @@ mod tests {
                 "{list}"
             );
         }
-        assert!(Secrets::parse("0123456789abcdef, second-secret_ABC").is_ok());
+    }
+
+    #[test]
+    fn a_stray_comma_or_white_space_is_no_fault() {
+        for (list, of) in [
+            ("0123456789abcdef, second-secret_ABC", 2),
+            ("0123456789abcdef,", 1),
+            (",,\n0123456789abcdef ,\t,", 1),
+        ] {
+            let secrets = Secrets::parse(list).unwrap();
+            assert_eq!(secrets.find([FIRST]), Some(Which { number: 1, of }));
+            assert_eq!(secrets.find([""]), None);
+        }
     }
 
     #[test]

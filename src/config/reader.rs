@@ -25,6 +25,10 @@ impl Faults {
         Self(vec![(name, fault.into())])
     }
 
+    pub(super) fn push(&mut self, name: &'static str, fault: impl Into<String>) {
+        self.0.push((name, fault.into()));
+    }
+
     pub(super) fn are_none(&self) -> bool {
         self.0.is_empty()
     }
@@ -92,6 +96,6 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     }
 
     pub(super) fn fault(&mut self, name: &'static str, fault: impl Into<String>) {
-        self.faults.0.push((name, fault.into()));
+        self.faults.push(name, fault);
     }
 }

@@ -1,4 +1,4 @@
-//! The Secrets Manager secret that settings may be kept in (`SECRET_ID`).
+//! A Secrets Manager secret that settings may be kept in (`SECRET_ID`).
 
 use std::collections::BTreeMap;
 use std::fmt;

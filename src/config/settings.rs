@@ -3,21 +3,37 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_config::SdkConfig;
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
-use super::secret::Secret;
-use super::{Config, Faults, variable};
-use crate::access::Access;
+use super::secret::{Malformed, Members, Secret};
+use super::{Config, Faults, SETTINGS, list, variable};
+use crate::access::{Resource, Secrets};
 use crate::kept::BoxError;
 
 type Lookup = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 
-/// The environment, and the Secrets Manager secret that it names, if it names one.
+const SECRET_ID: &str = "SECRET_ID";
+const WEBHOOK_SECRETS: &str = "WEBHOOK_SECRETS";
+const CONNECTION_STRING: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
+
+/// The environment, and the Secrets Manager secrets that it names, if it names any.
 #[derive(Clone)]
 pub struct Settings {
     environment: Arc<Lookup>,
-    secret: Option<Secret>,
+    secrets: Arc<[Secret]>,
+    homes: Arc<Homes>,
+}
+
+/// The places of the secrets that had the members which are read again, so that a fault of one
+/// secret is none of what another holds.
+#[derive(Default)]
+struct Homes {
+    webhook_secrets: AtomicUsize,
+    connection_string: AtomicUsize,
 }
 
 /// Why there are no settings to work by.
@@ -26,9 +42,17 @@ pub enum Unusable {
     /// They were read, and are wrong.
     #[error(transparent)]
     Faults(#[from] Faults),
-    /// The secret could not be read. That may pass.
-    #[error("the secret could not be read from Secrets Manager")]
-    Unread(#[source] BoxError),
+    /// A secret could not be read. That may pass.
+    #[error("secret {number} of {of} could not be read from Secrets Manager")]
+    Unread {
+        /// Its place in `SECRET_ID`, from 1.
+        number: usize,
+        /// Secrets in `SECRET_ID`.
+        of: usize,
+        /// The cause.
+        #[source]
+        source: BoxError,
+    },
 }
 
 impl Settings {
@@ -38,27 +62,26 @@ impl Settings {
         Self::new(sdk, variable)
     }
 
-    /// Those that `environment` gives, and those in the secret that it names, read as `sdk` says.
+    /// Those that `environment` gives, and those in the secrets that it names, read as `sdk` says.
     #[must_use]
     pub fn new(
         sdk: &SdkConfig,
         environment: impl Fn(&str) -> Option<OsString> + Send + Sync + 'static,
     ) -> Self {
-        let id = environment("SECRET_ID").and_then(|id| id.into_string().ok());
-        let id = id.map(|id| id.trim().to_owned());
-        let secret = id
-            .filter(|id| !id.is_empty())
-            .map(|id| Secret::new(sdk, id));
+        let ids = environment(SECRET_ID).and_then(|ids| ids.into_string().ok());
+        let ids = ids.unwrap_or_default();
+        let secrets = list(&ids).map(|id| Secret::new(sdk, id.to_owned()));
         Self {
             environment: Arc::new(environment),
-            secret,
+            secrets: secrets.collect(),
+            homes: Arc::default(),
         }
     }
 
     /// Whether they are the same whenever they are read.
     #[must_use]
     pub fn are_fixed(&self) -> bool {
-        self.secret.is_none()
+        self.secrets.is_empty()
     }
 
     /// Reads them as they are now.
@@ -67,39 +90,128 @@ impl Settings {
     ///
     /// [`Unusable`].
     pub async fn read(&self) -> Result<Config, Unusable> {
-        self.read_with(|lookup| Config::read(lookup)).await
+        let secrets = self.read_all().await?;
+        let find = |name: &str| {
+            let mut secrets = secrets.iter();
+            secrets.position(|members| members.member(name).is_some())
+        };
+        let of_many = |name: &&str| {
+            let having = secrets
+                .iter()
+                .filter(|members| members.member(name).is_some());
+            having.count() > 1
+        };
+        let mut faults = Faults::default();
+        for name in SETTINGS.into_iter().filter(of_many) {
+            faults.push(name, "is in more than one of the secrets of SECRET_ID");
+        }
+        if !faults.are_none() {
+            return Err(faults.into());
+        }
+        for (name, home) in [
+            (WEBHOOK_SECRETS, &self.homes.webhook_secrets),
+            (CONNECTION_STRING, &self.homes.connection_string),
+        ] {
+            home.store(find(name).unwrap_or_default(), Ordering::Relaxed);
+        }
+        Ok(Config::read(|name| {
+            let member = secrets.iter().find_map(|members| members.member(name));
+            member.map_or_else(|| (self.environment)(name), |text| Some(text.into()))
+        })?)
     }
 
-    /// Reads those of them that may change while the function runs; whatever is wrong with others does not matter.
+    /// Reads the ACS resource as it is now; whatever is wrong with other settings does not matter.
     ///
     /// # Errors
     ///
     /// [`Unusable`].
-    pub async fn read_access(&self) -> Result<Access, Unusable> {
-        self.read_with(|lookup| Config::read_access(lookup)).await
+    pub async fn read_resource(&self) -> Result<Resource, Unusable> {
+        let text = self.read_member(CONNECTION_STRING, &self.homes.connection_string);
+        let text = text.await?;
+        Ok(Config::read_resource(|_| text.clone())?)
     }
 
-    async fn read_with<T>(
+    /// Reads the webhook secrets as they are now; whatever is wrong with other settings does not
+    /// matter.
+    ///
+    /// # Errors
+    ///
+    /// [`Unusable`], also where there are no secrets and some are `needed`.
+    pub async fn read_secrets(&self, needed: bool) -> Result<Option<Secrets>, Unusable> {
+        let text = self.read_member(WEBHOOK_SECRETS, &self.homes.webhook_secrets);
+        let text = text.await?;
+        let secrets = Config::read_secrets(|_| text.clone())?;
+        if secrets.is_none() && needed {
+            let missing = "is missing: without one, no delivery can be verified";
+            return Err(Faults::one(WEBHOOK_SECRETS, missing).into());
+        }
+        Ok(secrets)
+    }
+
+    /// Reads one setting: from the secret that had it last, else from whichever has it now, else
+    /// from the environment.
+    async fn read_member(
         &self,
-        read: impl Fn(&dyn Fn(&str) -> Option<OsString>) -> Result<T, Faults>,
-    ) -> Result<T, Unusable> {
-        let Some(secret) = &self.secret else {
-            return Ok(read(&*self.environment)?);
-        };
-        let members = secret.read().await.map_err(Unusable::Unread)?;
-        let members =
-            members.map_err(|malformed| Faults::one("SECRET_ID", malformed.to_string()))?;
-        Ok(read(&|name| match members.member(name) {
-            Some(text) => Some(text.into()),
-            None => (self.environment)(name),
-        })?)
+        name: &str,
+        home: &AtomicUsize,
+    ) -> Result<Option<OsString>, Unusable> {
+        let last = home.load(Ordering::Relaxed);
+        let others = (0..self.secrets.len()).filter(|place| *place != last);
+        for place in [last].into_iter().chain(others) {
+            let Some(secret) = self.secrets.get(place) else {
+                continue;
+            };
+            let members = self.checked(place, secret.read().await)?;
+            if let Some(text) = members.member(name) {
+                home.store(place, Ordering::Relaxed);
+                return Ok(Some(text.into()));
+            }
+        }
+        Ok((self.environment)(name))
+    }
+
+    /// Reads all secrets side by side.
+    async fn read_all(&self) -> Result<Vec<Members>, Unusable> {
+        let mut reading = JoinSet::new();
+        for (place, secret) in self.secrets.iter().cloned().enumerate() {
+            let read = async move { (place, secret.read().await) };
+            reading.spawn(read.in_current_span());
+        }
+        let mut all = vec![];
+        while let Some(read) = reading.join_next().await {
+            let (place, read) = read.map_err(|error| self.unread(0, error.into()))?;
+            all.push((place, self.checked(place, read)?));
+        }
+        all.sort_by_key(|(place, _)| *place);
+        Ok(all.into_iter().map(|(_, members)| members).collect())
+    }
+
+    fn checked(
+        &self,
+        place: usize,
+        read: Result<Result<Members, Malformed>, BoxError>,
+    ) -> Result<Members, Unusable> {
+        let members = read.map_err(|source| self.unread(place, source))?;
+        members.map_err(|malformed| {
+            let (number, of) = (place + 1, self.secrets.len());
+            let fault = format!("{malformed} (secret {number} of {of})");
+            Faults::one(SECRET_ID, fault).into()
+        })
+    }
+
+    fn unread(&self, place: usize, source: BoxError) -> Unusable {
+        Unusable::Unread {
+            number: place + 1,
+            of: self.secrets.len(),
+            source,
+        }
     }
 }
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
-            .field("secret", &self.secret)
+            .field("secrets", &self.secrets)
             .finish_non_exhaustive()
     }
 }

@@ -17,6 +17,7 @@ mod embedded;
 mod listener;
 mod world;
 
+mod access;
 mod acs_emulator;
 mod answers;
 mod audit;

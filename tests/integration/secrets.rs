@@ -10,6 +10,7 @@ use aws_config::SdkConfig;
 use emulators::acs::{self, Kind};
 use emulators::secrets_manager::{self, Fault, SecretsManager};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::embedded::{Response, client_to, environment, function_by, payload, sdk};
 use crate::world::{PART, Recording, World, limits};
@@ -17,6 +18,7 @@ use crate::world::{PART, Recording, World, limits};
 const OLD: &str = "old-secret-0123456789";
 const NEW: &str = "new-secret-0123456789";
 const HOUR: Duration = Duration::from_hours(1);
+const SHORT: Duration = Duration::from_millis(500);
 
 /// Reads again whenever something does not match.
 pub const EAGER: Pace = Pace {
@@ -52,9 +54,21 @@ impl Vault {
     }
 
     /// A function whose environment names the secret, and has `variables` besides.
-    async fn function(
+    pub async fn function(
         &self,
         pace: Pace,
+        variables: &[(&'static str, &str)],
+    ) -> Result<Function, Faults> {
+        let limits = Limits {
+            secret: pace,
+            ..limits()
+        };
+        self.function_within(limits, variables).await
+    }
+
+    async fn function_within(
+        &self,
+        limits: Limits,
         variables: &[(&'static str, &str)],
     ) -> Result<Function, Faults> {
         let (s3, acs) = (&self.world.s3, &self.world.acs);
@@ -64,10 +78,6 @@ impl Vault {
             .map(|(name, value)| (*name, (*value).to_owned()))
             .collect();
         let settings = Settings::new(&self.sdk().await, environment(s3, acs, &variables));
-        let limits = Limits {
-            secret: pace,
-            ..limits()
-        };
         function_by(settings, s3, client_to(acs), limits).await
     }
 
@@ -196,6 +206,84 @@ async fn an_outage_later_leaves_what_was_read_and_refuses_nobody_for_good() {
     assert_eq!(knock(&world, "wrong").await, 401);
 }
 
+/// Readings of which no webhook secret can be taken, and faults of Secrets Manager.
+fn unusable() -> Vec<(String, Option<Fault>)> {
+    let list = |list: &str| json!({"WEBHOOK_SECRETS": list}).to_string();
+    vec![
+        (list(""), None),
+        (list(" , "), None),
+        (list(&format!("{NEW} ä")), None),
+        (list(&format!("{NEW},short")), None),
+        (json!({}).to_string(), None),
+        (json!({"WEBHOOK_SECRETS": [NEW]}).to_string(), None),
+        (format!("{{\"WEBHOOK_SECRETS\": \"{NEW}\""), None),
+        (list(NEW), Some(Fault::Refuse)),
+        (list(NEW), Some(Fault::NotFound)),
+        (list(NEW), Some(Fault::Internal)),
+    ]
+}
+
+#[tokio::test]
+async fn webhook_secrets_that_are_not_confirmed_are_good_for_their_time_and_then_wait() {
+    for (unusable, fault) in unusable() {
+        // As deployed, and so short that it is over.
+        for (longest, old) in [(HOUR, 200), (SHORT, 503)] {
+            let vault = Vault::start().await;
+            vault.set(&json!({"WEBHOOK_SECRETS": OLD}));
+            let limits = Limits {
+                secret: Pace {
+                    age: Some(Duration::ZERO),
+                    ..EAGER
+                },
+                webhook_secrets: longest,
+                ..limits()
+            };
+            let variables = [("WEBHOOK_SECRETS", "")];
+            let function = vault.function_within(limits, &variables).await.unwrap();
+            let world = World::over(&vault.world, function);
+            vault.manager.set(&unusable);
+            vault.manager.fail(fault);
+            if longest == SHORT {
+                sleep(SHORT).await;
+            }
+            for (secret, status) in [(OLD, old), (NEW, 503), ("wrong", 503)] {
+                assert_eq!(knock(&world, secret).await, status, "{unusable} {fault:?}");
+            }
+            // The connection string is good until ACS says otherwise.
+            let recording = Recording::of(&[10]);
+            recording.publish(&world);
+            recording.store(&world, Duration::from_mins(5));
+            let rule = include_str!("../../events/schedule-rule.json");
+            world.invoke(&serde_json::from_str(rule).unwrap()).await;
+            world.assert_archived(&recording);
+
+            vault.manager.fail(None);
+            vault.set(&json!({"WEBHOOK_SECRETS": format!("{NEW}, ,")}));
+            assert_eq!(knock(&world, NEW).await, 200, "{unusable} {fault:?}");
+            assert_ne!(knock(&world, OLD).await, 200, "{unusable} {fault:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_removed_webhook_secret_is_refused_whatever_the_same_edit_breaks() {
+    let vault = Vault::start().await;
+    vault.set(&json!({"WEBHOOK_SECRETS": format!("{OLD},{NEW}")}));
+    let aged = Pace {
+        age: Some(Duration::ZERO),
+        ..EAGER
+    };
+    let world = vault.world(aged, &[]).await;
+    for broken in ["", "endpoint=http://evil.example/;accesskey=AAECAw==", "?"] {
+        vault.set(&json!({"WEBHOOK_SECRETS": format!("{OLD},{NEW}")}));
+        assert_eq!(knock(&world, OLD).await, 200);
+        vault.set(&json!({"WEBHOOK_SECRETS": format!(" {NEW} ,"),
+            "COMMUNICATION_SERVICES_CONNECTION_STRING": broken}));
+        assert_eq!(knock(&world, OLD).await, 401);
+        assert_eq!(knock(&world, NEW).await, 200);
+    }
+}
+
 #[tokio::test]
 async fn a_new_secret_is_known_at_once_and_an_old_one_forgotten_by_age() {
     let vault = Vault::start().await;
@@ -253,8 +341,12 @@ async fn wrong_secrets_cause_one_reading_in_the_time_that_is_allowed() {
 #[tokio::test]
 async fn the_limits_are_those_that_are_documented() {
     let Limits {
-        secret, token_keys, ..
+        secret,
+        webhook_secrets,
+        token_keys,
+        ..
     } = Limits::default();
+    assert_eq!(webhook_secrets, HOUR);
     assert_eq!(
         (secret.age, secret.pause),
         (Some(Duration::from_mins(5)), Duration::from_secs(10))
