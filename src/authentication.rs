@@ -1,11 +1,14 @@
-//! Who may deliver: whoever presents a webhook secret, or a token that Entra ID made for Event Grid.
+//! Who may deliver: whoever presents a webhook secret, a token that Entra ID made for Event Grid,
+//! or both.
 //!
-//! Event Grid signs nothing, so one of the two is what tells its deliveries from anyone else's. Nothing of a request but
-//! its query string and headers is looked at.
+//! Event Grid signs nothing, so these are what tells its deliveries from anyone else's. Nothing of
+//! a request but its query string and headers is looked at.
 
+mod admission;
 mod keys;
 mod token;
 
+pub use admission::{Admission, Credential, Decision, Require};
 pub use token::Tenant;
 
 use std::borrow::Cow;
@@ -16,9 +19,10 @@ use lambda_http::http::header::AUTHORIZATION;
 use reqwest::Client;
 use url::form_urlencoded;
 
-use crate::access::Secrets;
+use crate::access::{Secrets, Which};
 use crate::kept::{Kept, Look};
 use crate::limits::Limits;
+use admission::{Found, wants_token};
 use keys::TokenKeys;
 use token::Presented;
 
@@ -34,6 +38,7 @@ const BEARER: &str = "bearer";
 pub struct Authentication {
     secrets: Arc<Kept<Option<Secrets>>>,
     entra: Option<Entra>,
+    require: Require,
 }
 
 #[derive(Debug)]
@@ -42,35 +47,14 @@ struct Entra {
     keys: Kept<TokenKeys>,
 }
 
-/// What a request's credentials have come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// One of them is good.
-    Admitted,
-    /// There is none, or none is good.
-    Refused,
-    /// There is none that is known to be good, and what would tell could not be read.
-    Unverified,
-}
-
-impl Admission {
-    /// Of two credentials, the better one counts.
-    fn or(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Admitted, _) | (_, Self::Admitted) => Self::Admitted,
-            (Self::Unverified, _) | (_, Self::Unverified) => Self::Unverified,
-            (Self::Refused, Self::Refused) => Self::Refused,
-        }
-    }
-}
-
 impl Authentication {
-    /// Admits whoever has one of the `secrets`, or a token of `tenant`; the tenant's keys are fetched
-    /// with `http`.
+    /// Admits whoever has one of the `secrets`, a token of `tenant`, or both, as `require` says;
+    /// the tenant's keys are fetched with `http`.
     #[must_use]
     pub fn new(
         secrets: Arc<Kept<Option<Secrets>>>,
         tenant: Option<Tenant>,
+        require: Require,
         http: &Client,
         limits: &Limits,
     ) -> Self {
@@ -80,43 +64,80 @@ impl Authentication {
             let keys = Kept::new("token keys", None, limits.token_keys, read);
             Entra { tenant, keys }
         });
-        Self { secrets, entra }
+        Self {
+            secrets,
+            entra,
+            require,
+        }
     }
 
-    /// Whether a request may deliver. Whatever it presents, it causes at most the readings that [`Limits`] allow.
+    /// Decides on a POST. Whatever it presents, it causes at most the readings that [`Limits`]
+    /// allow.
     pub async fn admit(&self, query: &str, headers: &HeaderMap) -> Admission {
         let secret = self.secret(&presented_secrets(query, headers)).await;
-        match (secret, presented_token(headers), &self.entra) {
-            (Admission::Admitted, _, _) | (_, None, _) | (_, _, None) => secret,
-            (secret, Some(token), Some(entra)) => secret.or(entra.token(token).await),
+        let token = match (&self.entra, presented_token(headers)) {
+            (None, _) => Found::NotSet,
+            (Some(entra), Some(token)) if wants_token(self.require, secret) => {
+                entra.token(token).await
+            }
+            (Some(_), _) => Found::Bad,
+        };
+        Admission::of(self.require, secret, token)
+    }
+
+    /// Decides on the handshake of `CloudEvents`: it needs a webhook secret where any is set. With
+    /// tokens alone anybody gets consent, since Event Grid is not documented to send a token with
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// The decision not to let it in.
+    pub async fn consent(
+        &self,
+        query: &str,
+        headers: &HeaderMap,
+    ) -> Result<Option<Credential>, Decision> {
+        let secret = self.secret(&presented_secrets(query, headers)).await;
+        match (secret, &self.entra, self.require) {
+            (Found::NotSet, Some(_), Require::Any) => Ok(None),
+            (Found::NotSet, _, _) => Err(Decision::NoSecret),
+            (Found::Good(which), _, _) => Ok(Some(Credential::Secret(which))),
+            (Found::Bad, _, _) => Err(Decision::Refused),
+            (Found::Unknown, _, _) => Err(Decision::Unverified),
         }
     }
 
-    async fn secret(&self, presented: &[Cow<'_, [u8]>]) -> Admission {
-        if presented.is_empty() {
-            return Admission::Refused;
+    /// Looks for a webhook secret among `presented`. One that is not known is looked for in a newer
+    /// reading before it is called bad; a request that presents none causes no reading where
+    /// secrets are known to be set.
+    async fn secret(&self, presented: &[Cow<'_, [u8]>]) -> Found<Which> {
+        let known = self.secrets.latest();
+        let are_set = known.is_some_and(|secrets| secrets.is_some());
+        if presented.is_empty() && are_set {
+            return Found::Bad;
         }
         let Some(secrets) = self.secrets.current().await else {
-            return Admission::Unverified;
+            return Found::Unknown;
         };
-        if known(&secrets, presented) {
-            return Admission::Admitted;
+        let found = find(secrets.as_ref().as_ref(), presented);
+        if matches!(found, Found::Good(_)) || presented.is_empty() {
+            return found;
         }
         match self.secrets.other_than(&secrets).await {
-            Look::New(secrets) if known(&secrets, presented) => Admission::Admitted,
-            Look::New(_) | Look::Same => Admission::Refused,
-            Look::Unknown => Admission::Unverified,
+            Look::New(newer) => find(newer.as_ref().as_ref(), presented),
+            Look::Same => found,
+            Look::Unknown => Found::Unknown,
         }
     }
 }
 
 impl Entra {
-    async fn token(&self, token: &str) -> Admission {
+    async fn token(&self, token: &str) -> Found<()> {
         let Some(presented) = Presented::read(token) else {
-            return Admission::Refused;
+            return Found::Bad;
         };
         let Some(keys) = self.keys.current().await else {
-            return Admission::Unverified;
+            return Found::Unknown;
         };
         if let Some(key) = keys.find(&presented.key_id) {
             return self.judge(&presented, key);
@@ -124,17 +145,17 @@ impl Entra {
         match self.keys.other_than(&keys).await {
             Look::New(keys) => keys
                 .find(&presented.key_id)
-                .map_or(Admission::Refused, |key| self.judge(&presented, key)),
-            Look::Same => Admission::Refused,
-            Look::Unknown => Admission::Unverified,
+                .map_or(Found::Bad, |key| self.judge(&presented, key)),
+            Look::Same => Found::Bad,
+            Look::Unknown => Found::Unknown,
         }
     }
 
-    fn judge(&self, presented: &Presented<'_>, key: &jsonwebtoken::DecodingKey) -> Admission {
+    fn judge(&self, presented: &Presented<'_>, key: &jsonwebtoken::DecodingKey) -> Found<()> {
         if self.tenant.admits(presented, key) {
-            Admission::Admitted
+            Found::Good(())
         } else {
-            Admission::Refused
+            Found::Bad
         }
     }
 }
@@ -164,11 +185,11 @@ fn presented_token(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case(BEARER).then(|| token.trim())
 }
 
-/// Whether any of them is a secret.
-fn known(secrets: &Arc<Option<Secrets>>, presented: &[Cow<'_, [u8]>]) -> bool {
-    let secrets = secrets.as_ref().as_ref();
-    let found = secrets.map(|secrets| secrets.find(presented));
-    found.flatten().is_some()
+fn find(secrets: Option<&Secrets>, presented: &[Cow<'_, [u8]>]) -> Found<Which> {
+    match secrets {
+        None => Found::NotSet,
+        Some(secrets) => secrets.find(presented).map_or(Found::Bad, Found::Good),
+    }
 }
 
 #[cfg(test)]
@@ -179,7 +200,7 @@ mod tests {
     const FIRST: &str = "0123456789abcdef";
     const SECOND: &str = "second-secret_ABC";
 
-    async fn admission(query: &str, headers: &[(&str, &str)]) -> Admission {
+    async fn admission(query: &str, headers: &[(&str, &str)]) -> Decision {
         let pair = |(name, value): &(&str, &str)| {
             (
                 HeaderName::from_bytes(name.as_bytes()).unwrap(),
@@ -190,9 +211,11 @@ mod tests {
         let secrets = Secrets::parse(&format!("{FIRST},{SECOND}")).unwrap();
         let secrets = Arc::new(Kept::fixed("settings", Some(secrets)));
         let http = crate::acs::http_client().build().unwrap();
-        Authentication::new(secrets, None, &http, &Limits::default())
-            .admit(query, &headers)
-            .await
+        let limits = Limits::default();
+        let authentication = Authentication::new(secrets, None, Require::Any, &http, &limits);
+        let admission = authentication.admit(query, &headers).await;
+        assert_eq!(admission.delivery, admission.handshake);
+        admission.delivery
     }
 
     #[tokio::test]
@@ -209,11 +232,8 @@ mod tests {
                 vec![("authorization", "Bearer x.y.z")],
             ),
         ] {
-            assert_eq!(
-                admission(query, &headers).await,
-                Admission::Admitted,
-                "{query}"
-            );
+            let decision = admission(query, &headers).await;
+            assert!(matches!(decision, Decision::Admitted(_)), "{query}");
         }
     }
 
@@ -237,22 +257,9 @@ mod tests {
         ] {
             assert_eq!(
                 admission(query, &headers).await,
-                Admission::Refused,
+                Decision::Refused,
                 "{query}"
             );
-        }
-    }
-
-    #[test]
-    fn the_better_of_two_credentials_counts() {
-        use Admission::{Admitted, Refused, Unverified};
-        for (one, other, both) in [
-            (Refused, Refused, Refused),
-            (Refused, Unverified, Unverified),
-            (Unverified, Admitted, Admitted),
-            (Refused, Admitted, Admitted),
-        ] {
-            assert_eq!((one.or(other), other.or(one)), (both, both));
         }
     }
 }

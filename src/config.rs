@@ -1,5 +1,5 @@
-//! Environment, and Secrets Manager's secrets over it → [`Config`]. Nothing else reads the environment, and every fault of
-//! it is reported at once.
+//! Environment, and Secrets Manager's secrets over it → [`Config`]. Nothing else reads the
+//! environment, and every fault of it is reported at once.
 
 mod logging;
 mod reader;
@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use url::Url;
 
 use crate::access::{Resource, Secrets};
-use crate::authentication::Tenant;
+use crate::authentication::{Require, Tenant};
 use crate::keys::Prefix;
 use crate::locations::{AllowedLocations, is_private};
 use crate::recording::Topics;
@@ -25,7 +25,7 @@ use crate::store::Buckets;
 use crate::webhook::Acknowledge;
 
 /// The names of all settings, as they are documented.
-pub const SETTINGS: [&str; 14] = [
+pub const SETTINGS: [&str; 15] = [
     "COMMUNICATION_SERVICES_CONNECTION_STRING",
     "RECORDINGS_BUCKET",
     "RECORDINGS_PREFIX",
@@ -34,6 +34,7 @@ pub const SETTINGS: [&str; 14] = [
     "ENTRA_TENANT_ID",
     "ENTRA_AUDIENCE",
     "ENTRA_AUTHORITY",
+    "REQUIRE",
     "EVENT_GRID_TOPICS",
     "MEDIA_HOST_SUFFIXES",
     "SECRET_ID",
@@ -77,13 +78,15 @@ pub struct Senders {
     pub secrets: Option<Secrets>,
     /// Those who have an Entra ID token of this tenant.
     pub tenant: Option<Tenant>,
+    /// Whether they need one of the two or both.
+    pub require: Require,
 }
 
 impl Senders {
     /// Whether nobody can deliver without a webhook secret.
     #[must_use]
     pub fn need_a_secret(&self) -> bool {
-        self.tenant.is_none()
+        self.tenant.is_none() || self.require == Require::Both
     }
 }
 
@@ -206,42 +209,58 @@ where
     })
 }
 
-/// Who may deliver.
+/// Who may deliver. That there are no webhook secrets is no fault: a function that serves the
+/// schedule alone needs none, and one that serves deliveries answers 503 until there are some.
 fn senders<F>(reader: &mut Reader<F>) -> Senders
 where
     F: Fn(&str) -> Option<OsString>,
 {
     let secrets = secrets(reader);
     let id = reader.parsed("ENTRA_TENANT_ID", tenant_id);
-    let audience = reader.parsed("ENTRA_AUDIENCE", |text| Ok(text.to_owned()));
+    let audiences = reader.parsed("ENTRA_AUDIENCE", audiences);
     let authority = reader.parsed("ENTRA_AUTHORITY", authority);
+    let require = reader.parsed("REQUIRE", |text| match text {
+        "any" => Ok(Require::Any),
+        "both" => Ok(Require::Both),
+        _ => Err("must be `any` or `both`".to_owned()),
+    });
     let default_authority = || Url::parse(DEFAULT_AUTHORITY).ok();
     match (
-        reader.is_set("WEBHOOK_SECRETS"),
         reader.is_set("ENTRA_TENANT_ID"),
         reader.is_set("ENTRA_AUDIENCE"),
     ) {
-        (false, false, false) => reader.fault(
-            "WEBHOOK_SECRETS",
-            "is required, or ENTRA_TENANT_ID and ENTRA_AUDIENCE are: without either anyone could deliver events, so the function does not start",
-        ),
-        (_, true, false) => reader.fault("ENTRA_AUDIENCE", "is required with ENTRA_TENANT_ID"),
-        (_, false, true) => reader.fault("ENTRA_TENANT_ID", "is required with ENTRA_AUDIENCE"),
-        (_, true, true) | (true, false, false) => {}
+        (true, false) => reader.fault("ENTRA_AUDIENCE", "is required with ENTRA_TENANT_ID"),
+        (false, true) => reader.fault("ENTRA_TENANT_ID", "is required with ENTRA_AUDIENCE"),
+        (false, false) if require == Some(Require::Both) => {
+            reader.fault("REQUIRE", "is `both`, which wants ENTRA_TENANT_ID as well");
+        }
+        (true, true) | (false, false) => {}
     }
-    let tenant = id.zip(audience).zip(authority.or_else(default_authority));
-    let tenant = tenant.map(|((id, audience), authority)| Tenant {
+    let tenant = id.zip(audiences).zip(authority.or_else(default_authority));
+    let tenant = tenant.map(|((id, audiences), authority)| Tenant {
         id,
-        audience,
+        audiences,
         authority,
     });
-    Senders { secrets, tenant }
+    Senders {
+        secrets,
+        tenant,
+        require: require.unwrap_or_default(),
+    }
 }
 
 /// What is between the commas of a list; what is empty does not count.
 fn list(text: &str) -> impl Iterator<Item = &str> {
     let entries = text.split(',').map(str::trim);
     entries.filter(|entry| !entry.is_empty())
+}
+
+fn audiences(text: &str) -> Result<Vec<String>, String> {
+    let audiences: Vec<_> = list(text).map(str::to_owned).collect();
+    if audiences.is_empty() {
+        return Err("must name the application's id, its URI, or both".to_owned());
+    }
+    Ok(audiences)
 }
 
 fn tenant_id(text: &str) -> Result<String, String> {
@@ -387,6 +406,7 @@ mod tests {
             ("WEBHOOK_SECRETS", "secret"),
             ("ENTRA_TENANT_ID", "secret"),
             ("ENTRA_AUTHORITY", "secret"),
+            ("REQUIRE", "secret"),
             ("MEDIA_HOST_SUFFIXES", "secret"),
             ("ACKNOWLEDGE", "secret"),
             ("TRANSFER_CONCURRENCY", "secret"),
@@ -411,7 +431,7 @@ mod tests {
     #[test]
     fn what_is_required_says_so() {
         let text = Config::read(|_| None).unwrap_err().to_string();
-        for (name, _) in GOOD {
+        for (name, _) in &GOOD[..2] {
             assert!(text.contains(&format!("{name} is required")), "{text}");
         }
     }
@@ -425,20 +445,26 @@ mod tests {
         assert!(config.senders.secrets.is_none() && !config.senders.need_a_secret());
         let read_tenant = config.senders.tenant.unwrap();
         assert_eq!(read_tenant.id, "01234567-89ab-cdef-0123-456789abcdef");
+        assert_eq!(read_tenant.audiences, ["api://archive"]);
         assert_eq!(
             read_tenant.authority.as_str(),
             "https://login.microsoftonline.com/"
         );
         let config = read(&[
             tenant,
-            audience,
+            ("ENTRA_AUDIENCE", "api://archive, ,01234567,"),
             ("ENTRA_AUTHORITY", "http://127.0.0.1:80/x"),
+            ("REQUIRE", "both"),
         ])
         .unwrap();
-        assert!(config.senders.secrets.is_some() && config.senders.tenant.is_some());
+        assert!(config.senders.secrets.is_some() && config.senders.need_a_secret());
+        let audiences = config.senders.tenant.unwrap().audiences;
+        assert_eq!(audiences, ["api://archive", "01234567"]);
+        // The schedule alone needs none of it.
+        let config = read(&[no_secrets]).unwrap();
+        assert!(config.senders.secrets.is_none() && config.senders.need_a_secret());
 
         for (variables, missing) in [
-            (vec![no_secrets], "WEBHOOK_SECRETS"),
             (vec![tenant], "ENTRA_AUDIENCE"),
             (vec![audience], "ENTRA_TENANT_ID"),
             (vec![tenant, no_secrets], "ENTRA_AUDIENCE"),
@@ -489,6 +515,9 @@ mod tests {
             ("ENTRA_AUTHORITY", "ldap://login.microsoftonline.com"),
             ("ENTRA_AUTHORITY", "http://login.microsoftonline.com"),
             ("ENTRA_AUTHORITY", "http://localhost:80"),
+            ("ENTRA_AUDIENCE", ","),
+            ("REQUIRE", "Both"),
+            ("REQUIRE", "both"),
             ("WEBHOOK_SECRETS", ","),
             ("RECORDINGS_BUCKET", "ab"),
             ("RECORDINGS_BUCKET", "a/b/c"),

@@ -26,7 +26,7 @@ use crate::metrics::{Measured, Metric};
 use crate::store::{self, Store};
 use crate::sweep::{Sweep, Swept};
 use crate::transfer::Transfers;
-use crate::webhook::{Acknowledge, Delivery, Verdict, Webhook, without_credentials};
+use crate::webhook::{Acknowledge, Delivery, Verdict, Webhook, presents_any, without_credentials};
 
 /// What is read again, as the log names it.
 const SETTINGS: &str = "settings";
@@ -110,12 +110,17 @@ impl Means {
         let limits = &self.limits;
         let endpoint = config.resource.endpoint().clone();
         let need_a_secret = config.senders.need_a_secret();
-        let Senders { secrets, tenant } = config.senders;
+        let Senders {
+            secrets,
+            tenant,
+            require,
+        } = config.senders;
         let access = Access {
             resource: Arc::new(self.resource(config.resource)),
             secrets: Arc::new(self.secrets(secrets, need_a_secret)),
         };
-        let authentication = Authentication::new(access.secrets, tenant, &self.http, limits);
+        let authentication =
+            Authentication::new(access.secrets, tenant, require, &self.http, limits);
         let layout = Layout::new(config.prefix, config.buckets.pending(), &endpoint);
         let store = Store::new(&self.sdk, config.buckets, config.force_path_style, limits);
         let acs = Client::new(
@@ -172,8 +177,8 @@ impl Means {
             .alarming(Metric::SecretsUnreadable)
     }
 
-    /// The webhook secrets, read again. Where some are needed and there are none, a delivery looks for
-    /// them.
+    /// The webhook secrets, read again. Where some are needed and there are none, a delivery looks
+    /// for them.
     fn secrets(&self, first: Option<Secrets>, needed: bool) -> Kept<Option<Secrets>> {
         if self.settings.are_fixed() {
             return Kept::fixed(WEBHOOK_SECRETS, first);
@@ -322,21 +327,27 @@ impl Function {
     ) -> ApiGatewayV2httpResponse {
         let delivery = Delivery::of(&request, started);
         if let Some(verdict) = without_credentials(&request) {
-            return delivery.answered(&verdict, Acknowledge::default());
+            return delivery.answered(&verdict.into(), Acknowledge::default());
         }
-        let rooms = timeout_at(deadline, self.rooms.current()).await;
-        let Ok(Some(rooms)) = rooms else {
-            return delivery.answered(&Verdict::Unverified, Acknowledge::default());
+        // A handshake without credentials is anybody's, and makes nothing be read.
+        let rooms = if presents_any(&request) {
+            let rooms = timeout_at(deadline, self.rooms.current()).await;
+            rooms.ok().flatten()
+        } else {
+            self.rooms.latest()
+        };
+        let Some(rooms) = rooms else {
+            return delivery.answered(&Verdict::Unverified.into(), Acknowledge::default());
         };
         let webhook = Arc::clone(&rooms.webhook);
         // In a task of its own, so that even a panic ends in an answer.
-        let verdict = async move { webhook.judge(&request, started, deadline).await };
-        let verdict = tokio::spawn(verdict.in_current_span()).await;
-        let verdict = verdict.unwrap_or_else(|_| {
+        let judgement = async move { webhook.judge(&request, started, deadline).await };
+        let judgement = tokio::spawn(judgement.in_current_span()).await;
+        let judgement = judgement.unwrap_or_else(|_| {
             error!("delivery broke off");
-            Verdict::Broken
+            Verdict::Broken.into()
         });
-        delivery.answered(&verdict, rooms.webhook.acknowledge())
+        delivery.answered(&judgement, rooms.webhook.acknowledge())
     }
 
     /// The time to work in, until shortly before the deadline; one in the past means that it is not known.

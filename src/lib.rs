@@ -147,6 +147,10 @@
 //! - **What a wrong credential shows is believed only after a look.** A secret or a key id that is not known is looked up
 //!   again, within limits, and answered 401 only by what was just read: Event Grid does not try a 401 again, so one too many
 //!   loses an event, where a 503 only delays it.
+//! - **A handshake is held against the secret alone.** Event Grid sends the URL that was
+//!   registered, with its query; it is not documented to send headers or tokens with a handshake.
+//!   Which of the two decisions counts, on a delivery or on a handshake, is known once the body is
+//!   read, which takes one of them to be favourable.
 //! - **Credentials that are not confirmed end.** A secret that was taken back must not live on
 //!   because the reading that would tell fails, so webhook secrets last an hour. The access key
 //!   lasts until ACS refuses it, which tells as well.

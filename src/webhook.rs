@@ -1,40 +1,36 @@
 //! The HTTP edge: request → authenticated delivery → outcomes → response.
 
 mod answer;
+mod judgement;
+mod request;
 
 pub use answer::{Acknowledge, Verdict};
+pub use judgement::{Delivery, Judgement};
+pub use request::{presents_any, without_credentials};
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use base64::prelude::{BASE64_STANDARD, Engine as _};
-use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use lambda_http::http::{HeaderMap, Method};
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, error, info};
 
 use crate::archive::{Archive, Intake, Pending};
-use crate::authentication::{self, Admission, Authentication};
-use crate::clock;
+use crate::authentication::{Authentication, Decision};
 use crate::event_grid::{self, Event};
 use crate::limits::Limits;
 use crate::metrics::{Measured, Metric};
 use crate::outcome::{Outcome, Report};
 use crate::recording::{Recording, safe_id};
 use crate::transfer::{LastPart, Order};
-
-/// The `CloudEvents` handshake: <https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md>.
-const REQUEST_ORIGIN: &str = "webhook-request-origin";
-const REQUEST_RATE: &str = "webhook-request-rate";
+use judgement::refusal;
+use request::{allowed, attempt, body, is_options, text};
 
 /// Events that are stored at the same time.
 const STORED_AT_ONCE: usize = 16;
 
-const DELIVERY_COUNT: &str = "aeg-delivery-count";
 const EVENT_TYPE: &str = "aeg-event-type";
-const SUBSCRIPTION_NAME: &str = "aeg-subscription-name";
 
 /// The webhook that Event Grid delivers to.
 #[derive(Debug)]
@@ -68,25 +64,63 @@ impl Webhook {
         self.acknowledge
     }
 
-    /// Judges a POST with credentials that came at `started`, by `deadline` at the latest.
+    /// Judges a request that came at `started`, by `deadline` at the latest.
     pub async fn judge(
         &self,
         request: &ApiGatewayV2httpRequest,
         started: Instant,
         deadline: Instant,
-    ) -> Verdict {
+    ) -> Judgement {
         let deadline = match self.acknowledge {
             Acknowledge::Archived => deadline,
             Acknowledge::Stored => deadline.min(started + self.limits.stored_answer),
         };
         // Nothing of the body is looked at, nor even decoded, before the sender is known.
         let query = request.raw_query_string.as_deref().unwrap_or_default();
-        let admission = self.authentication.admit(query, &request.headers);
-        match timeout_at(deadline, admission).await {
-            Ok(Admission::Admitted) => {}
-            Ok(Admission::Refused) => return Verdict::Unauthenticated,
-            Ok(Admission::Unverified) | Err(_) => return Verdict::Unverified,
+        if is_options(request) {
+            let consent = self.authentication.consent(query, &request.headers);
+            return match timeout_at(deadline, consent).await {
+                Ok(Ok(credential)) => Judgement {
+                    verdict: allowed(request),
+                    credential,
+                },
+                Ok(Err(decision)) => refusal(decision).into(),
+                Err(_) => Verdict::Unverified.into(),
+            };
         }
+        let admission = self.authentication.admit(query, &request.headers);
+        let Ok(admission) = timeout_at(deadline, admission).await else {
+            return Verdict::Unverified.into();
+        };
+        match (admission.delivery, admission.handshake) {
+            (Decision::Admitted(credential), handshake) => {
+                let verdict = self.deliver(request, handshake, deadline).await;
+                Judgement::of(verdict, credential)
+            }
+            // The secret is right, and the token is not, which a handshake does not need.
+            (delivery, Decision::Admitted(credential)) => match self.handshake(request) {
+                Some(verdict) => Judgement::of(verdict, credential),
+                None => refusal(delivery).into(),
+            },
+            (Decision::Refused, handshake) => refusal(handshake).into(),
+            (delivery, _) => refusal(delivery).into(),
+        }
+    }
+
+    /// The answer to a handshake of Event Grid's; `None` if the request is none.
+    fn handshake(&self, request: &ApiGatewayV2httpRequest) -> Option<Verdict> {
+        let body = body(request, self.limits.body).ok()?;
+        let mut events = event_grid::events(&body).ok()?;
+        validated(&mut events)
+    }
+
+    /// Works on a delivery that is let in, unless it is a handshake that is not.
+    async fn deliver(
+        &self,
+        request: &ApiGatewayV2httpRequest,
+        handshake: Decision,
+        deadline: Instant,
+    ) -> Verdict {
         let body = match body(request, self.limits.body) {
             Ok(body) => body,
             Err(verdict) => return verdict,
@@ -97,9 +131,10 @@ impl Webhook {
             Err(_) if deletion => vec![],
             Err(event_grid::NotEvents) => return Verdict::NotEvents,
         };
-        if let [Event::Validation { code }] = events.as_mut_slice() {
-            return Verdict::Validated {
-                code: std::mem::take(code),
+        if let Some(verdict) = validated(&mut events) {
+            return match handshake {
+                Decision::Admitted(_) => verdict,
+                decision => refusal(decision),
             };
         }
         // Attempts of even and of odd count begin at different ends, so that two at the same time meet in the middle.
@@ -220,78 +255,14 @@ fn set(reports: &mut [Option<Report>], place: usize, report: Report) {
     }
 }
 
-/// A request as the log tells of it.
-#[derive(Debug)]
-pub struct Delivery {
-    started: Instant,
-    attempt: Option<u64>,
-    subscription: Option<String>,
-}
-
-impl Delivery {
-    /// What is told of `request`, which came at `started`.
-    #[must_use]
-    pub fn of(request: &ApiGatewayV2httpRequest, started: Instant) -> Self {
-        let subscription = text(&request.headers, SUBSCRIPTION_NAME).map(safe_id);
-        Self {
-            started,
-            attempt: attempt(request),
-            subscription: subscription.map(Cow::into_owned),
-        }
-    }
-
-    /// The answer to it. The one place that logs a request, and counts what was not let in.
-    #[must_use]
-    pub fn answered(
-        &self,
-        verdict: &Verdict,
-        acknowledge: Acknowledge,
-    ) -> ApiGatewayV2httpResponse {
-        let response = verdict.answer(acknowledge);
-        let reports = verdict.reports();
-        info!(
-            status = response.status_code,
-            attempt = self.attempt,
-            subscription = self.subscription,
-            events = reports.len(),
-            bytes = reports.iter().map(|report| report.bytes).sum::<u64>(),
-            milliseconds = clock::milliseconds(self.started),
-            "delivery"
-        );
-        match verdict {
-            // Nobody's stray request says that it comes from Event Grid.
-            Verdict::Unauthenticated if self.subscription.is_some() => {
-                Measured::once(Metric::DeliveriesRefused).say();
-            }
-            Verdict::Unverified => Measured::once(Metric::DeliveriesUnverified).say(),
-            _ => {}
-        }
-        response
-    }
-}
-
-/// How often Event Grid has tried this delivery before.
-fn attempt(request: &ApiGatewayV2httpRequest) -> Option<u64> {
-    text(&request.headers, DELIVERY_COUNT)?.parse().ok()
-}
-
-/// The verdict on a request that needs no credentials, or that has none to look at.
-#[must_use]
-pub fn without_credentials(request: &ApiGatewayV2httpRequest) -> Option<Verdict> {
-    let method = &request.request_context.http.method;
-    if method == Method::OPTIONS {
-        let header = |name| request.headers.get(name).cloned();
-        return Some(Verdict::Allowed {
-            origin: header(REQUEST_ORIGIN),
-            rate: header(REQUEST_RATE),
-        });
-    }
-    if method != Method::POST {
-        return Some(Verdict::MethodNotAllowed);
-    }
-    let query = request.raw_query_string.as_deref().unwrap_or_default();
-    let presents = authentication::presents_any(query, &request.headers);
-    (!presents).then_some(Verdict::Unauthenticated)
+/// The answer to Event Grid's handshake, if the events are one.
+fn validated(events: &mut [Event]) -> Option<Verdict> {
+    let [Event::Validation { code }] = events else {
+        return None;
+    };
+    Some(Verdict::Validated {
+        code: std::mem::take(code),
+    })
 }
 
 /// Stores an event, or ends it where there is nothing to work on.
@@ -314,31 +285,4 @@ async fn store(archive: &Archive, event: Event, deletion: bool, deadline: Instan
             archive.set_aside("", &event, &reason, deadline).await
         }
     })
-}
-
-/// The body, if it is one that may be read. What is over the limit is not decoded.
-fn body(request: &ApiGatewayV2httpRequest, limit: usize) -> Result<Cow<'_, [u8]>, Verdict> {
-    let body = request.body.as_deref().unwrap_or_default();
-    if !request.is_base64_encoded {
-        return if body.len() > limit {
-            Err(Verdict::TooLarge)
-        } else {
-            Ok(Cow::Borrowed(body.as_bytes()))
-        };
-    }
-    if body.len() / 4 * 3 > limit + 2 {
-        return Err(Verdict::TooLarge);
-    }
-    let decoded = BASE64_STANDARD
-        .decode(body)
-        .map_err(|_| Verdict::NotEvents)?;
-    if decoded.len() > limit {
-        Err(Verdict::TooLarge)
-    } else {
-        Ok(Cow::Owned(decoded))
-    }
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
 }

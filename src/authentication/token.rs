@@ -33,8 +33,10 @@ const MAX_TOKEN: usize = 16 * 1024;
 pub struct Tenant {
     /// Its id, a GUID in lower case.
     pub id: String,
-    /// The audience.
-    pub audience: String,
+    /// The audiences: in tokens of version 2 always the application's id, in those of version 1 the
+    /// id or the URI that was asked for.
+    /// <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>
+    pub audiences: Vec<String>,
     /// Where its keys are published.
     pub authority: Url,
 }
@@ -72,7 +74,7 @@ impl Tenant {
         let _ = RING.install_default();
         let mut validation = Validation::new(Algorithm::RS256);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        validation.set_audience(&[&self.audience]);
+        validation.set_audience(&self.audiences);
         validation.set_issuer(&self.issuers());
         validation.validate_nbf = true;
         validation.leeway = LEEWAY;
@@ -155,7 +157,7 @@ mod tests {
     fn tenant(authority: &str) -> Tenant {
         Tenant {
             id: "11111111-2222-3333-4444-555555555555".into(),
-            audience: "api://archive".into(),
+            audiences: vec!["api://archive".into()],
             authority: Url::parse(authority).unwrap(),
         }
     }

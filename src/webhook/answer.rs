@@ -47,10 +47,12 @@ pub enum Verdict {
     },
     /// Neither POST nor OPTIONS.
     MethodNotAllowed,
-    /// No secret or token, or a wrong one.
+    /// A secret or token that it needs is missing or wrong.
     Unauthenticated,
     /// Whether the secret or token is right could not be found out.
     Unverified,
+    /// It needs a webhook secret, and none is set.
+    NoSecret,
     /// Over 1 MiB.
     TooLarge,
     /// Not JSON, or neither object nor array.
@@ -102,6 +104,10 @@ impl Verdict {
             Self::Unverified => refusal(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "whether the credentials are right could not be found out; see the function's log",
+            ),
+            Self::NoSecret => refusal(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no webhook secret is set, so nothing can be verified; see the function's log",
             ),
             Self::TooLarge => refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is over 1 MiB"),
             Self::NotEvents => refusal(

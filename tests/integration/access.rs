@@ -1,30 +1,92 @@
-//! Which of several secrets is read when, and what the log tells of them.
+//! Who gets in, and by which of several secrets: deliveries, handshakes, and what the log tells of
+//! them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use acs_recording_archiver::function::Answer;
+use emulators::entra::claims::{v1, v2};
+use emulators::entra::{Entra, Fault as KeysFault, SigningKey};
 use emulators::secrets_manager::Fault;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::binary::{Lambda, PATIENCE};
-use crate::embedded::{Response, payload};
+use crate::embedded::{Response, SECRET, Setup, payload};
 use crate::secrets::{EAGER, Vault};
-use crate::world::{Recording, World};
+use crate::world::{Recording, World, setup};
 
+const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
+const AUDIENCE: &str = "api://recordings-archive";
+const APPLICATION: &str = "0c1d2e3f-86f1-41af-91ab-2d7cd011db47";
 const OLD: &str = "old-secret-0123456789";
 const NEW: &str = "new-secret-0123456789";
 /// The two secrets of Secrets Manager.
 const WEBHOOK: &str = "archiver-webhook";
 const CONNECTION: &str = "archiver-connection";
 const BOTH: &str = " archiver-webhook, ,archiver-connection,";
+
+#[expect(clippy::disallowed_methods, reason = "tokens have times")]
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.unwrap().as_secs().try_into().unwrap()
+}
+
+fn token(audience: &str) -> String {
+    let claims = v1(TENANT, audience, now() - 300, now() + 3600);
+    SigningKey::shared(0).token(&claims)
+}
+
+fn bearer(token: &str) -> Value {
+    json!({"authorization": format!("Bearer {token}")})
+}
+
 /// A body that asks for nothing but to be let in.
 const NOTHING: &str = "[]";
+
+fn validation() -> String {
+    json!([{"id": "1", "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+        "data": {"validationCode": "hello"}}])
+    .to_string()
+}
+
+/// A function that takes a tenant's tokens, and the tenant.
+async fn with_tenant(variables: &[(&'static str, &str)]) -> (World, Entra) {
+    let entra = Entra::start(TENANT).await;
+    entra.publish(&[SigningKey::shared(0)]);
+    let own = [
+        ("ENTRA_TENANT_ID", TENANT.to_owned()),
+        ("ENTRA_AUDIENCE", AUDIENCE.to_owned()),
+        ("ENTRA_AUTHORITY", entra.authority()),
+    ];
+    let given = variables
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()));
+    let variables = given.chain(own).collect();
+    let mut setup = Setup {
+        variables,
+        ..setup()
+    };
+    setup.limits.token_keys = EAGER;
+    (World::with(setup).await, entra)
+}
 
 async fn post(world: &World, query: &str, headers: &Value, body: &str) -> Response {
     world
         .call(&payload("POST", "/", query, headers, body))
         .await
+}
+
+/// The status of the handshake of `CloudEvents`, which is a consent if it is 200.
+async fn options(world: &World, query: &str, headers: &Value) -> u16 {
+    let mut headers = headers.clone();
+    headers["webhook-request-origin"] = "eventgrid.azure.net".into();
+    let response = world
+        .call(&payload("OPTIONS", "/", query, &headers, ""))
+        .await;
+    let allowed = response.headers["webhook-allowed-origin"] == "eventgrid.azure.net";
+    assert_eq!(allowed, response.status == 200, "{response:?}");
+    response.status
 }
 
 /// The lines of a log in JSON.
@@ -33,6 +95,150 @@ fn lines(stdout: &str) -> Vec<Value> {
     lines
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
+}
+
+fn right() -> String {
+    format!("code={SECRET}")
+}
+
+#[tokio::test]
+async fn handshakes_want_the_secret_and_it_alone() {
+    for require in ["any", "both"] {
+        let (world, _entra) = with_tenant(&[("REQUIRE", require)]).await;
+        let good = bearer(&token(AUDIENCE));
+        let in_header = json!({"x-webhook-secret": SECRET});
+        for (query, headers, status) in [
+            (right(), json!({}), 200),
+            (String::new(), in_header, 200),
+            (right(), good.clone(), 200),
+            (right(), bearer("a.b.c"), 200),
+            ("code=wrong".to_owned(), json!({}), 401),
+            ("code=wrong".to_owned(), good.clone(), 401),
+            (String::new(), good.clone(), 401),
+            (String::new(), json!({}), 401),
+        ] {
+            let response = post(&world, &query, &headers, &validation()).await;
+            assert_eq!(response.status, status, "{require} {query} {headers}");
+            if status == 200 {
+                assert_eq!(response.body, json!({"validationResponse": "hello"}));
+            }
+            let consent = options(&world, &query, &headers).await;
+            assert_eq!(consent, status, "{require} {query} {headers}");
+        }
+        assert!(world.s3.calls().is_empty() && world.acs.requests().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn with_tokens_alone_a_handshake_is_as_good_as_a_delivery() {
+    let (world, _entra) = with_tenant(&[("WEBHOOK_SECRETS", "")]).await;
+    assert_eq!(options(&world, "", &json!({})).await, 200);
+    let good = bearer(&token(AUDIENCE));
+    assert_eq!(post(&world, "", &good, &validation()).await.status, 200);
+    let bad = bearer("a.b.c");
+    assert_eq!(post(&world, "", &bad, &validation()).await.status, 401);
+    assert_eq!(
+        post(&world, &right(), &json!({}), NOTHING).await.status,
+        401
+    );
+}
+
+#[tokio::test]
+async fn a_handshake_with_a_secret_that_is_new_is_looked_up_before_it_is_refused() {
+    let vault = Vault::start().await;
+    vault.set(&json!({"WEBHOOK_SECRETS": OLD}));
+    let world = vault.world(EAGER, &[]).await;
+    vault.set(&json!({"WEBHOOK_SECRETS": NEW}));
+    assert_eq!(
+        options(&world, &format!("code={NEW}"), &json!({})).await,
+        200
+    );
+    assert_eq!(
+        options(&world, &format!("code={OLD}"), &json!({})).await,
+        401
+    );
+    vault.manager.fail(Some(Fault::Internal));
+    // It may be newer still.
+    assert_eq!(options(&world, "code=unknown", &json!({})).await, 503);
+    vault.manager.clear_calls();
+    assert_eq!(options(&world, "", &json!({})).await, 401);
+    assert_eq!(vault.manager.calls(), 0, "a stranger causes no reading");
+}
+
+#[tokio::test]
+async fn both_wants_the_secret_and_the_token() {
+    let (world, entra) = with_tenant(&[("REQUIRE", "both")]).await;
+    let (good, bad) = (bearer(&token(AUDIENCE)), bearer("a.b.c"));
+    for (query, headers, status) in [
+        (right(), &good, 200),
+        (right(), &bad, 401),
+        (right(), &json!({}), 401),
+        ("code=wrong".to_owned(), &good, 401),
+        (String::new(), &good, 401),
+    ] {
+        for body in [NOTHING, "not JSON"] {
+            let expected = if status == 200 && body != NOTHING {
+                400
+            } else {
+                status
+            };
+            let response = post(&world, &query, headers, body).await;
+            assert_eq!(response.status, expected, "{query} {headers}");
+        }
+    }
+    entra.fail(Some(KeysFault::Status(500)));
+    let unknown = SigningKey::shared(1).token(&v1(TENANT, AUDIENCE, now() - 9, now() + 99));
+    let unknown = bearer(&unknown);
+    assert_eq!(post(&world, &right(), &unknown, NOTHING).await.status, 503);
+    let wrong = post(&world, "code=wrong", &unknown, NOTHING).await;
+    assert_eq!(wrong.status, 401, "it is refused whatever the token is");
+}
+
+#[tokio::test]
+async fn the_audience_may_be_the_applications_uri_or_its_id() {
+    let list = format!("{AUDIENCE}, {APPLICATION},");
+    let (world, _entra) = with_tenant(&[("ENTRA_AUDIENCE", &list)]).await;
+    for (audience, status) in [
+        (AUDIENCE, 200),
+        (APPLICATION, 200),
+        ("", 401),
+        (&*list, 401),
+        ("api://another", 401),
+    ] {
+        for claims in [v1, v2] {
+            let claims = claims(TENANT, audience, now() - 300, now() + 3600);
+            let token = bearer(&SigningKey::shared(0).token(&claims));
+            let response = post(&world, "", &token, NOTHING).await;
+            assert_eq!(response.status, status, "{claims}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_webhook_secret_the_schedule_works_and_deliveries_wait() {
+    let world = World::with(Setup {
+        variables: vec![("WEBHOOK_SECRETS", String::new())],
+        ..setup()
+    })
+    .await;
+    let recording = Recording::of(&[10]);
+    recording.publish(&world);
+    recording.store(&world, Duration::from_mins(5));
+    let rule = serde_json::from_str(include_str!("../../events/schedule-rule.json")).unwrap();
+    let Answer::Tick(swept) = world.invoke(&rule).await else {
+        panic!("a tick has no answer to a request")
+    };
+    assert_eq!(swept.finished, 1);
+    world.assert_archived(&recording);
+    for body in [NOTHING, &validation()] {
+        let response = post(&world, &right(), &json!({}), body).await;
+        assert_eq!(response.status, 503);
+        let reason = response.body["error"].as_str().unwrap();
+        assert!(reason.contains("no webhook secret"), "{reason}");
+    }
+    assert_eq!(options(&world, &right(), &json!({})).await, 503);
+    assert_eq!(options(&world, "", &json!({})).await, 503);
+    assert_eq!(post(&world, "", &json!({}), NOTHING).await.status, 401);
 }
 
 /// Two secrets, as the template has them.
@@ -98,6 +304,88 @@ async fn the_same_member_in_two_secrets_stops_the_start_and_says_so() {
         "{faults}"
     );
     assert!(!faults.contains(NEW) && !faults.contains(OLD), "{faults}");
+}
+
+#[tokio::test]
+async fn a_secret_that_gets_its_first_webhook_secret_later_lets_in_from_then_on() {
+    let (vault, variables) = two_secrets().await;
+    vault.manager.set_named(WEBHOOK, "{}");
+    let variables: Vec<_> = variables
+        .into_iter()
+        .chain([("WEBHOOK_SECRETS", "")])
+        .collect();
+    let world = vault.world(EAGER, &variables).await;
+    let query = format!("code={NEW}");
+    assert_eq!(post(&world, &query, &json!({}), NOTHING).await.status, 503);
+    let webhook = json!({"WEBHOOK_SECRETS": NEW});
+    vault.manager.set_named(WEBHOOK, &webhook.to_string());
+    assert_eq!(post(&world, &query, &json!({}), NOTHING).await.status, 200);
+    assert_eq!(options(&world, &query, &json!({})).await, 200);
+}
+
+#[tokio::test]
+async fn the_line_of_a_delivery_tells_who_sent_it_and_what_let_it_in() {
+    let lambda = Lambda::start().await;
+    let entra = Entra::start(TENANT).await;
+    entra.publish(&[SigningKey::shared(0)]);
+    let secrets = format!("{OLD},{NEW}");
+    for (require, expected) in [
+        ("any", ["secret 2 of 2", "token", "secret 1 of 2", "", ""]),
+        ("both", ["", "", "secret 1 of 2 and token", "", ""]),
+    ] {
+        let process = lambda.run(&[
+            ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+            ("WEBHOOK_SECRETS", &secrets),
+            ("REQUIRE", require),
+            ("ENTRA_TENANT_ID", TENANT),
+            ("ENTRA_AUDIENCE", AUDIENCE),
+            ("ENTRA_AUTHORITY", &entra.authority()),
+        ]);
+        let good = bearer(&token(AUDIENCE));
+        let old = format!("code={OLD}");
+        for (query, headers, source) in [
+            (format!("code={NEW}"), &json!({}), "203.0.113.25"),
+            (String::new(), &good, "2001:db8::7"),
+            (old.clone(), &good, "198.51.100.9, 203.0.113.25"),
+            (
+                "code=wrong".to_owned(),
+                &json!({"aeg-subscription-name": "A"}),
+                "203.0.113.25",
+            ),
+            (
+                String::new(),
+                &json!({"aeg-subscription-name": "A"}),
+                "203.0.113.25",
+            ),
+        ] {
+            let mut request = payload("POST", "/", &query, headers, NOTHING);
+            request["requestContext"]["http"]["sourceIp"] = source.into();
+            lambda.call(&request, PATIENCE).await;
+        }
+        lambda.runtime.wait_for_poll().await;
+        let (stdout, _) = process.kill().await;
+        assert!(!stdout.contains(OLD) && !stdout.contains(NEW), "{stdout}");
+        let lines = lines(&stdout);
+        let deliveries: Vec<&Value> = lines
+            .iter()
+            .filter(|line| line["message"] == "delivery")
+            .collect();
+        let credentials: Vec<&str> = deliveries
+            .iter()
+            .map(|line| line["credential"].as_str().unwrap_or_default())
+            .collect();
+        assert_eq!(credentials, expected, "{require}");
+        let sources: Vec<Option<&str>> = deliveries
+            .iter()
+            .map(|line| line["source"].as_str())
+            .collect();
+        let source = Some("203.0.113.25");
+        assert_eq!(sources, [source, Some("2001:db8::7"), None, source, source]);
+        // What presents nothing is a stranger, whatever it names.
+        let refused = |line: &&Value| line.get("DeliveriesRefused").is_some();
+        let wrong = expected[..3].iter().filter(|expected| expected.is_empty());
+        assert_eq!(lines.iter().filter(refused).count(), 1 + wrong.count());
+    }
 }
 
 #[tokio::test]

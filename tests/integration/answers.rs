@@ -99,7 +99,7 @@ fn assert_untouched(world: &World) {
 }
 
 #[tokio::test]
-async fn the_cloud_events_handshake_needs_no_secret() {
+async fn the_cloud_events_handshake_is_answered_as_it_was_asked() {
     let world = World::start().await;
     for (headers, origin, rate) in [
         (
@@ -114,13 +114,19 @@ async fn the_cloud_events_handshake_needs_no_secret() {
         ),
         (json!({}), None, None),
     ] {
+        let request = |query| payload("OPTIONS", "/", query, &headers, "");
+        let response = ask(&world, &request(QUERY)).await;
+        assert_eq!(response.status, 200);
+        let header = |name| response.headers.get(name).and_then(Value::as_str);
+        assert_eq!(header("webhook-allowed-origin"), origin);
+        assert_eq!(header("webhook-allowed-rate"), rate);
+        assert_eq!(header("allow"), Some("POST, OPTIONS"));
         for query in ["", "code=wrong"] {
-            let response = ask(&world, &payload("OPTIONS", "/", query, &headers, "")).await;
-            assert_eq!(response.status, 200);
-            let header = |name| response.headers.get(name).and_then(Value::as_str);
-            assert_eq!(header("webhook-allowed-origin"), origin);
-            assert_eq!(header("webhook-allowed-rate"), rate);
-            assert_eq!(header("allow"), Some("POST, OPTIONS"));
+            let response = ask(&world, &request(query)).await;
+            assert_eq!(response.status, 401);
+            for header in ["webhook-allowed-origin", "webhook-allowed-rate"] {
+                assert_eq!(response.headers.get(header), None, "{query}");
+            }
         }
     }
     assert_untouched(&world);

@@ -43,8 +43,16 @@ fn knock(query: &str, headers: &Value) -> Value {
     payload("POST", "/", query, headers, &body.to_string())
 }
 
+/// A delivery of no event: a handshake would want the secret.
 fn bearer(token: &str) -> Value {
-    knock("", &json!({"authorization": format!("Bearer {token}")}))
+    let headers = json!({"authorization": format!("Bearer {token}")});
+    payload("POST", "/", "", &headers, "[]")
+}
+
+/// The same from an address that is none.
+fn with_source(mut request: Value, source: &str) -> Value {
+    request["requestContext"]["http"]["sourceIp"] = source.into();
+    request
 }
 
 /// A delivery that is let in.
@@ -93,6 +101,10 @@ async fn of_who_is_refused() {
                 knock("", &json!({"authorization": format!("Basic {honest}")})),
             ),
             (200, bearer(&honest)),
+            (
+                401,
+                knock("", &json!({"authorization": format!("Bearer {honest}")})),
+            ),
             (200, knock(&format!("code={MANAGED}"), &json!({}))),
             (200, knock("", &named(MANAGED))),
             (
@@ -106,14 +118,24 @@ async fn of_who_is_refused() {
                 ),
             ),
             (
-                200,
+                401,
                 payload(
                     "OPTIONS",
                     "/",
                     &format!("code={query}"),
-                    &json!({"authorization": honest}),
+                    &json!({"authorization": format!("Bearer {honest}")}),
                     "",
                 ),
+            ),
+            (
+                200,
+                payload("OPTIONS", "/", &format!("code={MANAGED}"), &json!({}), ""),
+            ),
+            // The address is the sender's to choose where no proxy tells it.
+            (200, with_source(delivery("[]"), MANAGED)),
+            (
+                401,
+                with_source(knock(&format!("code={query}"), &json!({})), query),
             ),
         ] {
             scene.call(status, &payload).await;

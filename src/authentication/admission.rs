@@ -1,0 +1,188 @@
+//! The decision on a request, by what its credentials have come to. Pure.
+
+use std::fmt;
+
+use crate::access::Which;
+
+/// The credentials that a delivery needs (`REQUIRE`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Require {
+    /// A secret or a token.
+    #[default]
+    Any,
+    /// A secret and a token.
+    Both,
+}
+
+/// The credentials that let a request in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A webhook secret.
+    Secret(Which),
+    /// An Entra ID token.
+    Token,
+    /// Both of them.
+    SecretAndToken(Which),
+}
+
+impl fmt::Display for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(which) => which.fmt(f),
+            Self::Token => f.write_str("token"),
+            Self::SecretAndToken(which) => write!(f, "{which} and token"),
+        }
+    }
+}
+
+/// The decision on a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is let in.
+    Admitted(Credential),
+    /// A credential that it needs is missing or wrong.
+    Refused,
+    /// A credential that it needs is not known to be good, and the source that would tell could not
+    /// be read.
+    Unverified,
+    /// It needs a webhook secret, and none is set.
+    NoSecret,
+}
+
+/// The decisions on a request: which one counts depends on its body, which is not read before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// On a delivery.
+    pub delivery: Decision,
+    /// On a handshake.
+    pub handshake: Decision,
+}
+
+/// The end of a look at credentials of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found<T> {
+    /// One is good.
+    Good(T),
+    /// There is none, or none is good.
+    Bad,
+    /// None is known to be good, and the source that would tell could not be read.
+    Unknown,
+    /// The function takes none of this kind.
+    NotSet,
+}
+
+/// Returns `true` if the decision depends on the token as well.
+pub(super) fn wants_token(require: Require, secret: Found<Which>) -> bool {
+    match require {
+        Require::Any => !matches!(secret, Found::Good(_)),
+        Require::Both => matches!(secret, Found::Good(_) | Found::Unknown),
+    }
+}
+
+impl Admission {
+    /// Decides.
+    pub(super) fn of(require: Require, secret: Found<Which>, token: Found<()>) -> Self {
+        let delivery = match require {
+            Require::Any => any(secret, token),
+            Require::Both => both(secret, token),
+        };
+        let handshake = match secret {
+            Found::Good(which) => Decision::Admitted(Credential::Secret(which)),
+            // Event Grid is not documented to send tokens or headers with a handshake, only the
+            // URL.
+            Found::Bad => Decision::Refused,
+            Found::Unknown => Decision::Unverified,
+            Found::NotSet => delivery,
+        };
+        Self {
+            delivery,
+            handshake,
+        }
+    }
+}
+
+fn any(secret: Found<Which>, token: Found<()>) -> Decision {
+    match (secret, token) {
+        (Found::NotSet, Found::NotSet) => Decision::NoSecret,
+        (Found::Good(which), _) => Decision::Admitted(Credential::Secret(which)),
+        (_, Found::Good(())) => Decision::Admitted(Credential::Token),
+        (Found::Unknown, _) | (_, Found::Unknown) => Decision::Unverified,
+        (Found::Bad | Found::NotSet, Found::Bad | Found::NotSet) => Decision::Refused,
+    }
+}
+
+fn both(secret: Found<Which>, token: Found<()>) -> Decision {
+    match (secret, token) {
+        (Found::NotSet, _) => Decision::NoSecret,
+        (Found::Bad, _) | (_, Found::Bad | Found::NotSet) => Decision::Refused,
+        (Found::Unknown, _) | (_, Found::Unknown) => Decision::Unverified,
+        (Found::Good(which), Found::Good(())) => {
+            Decision::Admitted(Credential::SecretAndToken(which))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_takes_the_better_and_both_the_worse_of_two_credentials() {
+        use Decision::{NoSecret, Refused, Unverified};
+        use Found::{Bad, Good, NotSet, Unknown};
+
+        let which = Which { number: 1, of: 2 };
+        let secret = Decision::Admitted(Credential::Secret(which));
+        let token = Decision::Admitted(Credential::Token);
+        let both = Decision::Admitted(Credential::SecretAndToken(which));
+        for (of_secret, of_token, any, all, handshake) in [
+            (Good(which), Good(()), secret, both, secret),
+            (Good(which), Bad, secret, Refused, secret),
+            (Good(which), Unknown, secret, Unverified, secret),
+            (Good(which), NotSet, secret, Refused, secret),
+            (Bad, Good(()), token, Refused, Refused),
+            (Bad, Bad, Refused, Refused, Refused),
+            (Bad, Unknown, Unverified, Refused, Refused),
+            (Bad, NotSet, Refused, Refused, Refused),
+            (Unknown, Good(()), token, Unverified, Unverified),
+            (Unknown, Bad, Unverified, Refused, Unverified),
+            (Unknown, Unknown, Unverified, Unverified, Unverified),
+            (Unknown, NotSet, Unverified, Refused, Unverified),
+            (NotSet, NotSet, NoSecret, NoSecret, NoSecret),
+        ] {
+            for (require, delivery) in [(Require::Any, any), (Require::Both, all)] {
+                let admission = Admission::of(require, of_secret, of_token);
+                let expected = Admission {
+                    delivery,
+                    handshake,
+                };
+                assert_eq!(admission, expected, "{of_secret:?} {of_token:?}");
+            }
+        }
+        // With tokens alone, a handshake is as good as a delivery.
+        for (of_token, decision) in [(Good(()), token), (Bad, Refused), (Unknown, Unverified)] {
+            let admission = Admission::of(Require::Any, NotSet, of_token);
+            assert_eq!(
+                (admission.delivery, admission.handshake),
+                (decision, decision)
+            );
+            let admission = Admission::of(Require::Both, NotSet, of_token);
+            assert_eq!(
+                (admission.delivery, admission.handshake),
+                (NoSecret, NoSecret)
+            );
+        }
+    }
+
+    #[test]
+    fn a_credential_is_told_by_its_place_alone() {
+        let which = Which { number: 1, of: 2 };
+        for (credential, text) in [
+            (Credential::Secret(which), "secret 1 of 2"),
+            (Credential::Token, "token"),
+            (Credential::SecretAndToken(which), "secret 1 of 2 and token"),
+        ] {
+            assert_eq!(credential.to_string(), text);
+        }
+    }
+}
