@@ -72,10 +72,10 @@ async fn a_flood_of_strangers_reaches_nobody_and_holds_no_memory() {
     // So coarse that no allocator's habits can break it: a few copies of the largest request.
     const CEILING: u64 = 64 * 1024 * 1024;
     let scene = Scene::set().await;
-    let process = scene.run(&[("RUST_LOG", "info"), ("AWS_LAMBDA_LOG_LEVEL", "INFO")]);
     let strangers = strangers();
     let (small, large) = strangers.split_at(5);
     let started = Instant::now();
+    let process = scene.run(&[("RUST_LOG", "info"), ("AWS_LAMBDA_LOG_LEVEL", "INFO")]);
     let mut spent = BTreeMap::<_, (Duration, u32)>::new();
     for number in 0..FLOOD {
         let (kind, payload) = if number % 40 == 39 {
