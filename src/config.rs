@@ -25,7 +25,7 @@ use crate::store::Buckets;
 use crate::webhook::Acknowledge;
 
 /// The names of all settings, as they are documented.
-pub const SETTINGS: [&str; 15] = [
+pub const SETTINGS: [&str; 16] = [
     "COMMUNICATION_SERVICES_CONNECTION_STRING",
     "RECORDINGS_BUCKET",
     "RECORDINGS_PREFIX",
@@ -39,6 +39,7 @@ pub const SETTINGS: [&str; 15] = [
     "MEDIA_HOST_SUFFIXES",
     "SECRET_ID",
     "ACKNOWLEDGE",
+    "INSTALLATION",
     "TRANSFER_CONCURRENCY",
     "S3_FORCE_PATH_STYLE",
 ];

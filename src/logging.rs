@@ -32,7 +32,7 @@ pub fn install(logging: Logging) {
     } else {
         format.with_writer(std::io::stderr).boxed()
     };
-    if logging.function.is_some() {
+    if logging.installation.is_some() {
         // A panic's message may hold anything; its place says enough.
         panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);
@@ -40,9 +40,9 @@ pub fn install(logging: Logging) {
             Measured::once(Metric::Panics).say();
         }));
     }
-    let lines = logging.function.map(|function| {
+    let lines = logging.installation.map(|installation| {
         let only = Targets::new().with_target(metrics::TARGET, LevelFilter::INFO);
-        metrics::Lines { function }.with_filter(only)
+        metrics::Lines { installation }.with_filter(only)
     });
     // The error is that there is a logger already, such as a test's.
     let _ = tracing_subscriber::registry()

@@ -94,7 +94,7 @@ async fn run(arguments: &Arguments) -> Result<Vec<String>, Failure> {
         logging::install(Logging {
             level,
             json: false,
-            function: None,
+            installation: None,
         });
     }
     let mut run = Run::start(arguments, &inputs).await.map_err(Failure::Run)?;

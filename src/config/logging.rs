@@ -12,12 +12,14 @@ pub struct Logging {
     pub level: LevelFilter,
     /// One JSON object a line, as CloudWatch reads it.
     pub json: bool,
-    /// The function's name, where Lambda has given it one: what its metrics are told apart by.
-    pub function: Option<String>,
+    /// The installation's name, on Lambda only: the dimension of the metrics. The functions of one
+    /// installation share it, so that their metrics add up to one view.
+    pub installation: Option<String>,
 }
 
 impl Logging {
-    /// Reads `RUST_LOG` and, from Lambda, `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`.
+    /// Reads `RUST_LOG`, `INSTALLATION` and, from Lambda, `AWS_LAMBDA_LOG_LEVEL` and
+    /// `AWS_LAMBDA_LOG_FORMAT`.
     #[must_use]
     pub fn from_env() -> Self {
         Self::read(super::variable)
@@ -37,10 +39,11 @@ impl Logging {
             Some(format) => format.eq_ignore_ascii_case("json"),
             None => function.is_some(),
         };
+        let installation = function.map(|function| text("INSTALLATION").unwrap_or(function));
         Self {
             level: level.unwrap_or(LevelFilter::INFO),
             json,
-            function,
+            installation,
         }
     }
 }
@@ -106,6 +109,27 @@ mod tests {
                     .map(|(_, value)| value.into())
             });
             assert_eq!((read.level, read.json), (level, json), "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn the_installation_is_named_by_its_setting_or_by_the_function() {
+        let function = ("AWS_LAMBDA_FUNCTION_NAME", "f");
+        let installation = ("INSTALLATION", "stack");
+        for (variables, expected) in [
+            (vec![function], Some("f")),
+            (vec![function, installation], Some("stack")),
+            (vec![function, ("INSTALLATION", "")], Some("f")),
+            // Nobody reads metrics outside Lambda.
+            (vec![installation], None),
+        ] {
+            let read = Logging::read(|name| {
+                variables
+                    .iter()
+                    .find(|(set, _)| *set == name)
+                    .map(|(_, value)| value.into())
+            });
+            assert_eq!(read.installation.as_deref(), expected, "{variables:?}");
         }
     }
 }

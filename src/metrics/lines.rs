@@ -18,12 +18,12 @@ use super::{Measured, NAMESPACE};
 use crate::clock;
 
 /// What tells the metrics of one installation from those of another.
-const DIMENSION: &str = "FunctionName";
+const DIMENSION: &str = "Installation";
 /// What tells [`Metric::Retries`](super::Metric::Retries) apart besides.
 const CAUSE: &str = "Cause";
 impl Measured {
     /// The line that CloudWatch takes metrics from.
-    fn line(&self, function: &str) -> Value {
+    fn line(&self, installation: &str) -> Value {
         let now = OffsetDateTime::from(clock::now());
         let mut dimensions = vec![vec![DIMENSION]];
         let mut line = Map::new();
@@ -31,7 +31,7 @@ impl Measured {
         line.insert("timestamp".into(), now.format(&Rfc3339).ok().into());
         line.insert("level".into(), "INFO".into());
         line.insert("message".into(), "metrics".into());
-        line.insert(DIMENSION.into(), function.into());
+        line.insert(DIMENSION.into(), installation.into());
         if let Some(cause) = self.cause {
             dimensions.push(vec![DIMENSION, CAUSE]);
             line.insert(CAUSE.into(), json!(cause));
@@ -57,10 +57,10 @@ impl Measured {
     }
 }
 
-/// Writes measurements into the log of the function of that name.
+/// The logger's layer that writes measurements into the log.
 pub(crate) struct Lines {
-    /// The function's name.
-    pub(crate) function: String,
+    /// The installation's name, the value of the dimension.
+    pub(crate) installation: String,
 }
 
 impl<S: Subscriber> Layer<S> for Lines {
@@ -68,7 +68,7 @@ impl<S: Subscriber> Layer<S> for Lines {
         let mut found = Found::default();
         event.record(&mut found);
         if let Some(measured) = found.0 {
-            let line = format!("{}\n", measured.line(&self.function));
+            let line = format!("{}\n", measured.line(&self.installation));
             // There is nowhere to say that a log cannot be written.
             let _ = io::stdout().lock().write_all(line.as_bytes());
         }
@@ -96,7 +96,7 @@ mod tests {
     fn a_line_is_in_the_embedded_metric_format() {
         let measured = Measured::once(Metric::ChunksArchived).and_count(Metric::BytesFetched, 7);
         let line = measured.line("archiver");
-        assert_eq!(line["FunctionName"], "archiver");
+        assert_eq!(line["Installation"], "archiver");
         assert_eq!(line["ChunksArchived"], 1.0);
         assert_eq!(line["BytesFetched"], 7.0);
         let directive = &line["_aws"]["CloudWatchMetrics"];
@@ -104,7 +104,7 @@ mod tests {
             *directive,
             json!([{
                 "Namespace": "AcsRecordingArchiver",
-                "Dimensions": [["FunctionName"]],
+                "Dimensions": [["Installation"]],
                 "Metrics": [{"Name": "ChunksArchived", "Unit": "Count"}, {"Name": "BytesFetched", "Unit": "Bytes"}],
             }])
         );
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(line["Cause"], "s3Throttled");
         assert_eq!(
             line["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
-            json!([["FunctionName"], ["FunctionName", "Cause"]])
+            json!([["Installation"], ["Installation", "Cause"]])
         );
     }
 }

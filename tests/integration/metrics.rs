@@ -21,6 +21,7 @@ async fn they_tell_what_has_become_of_everything() {
     // They do not depend on what else is logged.
     let process = lambda.run(&[
         ("RUST_LOG", "off"),
+        ("INSTALLATION", "stack"),
         ("ENTRA_TENANT_ID", "72f988bf-86f1-41af-91ab-2d7cd011db47"),
         ("ENTRA_AUDIENCE", "api://archive"),
         ("ENTRA_AUTHORITY", "http://127.0.0.1:1"),
@@ -156,7 +157,7 @@ fn sums(stdout: &str) -> (BTreeMap<String, f64>, BTreeSet<String>) {
     for line in stdout.lines() {
         let line: Value = serde_json::from_str(line).expect("every line is JSON");
         assert_eq!(line["message"], "metrics", "{line}");
-        assert_eq!(line["FunctionName"], "acs-recording-archiver", "{line}");
+        assert_eq!(line["Installation"], "stack", "{line}");
         let directive = &line["_aws"]["CloudWatchMetrics"][0];
         for metric in directive["Metrics"].as_array().unwrap() {
             let name = metric["Name"].as_str().unwrap();

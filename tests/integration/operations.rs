@@ -81,11 +81,11 @@ fn alarms_watch_what_the_function_or_lambda_measures() {
     for (name, alarm) in alarms() {
         let text = |field: &str| alarm[field].as_str().unwrap_or_default().to_owned();
         assert!(is_known(&text("Namespace"), &text("MetricName")), "{name}");
-        assert_eq!(
-            alarm["Dimensions"],
-            json!([{"Name": "FunctionName", "Value": {"!Ref": "Archiver"}}]),
-            "{name}"
-        );
+        let dimension = match alarm["Namespace"].as_str() {
+            Some(NAMESPACE) => json!({"Name": "Installation", "Value": {"!Ref": "AWS::StackName"}}),
+            _ => json!({"Name": "FunctionName", "Value": {"!Ref": "Archiver"}}),
+        };
+        assert_eq!(alarm["Dimensions"], json!([dimension]), "{name}");
         // A metric of several series has no series without its last dimension's value.
         assert_ne!(alarm["MetricName"], "Retries", "{name}");
         assert_eq!(alarm["AlarmActions"], json!([{"!Ref": "Alarms"}]), "{name}");
@@ -236,8 +236,11 @@ fn the_dashboard_shows_everything_that_is_measured() {
             };
             assert!(is_known(namespace, name), "{namespace} {name}");
             assert!(rendering["label"].is_string(), "{name}");
-            let (function, more) = dimensions.split_at(2);
-            assert_eq!(function, ["FunctionName", "${Archiver}"], "{name}");
+            let (source, more) = dimensions.split_at(2);
+            match namespace.as_str() {
+                NAMESPACE => assert_eq!(source, ["Installation", "${AWS::StackName}"], "{name}"),
+                _ => assert_eq!(source, ["FunctionName", "${Archiver}"], "{name}"),
+            }
             match more {
                 [] => assert_ne!(name, "Retries"),
                 [dimension, cause] => {

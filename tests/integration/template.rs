@@ -99,12 +99,13 @@ fn its_variables_are_settings_and_the_required_ones_are_there() {
         "for there is a schedule"
     );
     assert_eq!(variables["RECORDINGS_BUCKET"], json!({"!Ref": BUCKET}));
+    assert_eq!(variables["INSTALLATION"], json!({"!Ref": "AWS::StackName"}));
     assert_eq!(variables["SECRET_ID"], json!({"!Ref": SECRET}));
     // What the template passes on is not set where its parameter is empty.
     for (name, value) in variables {
         if let Some(parameter) = value["!Ref"].as_str() {
             let default = &template()["Parameters"][parameter]["Default"];
-            let own = [BUCKET, SECRET].contains(&parameter);
+            let own = [BUCKET, SECRET, "AWS::StackName"].contains(&parameter);
             assert!(own || default.is_string(), "{name}");
         }
     }
