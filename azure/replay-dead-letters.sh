@@ -47,6 +47,7 @@ while (($#)); do
     shift 2
 done
 [[ $url && $account ]] || fail "--url and --account are required; see --help" 2
+[[ $url == https://* ]] || fail "--url must be https: the secret goes there" 2
 [[ $dry_run || ${WEBHOOK_SECRET:-} ]] || fail "WEBHOOK_SECRET is not set; see --help" 2
 
 work=$(mktemp -d)
@@ -66,8 +67,10 @@ number=0 taken=0
 # On a descriptor of its own, so that nothing in the loop reads the names away.
 while IFS= read -r name <&3; do
     number=$((number + 1))
+    # What others named is not to write to the terminal's controls.
+    shown=${name//[[:cntrl:]]/?}
     if [[ $dry_run ]]; then
-        echo "[$number/$total] $name"
+        echo "[$number/$total] $shown"
         continue
     fi
     blob download --name "$name" --file "$work/events.json" --no-progress --output none
@@ -75,7 +78,8 @@ while IFS= read -r name <&3; do
     status=$(curl --silent --show-error --max-time 120 --config <(printf 'header = "x-webhook-secret: %s"\n' "$WEBHOOK_SECRET") \
         --header 'content-type: application/json' --data-binary "@$work/events.json" \
         --output "$work/answer" --write-out '%{http_code}' "$url") || status="no answer"
-    echo "[$number/$total] $name: $status $(cat "$work/answer" 2>/dev/null || true)"
+    answer=$(cat "$work/answer" 2>/dev/null || true)
+    echo "[$number/$total] $shown: $status ${answer//[[:cntrl:]]/?}"
     rm -f "$work/answer"
     case $status in
     200 | 202)

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Writes a connection string of the Communication Services resource into the archiver's secret.
+# Writes a connection string of the Communication Services resource into the archiver's secret of it.
 set -euo pipefail
 
 usage() {
     cat <<'END'
-Writes a connection string of the Communication Services resource into the archiver's secret: at the installation, and
-whenever an access key of the resource is rotated. The other members of the secret stay. The function reads it by itself.
+Writes a connection string of the Communication Services resource into the archiver's secret of it: at the installation,
+and whenever an access key of the resource is rotated. Other members of the secret stay. The functions read it by
+themselves. The secret that lets Event Grid in is another one, and not touched.
 
 Usage: azure/set-access-key.sh --stack STACK --resource-group GROUP --acs NAME [--region REGION] [--key KEY]
 
@@ -44,16 +45,17 @@ done
 [[ $key == primary || $key == secondary ]] || fail "--key is primary or secondary" 2
 
 secret=$(aws cloudformation describe-stacks ${region[@]+"${region[@]}"} --stack-name "$stack" \
-    --query "Stacks[0].Outputs[?OutputKey=='SecretArn'].OutputValue" --output text)
-[[ $secret == arn:* ]] || fail "stack $stack has no output SecretArn"
+    --query "Stacks[0].Outputs[?OutputKey=='ConnectionSecretArn'].OutputValue" --output text)
+[[ $secret == arn:* ]] || fail "stack $stack has no output ConnectionSecretArn"
 connection=$(az communication list-key --resource-group "$group" --name "$acs" \
     --query "${key}ConnectionString" --output tsv)
 [[ $connection == endpoint=* ]] || fail "Azure gave no connection string for $acs"
 
-# Through pipes and the environment: what is an argument, others see in the list of processes.
+# Through pipes and the environment: what is an argument, others see in the list of processes, and what is a here-string is
+# a file for a time.
 old=$(aws secretsmanager get-secret-value ${region[@]+"${region[@]}"} --secret-id "$secret" \
     --query SecretString --output text)
-new=$(CONNECTION=$connection jq '.COMMUNICATION_SERVICES_CONNECTION_STRING = env.CONNECTION' <<<"$old")
-aws secretsmanager put-secret-value ${region[@]+"${region[@]}"} --secret-id "$secret" \
-    --secret-string file:///dev/stdin --output text --query VersionId <<<"$new" >/dev/null
-echo "The secret of $stack has the $key connection string of $acs. The function takes it within five minutes."
+new=$(printf '%s' "$old" | CONNECTION=$connection jq '.COMMUNICATION_SERVICES_CONNECTION_STRING = env.CONNECTION')
+printf '%s' "$new" | aws secretsmanager put-secret-value ${region[@]+"${region[@]}"} --secret-id "$secret" \
+    --secret-string file:///dev/stdin --output text --query VersionId >/dev/null
+echo "The secret of $stack has the $key connection string of $acs. The functions take it within five minutes."

@@ -15,7 +15,8 @@ Usage: azure/subscribe.sh --stack STACK --resource-group GROUP --acs NAME [--reg
   --resource-group GROUP   the Azure resource group of the Communication Services resource
   --acs NAME               the Communication Services resource
   --region REGION          the AWS region of the stack; as the AWS command line is set up unless told
-  OPTION...                for `az deployment group create`, as --what-if
+  OPTION...                for `az deployment group create`, as --what-if; what it prints with --debug or --what-if may
+                           have the webhook secret in it
 
 Variables of the environment set the other parameters: SUBSCRIPTION_NAME (archive-recordings), EVENT_SCHEMA
 (EventGridSchema or CloudEventSchemaV1_0), DEAD_LETTER_ACCOUNT_ID (a storage account to use in place of a new one) and
@@ -56,7 +57,7 @@ output() {
 
 url=$(output FunctionUrl)
 [[ $url == https://* ]] || fail "stack $stack has no output FunctionUrl"
-secret=$(output SecretArn)
+secret=$(output WebhookSecretArn)
 code=$(aws secretsmanager get-secret-value ${region[@]+"${region[@]}"} --secret-id "$secret" \
     --query SecretString --output text | jq --raw-output '.WEBHOOK_SECRETS | split(",") | last')
 [[ $code =~ ^[A-Za-z0-9_-]{16,}$ ]] || fail "the secret has no usable WEBHOOK_SECRETS"

@@ -60,6 +60,7 @@ SAMPLES = {
     "ConcurrentExecutions": (1, 6, 8, 0.2),
     "Errors": (0, 0, 0, 0),
     "Throttles": (0, 0, 0, 0),
+    "Url5xxCount": (0, 0, 3, 0.3),
 }
 CAUSES = {"acsFailed": 60, "acsThrottled": 25, "acsStalled": 14, "acsNotReady": 3, "acsBroken": 6, "s3Throttled": 1}
 STATISTICS = {"p10": 0.55, "p50": 1, "p90": 1.9, "Maximum": 2.6}
@@ -208,7 +209,7 @@ class Picture:
 
     def alarms(self, properties, x, y, width):
         names = alarm_names()
-        columns = 6
+        columns = 8
         cell = (width - 24) / columns
         for number, alarm in enumerate(properties["alarms"]):
             name = names[alarm[2:].split(".")[0]]

@@ -33,6 +33,7 @@ mod leaks;
 mod metrics;
 mod model;
 mod operations;
+mod policies;
 mod recordings;
 mod resume;
 mod s3_emulator;

@@ -17,7 +17,7 @@ const BICEP_PARAMETERS: &str = include_str!("../../azure/subscription.bicepparam
 const EVENT_GRID: &str = include_str!("../../src/event_grid.rs");
 
 /// Lambda's: <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html>.
-const OF_LAMBDA: [&str; 3] = ["ConcurrentExecutions", "Errors", "Throttles"];
+const OF_LAMBDA: [&str; 4] = ["ConcurrentExecutions", "Errors", "Throttles", "Url5xxCount"];
 
 /// The resources of one type, by name.
 fn resources(kind: &str) -> Vec<(String, Value)> {
@@ -81,9 +81,15 @@ fn alarms_watch_what_the_function_or_lambda_measures() {
     for (name, alarm) in alarms() {
         let text = |field: &str| alarm[field].as_str().unwrap_or_default().to_owned();
         assert!(is_known(&text("Namespace"), &text("MetricName")), "{name}");
+        // The function's own metrics are one view of both; Lambda has them by function.
+        let function = if name.starts_with("Sweeper") {
+            "Sweeper"
+        } else {
+            "Archiver"
+        };
         let dimension = match alarm["Namespace"].as_str() {
             Some(NAMESPACE) => json!({"Name": "Installation", "Value": {"!Ref": "AWS::StackName"}}),
-            _ => json!({"Name": "FunctionName", "Value": {"!Ref": "Archiver"}}),
+            _ => json!({"Name": "FunctionName", "Value": {"!Ref": function}}),
         };
         assert_eq!(alarm["Dimensions"], json!([dimension]), "{name}");
         // A metric of several series has no series without its last dimension's value.
@@ -105,11 +111,16 @@ fn alarms_watch_what_the_function_or_lambda_measures() {
 #[test]
 fn alarms_are_raised_by_what_should_wake_somebody() {
     let alarms = alarms();
-    let watched: BTreeSet<&str> = alarms
+    let watched: BTreeSet<String> = alarms
         .iter()
-        .filter_map(|(_, alarm)| alarm["MetricName"].as_str())
+        .map(|(_, alarm)| format!("{} {}", alarm["MetricName"], alarm["Dimensions"]))
         .collect();
     assert_eq!(watched.len(), alarms.len(), "one alarm a metric");
+    // A tick that is refused is one of many; when none is left, Ticks tells.
+    let errors = alarms
+        .iter()
+        .filter(|(_, alarm)| alarm["MetricName"] == "Errors");
+    assert_eq!(errors.count(), 2, "one a function");
     for (metric, statistic, comparison, threshold, missing) in [
         ("RecordingsRejected", "Sum", ">=", 1, "notBreaching"),
         ("RecordingsExpired", "Sum", ">=", 1, "notBreaching"),
@@ -124,6 +135,7 @@ fn alarms_are_raised_by_what_should_wake_somebody() {
         ("Ticks", "Sum", "<", 1, "breaching"),
         ("Errors", "Sum", ">=", 1, "notBreaching"),
         ("Throttles", "Sum", ">=", 1, "notBreaching"),
+        ("Url5xxCount", "Sum", ">=", 3, "notBreaching"),
         ("RecordingsInTrouble", "Maximum", ">=", 1, "notBreaching"),
         ("DeliveriesRefused", "Sum", ">=", 1, "notBreaching"),
         ("DeliveriesUnverified", "Sum", ">=", 3, "notBreaching"),
@@ -223,6 +235,7 @@ fn the_dashboard_shows_everything_that_is_measured() {
     let dashboard = dashboard();
     let mut shown = BTreeSet::new();
     let mut causes = BTreeSet::new();
+    let mut functions = BTreeSet::new();
     for widget in list(&dashboard["widgets"]) {
         for metric in metrics(widget) {
             let [
@@ -237,9 +250,11 @@ fn the_dashboard_shows_everything_that_is_measured() {
             assert!(is_known(namespace, name), "{namespace} {name}");
             assert!(rendering["label"].is_string(), "{name}");
             let (source, more) = dimensions.split_at(2);
-            match namespace.as_str() {
-                NAMESPACE => assert_eq!(source, ["Installation", "${AWS::StackName}"], "{name}"),
-                _ => assert_eq!(source, ["FunctionName", "${Archiver}"], "{name}"),
+            if namespace == NAMESPACE {
+                assert_eq!(source, ["Installation", "${AWS::StackName}"], "{name}");
+            } else {
+                assert_eq!(source[0], "FunctionName", "{name}");
+                functions.insert((name.as_str(), source[1].as_str().unwrap()));
             }
             match more {
                 [] => assert_ne!(name, "Retries"),
@@ -254,6 +269,11 @@ fn the_dashboard_shows_everything_that_is_measured() {
     }
     let all: BTreeSet<String> = Cause::ALL.iter().map(|cause| text(json!(cause))).collect();
     assert_eq!(causes, all.iter().map(String::as_str).collect());
+    for metric in ["ConcurrentExecutions", "Errors", "Throttles"] {
+        for function in ["${Archiver}", "${Sweeper}"] {
+            assert!(functions.contains(&(metric, function)), "{metric}");
+        }
+    }
     for metric in Metric::ALL {
         assert!(shown.contains(metric.to_string().as_str()), "{metric}");
     }
@@ -475,16 +495,20 @@ head -c 3 "$body"
             self.0.path().join("container").join(name).exists()
         }
 
+        fn replay(&self, options: &[&str], secret: &str) -> Output {
+            self.replay_to("https://function.example/", options, secret)
+        }
+
         #[expect(
             clippy::disallowed_methods,
             reason = "the script needs the other programs of the machine"
         )]
-        fn replay(&self, options: &[&str], secret: &str) -> Output {
+        fn replay_to(&self, url: &str, options: &[&str], secret: &str) -> Output {
             let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("azure/replay-dead-letters.sh");
             let path = std::env::var("PATH").unwrap_or_default();
             Command::new("bash")
                 .arg(script)
-                .args(["--url", "https://function.example/", "--account", "letters"])
+                .args(["--url", url, "--account", "letters"])
                 .args(options)
                 .env("PATH", format!("{}/bin:{path}", self.0.path().display()))
                 .env("WORLD", self.0.path())
@@ -544,6 +568,26 @@ head -c 3 "$body"
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert_eq!(cloud.read("curl.log").lines().count(), 1);
         assert!(FILES.iter().all(|(name, _)| cloud.has(name)));
+    }
+
+    #[test]
+    fn sends_the_secret_over_https_alone() {
+        let cloud = Cloud::with(&FILES);
+        let output = cloud.replay_to("http://function.example/", &[], SECRET);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert_eq!(cloud.read("curl.log"), "");
+    }
+
+    #[test]
+    fn prints_no_controls_that_a_name_brings() {
+        let cloud = Cloud::with(&[("a\u{1b}[31m.json", "200 [1]")]);
+        for options in [&["--dry-run"][..], &[]] {
+            let output = cloud.replay(options, SECRET);
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            let said = String::from_utf8(output.stdout).unwrap();
+            assert!(said.contains("[1/1] a?[31m.json"), "{said}");
+            assert!(!said.contains('\u{1b}'), "{said}");
+        }
     }
 
     #[test]

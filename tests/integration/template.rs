@@ -9,12 +9,15 @@ use emulators::acs::{Fault, Kind};
 use serde_json::{Map, Value, json};
 use serde_yaml_ng::Value as Yaml;
 
+use crate::policies::Stack;
 use crate::secrets::{EAGER, Vault};
-use crate::world::{PART, Recording, World};
+use crate::world::{PART, Recording, WORK, World, setup_with_work};
 
-const FUNCTION: &str = "Archiver";
+/// The function behind the URL, and the one behind the schedule.
+const FUNCTIONS: [&str; 2] = ["Archiver", "Sweeper"];
 const BUCKET: &str = "Recordings";
-const SECRET: &str = "Credentials";
+const WORK_BUCKET: &str = "Work";
+const SECRETS: [&str; 2] = ["WebhookSecret", "ConnectionSecret"];
 
 /// The template as JSON; `!Sub x` becomes `{"!Sub": "x"}`.
 pub fn template() -> Value {
@@ -36,8 +39,22 @@ fn field((name, value): (Yaml, Yaml)) -> (String, Value) {
     (name.to_owned(), plain(value))
 }
 
-fn function() -> Value {
-    template()["Resources"][FUNCTION]["Properties"].take()
+/// A function's properties, with those that both have.
+fn function(name: &str) -> Value {
+    let mut template = template();
+    let mut properties = template["Globals"]["Function"].take();
+    let own = template["Resources"][name]["Properties"].take();
+    for (name, value) in fields(&own) {
+        if name == "Environment" {
+            for (name, value) in fields(&value["Variables"]) {
+                properties["Environment"]["Variables"][name] = value.clone();
+            }
+        } else {
+            assert_eq!(properties.get(name), None, "{name}");
+            properties[name] = value.clone();
+        }
+    }
+    properties
 }
 
 pub fn fields(value: &Value) -> &Map<String, Value> {
@@ -57,14 +74,9 @@ fn names(value: &Value) -> BTreeSet<String> {
     list(value).into_iter().map(name).collect()
 }
 
-/// The statements of what the function may do.
+/// The statements of what the Archiver may do; `policies` compares the Sweeper's.
 fn statements() -> Vec<Value> {
-    let function = function();
-    let policies = list(&function["Policies"]);
-    let statements = policies
-        .into_iter()
-        .flat_map(|policy| list(&policy["Statement"]));
-    statements.cloned().collect()
+    Stack::new(&[]).role("ArchiverRole")
 }
 
 fn statements_with(action: &str) -> Vec<Value> {
@@ -75,82 +87,90 @@ fn statements_with(action: &str) -> Vec<Value> {
 
 #[test]
 fn its_variables_are_settings_and_the_required_ones_are_there() {
-    let function = function();
-    let variables = fields(&function["Environment"]["Variables"]);
-    for name in variables.keys() {
-        assert!(SETTINGS.contains(&name.as_str()), "{name} is no setting");
-    }
-    let secret = members_of_the_secret();
+    let secret = members_of_the_secrets();
     let missing = Config::read(|_| None).unwrap_err().to_string();
     let required: Vec<&str> = SETTINGS
         .into_iter()
         .filter(|name| missing.contains(&format!("\n  {name} is required")))
         .collect();
     assert_eq!(required.len(), 2, "{missing}");
-    // A function that serves deliveries needs it as well; one that serves the schedule does not.
-    for name in required.into_iter().chain(["WEBHOOK_SECRETS"]) {
-        assert!(
-            variables.contains_key(name) || secret.contains(name),
-            "{name} is required"
+    for name in FUNCTIONS {
+        let function = function(name);
+        let variables = fields(&function["Environment"]["Variables"]);
+        for name in variables.keys() {
+            assert!(SETTINGS.contains(&name.as_str()), "{name} is no setting");
+        }
+        // One that serves deliveries needs it as well; one that serves the schedule does not.
+        for name in required.iter().chain(&["WEBHOOK_SECRETS"]) {
+            assert!(
+                variables.contains_key(*name) || secret.contains(*name),
+                "{name} is required"
+            );
+        }
+        assert_eq!(
+            variables["ACKNOWLEDGE"], "stored",
+            "for there is a schedule"
         );
-    }
-    assert_eq!(
-        variables["ACKNOWLEDGE"], "stored",
-        "for there is a schedule"
-    );
-    assert_eq!(variables["RECORDINGS_BUCKET"], json!({"!Ref": BUCKET}));
-    assert_eq!(variables["INSTALLATION"], json!({"!Ref": "AWS::StackName"}));
-    assert_eq!(variables["SECRET_ID"], json!({"!Ref": SECRET}));
-    // What the template passes on is not set where its parameter is empty.
-    for (name, value) in variables {
-        if let Some(parameter) = value["!Ref"].as_str() {
-            let default = &template()["Parameters"][parameter]["Default"];
-            let own = [BUCKET, SECRET, "AWS::StackName"].contains(&parameter);
-            assert!(own || default.is_string(), "{name}");
+        assert_eq!(variables["RECORDINGS_BUCKET"], json!({"!Ref": BUCKET}));
+        assert_eq!(variables["WORK_BUCKET"], json!({"!Ref": WORK_BUCKET}));
+        // One value for both, so that their metrics add up.
+        assert_eq!(variables["INSTALLATION"], json!({"!Ref": "AWS::StackName"}));
+        // What the template passes on is not set where its parameter is empty.
+        for (name, value) in variables {
+            if let Some(parameter) = value["!Ref"].as_str() {
+                let default = &template()["Parameters"][parameter]["Default"];
+                let own = [BUCKET, WORK_BUCKET, SECRETS[1], "AWS::StackName"];
+                assert!(own.contains(&parameter) || default.is_string(), "{name}");
+            }
         }
     }
+    let secret_id = |name: &str| function(name)["Environment"]["Variables"]["SECRET_ID"].take();
+    let both = SECRETS.map(|secret| format!("${{{secret}}}")).join(",");
+    assert_eq!(secret_id("Archiver"), json!({"!Sub": both}));
+    assert_eq!(secret_id("Sweeper"), json!({"!Ref": SECRETS[1]}));
 }
 
-/// The names in the secret as it is made.
-fn members_of_the_secret() -> BTreeSet<String> {
-    let secret = template()["Resources"][SECRET]["Properties"].take();
-    let generate = &secret["GenerateSecretString"];
-    let filled_in = generate["SecretStringTemplate"].as_str();
-    let filled_in: Value = serde_json::from_str(filled_in.unwrap()).expect("it is JSON");
-    let generated = generate["GenerateStringKey"].as_str().unwrap().to_owned();
-    fields(&filled_in)
-        .keys()
-        .cloned()
-        .chain([generated])
-        .collect()
+/// A secret's members as it is made, with an empty text for what is generated.
+fn members(secret: &str) -> Value {
+    let secret = template()["Resources"][secret]["Properties"].take();
+    let text = |value: &Value| -> Value {
+        serde_json::from_str(value.as_str().unwrap()).expect("it is JSON")
+    };
+    let Some(generate) = secret.get("GenerateSecretString") else {
+        return text(&secret["SecretString"]);
+    };
+    let mut members = text(&generate["SecretStringTemplate"]);
+    members[generate["GenerateStringKey"].as_str().unwrap()] = "".into();
+    members
+}
+
+/// The names in the secrets as they are made.
+fn members_of_the_secrets() -> BTreeSet<String> {
+    let all = SECRETS.map(members);
+    let names = all.iter().flat_map(|members| fields(members).keys());
+    names.cloned().collect()
 }
 
 #[test]
-fn its_secret_is_made_usable_but_for_what_the_operator_fills_in() {
+fn its_secrets_are_made_usable_but_for_what_the_operator_fills_in() {
     let template = template();
-    let secret = &template["Resources"][SECRET];
-    assert_eq!(secret["Type"], "AWS::SecretsManager::Secret");
-    let members = members_of_the_secret();
-    assert_eq!(
-        members,
-        [
-            "COMMUNICATION_SERVICES_CONNECTION_STRING",
-            "WEBHOOK_SECRETS"
-        ]
-        .map(str::to_owned)
-        .into()
-    );
-    for member in &members {
-        assert!(SETTINGS.contains(&member.as_str()), "{member}");
+    for (secret, member) in SECRETS.into_iter().zip([
+        "WEBHOOK_SECRETS",
+        "COMMUNICATION_SERVICES_CONNECTION_STRING",
+    ]) {
+        assert_eq!(
+            template["Resources"][secret]["Type"],
+            "AWS::SecretsManager::Secret"
+        );
+        // Each has one, so that whoever reads one secret does not read the other. Not set, until
+        // it is filled in.
+        assert_eq!(members(secret), json!({member: ""}), "{secret}");
+        assert!(SETTINGS.contains(&member), "{member}");
         // A value here would hide what is missing in the secret; an empty one counts as not set.
-        let variables = &template["Resources"][FUNCTION]["Properties"]["Environment"]["Variables"];
+        let variables = &template["Globals"]["Function"]["Environment"]["Variables"];
         assert_eq!(variables[member], "", "{member}");
     }
-    let generate = &secret["Properties"]["GenerateSecretString"];
-    // Not set, until it is filled in.
-    let filled_in = generate["SecretStringTemplate"].as_str().unwrap();
-    let filled_in: Value = serde_json::from_str(filled_in).unwrap();
-    assert!(fields(&filled_in).values().all(|value| value == ""));
+    let generate = &template["Resources"][SECRETS[0]]["Properties"]["GenerateSecretString"];
     // Letters and digits, which the function takes; 43 of them are 256 bits.
     assert_eq!(generate["GenerateStringKey"], "WEBHOOK_SECRETS");
     assert_eq!(generate["ExcludePunctuation"], true);
@@ -171,7 +191,7 @@ fn it_shows_the_secret_to_nobody() {
         let value = output["Value"].to_string();
         assert!(!value.contains("resolve:"), "{name}");
         for get in value.split("!GetAtt").skip(1) {
-            assert!(!get.contains(SECRET), "{name}");
+            assert!(!SECRETS.iter().any(|secret| get.contains(secret)), "{name}");
         }
     }
 }
@@ -194,32 +214,48 @@ fn its_prefix_is_the_default_one() {
 #[test]
 fn its_function_is_built_and_run_as_the_crate_is() {
     let template = template();
-    let archiver = &template["Resources"][FUNCTION];
-    assert_eq!(archiver["Type"], "AWS::Serverless::Function");
-    assert_eq!(archiver["Metadata"]["BuildMethod"], "rust-cargolambda");
-    let properties = &archiver["Properties"];
-    for (name, value) in [
-        ("Runtime", json!("provided.al2023")),
-        ("Architectures", json!(["arm64"])),
-        ("Handler", json!("bootstrap")),
-        ("Timeout", json!(900)),
-        ("MemorySize", json!(512)),
-    ] {
-        assert_eq!(properties[name], value, "{name}");
+    for name in FUNCTIONS {
+        let resource = &template["Resources"][name];
+        assert_eq!(resource["Type"], "AWS::Serverless::Function");
+        assert_eq!(resource["Metadata"]["BuildMethod"], "rust-cargolambda");
+        let properties = function(name);
+        for (name, value) in [
+            ("Runtime", json!("provided.al2023")),
+            ("Architectures", json!(["arm64"])),
+            ("Handler", json!("bootstrap")),
+            ("Timeout", json!(900)),
+            ("MemorySize", json!(512)),
+        ] {
+            assert_eq!(properties[name], value, "{name}");
+        }
+        // Its rights are those of the role alone.
+        assert_eq!(
+            properties["Role"],
+            json!({"!GetAtt": format!("{name}Role.Arn")})
+        );
+        assert_eq!(properties.get("Policies"), None);
+        assert_eq!(
+            properties["ReservedConcurrentExecutions"],
+            json!({"!If": [format!("{name}NotReserved"), {"!Ref": "AWS::NoValue"}, {"!Ref": format!("{name}Concurrency")}]})
+        );
+        let logging = &properties["LoggingConfig"];
+        assert_eq!(logging["LogFormat"], "JSON");
+        // The metrics are in the log, at this level.
+        assert_eq!(logging["ApplicationLogLevel"], "INFO");
+        // One for both.
+        assert_eq!(logging["LogGroup"], json!({"!Ref": "Logs"}));
     }
-    let logging = &properties["LoggingConfig"];
-    assert_eq!(logging["LogFormat"], "JSON");
-    // The metrics are in the log, at this level.
-    assert_eq!(logging["ApplicationLogLevel"], "INFO");
-    let group = logging["LogGroup"]["!Ref"].as_str().unwrap();
-    let group = &template["Resources"][group];
+    let group = &template["Resources"]["Logs"];
     assert_eq!(group["Type"], "AWS::Logs::LogGroup");
     assert!(group["Properties"].get("RetentionInDays").is_some());
+    // A tick begins each minute and works until the time-out: none of those has to be refused.
+    let ticks = &template["Parameters"]["SweeperConcurrency"]["Default"];
+    assert_eq!(ticks.as_u64(), Some(900 / 60 + 1));
 }
 
 #[tokio::test]
 async fn the_function_may_do_what_it_does_and_nothing_else() {
-    let world = World::start().await;
+    let world = World::with(setup_with_work()).await;
     do_everything(&world).await;
     let calls = world.s3.calls();
 
@@ -237,20 +273,26 @@ async fn the_function_may_do_what_it_does_and_nothing_else() {
     vault.set(&json!({}));
     vault.world(EAGER, &[]).await;
     assert!(vault.manager.calls() > 0);
-    let secret = "secretsmanager:GetSecretValue".to_owned();
-    assert_eq!(granted, needed.into_iter().chain([secret]).collect());
+    let others = [
+        "secretsmanager:GetSecretValue",
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+    ];
+    let needed = needed.into_iter().chain(others.map(str::to_owned));
+    assert_eq!(granted, needed.collect());
     for statement in &statements {
         assert_eq!(statement["Effect"], "Allow");
     }
-    // Whoever sees the list deletes what is under `pending/`, and nothing that was archived.
+    // Nothing is deleted in the archive bucket.
     for call in calls.iter().filter(|call| call.operation == "DeleteObject") {
         let key = call.key.as_deref().unwrap_or_default();
-        assert!(key.starts_with("recordings/pending/"), "{key}");
+        assert_eq!(call.bucket, WORK);
+        assert!(key.starts_with("pending/"), "{key}");
     }
 }
 
 /// What S3 asks for when this is called: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>.
-fn action(operation: &str) -> &'static str {
+pub fn action(operation: &str) -> &'static str {
     match operation {
         "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => {
             "s3:PutObject"
@@ -266,7 +308,7 @@ fn action(operation: &str) -> &'static str {
 
 /// Makes the function call all that it can: recordings small and large, archived, found archived, resumed by a
 /// delivery and by the schedule, and one given up with its upload.
-async fn do_everything(world: &World) {
+pub async fn do_everything(world: &World) {
     let mut recording = Recording::of(&[1, 3 * PART]);
     recording.publish(world);
     for outcome in ["archived", "alreadyArchived"] {
@@ -337,36 +379,49 @@ async fn interrupt(world: &World, recording: &Recording) {
 
 #[test]
 fn it_allows_no_pattern_of_actions_and_deletes_only_what_is_pending() {
+    let archive = "arn:aws:s3:::recordings";
+    let work = "arn:aws:s3:::work";
     for statement in statements() {
         for action in names(&statement["Action"]) {
             assert!(!action.contains('*'), "{action}");
-        }
-        let own = match statement["Action"].as_str() {
-            Some("secretsmanager:GetSecretValue") => json!({"!Ref": SECRET}).to_string(),
-            _ => "Recordings.Arn".to_owned(),
-        };
-        for resource in list(&statement["Resource"]) {
-            let resource = resource.to_string();
-            assert!(resource.contains(&own), "{resource}");
+            for resource in names(&statement["Resource"]) {
+                let own = match action.split(':').next() {
+                    Some("s3") => resource.starts_with(archive) || resource.starts_with(work),
+                    Some("secretsmanager") => SECRETS.iter().any(|name| resource.ends_with(name)),
+                    Some("logs") => resource.ends_with(":Logs"),
+                    _ => false,
+                };
+                assert!(own, "{action} {resource}");
+            }
         }
     }
-    for (action, suffix) in [
-        ("s3:DeleteObject", "${RecordingsPrefix}pending/*"),
-        ("s3:PutObject", "${RecordingsPrefix}*"),
-        ("s3:GetObject", "${RecordingsPrefix}*"),
+    for (action, resources) in [
+        ("s3:DeleteObject", vec![format!("{work}/pending/*")]),
+        (
+            "s3:PutObject",
+            vec![
+                format!("{archive}/recordings/*"),
+                format!("{work}/pending/*"),
+            ],
+        ),
+        (
+            "s3:GetObject",
+            vec![
+                format!("{archive}/recordings/*"),
+                format!("{work}/pending/*"),
+            ],
+        ),
+        (
+            "s3:AbortMultipartUpload",
+            vec![format!("{archive}/recordings/*")],
+        ),
     ] {
         let statements = statements_with(action);
-        let [statement] = statements.as_slice() else {
-            panic!("{action} is allowed once");
-        };
-        assert_eq!(
-            statement["Resource"],
-            json!({"!Sub": format!("${{Recordings.Arn}}/{suffix}")}),
-            "{action}"
-        );
+        let allowed = statements
+            .iter()
+            .flat_map(|statement| names(&statement["Resource"]));
+        assert_eq!(allowed.collect::<Vec<_>>(), resources, "{action}");
     }
-    let delete = &statements_with("s3:DeleteObject")[0];
-    assert_eq!(delete["Action"], "s3:DeleteObject", "alone");
 }
 
 /// A tick is told from a request by what Lambda puts around a request to the URL; whoever may invoke the function in
@@ -374,10 +429,22 @@ fn it_allows_no_pattern_of_actions_and_deletes_only_what_is_pending() {
 #[test]
 fn the_public_may_call_the_url_and_nothing_else_may_call_but_the_schedule() {
     let template = template();
-    let function = &template["Resources"][FUNCTION]["Properties"];
+    let (archiver, sweeper) = (function("Archiver"), function("Sweeper"));
     // With Cors, the URL would answer OPTIONS itself.
-    assert_eq!(function["FunctionUrlConfig"], json!({"AuthType": "NONE"}));
-    assert_eq!(template.get("Globals"), None);
+    assert_eq!(archiver["FunctionUrlConfig"], json!({"AuthType": "NONE"}));
+    assert_eq!(archiver.get("Events"), None);
+    assert_eq!(sweeper.get("FunctionUrlConfig"), None);
+    // What both have lets nobody call them.
+    for name in fields(&template["Globals"]["Function"]).keys() {
+        let callers = ["FunctionUrlConfig", "Events", "Role", "Policies"];
+        assert!(!callers.contains(&name.as_str()), "{name}");
+    }
+    let functions: Vec<_> = fields(&template["Resources"])
+        .iter()
+        .filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function")
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(functions, FUNCTIONS);
     for (name, resource) in fields(&template["Resources"]) {
         let kind = resource["Type"].as_str().expect("a resource has a type");
         assert_ne!(kind, "AWS::Lambda::EventSourceMapping", "{name}");
@@ -387,7 +454,7 @@ fn the_public_may_call_the_url_and_nothing_else_may_call_but_the_schedule() {
         }
     }
 
-    let events = fields(&function["Events"]);
+    let events = fields(&sweeper["Events"]);
     assert_eq!(events.len(), 1, "{events:?}");
     let schedule = events.values().next().unwrap();
     assert_eq!(schedule["Type"], "ScheduleV2");
@@ -396,64 +463,47 @@ fn the_public_may_call_the_url_and_nothing_else_may_call_but_the_schedule() {
     assert_eq!(properties["RetryPolicy"]["MaximumRetryAttempts"], 0);
     // What EventBridge sends where nothing else is asked for is what the function knows a tick by.
     assert_eq!(properties.get("Input"), None);
-    assert_eq!(function["EventInvokeConfig"]["MaximumRetryAttempts"], 0);
+    assert_eq!(sweeper["EventInvokeConfig"]["MaximumRetryAttempts"], 0);
+
+    let role = &template["Resources"]["ScheduleRole"]["Properties"];
+    assert_eq!(
+        properties["RoleArn"],
+        json!({"!GetAtt": "ScheduleRole.Arn"})
+    );
+    let trust = &role["AssumeRolePolicyDocument"]["Statement"][0];
+    // Scheduler acts for every account.
+    assert_eq!(
+        trust["Condition"],
+        json!({"StringEquals": {"aws:SourceAccount": {"!Ref": "AWS::AccountId"}}})
+    );
+    let statement = &role["Policies"][0]["PolicyDocument"]["Statement"];
+    assert_eq!(
+        *statement,
+        json!([{"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": {"!GetAtt": "Sweeper.Arn"}}])
+    );
 }
 
 #[test]
 fn its_bucket_keeps_what_it_is_given_to_itself() {
     let template = template();
     let resources = &template["Resources"];
-    let bucket = &resources[BUCKET];
-    assert_eq!(bucket["Type"], "AWS::S3::Bucket");
-    assert_eq!(bucket["DeletionPolicy"], "RetainExceptOnCreate");
-    assert_eq!(bucket["UpdateReplacePolicy"], "Retain");
-    let properties = &bucket["Properties"];
-    assert_eq!(properties["VersioningConfiguration"]["Status"], "Enabled");
-    let encryption = &properties["BucketEncryption"]["ServerSideEncryptionConfiguration"];
-    let algorithm = &encryption[0]["ServerSideEncryptionByDefault"]["SSEAlgorithm"];
-    assert!(algorithm.is_string(), "{encryption}");
-    assert_eq!(
-        properties["PublicAccessBlockConfiguration"],
-        json!({"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true})
-    );
-
-    let rules = list(&properties["LifecycleConfiguration"]["Rules"]);
-    let (asked_for, rules): (Vec<_>, Vec<_>) = rules
-        .into_iter()
-        .partition(|rule| rule.get("!If").is_some());
-    assert!(rules.iter().all(|rule| rule["Status"] == "Enabled"));
-    let abort: Vec<_> = rules
-        .iter()
-        .filter_map(|rule| rule.get("AbortIncompleteMultipartUpload"))
-        .collect();
-    let [abort] = abort.as_slice() else {
-        panic!("uploads that nobody knows are aborted by one rule")
-    };
-    // The parts of an upload may be the only copy, so a person has a month to complete it.
-    assert_eq!(abort["DaysAfterInitiation"], 30);
-    for rule in rules {
-        assert_eq!(rule.get("ExpirationInDays"), None, "an archive is kept");
-        if rule.get("NoncurrentVersionExpiration").is_some() {
-            let prefix = json!({"!Sub": "${RecordingsPrefix}pending/"});
-            assert_eq!(rule["Prefix"], prefix, "versions of the archive are kept");
-        }
+    for name in [BUCKET, WORK_BUCKET] {
+        let bucket = &resources[name];
+        assert_eq!(bucket["Type"], "AWS::S3::Bucket");
+        assert_eq!(bucket["DeletionPolicy"], "RetainExceptOnCreate");
+        assert_eq!(bucket["UpdateReplacePolicy"], "Retain");
+        let properties = &bucket["Properties"];
+        assert_eq!(
+            properties["PublicAccessBlockConfiguration"],
+            json!({"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true})
+        );
+        assert_eq!(
+            properties["OwnershipControls"]["Rules"],
+            json!([{"ObjectOwnership": "BucketOwnerEnforced"}])
+        );
     }
-    // Unless the operator asks for it, and then for longer than anything is pending.
-    let [rule] = asked_for.as_slice() else {
-        panic!("one rule is a choice")
-    };
-    assert_eq!(rule["!If"][0], "Expiring");
-    assert_eq!(
-        rule["!If"][1]["ExpirationInDays"],
-        json!({"!Ref": "RecordingsExpireAfterDays"})
-    );
-    let parameter = &template["Parameters"]["RecordingsExpireAfterDays"];
-    assert_eq!(parameter["Default"], "0");
-    assert_eq!(parameter["AllowedPattern"], "0|[1-9][0-9]{1,4}");
-    assert_eq!(
-        template["Conditions"]["Expiring"],
-        json!({"!Not": [{"!Equals": [{"!Ref": "RecordingsExpireAfterDays"}, "0"]}]})
-    );
+    let properties = &resources[BUCKET]["Properties"];
+    assert_eq!(properties["VersioningConfiguration"]["Status"], "Enabled");
     let lock = &properties["ObjectLockConfiguration"]["!If"];
     assert_eq!(lock[0], "Locked");
     assert_eq!(
@@ -461,39 +511,107 @@ fn its_bucket_keeps_what_it_is_given_to_itself() {
         json!({"Mode": {"!Ref": "ObjectLockMode"}, "Days": {"!Ref": "ObjectLockDays"}})
     );
     assert_eq!(template["Parameters"]["ObjectLockDays"]["Default"], 0);
-    assert_eq!(
-        template["Conditions"]["Locked"],
-        json!({"!Not": [{"!Equals": [{"!Ref": "ObjectLockDays"}, 0]}]})
-    );
+    // Versions or a lock would keep what is finished; a lifecycle would end what is not.
+    let work = fields(&resources[WORK_BUCKET]["Properties"]);
+    let only = [
+        "BucketEncryption",
+        "OwnershipControls",
+        "PublicAccessBlockConfiguration",
+    ];
+    assert_eq!(work.keys().collect::<Vec<_>>(), only);
 
-    its_bucket_refuses_plain_http(resources);
+    its_buckets_refuse_plain_http(resources);
 }
 
-fn its_bucket_refuses_plain_http(resources: &Value) {
+#[test]
+fn what_is_archived_is_kept_unless_the_operator_asks_for_an_end() {
+    let rules = |parameters: &[(&'static str, &'static str)]| {
+        let bucket = template()["Resources"][BUCKET]["Properties"].take();
+        let stack = Stack::new(parameters);
+        let rules = stack.resolve(&bucket["LifecycleConfiguration"]["Rules"]);
+        rules.unwrap()
+    };
+    // The parts of an upload may be the only copy, so a person has a month to complete it.
+    let abort = json!({
+        "Id": "abort-unfinished-uploads",
+        "Status": "Enabled",
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 30},
+    });
+    assert_eq!(rules(&[]), json!([abort]));
+    assert_eq!(
+        rules(&[("RecordingsExpireAfterDays", "90")]),
+        json!([abort, {
+            "Id": "expire-recordings",
+            "Status": "Enabled",
+            "Prefix": "recordings/",
+            "ExpirationInDays": "90",
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 7},
+        }])
+    );
+    let parameter = &template()["Parameters"]["RecordingsExpireAfterDays"];
+    assert_eq!(parameter["AllowedPattern"], "0|[1-9][0-9]{1,4}");
+    for (class, days) in [
+        ("STANDARD_IA", 30),
+        ("GLACIER_IR", 0),
+        ("INTELLIGENT_TIERING", 0),
+    ] {
+        assert_eq!(
+            rules(&[("StorageClass", class)]),
+            json!([abort, {
+                "Id": "move-recordings",
+                "Status": "Enabled",
+                "Prefix": "recordings/",
+                "Transitions": [{"StorageClass": class, "TransitionInDays": days}],
+            }])
+        );
+    }
+}
+
+#[test]
+fn its_archive_tells_eventbridge_and_logs_its_accesses_as_asked() {
+    let bucket = |parameters: &[(&'static str, &'static str)]| {
+        let properties = template()["Resources"][BUCKET]["Properties"].take();
+        Stack::new(parameters).resolve(&properties).unwrap()
+    };
+    let default = bucket(&[]);
+    assert_eq!(
+        default["NotificationConfiguration"],
+        json!({"EventBridgeConfiguration": {"EventBridgeEnabled": true}})
+    );
+    assert_eq!(default.get("LoggingConfiguration"), None);
+    let other = bucket(&[("EventBridgeEvents", "false"), ("AccessLogBucket", "logs")]);
+    assert_eq!(other.get("NotificationConfiguration"), None);
+    assert_eq!(
+        other["LoggingConfiguration"],
+        json!({"DestinationBucketName": "logs", "LogFilePrefix": "stack/"})
+    );
+}
+
+fn its_buckets_refuse_plain_http(resources: &Value) {
     let policies: Vec<&Value> = fields(resources)
         .values()
         .filter(|resource| resource["Type"] == "AWS::S3::BucketPolicy")
         .collect();
-    let [policy] = policies.as_slice() else {
-        panic!("the bucket has one policy")
-    };
-    assert_eq!(
-        policy["DeletionPolicy"], "RetainExceptOnCreate",
-        "as the bucket"
-    );
-    assert_eq!(policy["Properties"]["Bucket"], json!({"!Ref": BUCKET}));
-    for statement in list(&policy["Properties"]["PolicyDocument"]["Statement"]) {
-        assert_eq!(statement["Effect"], "Deny", "it lets nobody in");
+    assert_eq!(policies.len(), 2, "each bucket has one policy");
+    for (policy, bucket) in policies.into_iter().zip([BUCKET, WORK_BUCKET]) {
+        assert_eq!(
+            policy["DeletionPolicy"], "RetainExceptOnCreate",
+            "as the bucket"
+        );
+        assert_eq!(policy["Properties"]["Bucket"], json!({"!Ref": bucket}));
+        let document = Stack::new(&[("ArchiveAdministrators", "arn:aws:iam::1:role/a")])
+            .resolve(&policy["Properties"]["PolicyDocument"])
+            .unwrap();
+        for statement in list(&document["Statement"]) {
+            assert_eq!(statement["Effect"], "Deny", "it lets nobody in");
+            assert_eq!(statement["Principal"], "*");
+        }
+        let refusal = list(&document["Statement"]).into_iter().find(|statement| {
+            statement["Condition"] == json!({"Bool": {"aws:SecureTransport": "false"}})
+        });
+        let refusal = refusal.expect("plain http is refused");
+        assert_eq!(refusal["Action"], "s3:*");
+        let arn = format!("arn:aws:s3:::{}", bucket.to_lowercase());
+        assert_eq!(refusal["Resource"], json!([arn, format!("{arn}/*")]));
     }
-    let document = &policy["Properties"]["PolicyDocument"];
-    let refusal = list(&document["Statement"]).into_iter().find(|statement| {
-        statement["Condition"] == json!({"Bool": {"aws:SecureTransport": "false"}})
-    });
-    let refusal = refusal.expect("plain http is refused");
-    assert_eq!(refusal["Principal"], "*");
-    assert_eq!(refusal["Action"], "s3:*");
-    assert_eq!(
-        refusal["Resource"],
-        json!([{"!GetAtt": "Recordings.Arn"}, {"!Sub": "${Recordings.Arn}/*"}])
-    );
 }
