@@ -26,6 +26,7 @@ mod buckets;
 mod cost;
 mod documentation;
 mod finality;
+mod hand_over;
 mod hostile;
 mod identity;
 mod interruptions;

@@ -21,8 +21,12 @@ const SECRETS: [&str; 2] = ["WebhookSecret", "ConnectionSecret"];
 
 /// The template as JSON; `!Sub x` becomes `{"!Sub": "x"}`.
 pub fn template() -> Value {
-    let text = include_str!("../../template.yaml");
-    plain(serde_yaml_ng::from_str(text).expect("the template is YAML"))
+    parsed(include_str!("../../template.yaml"))
+}
+
+/// Any template as JSON.
+pub fn parsed(text: &str) -> Value {
+    plain(serde_yaml_ng::from_str(text).expect("a template is YAML"))
 }
 
 fn plain(yaml: Yaml) -> Value {
