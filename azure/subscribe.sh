@@ -6,7 +6,8 @@ cd "$(dirname "$0")"
 usage() {
     cat <<'END'
 Subscribes a deployed archiver to the recordings of a Communication Services resource: checks that the function answers
-Event Grid's handshake, then deploys azure/subscription.bicep. Again, it updates the subscription, as after a rotation of
+Event Grid's handshake, then deploys azure/subscription.bicep: the subscription, a container for what Event Grid gives up
+on, and alerts on it. Again, it updates the subscription, as after a rotation of
 the webhook secret: of several secrets it takes the last.
 
 Usage: azure/subscribe.sh --stack STACK --resource-group GROUP --acs NAME [--region REGION] [-- OPTION...]
@@ -20,8 +21,9 @@ Usage: azure/subscribe.sh --stack STACK --resource-group GROUP --acs NAME [--reg
 
 Variables of the environment set the other parameters: SUBSCRIPTION_NAME (archive-recordings), EVENT_SCHEMA
 (EventGridSchema or CloudEventSchemaV1_0), DEAD_LETTER_ACCOUNT_ID (a storage account to use in place of a new one) and
-DEAD_LETTER_CONTAINER (dead-letters), ENTRA_TENANT_ID and ENTRA_AUDIENCE. Set the same ones each time: what is not set goes
-back to its default.
+DEAD_LETTER_CONTAINER (dead-letters), ENTRA_TENANT_ID and ENTRA_AUDIENCE; ALARM_EMAIL, where alerts are sent to (the stack's
+AlarmEmail), and SYSTEM_TOPIC_ID (the system topic that the resource has, or a new one). Set the same ones each time: what
+is not set goes back to its default.
 
 Needs aws, az 2.53 or later, curl and jq; both command lines signed in.
 END
@@ -70,6 +72,19 @@ answer=$(curl --silent --show-error --max-time 30 --config <(printf 'header = "x
 [[ $answer == *'"validationResponse":"hello"'* ]] ||
     fail "it answered: $answer
 Event Grid would not subscribe it. Has the secret the connection string (azure/set-access-key.sh)? The log names what is wrong."
+
+if [[ ! ${ALARM_EMAIL:-} ]]; then
+    export ALARM_EMAIL
+    ALARM_EMAIL=$(aws cloudformation describe-stacks ${region[@]+"${region[@]}"} --stack-name "$stack" \
+        --query "Stacks[0].Parameters[?ParameterKey=='AlarmEmail'].ParameterValue" --output text)
+fi
+if [[ ! ${SYSTEM_TOPIC_ID:-} ]]; then
+    # A resource can have only one, whoever made it and in whichever group.
+    source=$(az communication show --resource-group "$group" --name "$acs" --query id --output tsv)
+    export SYSTEM_TOPIC_ID
+    SYSTEM_TOPIC_ID=$(az eventgrid system-topic list --output json |
+        jq --raw-output --arg source "$source" 'map(select((.source | ascii_downcase) == ($source | ascii_downcase)).id) | first // empty')
+fi
 
 echo "Deploying the subscription ..."
 ACS_NAME=$acs WEBHOOK_ENDPOINT="$url?code=$code" az deployment group create --name archive-recordings \

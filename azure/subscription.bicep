@@ -1,5 +1,5 @@
-// Subscribes the archiver to the recordings of an Azure Communication Services resource, and keeps what Event Grid gives
-// up on. Deploy it to the resource's group; subscribe.sh does, with the parameters of subscription.bicepparam.
+// Subscribes the archiver to the recordings of an Azure Communication Services resource, keeps what Event Grid gives up on,
+// and tells somebody of it. Deploy it to the resource's group; subscribe.sh does, with the parameters of subscription.bicepparam.
 
 @description('Name of the Communication Services resource, in the resource group that this is deployed to.')
 param acsName string
@@ -33,7 +33,49 @@ param entraTenantId string = ''
 @description('The application id or URI that the tokens are for (ENTRA_AUDIENCE of the function); empty for none.')
 param entraAudience string = ''
 
+@description('Id of the system topic of the resource, of which there can be only one; empty to make it.')
+param systemTopicId string = ''
+
+@description('Where alerts are sent to; empty for nowhere but the portal.')
+param alarmEmail string = ''
+
 var makesAccount = empty(deadLetterAccountId)
+var makesTopic = empty(systemTopicId)
+var sendsAlerts = !empty(alarmEmail)
+// Event Grid writes the name in upper case in its headers, and does not document how its metrics have it.
+var subscriptionNames = [
+  subscriptionName
+  toUpper(subscriptionName)
+]
+// The alerts come from Event Grid itself, so nobody can forge them from outside, and they are the only witness where AWS
+// refuses the calls (a permission that was removed): the function then sees nothing. Event Grid drops at once what is
+// answered 400, 401, 403 or 413; everything else it tries again, so two failures are no news.
+var alerts = [
+  {
+    name: 'dead-lettered'
+    description: 'Event Grid has given up on an event and put it into the dead-letter container. Replay it: RUNBOOK.md.'
+    severity: 1
+    metric: 'DeadLetteredCount'
+    threshold: 1
+    window: 'PT5M'
+  }
+  {
+    name: 'dropped'
+    description: 'Event Grid has dropped an event that it could not dead-letter either: the recording will be lost. RUNBOOK.md.'
+    severity: 0
+    metric: 'DroppedEventCount'
+    threshold: 1
+    window: 'PT5M'
+  }
+  {
+    name: 'deliveries-failing'
+    description: 'Deliveries to the function fail, and Event Grid tries them again or has given up on them. RUNBOOK.md.'
+    severity: 2
+    metric: 'DeliveryAttemptFailCount'
+    threshold: 3
+    window: 'PT15M'
+  }
+]
 // 24 characters, the most that a storage account's name may have.
 var accountName = 'deadletters${uniqueString(resourceGroup().id, acsName)}'
 
@@ -69,7 +111,17 @@ resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@20
   }
 }
 
-// An extension of the ACS resource rather than of a system topic: a resource can have only one of those, and may have it.
+// Its metrics are what the alerts watch.
+resource systemTopic 'Microsoft.EventGrid/systemTopics@2025-02-15' = if (makesTopic) {
+  name: '${acsName}-events'
+  location: 'global'
+  properties: {
+    source: acs.id
+    topicType: 'Microsoft.Communication.CommunicationServices'
+  }
+}
+
+// An extension of the ACS resource rather than of the system topic, whose name and group depend on who made it.
 resource eventSubscription 'Microsoft.EventGrid/eventSubscriptions@2025-02-15' = {
   name: subscriptionName
   scope: acs
@@ -106,8 +158,68 @@ resource eventSubscription 'Microsoft.EventGrid/eventSubscriptions@2025-02-15' =
   }
   dependsOn: [
     container
+    // Without one, Event Grid makes a system topic of a name of its own.
+    systemTopic
   ]
 }
+
+resource onCall 'Microsoft.Insights/actionGroups@2023-01-01' = if (sendsAlerts) {
+  name: '${subscriptionName}-on-call'
+  location: 'global'
+  properties: {
+    enabled: true
+    groupShortName: 'recordings'
+    emailReceivers: [
+      {
+        name: 'on-call'
+        emailAddress: alarmEmail
+        useCommonAlertSchema: true
+      }
+    ]
+  }
+}
+
+resource deliveryAlerts 'Microsoft.Insights/metricAlerts@2018-03-01' = [for alert in alerts: {
+  name: '${subscriptionName}-${alert.name}'
+  location: 'global'
+  properties: {
+    description: alert.description
+    enabled: true
+    severity: alert.severity
+    scopes: [
+      makesTopic ? systemTopic.id : systemTopicId
+    ]
+    evaluationFrequency: 'PT5M'
+    windowSize: alert.window
+    criteria: {
+      'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
+      allOf: [
+        {
+          name: alert.name
+          criterionType: 'StaticThresholdCriterion'
+          metricNamespace: 'Microsoft.EventGrid/systemTopics'
+          metricName: alert.metric
+          dimensions: [
+            {
+              name: 'EventSubscriptionName'
+              operator: 'Include'
+              values: subscriptionNames
+            }
+          ]
+          operator: 'GreaterThanOrEqual'
+          threshold: alert.threshold
+          timeAggregation: 'Total'
+        }
+      ]
+    }
+    autoMitigate: true
+    actions: sendsAlerts ? [
+      {
+        actionGroupId: onCall.id
+      }
+    ] : []
+  }
+}]
 
 @description('The storage account of the dead letters, as replay-dead-letters.sh takes it.')
 output deadLetterAccount string = makesAccount ? accountName : last(split(deadLetterAccountId, '/'))

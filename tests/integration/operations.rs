@@ -364,6 +364,89 @@ fn the_subscription_fits_the_function() {
     assert_eq!(secure, Some("param webhookEndpoint string"));
 }
 
+/// The metrics are those of `Microsoft.EventGrid/systemTopics`, which Azure Monitor documents. One
+/// that does not exist would be refused at the deployment.
+#[test]
+fn event_grid_itself_tells_of_what_it_could_not_deliver() {
+    let (_, alerts) = BICEP.split_once("var alerts = [\n").unwrap();
+    let (alerts, _) = alerts.split_once("\n]\n").unwrap();
+    let values = |name: &str| {
+        let lines = alerts.lines().map(str::trim);
+        let name = format!("{name}: ");
+        let values = lines.filter_map(move |line| line.strip_prefix(&name).map(str::to_owned));
+        values.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        values("metric"),
+        [
+            "'DeadLetteredCount'",
+            "'DroppedEventCount'",
+            "'DeliveryAttemptFailCount'"
+        ]
+    );
+    // One that is lost is news at once; one that fails is tried again.
+    assert_eq!(values("threshold"), ["1", "1", "3"]);
+    assert_eq!(values("window"), ["'PT5M'", "'PT5M'", "'PT15M'"]);
+    for name in values("name") {
+        let section = name.trim_matches('\'');
+        assert!(RUNBOOK.contains(&format!("`{section}`")), "{section}");
+    }
+    for line in [
+        "metricNamespace: 'Microsoft.EventGrid/systemTopics'",
+        "topicType: 'Microsoft.Communication.CommunicationServices'",
+        "operator: 'GreaterThanOrEqual'",
+        "timeAggregation: 'Total'",
+        "emailAddress: alarmEmail",
+        "actionGroupId: onCall.id",
+        "makesTopic ? systemTopic.id : systemTopicId",
+    ] {
+        let found = BICEP.lines().any(|found| found.trim() == line);
+        assert!(found, "{line}");
+    }
+    let (_, group) = BICEP.split_once("groupShortName: '").unwrap();
+    let (short, _) = group.split_once('\'').unwrap();
+    assert!(short.len() <= 12, "Azure takes no more letters: {short}");
+}
+
+/// What opens is closed, in the right order, and each symbol that is used is declared.
+#[test]
+fn the_bicep_is_well_formed_as_far_as_that_shows() {
+    let mut open = vec![];
+    let mut in_text = false;
+    for line in BICEP.lines() {
+        let line = if line.trim_start().starts_with("//") {
+            ""
+        } else {
+            line
+        };
+        let mut before = ' ';
+        for letter in line.chars() {
+            match letter {
+                '\'' if before != '\\' => in_text = !in_text,
+                _ if in_text => {}
+                '{' | '[' | '(' => open.push(letter),
+                '}' => assert_eq!(open.pop(), Some('{'), "{line}"),
+                ']' => assert_eq!(open.pop(), Some('['), "{line}"),
+                ')' => assert_eq!(open.pop(), Some('('), "{line}"),
+                _ => {}
+            }
+            before = letter;
+        }
+        assert!(!in_text, "a text ends on its line: {line}");
+    }
+    assert!(open.is_empty(), "{open:?}");
+    for word in ["param ", "var ", "resource "] {
+        for name in declared(BICEP, word) {
+            let used = BICEP
+                .split(|other: char| !other.is_ascii_alphanumeric())
+                .filter(|word| *word == name);
+            // Two resources are there for what they do.
+            let last = ["eventSubscription", "deliveryAlerts"].contains(&name);
+            assert!(last || used.count() > 1, "{name} is not used");
+        }
+    }
+}
+
 /// The names that begin a line after a word.
 fn declared<'t>(text: &'t str, word: &'t str) -> BTreeSet<&'t str> {
     let name = |line: &'t str| line.strip_prefix(word)?.split_whitespace().next();
@@ -387,7 +470,9 @@ fn the_parameters_of_the_subscription_come_from_where_its_script_says() {
         let required = default.starts_with(')');
         let set = script.contains(&format!("{variable}=$"))
             || script.contains(&format!("{variable}=\"$"));
-        assert_eq!(required, set, "{variable}");
+        // What the script finds by itself, where nobody has set it.
+        let found = script.contains(&format!("if [[ ! ${{{variable}:-}} ]]"));
+        assert_eq!(required, set && !found, "{variable}");
     }
 }
 
