@@ -58,6 +58,7 @@ SAMPLES = {
     "HoursUntilSourceExpires": (23.9, -0.1, -1.1, 0.003),
     "Ticks": (5, 0, 0, 0),
     "ConcurrentExecutions": (1, 6, 8, 0.2),
+    "ConcurrentExecutions ${Sweeper}": (1, 1, 13, 0.2),
     "Errors": (0, 0, 0, 0),
     "Throttles": (0, 0, 0, 0),
     "Url5xxCount": (0, 0, 3, 0.3),
@@ -119,6 +120,12 @@ def bump(hour, at, width):
     """1 at one hour, less the further away. Of plain arithmetic, which is the same on every machine."""
     distance = (hour - at) / width
     return 1 / (1 + distance * distance * distance * distance)
+
+
+def sample_name(metric):
+    """The name that the samples of a widget's metric are under: its own, or that with its function."""
+    of_function = f"{metric[1]} {metric[3]}"
+    return of_function if of_function in SAMPLES else metric[1]
 
 
 def sample(name, cause, statistic, period):
@@ -264,7 +271,7 @@ class Picture:
         for number, metric in enumerate(properties["metrics"]):
             look = metric[-1]
             cause = metric[5] if len(metric) > 5 else ""
-            values = sample(metric[1], cause, look.get("stat", properties["stat"]), properties["period"])
+            values = sample(sample_name(metric), cause, look.get("stat", properties["stat"]), properties["period"])
             series.append((look["label"], look.get("yAxis", "left"), values, COLOURS[number % len(COLOURS)]))
         below = self.legend([label for label, *_ in series], x + 12, y + height - 10, width - 24)
 

@@ -1,7 +1,8 @@
 //! Archives recordings of Azure Communication Services (ACS) calls in Amazon S3, before ACS deletes them after 24 hours.
 //!
-//! One AWS Lambda function behind a Function URL. Azure Event Grid calls it when a call has been recorded; it copies every
-//! chunk of the recording, media and metadata, into a bucket: streaming, in parallel, resumably.
+//! An AWS Lambda function behind a Function URL. Azure Event Grid calls it when a call has been recorded; it copies every
+//! chunk of the recording, media and metadata, into a bucket: streaming, in parallel, resumably. A schedule calls it as
+//! well, to finish what is pending; as deployed, by a second function of the same artefact.
 //!
 //! # The story
 //!
