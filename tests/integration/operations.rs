@@ -190,6 +190,11 @@ fn the_runbook_names_what_is_there() {
         let (anchor, _) = link.split_once(')').expect("a link ends");
         assert!(anchors.contains(anchor), "#{anchor}");
     }
+    // What is pending is in the work bucket.
+    for line in RUNBOOK.lines().filter(|line| line.contains("aws s3")) {
+        let pending = line.contains("pending/") || line.contains("attempt.json");
+        assert!(!pending || line.contains("$WORK"), "{line}");
+    }
     let scripts = RUNBOOK
         .split(|other: char| !other.is_ascii_alphanumeric() && !"/.-_".contains(other))
         .filter(|path| path.starts_with("azure/") && path.contains(".sh"));
