@@ -151,9 +151,11 @@ impl Archive {
         Ok(Some(all))
     }
 
+    /// Makes an event no longer pending. The event before its claim: without one, another tick would
+    /// take an event that it still sees.
     async fn end(&self, pending: Pending) -> Result<(), store::Error> {
-        pending.claim.end().await?;
-        self.store.delete(&pending.event.key).await
+        self.store.delete(&pending.event.key).await?;
+        pending.claim.end().await
     }
 
     /// Leaves the event to the next run. If that cannot be written, the next run comes later.
