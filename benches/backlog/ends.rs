@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use acs_recording_archiver::event_grid;
+use acs_recording_archiver::keys::{Layout, Pending, Prefix};
 use emulators::acs::{self, Acs, Document};
 use emulators::media::{Format, Media};
 use emulators::s3::{self, S3};
@@ -55,8 +57,6 @@ impl Ends {
         let media = Media::new(Format::Mp4, self.length, number);
         self.acs.add(Document::new(&id, media));
         let at = OffsetDateTime::now_utc() - Duration::from_mins(5);
-        let (date, (hour, minute, second)) = (at.date(), at.to_hms());
-        let (month, ticks) = (u8::from(date.month()), at.nanosecond() / 100);
         let event = json!({
             "id": format!("event-{number}"),
             "topic": "/subscriptions/s/providers/Microsoft.Communication/communicationServices/c",
@@ -65,13 +65,19 @@ impl Ends {
             "eventTime": at.format(&Rfc3339).expect("a time"),
             "data": {"recordingStorageInfo": {"recordingChunks": [{"documentId": id, "index": 0}]}},
         });
-        let (year, day) = (date.year(), date.day());
-        let clock = format!("{hour:02}{minute:02}{second:02}.{ticks:07}Z");
-        let folder = format!("{year}{month:02}{day:02}T{clock}-event-{number}");
-        let key = format!("recordings/pending/{folder}/event.json");
-        self.s3.put(&key, event.to_string());
+        let event = event.to_string();
+        let recording = event_grid::recording(event.as_bytes()).expect("it is an event of ACS");
+        let key = self.layout().keys(&recording).pending_event();
+        let key = key.as_str();
+        self.s3.put(key, event);
         let stored = SystemTime::now() - Duration::from_mins(5);
-        self.s3.set_last_modified(&key, stored);
+        self.s3.set_last_modified(key, stored);
+    }
+
+    fn layout(&self) -> Layout {
+        let prefix = Prefix::new("recordings").expect("a prefix");
+        let endpoint = self.acs.endpoint().parse().expect("it is a URL");
+        Layout::new(prefix, Pending::UnderPrefix, &endpoint)
     }
 
     /// The environment of an instance between both ends.
