@@ -26,7 +26,7 @@ pub(super) struct Backlog {
     pub(super) pending: usize,
     /// Events that have been pending for an hour or more.
     pub(super) in_trouble: usize,
-    /// Since when the oldest has been stored.
+    /// The time at which the oldest was stored.
     pub(super) oldest: Option<SystemTime>,
     /// The age of the oldest event by its own time or since it was stored, which is about that of
     /// its recording at ACS.
@@ -35,7 +35,7 @@ pub(super) struct Backlog {
     never: Line,
     /// The events that were tried, by when that was.
     tried: Line,
-    /// Whether the next event is one that was never tried.
+    /// Set if the next event is one that was never tried.
     turn: bool,
     left_over: Sample<Key, MOST_LEFT_OVER>,
     /// The events that this tick tells of.
@@ -53,7 +53,7 @@ pub(super) struct Troubled {
     pub(super) age: Duration,
     /// The age of its source at ACS.
     pub(super) source: Duration,
-    /// Whether its last attempt has left a word.
+    /// Set if its last attempt has left a word.
     pub(super) has_attempt: bool,
 }
 
@@ -87,7 +87,7 @@ struct Line {
     /// The earliest last, once it has ended.
     sorted: Vec<Candidate>,
     most: usize,
-    /// Whether there are more than are remembered.
+    /// Set if there are more than are remembered.
     overflows: bool,
 }
 
@@ -143,7 +143,7 @@ impl<T, const MOST: usize> Sample<T, MOST> {
     }
 }
 
-/// Whether a tick tells of an event that was stored so long ago.
+/// Returns `true` if a tick tells of an event that was stored so long ago.
 fn is_told(age: Duration) -> bool {
     let since = if age < DAY {
         age.checked_sub(SETTLED)
@@ -299,7 +299,7 @@ impl Backlog {
         first.sorted.pop().or_else(|| second.sorted.pop())
     }
 
-    /// Whether there are due events that are not remembered.
+    /// Returns `true` if there are due events that are not remembered.
     pub(super) fn overflows(&self) -> bool {
         self.never.overflows || self.tried.overflows
     }

@@ -1,0 +1,246 @@
+//! One tick at work: events side by side, each claimed, until none is due or the time is over.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::value::RawValue;
+use tokio::sync::{Mutex, RwLock};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument as _, error, warn};
+
+use super::backlog::{Backlog, Candidate};
+use super::listing::{self, Seen};
+use crate::archive::attempt::Attempt;
+use crate::archive::{Archive, Intake, Taken};
+use crate::chain::chain;
+use crate::clock;
+use crate::event_grid;
+use crate::limits::Limits;
+use crate::outcome::Outcome;
+use crate::recording::Recording;
+use crate::store;
+use crate::transfer::{Lane, Order, Run};
+
+/// One tick at work.
+#[derive(Debug)]
+pub(super) struct Tick {
+    archive: Arc<Archive>,
+    limits: Arc<Limits>,
+    run: Arc<Run>,
+    events: Mutex<Events>,
+    /// Held to be read by each event at work, and alone by one that has ended processes.
+    beside: RwLock<()>,
+    taken: AtomicUsize,
+    finished: AtomicUsize,
+    /// Failures of ours in a row.
+    failures: AtomicUsize,
+}
+
+/// The events that a tick goes through.
+#[derive(Debug)]
+struct Events {
+    backlog: Backlog,
+    seen: Seen,
+}
+
+impl Tick {
+    pub(super) fn new(
+        archive: &Arc<Archive>,
+        limits: &Arc<Limits>,
+        run: Arc<Run>,
+        backlog: Backlog,
+        seen: Seen,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            archive: Arc::clone(archive),
+            limits: Arc::clone(limits),
+            run,
+            events: Mutex::new(Events { backlog, seen }),
+            beside: RwLock::new(()),
+            taken: AtomicUsize::new(0),
+            finished: AtomicUsize::new(0),
+            failures: AtomicUsize::new(0),
+        })
+    }
+
+    /// The events that were taken.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Of those that were taken, the ones that are no longer pending.
+    pub(super) fn finished(&self) -> usize {
+        self.finished.load(Ordering::Relaxed)
+    }
+
+    /// Works on events side by side: one a lane, another when one ends. After an outage it begins
+    /// with one alone, and goes on only if the outage is over.
+    pub(super) async fn work(self: &Arc<Self>, cautious: bool) {
+        let mut lanes = self.archive.lanes(&self.run);
+        let Some(first) = lanes.pop() else { return };
+        if cautious {
+            let found = self.one(&first).await;
+            if self.failures.load(Ordering::Relaxed) > 0 {
+                self.failures.store(self.limits.outage, Ordering::Relaxed);
+            }
+            if found.is_none() || self.is_outage() {
+                return;
+            }
+        }
+        let mut working = JoinSet::new();
+        for lane in lanes.into_iter().chain([first]) {
+            let tick = Arc::clone(self);
+            let work = async move { while tick.one(&lane).await.is_some() {} };
+            working.spawn(work.in_current_span());
+        }
+        // After the deadline, each has the time to write down how its event ended.
+        let end = self.run.deadline() + 2 * self.limits.conclusion;
+        loop {
+            match timeout_at(end, working.join_next()).await {
+                Ok(None) => return,
+                Ok(Some(Ok(()))) => {}
+                Ok(Some(Err(_))) => error!("a pending event's work broke off"),
+                Err(_) => {
+                    warn!("S3 took too long over pending events");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Works on one event. `None` if there is none to work on, or no time.
+    async fn one(self: &Arc<Self>, lane: &Lane) -> Option<()> {
+        // A last try is a real one: there must be time to find out that a source sends nothing.
+        let room = self.run.has_room(self.limits.source_stall);
+        if !room || self.is_outage() {
+            return None;
+        }
+        let candidate = self.next().await?;
+        // In a task of its own, so that a panic over one event ends no other.
+        let (tick, event, lane) = (Arc::clone(self), candidate.event.clone(), lane.clone());
+        let work = async move { tick.try_one(&candidate, &lane).await };
+        let mut working = JoinSet::new();
+        working.spawn(work.in_current_span());
+        let ours = match working.join_next().await? {
+            Ok(Ok(ours)) => ours,
+            Ok(Err(error)) => {
+                let error = chain(&error);
+                warn!(key = %event, error, "a pending event could not be read or cleared");
+                true
+            }
+            Err(_) => {
+                error!(key = %event, "a pending event's work broke off");
+                false
+            }
+        };
+        if ours {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+        Some(())
+    }
+
+    /// Returns `true` if S3, KMS, our permissions or credentials fail every event alike.
+    pub(super) fn is_outage(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) >= self.limits.outage
+    }
+
+    /// The next event that is due, by a new listing where those of the last one are used up.
+    async fn next(&self) -> Option<Candidate> {
+        let mut events = self.events.lock().await;
+        loop {
+            while let Some(candidate) = events.backlog.next() {
+                // An event that is left for the next tick may be due again at once.
+                if events.seen.insert(&candidate.event) {
+                    return Some(candidate);
+                }
+            }
+            if !events.backlog.overflows() {
+                return None;
+            }
+            let deadline = self.run.deadline();
+            let listed = listing::list(&self.archive, &self.limits, deadline, &events.seen).await;
+            match listed {
+                Ok(backlog) => events.backlog = backlog,
+                Err(error) => {
+                    warn!(
+                        error = chain(&error),
+                        "what is pending could not be listed again"
+                    );
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Takes one event as far as it gets, and returns whether a fault of ours kept it from its end.
+    async fn try_one(&self, candidate: &Candidate, lane: &Lane) -> Result<bool, store::Error> {
+        let deadline = self.run.deadline();
+        let mut previous = Attempt::default();
+        if let Some(listed) = candidate.attempt.as_ref().filter(|listed| !listed.is_empty) {
+            previous = self.archive.last_attempt(&candidate.event).await?;
+            if previous.resumes(listed.written) > clock::now() {
+                return Ok(false);
+            }
+        }
+        let deadly = previous.clone().next("").is_deadly();
+        let (mut _together, mut _alone) = (None, None);
+        if deadly {
+            warn!(key = %candidate.event, "this event has ended several runs, and is taken alone");
+            _alone = Some(self.beside.write().await);
+        } else {
+            _together = Some(self.beside.read().await);
+        }
+        let listed = candidate.attempt.as_ref();
+        let Some(taken) = self
+            .archive
+            .take(&candidate.event, listed, previous)
+            .await?
+        else {
+            return Ok(false);
+        };
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        let (outcome, ours) = match event_grid::recording(&taken.document.bytes) {
+            Ok(recording) => self.finish(&recording, taken, lane).await?,
+            Err(reason) => {
+                let text = String::from_utf8_lossy(&taken.document.bytes).into_owned();
+                let outcome = self.set_aside(text, &reason.to_string(), deadline).await;
+                let outcome = self.archive.end_taken(taken, outcome).await?;
+                (outcome, !outcome.is_final())
+            }
+        };
+        self.finished
+            .fetch_add(usize::from(outcome.is_final()), Ordering::Relaxed);
+        Ok(ours)
+    }
+
+    async fn finish(
+        &self,
+        recording: &Recording,
+        taken: Taken,
+        lane: &Lane,
+    ) -> Result<(Outcome, bool), store::Error> {
+        let deadline = self.run.deadline();
+        match self.archive.resume(recording, taken, deadline).await? {
+            Intake::Done(report) => Ok((report.outcome, !report.outcome.is_final())),
+            Intake::Pending(pending) => {
+                let order = Order::FromBack;
+                let work = self.archive.archive(recording, *pending, order, lane);
+                let worked = work.await;
+                Ok((worked.report.outcome, worked.ours))
+            }
+        }
+    }
+
+    async fn set_aside(&self, text: String, reason: &str, deadline: Instant) -> Outcome {
+        // An event that is not even JSON is kept as a string.
+        let raw = RawValue::from_string(text.clone())
+            .or_else(|_| RawValue::from_string(serde_json::Value::from(text).to_string()));
+        match raw {
+            Ok(raw) => (self.archive.set_aside("", &raw, reason, deadline).await).outcome,
+            Err(_) => Outcome::Suspended,
+        }
+    }
+}
