@@ -1,4 +1,4 @@
-//! Who may deliver: whoever presents a webhook secret, a token that Entra ID made for Event Grid,
+//! The senders that may deliver: whoever presents a webhook secret, a token that Entra ID made for Event Grid,
 //! or both.
 //!
 //! Event Grid signs nothing, so these are what tells its deliveries from anyone else's. Nothing of
@@ -33,7 +33,7 @@ const HEADER: &str = "x-webhook-secret";
 /// The scheme of tokens: RFC 6750.
 const BEARER: &str = "bearer";
 
-/// Who may deliver.
+/// The judgement of who may deliver.
 #[derive(Debug)]
 pub struct Authentication {
     secrets: Arc<Kept<Option<Secrets>>>,

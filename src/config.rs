@@ -54,7 +54,7 @@ const MAX_CONCURRENCY: usize = 64;
 pub struct Config {
     /// The ACS resource, whose key may change while the function runs.
     pub resource: Resource,
-    /// Who may deliver.
+    /// The senders that may deliver.
     pub senders: Senders,
     /// Where an event may send us.
     pub allowed: AllowedLocations,
@@ -72,19 +72,19 @@ pub struct Config {
     pub force_path_style: bool,
 }
 
-/// Who may deliver.
+/// The senders that may deliver.
 #[derive(Debug)]
 pub struct Senders {
     /// Those who have one of these secrets, which may change while the function runs.
     pub secrets: Option<Secrets>,
     /// Those who have an Entra ID token of this tenant.
     pub tenant: Option<Tenant>,
-    /// Whether they need one of the two or both.
+    /// The credentials that they need: one of the two, or both.
     pub require: Require,
 }
 
 impl Senders {
-    /// Whether nobody can deliver without a webhook secret.
+    /// Returns `true` if nobody can deliver without a webhook secret.
     #[must_use]
     pub fn need_a_secret(&self) -> bool {
         self.tenant.is_none() || self.require == Require::Both
@@ -210,7 +210,7 @@ where
     })
 }
 
-/// Who may deliver. That there are no webhook secrets is no fault: a function that serves the
+/// Reads the senders that may deliver. That there are no webhook secrets is no fault: a function that serves the
 /// schedule alone needs none, and one that serves deliveries answers 503 until there are some.
 fn senders<F>(reader: &mut Reader<F>) -> Senders
 where
@@ -250,7 +250,7 @@ where
     }
 }
 
-/// What is between the commas of a list; what is empty does not count.
+/// The entries of a list between its commas, without the empty ones.
 fn list(text: &str) -> impl Iterator<Item = &str> {
     let entries = text.split(',').map(str::trim);
     entries.filter(|entry| !entry.is_empty())

@@ -156,7 +156,7 @@ impl<T> Kept<T> {
         self.latest()
     }
 
-    /// Whether the value has not been confirmed for so long that it is no longer good.
+    /// Returns `true` if the value has not been confirmed for so long that it is no longer good.
     fn is_over(&self, last: &Last) -> bool {
         let good_for = self.good_for;
         good_for.is_some_and(|longest| elapsed(last.succeeded) >= longest)

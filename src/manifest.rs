@@ -129,9 +129,9 @@ pub struct KeptUpload<'a> {
     /// Its upload id.
     #[serde(borrow)]
     pub upload_id: Cow<'a, str>,
-    /// How many parts S3 holds.
+    /// The number of parts that S3 holds.
     pub parts: u64,
-    /// How many parts the object has; `null` where its length is not known.
+    /// The number of parts of the object; `null` where its length is not known.
     pub planned_parts: Option<u32>,
     /// The size of the parts that S3 holds, in bytes.
     pub bytes: u64,

@@ -58,13 +58,13 @@ pub struct Task {
     pub content_type: &'static str,
     /// Which parts are taken first.
     pub order: Order,
-    /// Whether the event was stored by this very run, so that there is hardly anything to be found.
+    /// Set if the event was stored by this very run, so that there is hardly anything to be found.
     /// If there is an object all the same, the conditional write of it, or the look after the
     /// record, tells.
     pub first: bool,
 }
 
-/// What a transfer has done so far; it may be read while the transfer runs, and after it was
+/// The work of a transfer so far; it may be read while the transfer runs, and after it was
 /// dropped.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -153,13 +153,13 @@ pub enum Error {
     /// Upload after upload came to nothing in S3.
     #[error("{uploads} uploads came to nothing; another is not begun yet")]
     Unsettled {
-        /// How many.
+        /// Their number.
         uploads: u32,
     },
     /// The source was another one upload after upload.
     #[error("source changed during {uploads} uploads; another is not begun yet")]
     SourceUnsettled {
-        /// How many.
+        /// Their number.
         uploads: u32,
     },
 }

@@ -142,7 +142,7 @@ pub fn retry_after(value: &HeaderValue) -> Option<Duration> {
     text.parse().ok().map(Duration::from_secs).or_else(date)
 }
 
-/// How the end of a body is marked: RFC 9112, 6.3.
+/// The mark of a body's end: RFC 9112, 6.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
     /// By a Content-Length, in bytes.

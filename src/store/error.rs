@@ -96,7 +96,7 @@ impl Error {
         }
     }
 
-    /// Whether a condition did not hold (412), or could not be judged because of another writer
+    /// Returns `true` if a condition did not hold (412), or could not be judged because of another writer
     /// (409).
     #[must_use]
     pub fn is_condition(&self) -> bool {

@@ -17,7 +17,7 @@ use super::slots::{Seat, Slot};
 use crate::acs::Counter;
 use crate::limits::Limits;
 
-/// What a run does with its last part in flight when that cannot end in time.
+/// The treatment of a run's last part in flight when that cannot end in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastPart {
     /// It is fetched until the deadline: the rate may still rise, and nobody waits for the answer.
@@ -94,7 +94,7 @@ impl Run {
         self.deadline
     }
 
-    /// What becomes of the last part.
+    /// The treatment of the last part.
     #[must_use]
     pub fn last_part(&self) -> LastPart {
         self.last

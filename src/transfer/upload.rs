@@ -31,7 +31,7 @@ pub(super) struct Upload {
 #[derive(Debug)]
 struct Stored {
     etag: Option<String>,
-    /// As [`Record::streamed`].
+    /// The flag of [`Record::streamed`].
     streamed: bool,
 }
 

@@ -61,12 +61,12 @@ pub struct Delivery {
     subscription: Option<String>,
     /// The sender's address, as Lambda saw it.
     source: Option<IpAddr>,
-    /// Whether it presents a credential, right or wrong.
+    /// Set if it presents a credential, right or wrong.
     presents: bool,
 }
 
 impl Delivery {
-    /// What is told of `request`, which came at `started`.
+    /// The facts that are told of `request`, which came at `started`.
     #[must_use]
     pub fn of(request: &ApiGatewayV2httpRequest, started: Instant) -> Self {
         let subscription = text(&request.headers, SUBSCRIPTION_NAME).map(safe_id);

@@ -1,4 +1,4 @@
-//! What is read off a request: its method, headers and body. Pure.
+//! The facts read off a request: its method, headers and body. Pure.
 
 use std::borrow::Cow;
 
@@ -49,7 +49,7 @@ pub(super) fn allowed(request: &ApiGatewayV2httpRequest) -> Verdict {
     }
 }
 
-/// How often Event Grid has tried this delivery before.
+/// The number of times that Event Grid has tried this delivery before.
 pub(super) fn attempt(request: &ApiGatewayV2httpRequest) -> Option<u64> {
     text(&request.headers, DELIVERY_COUNT)?.parse().ok()
 }
