@@ -24,11 +24,11 @@ pub struct Kept {
 }
 
 impl Kept {
-    fn new(record: Record, listed: &ListedParts) -> Self {
+    fn new(upload_id: &str, planned: Option<PartNumber>, listed: &ListedParts) -> Self {
         Self {
-            planned: record.plan().flatten().map(|plan| plan.count()),
-            upload_id: record.upload_id,
+            upload_id: upload_id.to_owned(),
             parts: listed.len() as u64,
+            planned,
             bytes: listed.values().map(|part| part.size).sum(),
             last_part: listed.values().filter_map(|part| part.last_modified).max(),
         }
@@ -36,7 +36,8 @@ impl Kept {
 }
 
 impl Transfers {
-    /// The parts that S3 holds of an object that is not complete, if any.
+    /// The parts that S3 holds of an object that is not complete, if any: of the upload that has
+    /// most of it, which may be one that a conflict has replaced.
     ///
     /// # Errors
     ///
@@ -47,12 +48,19 @@ impl Transfers {
         let Some(record) = record.filter(|record| record.key == key.as_str()) else {
             return Ok(None);
         };
-        match self.store.list_parts(key, &record.upload_id).await {
-            Ok(listed) if listed.is_empty() => Ok(None),
-            Ok(listed) => Ok(Some(Kept::new(record, &listed))),
-            Err(error) if error.is_no_such_upload() => Ok(None),
-            Err(error) => Err(error),
+        let planned = record.plan().flatten().map(|plan| plan.count());
+        let mut all = vec![];
+        for upload_id in record.uploads() {
+            match self.store.list_parts(key, upload_id).await {
+                Ok(listed) if listed.is_empty() => {}
+                Ok(listed) => all.push(Kept::new(upload_id, planned, &listed)),
+                Err(error) if error.is_no_such_upload() => {}
+                Err(error) => return Err(error),
+            }
         }
+        let last_part = all.iter().filter_map(|kept| kept.last_part).max();
+        let most = all.into_iter().max_by_key(|kept| kept.bytes);
+        Ok(most.map(|most| Kept { last_part, ..most }))
     }
 
     /// Clears a record whose event is no longer pending, if it leads to media of `layout`: where

@@ -1,5 +1,6 @@
 //! When a failure is final, row by row, by events of that age.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use emulators::acs::{Fault, Kind};
@@ -428,4 +429,35 @@ async fn a_conflict_on_complete_does_not_end_what_is_whole_in_s3() {
     world.s3.heal();
     assert_eq!(world.deliver_again(&event, 2).await.status, 200);
     world.assert_archived(&recording);
+}
+
+/// A conflict on Complete has led to another upload beside the one that is whole, and then the
+/// source was gone: the rejection names the whole one, which can be completed by hand.
+#[tokio::test]
+async fn a_rejection_names_the_upload_that_has_most_of_it() {
+    let world = World::start().await;
+    let recording = Recording::of(&[2 * PART]).aged(3 * DAY);
+    recording.publish(&world);
+    let put = AtomicUsize::new(0);
+    world.s3.inject(move |call| {
+        let refused = match call.operation {
+            "CompleteMultipartUpload" => Some((409, "ConditionalRequestConflict")),
+            "UploadPart" if put.fetch_add(1, Relaxed) >= 2 => Some((403, "AccessDenied")),
+            _ => None,
+        };
+        refused.map(|(status, code)| s3::Fault::Refuse { status, code })
+    });
+    let event = recording.event(&world);
+    assert_eq!(world.deliver(&event).await.status, 503);
+    let uploads = world.s3.uploads();
+    let whole = uploads.iter().find(|upload| upload.parts.len() == 2);
+    assert_eq!(uploads.len(), 2);
+    world.s3.heal();
+    world.acs.remove(&recording.chunks[0].document_id);
+    world.age_pending(2 * HOUR);
+    let response = world.deliver_again(&event, 1).await;
+    assert_eq!(response.body["events"][0]["outcome"], "setAside");
+    let named = &rejection(&world, &recording)["chunks"][0]["media"]["upload"];
+    assert_eq!(named["uploadId"], whole.unwrap().upload_id);
+    assert_eq!(named["parts"], 2);
 }
