@@ -61,7 +61,7 @@ url=$(output FunctionUrl)
 [[ $url == https://* ]] || fail "stack $stack has no output FunctionUrl"
 secret=$(output WebhookSecretArn)
 code=$(aws secretsmanager get-secret-value ${region[@]+"${region[@]}"} --secret-id "$secret" \
-    --query SecretString --output text | jq --raw-output '.WEBHOOK_SECRETS | split(",") | last')
+    --query SecretString --output text | jq --raw-output '[.WEBHOOK_SECRETS | splits("[,\\s]+") | select(. != "")] | last')
 [[ $code =~ ^[A-Za-z0-9_-]{16,}$ ]] || fail "the secret has no usable WEBHOOK_SECRETS"
 
 echo "Asking the function for the handshake ..."

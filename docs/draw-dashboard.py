@@ -55,6 +55,7 @@ SAMPLES = {
     "ArchiveLag": (9, 30, 1500, 0.3),
     "PendingRecordings": (1, 2, 30, 0.4),
     "RecordingsInTrouble": (0, 0, 4, 0.4),
+    "UnfinishedUploads": (0, 0, 0, 0),
     "HoursUntilSourceExpires": (23.9, -0.1, -1.1, 0.003),
     "Ticks": (5, 0, 0, 0),
     "ConcurrentExecutions": (1, 6, 8, 0.2),

@@ -48,13 +48,14 @@ pub enum Metric {
     ArchiveLag,
     PendingRecordings,
     RecordingsInTrouble,
+    UnfinishedUploads,
     HoursUntilSourceExpires,
     Ticks,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::RecordingsArchived,
         Self::RecordingsAlreadyArchived,
         Self::RecordingsSuspended,
@@ -81,6 +82,7 @@ impl Metric {
         Self::ArchiveLag,
         Self::PendingRecordings,
         Self::RecordingsInTrouble,
+        Self::UnfinishedUploads,
         Self::HoursUntilSourceExpires,
         Self::Ticks,
     ];
@@ -109,6 +111,7 @@ impl Metric {
             | Self::Retries
             | Self::PendingRecordings
             | Self::RecordingsInTrouble
+            | Self::UnfinishedUploads
             | Self::Ticks => "Count",
             Self::BytesArchived | Self::BytesFetched | Self::BytesReused => "Bytes",
             Self::RecordingDuration => "Milliseconds",
@@ -215,12 +218,18 @@ impl Measured {
         measured.and(Metric::Throughput, megabytes / time.as_secs_f64())
     }
 
-    /// A tick that found so many events, so many of them pending for an hour or more; the source of
-    /// the oldest is kept for so many hours more.
-    pub(crate) fn tick(pending: usize, in_trouble: usize, hours_left: Option<f64>) -> Self {
+    /// A tick that found so many events, so many of them pending for an hour or more, and so many
+    /// `unfinished` uploads of no event; the source of the oldest is kept for so many hours more.
+    pub(crate) fn tick(
+        pending: usize,
+        in_trouble: usize,
+        unfinished: usize,
+        hours_left: Option<f64>,
+    ) -> Self {
         let measured = Self::tick_at_work()
             .and(Metric::PendingRecordings, number(pending as u64))
-            .and(Metric::RecordingsInTrouble, number(in_trouble as u64));
+            .and(Metric::RecordingsInTrouble, number(in_trouble as u64))
+            .and_count(Metric::UnfinishedUploads, unfinished as u64);
         match hours_left {
             Some(hours) => measured.and(Metric::HoursUntilSourceExpires, hours),
             None => measured,

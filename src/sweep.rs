@@ -76,8 +76,9 @@ impl Sweep {
         let oldest = backlog.oldest;
         let oldest = oldest.and_then(|stored| now.duration_since(stored).ok());
         let hours_left = backlog.oldest_source.map(hours_left);
-        Measured::tick(backlog.pending, backlog.in_trouble, hours_left).say();
         let (pending, left_over) = (backlog.pending, backlog.left_over());
+        let (in_trouble, unfinished) = (backlog.in_trouble, backlog.unfinished);
+        Measured::tick(pending, in_trouble, unfinished, hours_left).say();
         let (troubled, more) = backlog.troubled();
 
         let run = self.archive.run(deadline, LastPart::Kept);

@@ -16,6 +16,9 @@ const MOST_TROUBLED: usize = 100;
 /// The time after an hour, and after each day, in which a tick tells of an event. A tick starts
 /// each minute, so that at least one does.
 const TOLD_WITHIN: Duration = Duration::from_mins(2);
+/// The age from which the upload of an event that is no longer pending counts as unfinished. The
+/// bucket's lifecycle rule ends it after 30 days; until then, a person can complete it.
+const UNFINISHED: Duration = Duration::from_hours(3 * 24);
 const DAY: Duration = Duration::from_hours(24);
 
 /// All that is pending, as one listing has shown it. Its size does not grow with the backlog.
@@ -26,6 +29,8 @@ pub(super) struct Backlog {
     pub(super) pending: usize,
     /// Events that have been pending for an hour or more.
     pub(super) in_trouble: usize,
+    /// Uploads of events that are no longer pending, begun three days ago or more.
+    pub(super) unfinished: usize,
     /// The time at which the oldest was stored.
     pub(super) oldest: Option<SystemTime>,
     /// The age of the oldest event by its own time or since it was stored, which is about that of
@@ -160,6 +165,8 @@ struct Folder {
     event: Option<FolderEvent>,
     seen: bool,
     attempt: Option<attempt::Listed>,
+    /// The records that are so old that their uploads should not have been forgotten.
+    old_records: usize,
     /// The keys beside the event that are old enough to be of a run that has ended.
     beside: Vec<Key>,
 }
@@ -181,6 +188,7 @@ impl Backlog {
             now,
             pending: 0,
             in_trouble: 0,
+            unfinished: 0,
             oldest: None,
             oldest_source: None,
             never: Line::new(most),
@@ -226,7 +234,7 @@ impl Backlog {
                     is_empty: listed.size == 0,
                 });
             }
-            Kind::Record(_) => {}
+            Kind::Record(_) => self.folder.old_records += usize::from(age >= UNFINISHED),
             _ => return,
         }
         if age >= SETTLED && self.folder.beside.len() < MOST_LEFT_OVER {
@@ -243,6 +251,7 @@ impl Backlog {
             told,
         }) = folder.event
         else {
+            self.unfinished += folder.old_records;
             for key in folder.beside {
                 self.left_over.add(key);
             }
@@ -451,6 +460,23 @@ mod tests {
         assert!(scene.order().is_empty());
         assert_eq!(scene.backlog.pending, 0);
         assert!(scene.backlog.left_over().is_empty());
+    }
+
+    #[test]
+    fn uploads_of_no_event_are_unfinished_after_three_days() {
+        let mut scene = Scene::new(10);
+        for (number, days, is_pending) in [(1, 3, false), (2, 2, false), (3, 4, true)] {
+            let folder = format!("20261123T152034.000000{number}Z-{number}-{HASH}");
+            for index in 0..2 {
+                let record = format!("{folder}/000{index}-d-{HASH}.upload.json");
+                scene.list(&record, days * 24 * 60, 9);
+            }
+            if is_pending {
+                scene.list(&format!("{folder}/event.json"), days * 24 * 60, 9);
+            }
+        }
+        scene.backlog.end();
+        assert_eq!((scene.backlog.pending, scene.backlog.unfinished), (1, 2));
     }
 
     #[test]

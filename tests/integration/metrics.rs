@@ -51,12 +51,7 @@ async fn they_tell_what_has_become_of_everything() {
         let response = lambda.deliver(&recording.event(world), 0).await;
         assert_eq!(response.status, status, "{}", recording.event_id);
     }
-    let mut exported = named("exported", &[10]).event(world);
-    exported["data"]["storageType"] = "blobStorage".into();
-    let chunk = &mut exported["data"]["recordingStorageInfo"]["recordingChunks"][0];
-    for location in ["contentLocation", "metadataLocation"] {
-        chunk[location] = "https://contoso.blob.core.windows.net/1".into();
-    }
+    let exported = exported(world);
     assert_eq!(lambda.deliver(&exported, 0).await.status, 200);
     let odd = json!({"id": "odd", "eventType": "Microsoft.Communication.RecordingFileStatusUpdated", "data": 7});
     assert_eq!(lambda.deliver(&odd, 0).await.status, 200);
@@ -76,6 +71,7 @@ async fn they_tell_what_has_become_of_everything() {
     let headers = json!({"authorization": format!("Bearer {token}")});
     let bearer = payload("POST", "/", "", &headers, "");
     assert_eq!(lambda.call(&bearer, PATIENCE).await.status, 503);
+    leave_an_upload(world);
     lambda.tick().await;
     lambda.runtime.wait_for_poll().await;
     let (stdout, _) = process.kill().await;
@@ -107,6 +103,7 @@ async fn they_tell_what_has_become_of_everything() {
         ("BytesReused", 16.0 * 1024.0 * 1024.0),
         ("Ticks", 1.0),
         ("PendingRecordings", 2.0),
+        ("UnfinishedUploads", 1.0),
     ] {
         assert_eq!(sums.get(metric), Some(&expected), "{metric}");
     }
@@ -123,6 +120,27 @@ async fn they_tell_what_has_become_of_everything() {
     assert!(sums["ArchiveLag"] < 60.0, "{}", sums["ArchiveLag"]);
     assert!(sums["Retries"] >= 1.0);
     assert_eq!(causes, BTreeSet::from(["acsFailed".to_owned()]));
+}
+
+/// The event of a recording that ACS has written to the customer's own storage.
+fn exported(world: &World) -> Value {
+    let mut exported = named("exported", &[10]).event(world);
+    exported["data"]["storageType"] = "blobStorage".into();
+    let chunk = &mut exported["data"]["recordingStorageInfo"]["recordingChunks"][0];
+    for location in ["contentLocation", "metadataLocation"] {
+        chunk[location] = "https://contoso.blob.core.windows.net/1".into();
+    }
+    exported
+}
+
+/// Leaves what a rejection has left three days ago.
+fn leave_an_upload(world: &World) {
+    let left = named("left", &[10]);
+    let record = left.record_key(&left.chunks[0]);
+    world.s3.put(&record, "{}");
+    let written = world.s3.object(&record).unwrap().last_modified;
+    let earlier = written - Duration::from_hours(73);
+    world.s3.set_last_modified(&record, earlier);
 }
 
 /// What goes wrong at both ends while metrics are taken.
