@@ -151,11 +151,11 @@ impl Archive {
         Ok(Some(all))
     }
 
-    /// Makes an event no longer pending. The event before its claim: without one, another tick would
-    /// take an event that it still sees.
+    /// Makes an event no longer pending. The event goes last, so that whatever fails before leaves it
+    /// to be finished; that another tick may take it in between costs two calls.
     async fn end(&self, pending: Pending) -> Result<(), store::Error> {
-        self.store.delete(&pending.event.key).await?;
-        pending.claim.end().await
+        pending.claim.end().await?;
+        self.store.delete(&pending.event.key).await
     }
 
     /// Leaves the event to the next run. If that cannot be written, the next run comes later.

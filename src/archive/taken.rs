@@ -122,8 +122,8 @@ impl Archive {
     /// [`store::Error`].
     pub async fn end_taken(&self, taken: Taken, outcome: Outcome) -> Result<Outcome, store::Error> {
         if outcome.is_final() {
-            self.store.delete(&taken.event).await?;
             taken.claim.end().await?;
+            self.store.delete(&taken.event).await?;
         } else {
             let left = Unfinished {
                 failure: Some(format!("event is {}", outcome.name())),
