@@ -169,18 +169,7 @@ impl Objects {
         }
         self.token = next;
         let objects = page.contents.unwrap_or_default().into_iter();
-        let objects = objects.filter_map(|object| {
-            Some(Listed {
-                key: object.key?,
-                last_modified: object.last_modified.and_then(|at| at.try_into().ok()),
-                etag: object.e_tag,
-                size: object
-                    .size
-                    .and_then(|size| size.try_into().ok())
-                    .unwrap_or(0),
-            })
-        });
-        Ok(Some(objects.collect()))
+        Ok(Some(objects.filter_map(Listed::new).collect()))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use aws_sdk_s3::types::Object;
+
 use super::{Error, Store};
 use crate::keys::Key;
 
@@ -16,6 +18,20 @@ pub struct Listed {
     pub etag: Option<String>,
     /// Its size, in bytes.
     pub size: u64,
+}
+
+impl Listed {
+    /// A key as a page of a listing has it; `None` where the page does not name it.
+    #[must_use]
+    pub fn new(object: Object) -> Option<Self> {
+        let size = object.size.and_then(|size| size.try_into().ok());
+        Some(Self {
+            key: object.key?,
+            last_modified: object.last_modified.and_then(|at| at.try_into().ok()),
+            etag: object.e_tag,
+            size: size.unwrap_or(0),
+        })
+    }
 }
 
 impl Store {
@@ -34,18 +50,8 @@ impl Store {
                 .set_continuation_token(token.clone());
             let page = request.send().await;
             let page = page.map_err(|error| Error::from_sdk(OPERATION, error))?;
-            for object in page.contents.unwrap_or_default() {
-                let Some(key) = object.key else { continue };
-                see(Listed {
-                    key,
-                    last_modified: object.last_modified.and_then(|at| at.try_into().ok()),
-                    etag: object.e_tag,
-                    size: object
-                        .size
-                        .and_then(|size| size.try_into().ok())
-                        .unwrap_or(0),
-                });
-            }
+            let objects = page.contents.unwrap_or_default().into_iter();
+            objects.filter_map(Listed::new).for_each(&mut see);
             if page.is_truncated != Some(true) {
                 return Ok(());
             }
