@@ -6,12 +6,13 @@ use tokio::time::timeout_at;
 use tracing::{error, warn};
 
 use super::chunk::Chunks;
-use super::claim::Unfinished;
+use super::claim::{Claim, Unfinished};
 use super::pending::{Pending, StoredEvent};
 use super::{Archive, within};
 use crate::chain::chain;
 use crate::clock;
 use crate::finality::{Ages, Failure};
+use crate::keys::Key;
 use crate::manifest::{CopiedChunk, Manifest, Rejection, to_json};
 use crate::metrics::{Measured, Metric};
 use crate::outcome::Outcome;
@@ -53,10 +54,13 @@ impl Archive {
         let deadline = lane.run().deadline() + self.limits.conclusion;
         let verdict = within(deadline, self.verdict(recording, &pending.event, chunks)).await;
         let (outcome, fault) = match verdict {
-            Ok(Verdict::Finished(outcome)) => match within(deadline, self.end(pending)).await {
-                Ok(()) => (outcome, None),
-                Err(fault) => (Outcome::Suspended, Some(chain(&fault))),
-            },
+            Ok(Verdict::Finished(outcome)) => {
+                let Pending { event, claim } = pending;
+                match within(deadline, self.clear_pending(claim, &event.key)).await {
+                    Ok(()) => (outcome, None),
+                    Err(fault) => (Outcome::Suspended, Some(chain(&fault))),
+                }
+            }
             Ok(Verdict::Unfinished) => {
                 let left = chunks.left(lane, pending.event.ages(recording));
                 self.release(pending, left, lane).await;
@@ -153,9 +157,13 @@ impl Archive {
 
     /// Makes an event no longer pending. The event goes last, so that whatever fails before leaves it
     /// to be finished; that another tick may take it in between costs two calls.
-    async fn end(&self, pending: Pending) -> Result<(), store::Error> {
-        pending.claim.end().await?;
-        self.store.delete(&pending.event.key).await
+    pub(super) async fn clear_pending(
+        &self,
+        claim: Claim,
+        event: &Key,
+    ) -> Result<(), store::Error> {
+        claim.end().await?;
+        self.store.delete(event).await
     }
 
     /// Leaves the event to the next run. If that cannot be written, the next run comes later.

@@ -122,8 +122,7 @@ impl Archive {
     /// [`store::Error`].
     pub async fn end_taken(&self, taken: Taken, outcome: Outcome) -> Result<Outcome, store::Error> {
         if outcome.is_final() {
-            taken.claim.end().await?;
-            self.store.delete(&taken.event).await?;
+            self.clear_pending(taken.claim, &taken.event).await?;
         } else {
             let left = Unfinished {
                 failure: Some(format!("event is {}", outcome.name())),
