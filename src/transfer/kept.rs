@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::Transfers;
-use super::record::Record;
+use super::record::{Found, Record};
 use crate::keys::{Bucket, Key, Kind, Layout};
 use crate::plan::{ListedParts, PartNumber};
 use crate::store::{self, Origin};
@@ -44,8 +44,7 @@ impl Transfers {
     /// [`store::Error`].
     pub async fn kept(&self, key: &Key, record: &Key) -> Result<Option<Kept>, store::Error> {
         let document = self.store.read(record).await?;
-        let record = document.and_then(|document| Record::parse(&document.bytes));
-        let Some(record) = record.filter(|record| record.key == key.as_str()) else {
+        let Some(record) = document.and_then(|document| Found::of(document, key).record) else {
             return Ok(None);
         };
         let planned = record.plan().flatten().map(|plan| plan.count());
@@ -108,8 +107,7 @@ impl Transfers {
             return Ok(());
         };
         // A record of another key is not ours, nor are the uploads that it names.
-        let left = Record::parse(&document.bytes).filter(|left| left.key == key.as_str());
-        if let Some(left) = left {
+        if let Some(left) = Found::of(document, key).record {
             for upload_id in left.uploads() {
                 self.store.abort(key, upload_id).await?;
             }

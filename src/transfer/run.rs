@@ -255,7 +255,7 @@ impl Flights {
             let rate = flight.rate(window, now)?;
             Some((*number, flight.left(), rate))
         });
-        // As long as one rate is not known, nothing is known of the sum.
+        // The sum is not known while one rate is not.
         let Some(mut parts) = measured.collect::<Option<Vec<(u64, f64, f64)>>>() else {
             return;
         };
