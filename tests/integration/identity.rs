@@ -48,21 +48,6 @@ fn location_of(id: &str) -> String {
     format!("https://{MEDIA_HOST}/v1/objects/{id}/content/video")
 }
 
-/// Makes ACS answer 503 to every part of the genuine media but the first.
-fn break_off(world: &World) {
-    world.acs.inject(|request| {
-        let first = request
-            .range
-            .as_deref()
-            .is_some_and(|range| range.starts_with("bytes=0-"));
-        (request.kind == Kind::Media && !first).then(|| Fault::Answer {
-            status: 503,
-            headers: vec![],
-            body: "no".into(),
-        })
-    });
-}
-
 /// Returns `true` if the pending event of a recording is there.
 fn is_pending(world: &World, recording: &Recording) -> bool {
     let key = format!("{}/event.json", recording.pending());
@@ -105,7 +90,7 @@ async fn a_forged_event_that_cannot_be_fetched_cancels_nothing() {
         let recording = Recording::of(&[3 * PART]);
         recording.publish(&world);
         let event = recording.event(&world);
-        break_off(&world);
+        world.break_off();
         assert_eq!(outcome(&world, &event).await, (202, "suspended".into()));
         let uploads = world.s3.uploads();
         assert_eq!(uploads.len(), 1);
@@ -174,7 +159,7 @@ async fn a_forged_event_before_a_genuine_one_that_cannot_be_finished_yet_hides_n
     recording.publish(&world);
     let event = recording.event(&world);
     let forged = leading_to(&event, &location_of("0-eus-gone"));
-    break_off(&world);
+    world.break_off();
     assert_eq!(outcome(&world, &forged).await, (202, "suspended".into()));
     assert_eq!(outcome(&world, &event).await, (202, "suspended".into()));
     assert!(is_pending(&world, &recording));

@@ -280,6 +280,11 @@ async fn ticks_that_overlap_take_different_events() {
     // An event goes last: once its claim is deleted, another tick that still sees it may take it,
     // find its manifest, and delete it again.
     assert!(taken >= 24 && taken == finished, "{swept:?}");
+    let put = world.s3.calls().into_iter().filter(|call| {
+        let is_manifest = |key: &String| key.ends_with(".manifest.json");
+        call.operation == "PutObject" && call.key.as_ref().is_some_and(is_manifest)
+    });
+    assert_eq!(put.count(), 24, "each is worked on by one tick");
     assert_eq!(
         sent(&world, &recordings),
         EVENTS * 2 * PART,

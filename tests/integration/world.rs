@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use acs_recording_archiver::function::Function;
 use acs_recording_archiver::limits::Limits;
-use emulators::acs::Document;
+use emulators::acs::{Document, Fault, Kind};
 use emulators::media::{Format, Media};
 use emulators::s3;
 use serde_json::{Value, json};
@@ -76,6 +76,21 @@ pub fn setup_with_work() -> Setup {
 }
 
 impl World {
+    /// Makes ACS answer 503 to every part of media but the first.
+    pub fn break_off(&self) {
+        self.acs.inject(|request| {
+            let first = request
+                .range
+                .as_deref()
+                .is_some_and(|range| range.starts_with("bytes=0-"));
+            (request.kind == Kind::Media && !first).then(|| Fault::Answer {
+                status: 503,
+                headers: vec![],
+                body: "no".into(),
+            })
+        });
+    }
+
     pub async fn start() -> Self {
         Self::with(setup()).await
     }
