@@ -4,6 +4,7 @@
 //! streamed bodies are sent once, and whoever streams them watches and retries.
 
 mod buckets;
+mod encoding;
 mod error;
 mod listing;
 mod object;
@@ -101,7 +102,7 @@ impl Store {
                     .build(),
             )
             .build();
-        let streams = config
+        let streams = encoding::encoded(config)
             .retry_config(RetryConfig::disabled())
             .timeout_config(TimeoutConfig::builder().connect_timeout(connect).build())
             .build();

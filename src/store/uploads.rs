@@ -203,7 +203,7 @@ impl Store {
 }
 
 /// S3 writes a CRC as the base64 of its bytes, the highest first.
-fn crc_to_base64(crc: u64) -> String {
+pub(super) fn crc_to_base64(crc: u64) -> String {
     BASE64_STANDARD.encode(crc.to_be_bytes())
 }
 

@@ -25,6 +25,7 @@ mod binary;
 mod buckets;
 mod cost;
 mod documentation;
+mod encoding;
 mod finality;
 mod hand_over;
 mod hostile;
