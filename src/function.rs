@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument as _, error, info_span, warn};
 
+use crate::VERSION;
 use crate::access::{Access, Resource, Secrets};
 use crate::acs::{self, Client};
 use crate::archive::Archive;
@@ -271,7 +272,8 @@ impl Function {
         let serve = |event: LambdaEvent<Box<RawValue>>| {
             let (function, context) = (self.clone(), event.context);
             let deadline = context.deadline();
-            let span = info_span!("invocation", request_id = context.request_id);
+            let request_id = context.request_id;
+            let span = info_span!("invocation", request_id, version = VERSION);
             let served = async move {
                 let answer = function.invoke(&event.payload, deadline).await;
                 // The runtime logs it.

@@ -162,6 +162,10 @@
 //!   were stored, and those that were, the longest ago first. No number of events that cannot be
 //!   finished hides one that can. Of each line a thousand are remembered while listing.
 
+/// The version of the crate and, in a release build, its commit: `0.1.0+1398cdb0c1d2`, with
+/// `-dirty` where the sources differed from it.
+pub const VERSION: &str = env!("ARCHIVER_VERSION");
+
 pub mod access;
 pub mod acs;
 pub mod archive;

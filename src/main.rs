@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
+use acs_recording_archiver::VERSION;
 use acs_recording_archiver::config::{self, Logging};
 use acs_recording_archiver::function::Function;
 use acs_recording_archiver::{chain::chain, logging};
-use tracing::error;
+use tracing::{error, info};
 
 const USAGE: &str = "\
 acs-recording-archiver is an AWS Lambda function: Lambda starts it, with its settings in the environment.
@@ -17,19 +18,22 @@ acs-recording-archiver is an AWS Lambda function: Lambda starts it, with its set
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     if !config::is_on_lambda() {
-        eprintln!("{USAGE}");
+        eprintln!("acs-recording-archiver {VERSION}\n\n{USAGE}");
         return ExitCode::from(2);
     }
     logging::install(Logging::from_env());
     match start().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error!(error = chain(&*error), "the function cannot run");
+            let error = chain(&*error);
+            error!(version = VERSION, error, "the function cannot run");
             ExitCode::FAILURE
         }
     }
 }
 
 async fn start() -> Result<(), lambda_http::Error> {
-    Function::deployed().await?.run().await
+    let function = Function::deployed().await?;
+    info!(version = VERSION, "the function has started");
+    function.run().await
 }

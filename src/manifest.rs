@@ -1,7 +1,7 @@
 //! What was archived, or why not, as JSON.
 //!
-//! The manifest depends on the event and the objects alone, not on who wrote it or when: two deliveries that finish at
-//! the same time write the same one.
+//! The manifest depends on the event, the objects and the version alone, not on which run wrote it or when: two deliveries
+//! that finish at the same time write the same one. The version only tells; nothing is decided by it.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::recording::{Chunk, Recording};
 use crate::store::Object;
 use crate::transfer::Kept;
 
-/// The version of these documents' form.
+/// The version of these documents' form, which is not that of the program.
 const VERSION: u32 = 1;
 
 /// Written when every chunk is there: `{eventId}.manifest.json`.
@@ -22,6 +22,9 @@ const VERSION: u32 = 1;
 #[serde(rename_all = "camelCase")]
 pub struct Manifest<'a> {
     version: u32,
+    /// The version of the program that wrote it; older documents have none.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub archiver: Option<Cow<'a, str>>,
     /// The event as it came.
     #[serde(borrow)]
     pub event: &'a RawValue,
@@ -69,6 +72,9 @@ pub struct StoredObject<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct Rejection<'a> {
     version: u32,
+    /// The version of the program that wrote it; older documents have none.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub archiver: Option<Cow<'a, str>>,
     /// Why the recording as a whole is rejected, where that is not the fate of a chunk.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Cow<'a, str>>,
@@ -141,6 +147,9 @@ pub struct KeptUpload<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SetAside<'a> {
     version: u32,
+    /// The version of the program that wrote it; older documents have none.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub archiver: Option<Cow<'a, str>>,
     /// Why it is not archived.
     #[serde(borrow)]
     pub reason: Cow<'a, str>,
@@ -194,6 +203,7 @@ impl<'a> Manifest<'a> {
         });
         Some(Self {
             version: VERSION,
+            archiver: Some(crate::VERSION.into()),
             event: &recording.event,
             chunks: chunks.collect::<Option<_>>()?,
         })
@@ -236,6 +246,7 @@ impl<'a> Rejection<'a> {
         });
         Self {
             version: VERSION,
+            archiver: Some(crate::VERSION.into()),
             reason: None,
             event: &recording.event,
             chunks: chunks.collect(),
@@ -256,6 +267,7 @@ impl<'a> SetAside<'a> {
     pub fn new(event: &'a RawValue, reason: &'a str) -> Self {
         Self {
             version: VERSION,
+            archiver: Some(crate::VERSION.into()),
             reason: reason.into(),
             event,
         }
@@ -368,6 +380,7 @@ mod tests {
         let chunks = copied(&recording, Ok(object()));
         let json = to_json(&Manifest::new(&recording, &chunks).unwrap());
         let manifest: Manifest<'_> = from_json(&json).unwrap();
+        assert_eq!(manifest.archiver.as_deref(), Some(crate::VERSION));
         assert_eq!(manifest.event.get(), recording.event.get());
         assert_eq!(manifest.chunks[0].document_id, "a\"b");
         let there = object();
@@ -402,6 +415,27 @@ mod tests {
         let json = to_json(&SetAside::new(&recording.event, "a \"reason\""));
         let set_aside: SetAside<'_> = from_json(&json).unwrap();
         assert_eq!(set_aside.reason, "a \"reason\"");
+    }
+
+    #[test]
+    fn documents_without_the_programs_version_are_read() {
+        let recording = recording();
+        let chunks = copied(&recording, Ok(object()));
+        let without = |json: Vec<u8>| {
+            let mut json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+            let archiver = json.as_object_mut().unwrap().remove("archiver");
+            assert_eq!(archiver, Some(json!(crate::VERSION)));
+            json.to_string()
+        };
+        let json = without(to_json(&Manifest::new(&recording, &chunks).unwrap()));
+        let manifest: Manifest<'_> = from_json(json.as_bytes()).unwrap();
+        assert_eq!((manifest.archiver, manifest.chunks.len()), (None, 1));
+        let json = without(to_json(&Rejection::new(&recording, &chunks, &[None])));
+        let rejection: Rejection<'_> = from_json(json.as_bytes()).unwrap();
+        assert_eq!((rejection.archiver, rejection.chunks.len()), (None, 1));
+        let json = without(to_json(&SetAside::new(&recording.event, "a reason")));
+        let set_aside: SetAside<'_> = from_json(json.as_bytes()).unwrap();
+        assert_eq!((set_aside.archiver, &*set_aside.reason), (None, "a reason"));
     }
 
     #[test]

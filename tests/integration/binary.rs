@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, SystemTime};
 
+use acs_recording_archiver::VERSION;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use emulators::acs::{Document, Fault, Kind, Request};
 use emulators::media::{Format, Media};
@@ -442,6 +443,7 @@ fn assert_archived(world: &World, payload: &[u8]) {
         let manifest_key = format!("{folder}/{event_id}.manifest.json");
         let manifest = json_of(world, &manifest_key);
         assert_eq!(manifest["event"], event);
+        assert_eq!(manifest["archiver"], VERSION);
         let listed = manifest["chunks"].as_array().unwrap();
         let listed: BTreeMap<_, _> = listed
             .iter()
@@ -524,6 +526,7 @@ async fn without_settings_it_ends_and_names_them_all() {
     }
     let line: Value = serde_json::from_str(said.trim()).expect("one line of JSON says it all");
     assert_eq!(line["level"], "ERROR");
+    assert_eq!(line["version"], VERSION);
 }
 
 #[tokio::test]
@@ -577,9 +580,35 @@ async fn it_starts_while_secrets_manager_is_out_of_reach() {
 }
 
 #[tokio::test]
+async fn its_lines_name_its_version() {
+    let lambda = Lambda::start().await;
+    let process = lambda.run(&[]);
+    lambda.tick().await;
+    let (stdout, stderr) = process.kill().await;
+    let lines: Vec<Value> = stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    let line = |message: &str| {
+        let found = lines.iter().find(|line| line["message"] == message);
+        found.unwrap_or_else(|| panic!("{message}: {stdout}{stderr}"))
+    };
+    assert_eq!(line("the function has started")["version"], VERSION);
+    assert_eq!(line("tick")["span"]["version"], VERSION);
+    // It is no dimension: each version would have metrics of its own.
+    let metrics = lines.iter().filter(|line| line.get("_aws").is_some());
+    let metrics: Vec<_> = metrics.collect();
+    assert!(!metrics.is_empty(), "{stdout}");
+    for line in metrics {
+        assert!(!line.to_string().contains("ersion"), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn away_from_lambda_it_says_what_it_is() {
     let (status, stdout, stderr) = Process::start(&mut bare()).end().await;
     assert_eq!(status.code(), Some(2));
+    assert!(stderr.contains(&format!("acs-recording-archiver {VERSION}\n")));
     assert!(stderr.contains("AWS Lambda") && stderr.contains("cargo run --example local"));
     assert_eq!(stdout, "");
 }

@@ -50,3 +50,4 @@ mod template;
 mod together;
 mod tokens;
 mod trouble;
+mod version;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use acs_recording_archiver::VERSION;
 use emulators::acs::Kind;
 use emulators::s3::Object;
 use serde_json::{Value, json};
@@ -81,6 +82,7 @@ async fn the_manifest_tells_what_an_auditor_needs() {
     let manifest = json_of(&world, &recording.manifest_key());
     let expected = json!({
         "version": 1,
+        "archiver": VERSION,
         "event": event,
         "chunks": [{
             "index": 0,

@@ -1,0 +1,160 @@
+//! The version that says what is deployed: in the build script, the template and the log.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use acs_recording_archiver::VERSION;
+use tempfile::TempDir;
+
+use crate::template::template;
+
+#[path = "../../build.rs"]
+#[expect(dead_code, reason = "a build script has a main of its own")]
+mod build;
+
+/// A checkout with the sources that the function is built from.
+struct Checkout(TempDir);
+
+impl Checkout {
+    fn new() -> Self {
+        let checkout = Self(TempDir::new().unwrap());
+        for name in [
+            "build.rs",
+            "Cargo.toml",
+            "Cargo.lock",
+            "src/lib.rs",
+            "README.md",
+        ] {
+            checkout.write(name, "first");
+        }
+        checkout.git(&["init", "--quiet"]);
+        checkout.commit();
+        checkout
+    }
+
+    fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.root().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .args(["-c", "user.name=a", "-c", "user.email=a@example.com"])
+            .arg("-C")
+            .arg(self.root())
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn commit(&self) {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", "a"]);
+    }
+
+    fn head(&self) -> String {
+        self.git(&["rev-parse", "HEAD"])[..12].to_owned()
+    }
+}
+
+#[test]
+fn the_commit_is_that_of_the_checkout() {
+    let checkout = Checkout::new();
+    let clean = checkout.head();
+    let dirty = format!("{clean}-dirty");
+    assert_eq!(build::commit(checkout.root()), Some(clean.clone()));
+    // What is not built into the function does not count.
+    checkout.write("README.md", "second");
+    checkout.write("notes", "new");
+    assert_eq!(build::commit(checkout.root()), Some(clean));
+    for name in [
+        "src/new.rs",
+        "src/lib.rs",
+        "Cargo.lock",
+        "Cargo.toml",
+        "build.rs",
+    ] {
+        checkout.git(&["stash", "--include-untracked", "--quiet"]);
+        checkout.write(name, "second");
+        assert_eq!(
+            build::commit(checkout.root()),
+            Some(dirty.clone()),
+            "{name}"
+        );
+    }
+    checkout.git(&["add", "--all"]);
+    assert_eq!(build::commit(checkout.root()), Some(dirty.clone()));
+    checkout.commit();
+    assert_eq!(build::commit(checkout.root()), Some(checkout.head()));
+    assert!(!dirty.starts_with(&checkout.head()));
+}
+
+#[test]
+fn a_worktree_has_its_own_commit() {
+    let checkout = Checkout::new();
+    let elsewhere = TempDir::new().unwrap();
+    let worktree = elsewhere.path().join("worktree");
+    checkout.git(&["worktree", "add", "--quiet", worktree.to_str().unwrap()]);
+    let first = checkout.head();
+    checkout.write("src/lib.rs", "second");
+    checkout.commit();
+    assert_eq!(build::commit(&worktree), Some(first));
+    assert_eq!(build::commit(checkout.root()), Some(checkout.head()));
+}
+
+#[test]
+fn without_a_checkout_of_its_own_there_is_no_commit() {
+    let archive = TempDir::new().unwrap();
+    fs::write(archive.path().join("build.rs"), "").unwrap();
+    assert_eq!(build::commit(archive.path()), None);
+    // In the checkout of something else.
+    let checkout = Checkout::new();
+    checkout.write(".gitignore", "vendor");
+    checkout.write("vendor/build.rs", "");
+    assert_eq!(build::commit(&checkout.root().join("vendor")), None);
+}
+
+#[test]
+fn a_commit_that_is_told_has_to_be_one() {
+    for told in [
+        "1398cdb",
+        "1398cdb0c1d2-dirty",
+        &"0123456789abcdef".repeat(2),
+    ] {
+        assert!(build::is_commit(told), "{told}");
+    }
+    for told in [
+        "",
+        "main",
+        "1398cd",
+        "1398CDB",
+        "1398cdb dirty",
+        "-dirty",
+        &"0".repeat(41),
+    ] {
+        assert!(!build::is_commit(told), "{told}");
+    }
+}
+
+#[test]
+fn the_version_is_the_crates_with_the_commit() {
+    assert_eq!(build::version_at("0.1.0", None), "0.1.0");
+    let version = build::version_at("0.1.0", Some("1398cdb0c1d2-dirty"));
+    assert_eq!(version, "0.1.0+1398cdb0c1d2-dirty");
+    let plain = VERSION.split('+').next();
+    assert_eq!(plain, Some(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_template_has_the_version_of_the_crate() {
+    let output = template()["Outputs"]["Version"]["Value"].take();
+    assert_eq!(output, env!("CARGO_PKG_VERSION"));
+}
