@@ -20,7 +20,6 @@ mod world;
 mod access;
 mod acs_emulator;
 mod answers;
-mod audit;
 mod binary;
 mod buckets;
 mod cost;

@@ -19,12 +19,14 @@ fn named() -> Vec<&'static str> {
         .collect()
 }
 
-/// The file of a test's module: those of `src/` have their tests in a module of that name.
+/// The file of a test's module: those of `src/` have their tests in a module of that name, and the
+/// audit is a package of its own.
 fn file(modules: &[&str]) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = match modules {
         [source @ .., "tests"] => root.join("src").join(source.join("/")),
-        integration => root.join("tests/integration").join(integration.join("/")),
+        ["audit", ..] => root.join("audit/tests/integration").join(modules.join("/")),
+        _ => root.join("tests/integration").join(modules.join("/")),
     };
     path.with_extension("rs")
 }

@@ -8,17 +8,17 @@ use super::report::What;
 
 /// How an object compares.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Compared {
+pub(crate) struct Compared {
     /// What is to be said of it, if anything.
-    pub difference: Option<(What, String)>,
+    pub(crate) difference: Option<(What, String)>,
     /// Whether both sides had a checksum.
-    pub by_checksum: bool,
+    pub(crate) by_checksum: bool,
 }
 
 /// Compares an object with what a manifest says of it, and with the name of its chunk in its key.
 /// Two checksums and two sizes that agree mean the same bytes, whatever the ETag: that depends on
 /// how an object was uploaded, or encrypted.
-pub fn compare(named: &StoredObject<'_>, name: ChunkName<'_>, there: &Object) -> Compared {
+pub(crate) fn compare(named: &StoredObject<'_>, name: ChunkName<'_>, there: &Object) -> Compared {
     let mut differences: Vec<(What, String)> = Vec::new();
     let differs = |field: &str, there: &str, named: &str| {
         let differ = there != named;

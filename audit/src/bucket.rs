@@ -42,8 +42,11 @@ pub enum Document {
 /// An unfinished upload.
 #[derive(Debug)]
 pub struct Upload {
+    /// The key that it would be.
     pub key: String,
+    /// The upload id.
     pub id: String,
+    /// The time at which it was begun.
     pub initiated: Option<SystemTime>,
 }
 
@@ -75,12 +78,20 @@ impl Bucket {
     }
 
     /// The object at `key`, if there is one, with its checksum if S3 keeps one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], where S3 does not answer that question.
     pub async fn find(&self, key: &Key) -> Result<Option<Object>, Error> {
         let _slot = self.slot().await;
         self.store.find(key).await
     }
 
     /// Reads a small document.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], where S3 does not answer, or breaks off.
     pub async fn read(&self, key: &str) -> Result<Document, Error> {
         const OPERATION: &str = "GetObject";
         let _slot = self.slot().await;
@@ -147,6 +158,10 @@ pub struct Objects {
 
 impl Objects {
     /// The next page, in ascending order of the keys; none after the last.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], where S3 does not answer.
     pub async fn page(&mut self) -> Result<Option<Vec<Listed>>, Error> {
         const OPERATION: &str = "ListObjectsV2";
         if self.over {
@@ -185,6 +200,10 @@ pub struct Uploads {
 
 impl Uploads {
     /// The next page; none after the last.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], where S3 does not answer.
     pub async fn page(&mut self) -> Result<Option<Vec<Upload>>, Error> {
         const OPERATION: &str = "ListMultipartUploads";
         if self.over {

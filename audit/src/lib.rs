@@ -1,4 +1,15 @@
-//! The audit, in order. What may change meanwhile is read first: who finds less later has seen it end.
+//! The archive in a bucket, held against its manifests. Nothing is downloaded but small documents,
+//! and nothing is written.
+//!
+//! [`audit`] goes through it in order. What may change meanwhile is read first: who finds less later
+//! has seen it end. It stands on these modules:
+//!
+//! - `tally`: what has been counted so far
+//! - `bucket`, `crew`: the calls to S3, several at a time
+//! - `window`: which days are asked for
+//! - `unfinished`, `uploads`, `set_aside`: what is under `pending/`, in no record, and under `rejected/`
+//! - `folder`, `documents`, `compare`: the objects of a recording, its manifests and rejections, and how they agree
+//! - `report`, `table`: what was found, as JSON and for people
 
 pub mod bucket;
 mod compare;
@@ -43,6 +54,10 @@ pub struct Scope {
 
 /// The layout of an archive whose ACS resource is not known: the locations of documents that an
 /// event names by their documentId alone cannot be told by it.
+///
+/// # Errors
+///
+/// None in practice: the placeholder for the resource is a URL.
 pub fn layout(prefix: Prefix, pending: Pending) -> Result<Layout, String> {
     let unknown = Url::parse("https://unknown.invalid").map_err(|error| error.to_string())?;
     Ok(Layout::new(prefix, pending, &unknown))
@@ -54,17 +69,28 @@ pub enum Failure {
     /// What there is cannot even be listed.
     #[error("bucket {bucket} cannot be listed")]
     Unlisted {
+        /// The bucket.
         bucket: String,
+        /// The cause.
         #[source]
         source: Error,
     },
     /// The store does not answer, or not us.
     #[error("{MOST_UNREAD} objects could not be looked at, the first of them {key}: {why}")]
-    Unread { key: String, why: String },
+    Unread {
+        /// The first of them.
+        key: String,
+        /// The cause, for the first.
+        why: String,
+    },
 }
 
 /// Audits the archive in a bucket, whose unfinished work is in the bucket `work`: the same one, or
 /// another. `now` is what ages are counted to; `tally` can be watched meanwhile.
+///
+/// # Errors
+///
+/// [`Failure`], where there is no result to show.
 pub async fn audit(
     bucket: &Bucket,
     work: &Bucket,

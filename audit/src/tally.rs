@@ -44,11 +44,20 @@ pub struct Counts {
 /// What is counted.
 #[derive(Clone, Copy, Debug)]
 pub enum Counted {
+    /// An object listed.
     Object,
+    /// A manifest.
     Manifest,
+    /// A rejection.
     Rejection,
-    Compared { by_checksum: bool },
+    /// An object compared with what is said of it.
+    Compared {
+        /// Whether both had a checksum.
+        by_checksum: bool,
+    },
+    /// Media or metadata of a pending event.
     Unfinished,
+    /// An unfinished upload.
     Upload,
 }
 

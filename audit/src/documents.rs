@@ -17,39 +17,39 @@ const MOST_REASONS: usize = 3;
 
 /// A manifest or a rejection in a listing.
 #[derive(Debug)]
-pub struct Listed {
-    pub key: String,
+pub(crate) struct Listed {
+    pub(crate) key: String,
     /// The event's id and identity, as they stand in the key.
-    pub event: String,
+    pub(crate) event: String,
 }
 
 /// The documents of a folder as they were read.
 #[derive(Debug, Default)]
-pub struct Read {
+pub(crate) struct Read {
     bytes: Vec<Option<Vec<u8>>>,
     entries: Vec<Entry>,
 }
 
 /// What they say.
 #[derive(Debug, Default)]
-pub struct Said<'a> {
+pub(crate) struct Said<'a> {
     /// What is there by them.
-    pub named: Vec<Named<'a>>,
-    pub entries: Vec<Entry>,
+    pub(crate) named: Vec<Named<'a>>,
+    pub(crate) entries: Vec<Entry>,
     /// Whether all could be read.
-    pub whole: bool,
+    pub(crate) whole: bool,
     /// The chunks that manifests name, by index and documentId.
     chunks: BTreeSet<(u64, String)>,
 }
 
 /// An object, and the document that names it.
 #[derive(Debug)]
-pub struct Named<'a> {
-    pub key: Key,
-    pub object: StoredObject<'a>,
-    pub document: &'a str,
+pub(crate) struct Named<'a> {
+    pub(crate) key: Key,
+    pub(crate) object: StoredObject<'a>,
+    pub(crate) document: &'a str,
     /// Not where a manifest has taken a rejection's place.
-    pub counts: bool,
+    pub(crate) counts: bool,
 }
 
 /// One of a chunk's two documents.
@@ -78,7 +78,7 @@ impl Part {
 
 impl Read {
     /// Reads the documents, one after the other: a folder has one or two.
-    pub async fn all(bucket: &Bucket, listed: impl Iterator<Item = &Listed>) -> Self {
+    pub(crate) async fn all(bucket: &Bucket, listed: impl Iterator<Item = &Listed>) -> Self {
         let mut read = Self::default();
         for document in listed {
             let key = &document.key;
@@ -103,7 +103,7 @@ impl Read {
 
 impl<'a> Said<'a> {
     /// What the manifests and then the rejections of `folder` say, as they were read in this order.
-    pub fn by(
+    pub(crate) fn by(
         layout: &Layout,
         folder: &str,
         manifests: &'a [Listed],

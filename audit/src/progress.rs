@@ -4,17 +4,16 @@ use std::io::{IsTerminal as _, stderr};
 use std::pin::pin;
 use std::time::Duration;
 
+use acs_recording_audit::tally::Tally;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, interval_at};
-
-use crate::audit::tally::Tally;
 
 const REDRAW: Duration = Duration::from_millis(100);
 /// A short run says nothing.
 const LINES: Duration = Duration::from_secs(5);
 
 /// Waits for `work` and says meanwhile what has been counted.
-pub async fn watched<T>(tally: &Tally, work: impl Future<Output = T>) -> T {
+pub(crate) async fn watched<T>(tally: &Tally, work: impl Future<Output = T>) -> T {
     let terminal = stderr().is_terminal();
     let bar = if terminal {
         let style = ProgressStyle::with_template("{spinner} {msg}");

@@ -1,25 +1,6 @@
-//! `cargo run --example audit`: the archive in a bucket, held against its manifests. Nothing is downloaded but small
-//! documents, and nothing is written.
-//!
-//! - `arguments`: the command line
-//! - `progress`: how far it is, on the error output
-//! - `audit`: the audit itself, in order; what it stands on is beside it:
-//! - `tally`: what has been counted so far
-//! - `bucket`, `crew`: the calls to S3, several at a time
-//! - `window`: which days are asked for
-//! - `unfinished`, `uploads`, `set_aside`: what is under `pending/`, in no record, and under `rejected/`
-//! - `folder`, `documents`, `compare`: the objects of a recording, its manifests and rejections, and how they agree
-//! - `report`, `table`: what was found, as JSON and for people
-
-#![allow(
-    unreachable_pub,
-    reason = "what is public to the other modules of a binary is public enough"
-)]
+//! The command line of the audit: its options, its progress, and its result on the standard output.
 
 mod arguments;
-// By path, as the tests take it, so that its modules are beside it for both.
-#[path = "audit.rs"]
-mod audit;
 mod progress;
 
 use std::fmt::Display;
@@ -29,12 +10,12 @@ use std::process::ExitCode;
 use acs_recording_archiver::chain::chain;
 use acs_recording_archiver::function::sdk_config;
 use acs_recording_archiver::limits::Limits;
+use acs_recording_audit::bucket::Bucket;
+use acs_recording_audit::tally::Tally;
+use acs_recording_audit::{audit, report, table};
 use clap::Parser as _;
 
 use arguments::{Arguments, Form};
-use audit::bucket::Bucket;
-use audit::tally::Tally;
-use audit::{audit, table};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -64,7 +45,7 @@ async fn main() -> ExitCode {
 
 fn unusable(fault: &str, hint: &str) -> ExitCode {
     eprintln!("error: {fault}{hint}");
-    ExitCode::from(audit::report::UNREAD)
+    ExitCode::from(report::UNREAD)
 }
 
 /// Prints to the standard output. Whoever no longer reads has seen enough.

@@ -16,6 +16,10 @@ pub struct Day {
 
 impl Day {
     /// Reads `2026-11-23`.
+    ///
+    /// # Errors
+    ///
+    /// A text for people, where it is no day.
     pub fn parse(text: &str) -> Result<Self, String> {
         let begins = Timestamp::parse(&format!("{text}T00:00:00Z"));
         Ok(Self {
@@ -42,6 +46,10 @@ pub struct Window {
 
 impl Window {
     /// The days from one to another.
+    ///
+    /// # Errors
+    ///
+    /// A text for people, where the first is after the last.
     pub fn new(from: Option<Day>, to: Option<Day>) -> Result<Self, String> {
         if let (Some(from), Some(to)) = (&from, &to)
             && from.begins > to.begins

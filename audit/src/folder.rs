@@ -17,17 +17,17 @@ use super::unfinished::Copies;
 
 /// What all folders are judged by.
 #[derive(Clone, Debug)]
-pub struct Context {
-    pub bucket: Bucket,
-    pub layout: Layout,
+pub(crate) struct Context {
+    pub(crate) bucket: Bucket,
+    pub(crate) layout: Layout,
     /// The media and metadata of pending events.
-    pub unfinished: Arc<Copies>,
-    pub tally: Tally,
+    pub(crate) unfinished: Arc<Copies>,
+    pub(crate) tally: Tally,
 }
 
 /// The folder of a recording.
 #[derive(Debug)]
-pub struct Folder {
+pub(crate) struct Folder {
     name: String,
     manifests: Vec<Listed>,
     rejections: Vec<Listed>,
@@ -38,7 +38,7 @@ pub struct Folder {
 impl Folder {
     /// An empty folder of that name.
     #[must_use]
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             manifests: vec![],
@@ -49,12 +49,12 @@ impl Folder {
 
     /// Its key up to the last slash, that included.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Adds an object that was listed in it.
-    pub fn add(&mut self, key: String, kind: Kind<'_>) {
+    pub(crate) fn add(&mut self, key: String, kind: Kind<'_>) {
         let document = |event_id: &str, identity: &str, key| Listed {
             key,
             event: format!("{event_id}-{identity}"),
@@ -73,7 +73,7 @@ impl Folder {
     }
 
     /// The whole folder as it is now.
-    pub async fn list(context: &Context, name: &str) -> Result<Self, Error> {
+    pub(crate) async fn list(context: &Context, name: &str) -> Result<Self, Error> {
         let mut folder = Self::new(name);
         let mut listing = context.bucket.objects(name, None);
         while let Some(page) = listing.page().await? {
@@ -89,7 +89,7 @@ impl Folder {
     }
 
     /// Holds its objects against its documents.
-    pub async fn judge(self, context: Context) -> Vec<Entry> {
+    pub(crate) async fn judge(self, context: Context) -> Vec<Entry> {
         let read = self.read(&context).await;
         let said = self.said(&context, &read);
         let tally = &context.tally;
@@ -109,7 +109,7 @@ impl Folder {
     }
 
     /// What no document names and no pending event either, as it is now.
-    pub async fn judge_again(context: Context, name: String) -> Vec<Entry> {
+    pub(crate) async fn judge_again(context: Context, name: String) -> Vec<Entry> {
         let folder = match Self::list(&context, &name).await {
             Ok(folder) => folder,
             Err(error) => return vec![Entry::new(What::Unread, name, chain(&error))],

@@ -15,7 +15,7 @@ const RECORDED_WITHIN: Duration = Duration::from_mins(2);
 
 /// Lists the uploads under the prefix. `recorded` must have been read before, so that an upload which was begun earlier
 /// and is still there had its record then. `now` is from before that.
-pub async fn check(
+pub(crate) async fn check(
     bucket: &Bucket,
     scope: &Scope,
     now: SystemTime,

@@ -9,13 +9,13 @@ const MOST: usize = 32;
 
 /// Tasks, and what they have had to say so far.
 #[derive(Debug)]
-pub struct Crew<T> {
+pub(crate) struct Crew<T> {
     running: JoinSet<Vec<T>>,
     said: Vec<T>,
 }
 
 impl<T: Send + 'static> Crew<T> {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             running: JoinSet::new(),
             said: vec![],
@@ -23,7 +23,7 @@ impl<T: Send + 'static> Crew<T> {
     }
 
     /// Begins another task, when one of the others has ended if they are many.
-    pub async fn begin(&mut self, work: impl Future<Output = Vec<T>> + Send + 'static) {
+    pub(crate) async fn begin(&mut self, work: impl Future<Output = Vec<T>> + Send + 'static) {
         while self.running.len() >= MOST {
             self.join().await;
         }
@@ -31,12 +31,12 @@ impl<T: Send + 'static> Crew<T> {
     }
 
     /// Takes what has been said since the last time.
-    pub fn take(&mut self) -> Vec<T> {
+    pub(crate) fn take(&mut self) -> Vec<T> {
         std::mem::take(&mut self.said)
     }
 
     /// Waits for all tasks, and takes what has been said.
-    pub async fn finish(mut self) -> Vec<T> {
+    pub(crate) async fn finish(mut self) -> Vec<T> {
         while !self.running.is_empty() {
             self.join().await;
         }

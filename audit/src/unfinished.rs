@@ -20,18 +20,18 @@ const SKEW: Duration = Duration::from_mins(5);
 
 /// What is unfinished.
 #[derive(Debug, Default)]
-pub struct Unfinished {
-    pub pending: Vec<Pending>,
+pub(crate) struct Unfinished {
+    pub(crate) pending: Vec<Pending>,
     /// The keys of their media and metadata.
-    pub copies: Copies,
+    pub(crate) copies: Copies,
     /// The uploads that records name.
-    pub uploads: HashSet<String>,
-    pub entries: Vec<Entry>,
+    pub(crate) uploads: HashSet<String>,
+    pub(crate) entries: Vec<Entry>,
 }
 
 /// The keys of the media and metadata of pending events.
 #[derive(Debug, Default)]
-pub struct Copies {
+pub(crate) struct Copies {
     keys: HashSet<String>,
     /// The beginnings of keys whose location is not told by the event: the ACS resource, which is
     /// not known here.
@@ -55,7 +55,7 @@ impl Copies {
     }
 
     /// Returns `true` if a key is one of them.
-    pub fn contain(&self, layout: &Layout, key: &str) -> bool {
+    pub(crate) fn contain(&self, layout: &Layout, key: &str) -> bool {
         let stem = || {
             let place = layout.place(At::Recordings, key)?;
             match place.kind {
@@ -96,7 +96,11 @@ struct Record {
 
 impl Unfinished {
     /// Reads all of it.
-    pub async fn read(bucket: &Bucket, layout: &Layout, now: SystemTime) -> Result<Self, Error> {
+    pub(crate) async fn read(
+        bucket: &Bucket,
+        layout: &Layout,
+        now: SystemTime,
+    ) -> Result<Self, Error> {
         let mut unfinished = Self::default();
         let (mut events, mut records) = (HashSet::new(), Vec::new());
         let mut crew = Crew::new();

@@ -1,16 +1,15 @@
 //! What can be asked for on the command line.
 
 use acs_recording_archiver::keys::{Pending, Prefix};
+use acs_recording_audit::window::{Day, Window};
+use acs_recording_audit::{Scope, layout};
 use clap::{Parser, ValueEnum};
-
-use crate::audit::window::{Day, Window};
-use crate::audit::{Scope, layout};
 
 /// The options.
 #[derive(Debug, Parser)]
 #[command(
     name = "audit",
-    bin_name = "cargo run --example audit --",
+    bin_name = "cargo run --bin audit --",
     about = "Checks the archive in a bucket against its manifests, and lists what is unfinished, rejected or left over",
     long_about = "Checks the archive in a bucket against its manifests, and lists what is unfinished, rejected or left \
         over.\n\nEvery object that a manifest names is looked at with HeadObject: whether it is there, its size, and its \
@@ -20,17 +19,17 @@ use crate::audit::{Scope, layout};
         work bucket, s3:GetObject on the objects of both, and kms:Decrypt where they are encrypted with a key of your own.",
     after_long_help = WHAT_COUNTS
 )]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// The bucket
     #[arg(long)]
-    pub bucket: String,
+    pub(crate) bucket: String,
 
     #[arg(
         long,
         value_name = "NAME",
         help = "The bucket of unfinished work, as in WORK_BUCKET; without it, that is in the same bucket"
     )]
-    pub work_bucket: Option<String>,
+    pub(crate) work_bucket: Option<String>,
 
     #[arg(
         long,
@@ -38,28 +37,28 @@ pub struct Arguments {
         value_parser = prefix,
         help = "What every key of the archive begins with, as in RECORDINGS_PREFIX"
     )]
-    pub prefix: Prefix,
+    pub(crate) prefix: Prefix,
 
     /// Only recordings that started on this day or later, in UTC; events set aside on this day or later
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = Day::parse)]
-    pub from: Option<Day>,
+    pub(crate) from: Option<Day>,
 
     /// Only recordings that started on this day or earlier, in UTC; events set aside on this day or earlier
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = Day::parse)]
-    pub to: Option<Day>,
+    pub(crate) to: Option<Day>,
 
     /// A table for people, or one JSON document for machines
     #[arg(long, value_enum, default_value_t = Form::Table)]
-    pub format: Form,
+    pub(crate) format: Form,
 
     /// Name the bucket in the path instead of the host, as many S3-compatible stores want it
     #[arg(long)]
-    pub force_path_style: bool,
+    pub(crate) force_path_style: bool,
 }
 
 /// How the result is written.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Form {
+pub(crate) enum Form {
     Table,
     Json,
 }
@@ -104,7 +103,7 @@ Exit status:
 
 impl Arguments {
     /// What is to be audited.
-    pub fn scope(&self) -> Result<Scope, String> {
+    pub(crate) fn scope(&self) -> Result<Scope, String> {
         let pending = match self.work_bucket {
             Some(_) => Pending::OwnBucket,
             None => Pending::UnderPrefix,

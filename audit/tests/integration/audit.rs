@@ -1,27 +1,22 @@
-//! `cargo run --example audit`: what it finds in archives that the function made, and that were tampered with.
+//! What the audit finds in archives that the function made, and that were tampered with.
 
-#[path = "../../examples/audit/audit.rs"]
-mod command;
-
-use std::env::consts::EXE_SUFFIX;
-use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use acs_recording_archiver::keys::{Pending, Prefix};
+use acs_recording_audit::bucket::Bucket;
+use acs_recording_audit::report::{Report, What};
+use acs_recording_audit::table::table;
+use acs_recording_audit::tally::Tally;
+use acs_recording_audit::window::{Day, Window};
+use acs_recording_audit::{Failure, Scope, layout};
 use emulators::s3::{Etags, Fault, Object, Settings};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::embedded::{Setup, sdk};
 use crate::world::{Form, PART, Recording, WORK, World, limits, setup, setup_with_work};
-use command::bucket::Bucket;
-use command::report::{Report, What};
-use command::table::table;
-use command::tally::Tally;
-use command::window::{Day, Window};
-use command::{Failure, Scope, layout};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -52,7 +47,7 @@ async fn try_audit(world: &World, days: (&str, &str)) -> Result<Report, Failure>
         true,
         &limits(),
     );
-    command::audit(&bucket, &work, &scope, now(), &Tally::default()).await
+    acs_recording_audit::audit(&bucket, &work, &scope, now(), &Tally::default()).await
 }
 
 async fn audit(world: &World) -> Report {
@@ -899,21 +894,9 @@ async fn names_are_the_same_in_json_and_in_the_help() {
     }
 }
 
-/// The built command, which `cargo test` puts beside the folder of the tests.
-fn built() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let target = tests.ancestors().nth(2).unwrap();
-    let built = target.join("examples").join(format!("audit{EXE_SUFFIX}"));
-    assert!(
-        built.exists(),
-        "a run of this test alone wants `cargo build --example audit` first"
-    );
-    built
-}
-
 /// Runs the built command over the bucket of a world.
 async fn run(world: &World, arguments: &[&str]) -> Output {
-    let mut command = Command::new(built());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_audit"));
     command
         .args(arguments)
         .env("AWS_ACCESS_KEY_ID", world.s3.access_key_id())

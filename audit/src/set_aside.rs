@@ -11,7 +11,7 @@ use super::crew::Crew;
 use super::report::{Entry, What};
 
 /// Lists them, with the reasons.
-pub async fn list(bucket: &Bucket, scope: &Scope) -> Result<Vec<Entry>, Error> {
+pub(crate) async fn list(bucket: &Bucket, scope: &Scope) -> Result<Vec<Entry>, Error> {
     let layout = &scope.layout;
     let mut crew = Crew::new();
     let mut entries = Vec::new();

@@ -22,14 +22,19 @@ const FIRST: usize = 10;
 pub struct Report {
     /// The version of this form.
     pub version: u32,
+    /// The bucket of the archive.
     pub bucket: String,
     /// The bucket of unfinished work, if that is another.
     pub work_bucket: Option<String>,
+    /// The prefix of every key of the archive.
     pub prefix: String,
+    /// The first day that was asked for, if one was.
     pub from: Option<String>,
+    /// The last day that was asked for, if one was.
     pub to: Option<String>,
     /// Whether there is no finding, and everything could be looked at.
     pub in_order: bool,
+    /// The totals.
     pub counts: Counts,
     /// What needs a person, by key.
     pub findings: Vec<Entry>,
@@ -45,10 +50,13 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
+    /// The key that it has, or would have.
     pub key: String,
+    /// The kind of the finding or note.
     pub what: What,
     /// The manifest or rejection that names it.
     pub document: Option<String>,
+    /// The upload, where the entry is of one.
     pub upload_id: Option<String>,
     /// For people.
     pub detail: String,
@@ -58,32 +66,54 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum What {
+    /// An object that is named is not there.
     Missing,
+    /// It has another size.
     SizeDiffers,
+    /// It has another CRC64NVME.
     ChecksumDiffers,
+    /// Its own metadata does not fit its key or its size.
     OriginDiffers,
+    /// It has another ETag, and no two checksums can be compared.
     EtagDiffers,
+    /// A document names a key that is not one of its own.
     Misplaced,
+    /// A manifest does not hold and name all of its event.
     Incomplete,
+    /// A document cannot be read.
     Unreadable,
+    /// A recording could not be archived.
     Rejected,
+    /// An event is under `rejected/`.
     SetAside,
+    /// An event is pending past the age at which ACS deletes.
     Overdue,
+    /// An event is pending whose time is still to come.
     Postdated,
+    /// No document and no pending event names the object.
     WithoutManifest,
+    /// No record names the upload.
     OrphanedUpload,
+    /// Another version or ETag, but the same bytes.
     Rewritten,
+    /// A rejection whose recording was archived later.
     ArchivedLater,
+    /// A pending event that cannot be understood.
     NotUnderstood,
+    /// A record whose event is no longer pending.
     LeftOver,
+    /// An upload so young that its record may be on its way.
     YoungUpload,
+    /// An object that has no form of ours.
     Foreign,
+    /// An object that could not be looked at.
     Unread,
 }
 
 /// Notes of one kind.
 #[derive(Debug, Default, Serialize)]
 pub struct Noted {
+    /// The number of all.
     pub count: usize,
     /// The first of them, by key.
     pub first: Vec<Entry>,
@@ -93,11 +123,13 @@ pub struct Noted {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pending {
+    /// The key of the stored event.
     pub key: String,
     /// As it stands in keys.
     pub event_id: String,
     /// Where its recording goes; none if it cannot be understood.
     pub folder: Option<String>,
+    /// Since the event's time, or since it was stored.
     pub age_seconds: u64,
     /// Until ACS deletes the source.
     pub seconds_left: u64,
@@ -147,6 +179,7 @@ impl What {
 }
 
 impl Entry {
+    /// An entry without a document or an upload.
     pub fn new(what: What, key: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             key: key.into(),
@@ -158,11 +191,13 @@ impl Entry {
     }
 
     /// An object that has no form of ours.
+    #[must_use]
     pub fn foreign(key: String) -> Self {
         Self::new(What::Foreign, key, "has no form of ours")
     }
 
     /// The same, as a manifest or rejection names it.
+    #[must_use]
     pub fn named_by(self, document: &str) -> Self {
         Self {
             document: Some(document.to_owned()),

@@ -1,0 +1,22 @@
+//! The audit over archives that the function made, between the emulators of S3 and ACS.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+#![allow(
+    unreachable_pub,
+    reason = "nothing of a test binary is reached from outside"
+)]
+#![allow(dead_code, reason = "the function's own tests use more of the world")]
+
+#[path = "../../../tests/integration/contract.rs"]
+mod contract;
+#[path = "../../../examples/local/embedded.rs"]
+mod embedded;
+#[path = "../../../tests/integration/world.rs"]
+mod world;
+
+mod audit;
