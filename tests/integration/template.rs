@@ -222,6 +222,9 @@ fn its_function_is_built_and_run_as_the_crate_is() {
         let resource = &template["Resources"][name];
         assert_eq!(resource["Type"], "AWS::Serverless::Function");
         assert_eq!(resource["Metadata"]["BuildMethod"], "rust-cargolambda");
+        let own = env!("CARGO_PKG_NAME");
+        let only = json!({"Binary": own, "CargoLambdaFlags": ["--package", own]});
+        assert_eq!(resource["Metadata"]["BuildProperties"], only);
         let properties = function(name);
         for (name, value) in [
             ("Runtime", json!("provided.al2023")),
