@@ -61,6 +61,7 @@
 //! | [`event_grid`] | pure: a body → events, or a reason why not |
 //! | [`manifest`] | what was archived, or why not, as JSON |
 //! | [`finality`] | pure: when a failure is final |
+//! | [`media`] | pure: the container of an object: complete, and playable? by a few ranges of it |
 //! | [`transfer`] | one object: its record, its missing parts, its completion, each step a file; the time of a run and the slots that its parts share |
 //! | [`store`] | the S3 client: conditional writes, uploads, listings |
 //! | [`acs`] | the ACS client: signed requests, replies verified against what was asked, bodies as they flow |
@@ -182,6 +183,7 @@ pub mod limits;
 pub mod locations;
 pub mod logging;
 pub mod manifest;
+pub mod media;
 pub mod metrics;
 pub mod outcome;
 pub mod plan;

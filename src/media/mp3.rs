@@ -1,0 +1,149 @@
+//! MP3: frames of MPEG audio one after another, with tags before and behind. Pure.
+//!
+//! ISO/IEC 11172-3 and 13818-3; the tags of ID3 and APE. No length of the whole is in the file, unless the
+//! first frame carries one (`Xing`, `Info`, `VBRI`).
+
+mod frame;
+mod summary;
+mod tags;
+
+use super::sparse::Sparse;
+use super::{Found, Kind, Stop, Track, milliseconds};
+use frame::Frame;
+use summary::Summary;
+
+/// The most bytes of an object's end in which frames are looked for.
+const TAIL: u64 = 16 * crate::limits::KIB;
+/// The frames in a row that show where frames begin.
+const IN_SYNC: u32 = 4;
+
+/// Returns `true` if a file that begins so is an MP3 file: by a tag, or by two frames.
+pub(super) fn begins(bytes: &Sparse, first: &[u8]) -> bool {
+    if first.starts_with(b"ID3") {
+        return true;
+    }
+    let next = |at| match Frame::read(bytes, at) {
+        Ok(Some(frame)) => Some(at + frame.length),
+        _ => None,
+    };
+    next(0).is_some_and(|at| at + 4 > bytes.length() || next(at).is_some())
+}
+
+/// Parses an MP3 file.
+pub(super) fn parse(bytes: &Sparse, found: &mut Found) -> Result<String, Stop> {
+    let start = tags::skip(bytes)?;
+    if start >= bytes.length() {
+        return Err(Stop::Truncated(format!(
+            "object ends at byte {start}, before the first frame"
+        )));
+    }
+    let Some(first) = Frame::read(bytes, start)? else {
+        return Err(Stop::Unreadable(format!("no frame is at byte {start}")));
+    };
+    found.tracks = vec![Track {
+        kind: Kind::Audio,
+        codec: first.codec().to_owned(),
+    }];
+    let end = tags::strip(bytes)?;
+    let summary = Summary::read(bytes, start, &first)?;
+    if let Some(frames) = summary.frames {
+        let samples = u64::from(frames).saturating_mul(first.samples);
+        found.duration_ms = milliseconds(samples, first.rate);
+    }
+    let mut walk = Walk::from(start, first);
+    let last = match walk.to(bytes, end) {
+        Err(Stop::Unread(_)) => Walk::at_end(bytes, &walk, end)?,
+        walked => walked.map(|()| walk.clone())?,
+    };
+    if summary.frames.is_none() {
+        found.duration_ms = walk.duration(&last, end - start);
+    }
+    summary.is_of(end - start, first.length)?;
+    Ok(format!("frames end at byte {end} of {}", bytes.length()))
+}
+
+/// A walk over frames that follow on one another.
+#[derive(Clone, Debug)]
+struct Walk {
+    start: u64,
+    /// The offset of the next frame.
+    at: u64,
+    like: Frame,
+    frames: u32,
+    samples: u64,
+    /// `true` if all frames have the same bit rate.
+    is_constant: bool,
+}
+
+impl Walk {
+    /// A walk from `start` on, over frames like that one.
+    fn from(start: u64, like: Frame) -> Self {
+        Self {
+            start,
+            at: start,
+            like,
+            frames: 0,
+            samples: 0,
+            is_constant: true,
+        }
+    }
+
+    /// Walks on to `end`.
+    fn to(&mut self, bytes: &Sparse, end: u64) -> Result<(), Stop> {
+        while self.at < end {
+            self.step(bytes, end)?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, bytes: &Sparse, end: u64) -> Result<(), Stop> {
+        let at = self.at;
+        if end - at < 4 {
+            return Err(Stop::Truncated(format!(
+                "last frame at byte {at} is cut off"
+            )));
+        }
+        let frame = Frame::read(bytes, at)?.filter(|frame| frame.is_like(&self.like));
+        let Some(frame) = frame else {
+            return Err(Stop::Unreadable(format!("no frame is at byte {at}")));
+        };
+        let (next, length) = (at + frame.length, frame.length);
+        if next > end {
+            let there = end - at;
+            return Err(Stop::Truncated(format!(
+                "last frame at byte {at} has {length} bytes, of which {there} are there"
+            )));
+        }
+        self.at = next;
+        self.frames += 1;
+        self.samples += frame.samples;
+        self.is_constant &= frame.bit_rate == self.like.bit_rate;
+        Ok(())
+    }
+
+    /// A walk over the last frames before `end`, like those at the beginning.
+    fn at_end(bytes: &Sparse, begun: &Self, end: u64) -> Result<Self, Stop> {
+        let from = end.saturating_sub(TAIL).max(begun.start);
+        bytes.bytes(from, usize::try_from(end - from).unwrap_or(usize::MAX))?;
+        for start in from..end {
+            let mut walk = Self::from(start, begun.like);
+            let walked = walk.to(bytes, end);
+            if walk.frames >= IN_SYNC {
+                return walked.map(|()| walk);
+            }
+        }
+        Err(Stop::Unreadable(format!(
+            "no frames are before byte {end}, where the audio ends"
+        )))
+    }
+
+    /// The duration of `length` bytes of frames, of which these are the first and `last` the last.
+    fn duration(&self, last: &Self, length: u64) -> Option<u64> {
+        if last.start == self.start {
+            return milliseconds(self.samples, self.like.rate);
+        }
+        let is_constant = self.is_constant && last.is_constant;
+        let bits = length.saturating_mul(8);
+        is_constant.then(|| milliseconds(bits, self.like.bit_rate))?
+    }
+}
