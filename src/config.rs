@@ -1,11 +1,13 @@
 //! Environment, and Secrets Manager's secrets over it → [`Config`]. Nothing else reads the
 //! environment, and every fault of it is reported at once.
 
+mod lambda;
 mod logging;
 mod reader;
 mod secret;
 mod settings;
 
+pub use lambda::lacking_of_lambda;
 pub use logging::Logging;
 pub use reader::Faults;
 use reader::Reader;
@@ -316,12 +318,6 @@ fn host_suffixes(text: &str) -> Result<Vec<String>, String> {
     };
     let suffixes: Option<_> = list(text).map(suffix).collect();
     suffixes.ok_or_else(|| "must be host suffixes of two or more labels, each with a dot before it (`.example.com`), separated by commas".to_owned())
-}
-
-/// Whether Lambda has started this process.
-#[must_use]
-pub fn is_on_lambda() -> bool {
-    variable("AWS_LAMBDA_RUNTIME_API").is_some()
 }
 
 #[expect(

@@ -1,11 +1,13 @@
 //! The function as Lambda calls it: one payload in, one out. Tells the schedule's ticks from HTTP requests.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use lambda_http::{LambdaEvent, lambda_runtime, service_fn};
+use lambda_http::lambda_runtime::{self, Diagnostic};
+use lambda_http::{LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -70,6 +72,24 @@ pub enum TickError {
     /// It ended in a panic.
     #[error("the tick broke off")]
     BrokeOff,
+}
+
+/// A tick's failure as Lambda and the log have it: the runtime logs its `Debug` form.
+struct Failed(TickError);
+
+impl fmt::Debug for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&chain(&self.0))
+    }
+}
+
+impl From<Failed> for Diagnostic {
+    fn from(Failed(error): Failed) -> Self {
+        Self {
+            error_type: "TickError".to_owned(),
+            error_message: chain(&error),
+        }
+    }
 }
 
 /// What the function gives back to Lambda.
@@ -276,8 +296,7 @@ impl Function {
             let span = info_span!("invocation", request_id, version = VERSION);
             let served = async move {
                 let answer = function.invoke(&event.payload, deadline).await;
-                // The runtime logs it.
-                answer.map_err(|error| lambda_http::Error::from(chain(&error)))
+                answer.map_err(Failed)
             };
             // Boxed, because the types of futures within futures outgrow the compiler.
             Box::pin(served.instrument(span))

@@ -17,8 +17,11 @@ acs-recording-archiver is an AWS Lambda function: Lambda starts it, with its set
 // One thread fills what Lambda's network gives several times over, and holds a third less memory than two.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    if !config::is_on_lambda() {
-        eprintln!("acs-recording-archiver {VERSION}\n\n{USAGE}");
+    let lacking = config::lacking_of_lambda();
+    if !lacking.is_empty() {
+        let lacking = lacking.join(", ");
+        eprintln!("acs-recording-archiver {VERSION}\n\n{USAGE}\n");
+        eprintln!("Not set here, or not as Lambda sets them: {lacking}");
         return ExitCode::from(2);
     }
     logging::install(Logging::from_env());

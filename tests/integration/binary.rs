@@ -500,6 +500,8 @@ async fn fail_to_start(variables: &[(&str, &str)]) -> String {
     command
         .env("AWS_LAMBDA_RUNTIME_API", address)
         .env("AWS_LAMBDA_FUNCTION_NAME", "acs-recording-archiver")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
         .env("AWS_REGION", "eu-central-1")
         .envs(variables.iter().copied());
     let started = Instant::now();
@@ -606,11 +608,58 @@ async fn its_lines_name_its_version() {
 
 #[tokio::test]
 async fn away_from_lambda_it_says_what_it_is() {
-    let (status, stdout, stderr) = Process::start(&mut bare()).end().await;
-    assert_eq!(status.code(), Some(2));
+    let api = RuntimeApi::start().await;
+    let variables = api.environment();
+    for lacking in [
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+    ] {
+        let mut command = bare();
+        command.envs(variables.clone()).env_remove(lacking);
+        assert_says_what_it_is(&mut command, lacking).await;
+    }
+    assert_says_what_it_is(&mut bare(), "AWS_LAMBDA_RUNTIME_API").await;
+}
+
+async fn assert_says_what_it_is(command: &mut Command, lacking: &str) {
+    let (status, stdout, stderr) = Process::start(command).end().await;
+    assert_eq!(status.code(), Some(2), "{stderr}");
     assert!(stderr.contains(&format!("acs-recording-archiver {VERSION}\n")));
     assert!(stderr.contains("AWS Lambda") && stderr.contains("cargo run --example local"));
+    assert!(
+        stderr.contains(lacking) && !stderr.contains("panicked"),
+        "{stderr}"
+    );
     assert_eq!(stdout, "");
+}
+
+#[tokio::test]
+async fn a_tick_that_fails_tells_lambda_and_the_log_of_what() {
+    let lambda = Lambda::start().await;
+    let process = lambda.run(&[]);
+    lambda.world.s3.inject(|_| {
+        let (status, code) = (403, "AccessDenied");
+        Some(s3::Fault::Refuse { status, code })
+    });
+    let tick = fs::read(format!("{EVENTS}/schedule-rule.json")).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "Lambda's deadline is a moment")]
+    let deadline = SystemTime::now() + PATIENCE;
+    let answered = timeout(PATIENCE, lambda.runtime.invoke(tick, deadline)).await;
+    let error = answered.expect("it answers").expect_err("by an error");
+    let error: Value = serde_json::from_slice(&error).unwrap();
+    assert_eq!(error["errorType"], "TickError");
+    let message = error["errorMessage"].as_str().unwrap();
+    let expected = "what is pending could not be listed: S3 answered ListObjectsV2 with 403 AccessDenied: injected by the test";
+    assert_eq!(message, expected);
+    lambda.runtime.wait_for_poll().await;
+    let (stdout, _) = process.kill().await;
+    let lines = stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let told = |line: &Value| line["message"] == expected && line["level"] == "ERROR";
+    assert_eq!(lines.filter(told).count(), 1, "{stdout}");
 }
 
 #[tokio::test]
