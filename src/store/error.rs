@@ -10,7 +10,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// S3 answered with an error.
-    #[error("S3 answered {operation} with {status} {code}: {message}")]
+    #[error("S3 answered {operation} with {status}{}", told(code, message))]
     Refused {
         /// The call.
         operation: &'static str,
@@ -18,8 +18,17 @@ pub enum Error {
         status: u16,
         /// S3's error code; empty for an answer without one.
         code: String,
-        /// S3's own words.
+        /// S3's own words; without a code, why there is none.
         message: String,
+    },
+    /// The call could not be made: no credentials, above all.
+    #[error("{operation} could not be sent to S3")]
+    Unsent {
+        /// The call.
+        operation: &'static str,
+        /// What the SDK says.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
     },
     /// No answer, or one that cannot be read: the call may or may not have taken effect.
     #[error("{operation} got no answer from S3")]
@@ -59,17 +68,30 @@ impl Error {
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
         match &error {
-            SdkError::ServiceError(service) => Self::Refused {
-                operation,
-                status: service.raw().status().as_u16(),
-                code: code(service.err().code().unwrap_or_default()),
-                message: message(service.err().message().unwrap_or_default()),
-            },
+            SdkError::ServiceError(service) => {
+                let code = code(service.err().code().unwrap_or_default());
+                let message = message(service.err().message().unwrap_or_default());
+                let reason = if code.is_empty() && message.is_empty() {
+                    unexplained(service.raw()).to_owned()
+                } else {
+                    message
+                };
+                Self::Refused {
+                    operation,
+                    status: service.raw().status().as_u16(),
+                    code,
+                    message: reason,
+                }
+            }
             SdkError::ResponseError(response) => Self::Refused {
                 operation,
                 status: response.raw().status().as_u16(),
                 code: String::new(),
-                message: "the answer cannot be read".to_owned(),
+                message: UNREADABLE.to_owned(),
+            },
+            SdkError::ConstructionFailure(_) => Self::Unsent {
+                operation,
+                source: Box::new(error),
             },
             _ => Self::Unanswered {
                 operation,
@@ -134,9 +156,33 @@ impl Error {
                         "SlowDown" | "RequestTimeout" | "InternalError"
                     )
             }
-            Self::Unanswered { .. } | Self::Stalled(_) | Self::Contended => true,
+            Self::Unsent { .. } | Self::Unanswered { .. } | Self::Stalled(_) | Self::Contended => {
+                true
+            }
             Self::Incomplete { .. } | Self::Archive | Self::Foreign => false,
         }
+    }
+}
+
+const UNREADABLE: &str = "the answer cannot be read";
+
+/// The reason for an answer that gives neither code nor message. The answer to HEAD has no body at
+/// all; a body without either is no S3 error, but that of something between us and S3.
+fn unexplained(response: &HttpResponse) -> &'static str {
+    let is_empty = response.body().bytes().is_some_and(<[u8]>::is_empty);
+    if is_empty && !response.status().is_success() {
+        "no reason given"
+    } else {
+        UNREADABLE
+    }
+}
+
+/// Code and message, as far as there are any, to stand after a status.
+fn told(code: &str, message: &str) -> String {
+    match (code, message) {
+        ("", message) => format!(", {message}"),
+        (code, "") => format!(" {code}"),
+        (code, message) => format!(" {code}: {message}"),
     }
 }
 
@@ -179,6 +225,69 @@ mod tests {
             assert!(!message(text).contains("c2VjcmV0"), "{text}");
         }
         assert_eq!(message(&"a\n".repeat(1000)).len(), 300);
+    }
+
+    #[test]
+    fn an_error_says_what_is_known_of_its_reason() {
+        use aws_sdk_s3::config::http::HttpResponse;
+        use aws_sdk_s3::error::ErrorMetadata;
+        use aws_sdk_s3::operation::head_object::HeadObjectError;
+
+        let answered =
+            |status: u16, code: Option<&str>, message: Option<&str>, body: &'static str| {
+                let mut metadata = ErrorMetadata::builder();
+                if let Some(code) = code {
+                    metadata = metadata.code(code);
+                }
+                if let Some(message) = message {
+                    metadata = metadata.message(message);
+                }
+                let error = HeadObjectError::generic(metadata.build());
+                let response = HttpResponse::new(status.try_into().unwrap(), body.into());
+                let error = SdkError::service_error(error, response);
+                Error::from_sdk("HeadObject", error).to_string()
+            };
+        for (answer, expected) in [
+            (answered(403, None, None, ""), "403, no reason given"),
+            (
+                answered(413, None, None, "<html>"),
+                "413, the answer cannot be read",
+            ),
+            (
+                answered(200, None, None, "<html>"),
+                "200, the answer cannot be read",
+            ),
+            (
+                answered(200, None, None, ""),
+                "200, the answer cannot be read",
+            ),
+            (
+                answered(503, Some("SlowDown"), None, "<Error/>"),
+                "503 SlowDown",
+            ),
+            (
+                answered(400, None, Some("Because"), "<Error/>"),
+                "400, Because",
+            ),
+            (
+                answered(403, Some("AccessDenied"), Some("Access Denied"), "<Error/>"),
+                "403 AccessDenied: Access Denied",
+            ),
+        ] {
+            assert_eq!(answer, format!("S3 answered HeadObject with {expected}"));
+        }
+        let unread: SdkError<HeadObjectError, _> = SdkError::response_error(
+            "no XML",
+            HttpResponse::new(200.try_into().unwrap(), "<html>".into()),
+        );
+        let unread = Error::from_sdk("HeadObject", unread).to_string();
+        assert_eq!(
+            unread,
+            "S3 answered HeadObject with 200, the answer cannot be read"
+        );
+        let unsent: SdkError<HeadObjectError, _> = SdkError::construction_failure("no region");
+        let unsent = Error::from_sdk("HeadObject", unsent).to_string();
+        assert_eq!(unsent, "HeadObject could not be sent to S3");
     }
 
     #[test]

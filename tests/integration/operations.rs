@@ -195,6 +195,15 @@ fn the_runbook_names_what_is_there() {
         let pending = line.contains("pending/") || line.contains("attempt.json");
         assert!(!pending || line.contains("$WORK"), "{line}");
     }
+    // The permission that is missing is told without its name where the answer has no body.
+    for section in RUNBOOK.split("\n### ") {
+        let of_s3 = section.contains("AccessDenied") && section.contains("NoSuchBucket")
+            || section.contains("*S3 answered");
+        let told = section.contains("*403, no reason given*");
+        assert!(told || !of_s3, "{section}");
+    }
+    assert!(RUNBOOK.contains("*the answer cannot be read*"));
+    assert!(RUNBOOK.contains("could not be sent to S3*"));
     let scripts = RUNBOOK
         .split(|other: char| !other.is_ascii_alphanumeric() && !"/.-_".contains(other))
         .filter(|path| path.starts_with("azure/") && path.contains(".sh"));

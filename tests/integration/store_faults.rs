@@ -815,3 +815,51 @@ async fn no_call_is_left_out() {
         );
     }
 }
+
+/// The failure that the attempt at a recording has left.
+fn failure(world: &World, recording: &Recording) -> String {
+    let key = format!("{}/attempt.json", recording.pending());
+    let attempt = world.s3.object(&key).expect("an attempt is left");
+    let attempt: Value = serde_json::from_slice(&attempt.body).unwrap();
+    attempt["failure"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn a_failure_says_what_is_known_of_its_reason() {
+    let unread = |status| Fault::Answer {
+        status,
+        body: "<html>no S3</html>",
+    };
+    for (target, fault, expected) in [
+        (
+            ("HeadObject", ".mp4"),
+            refuse(403, "AccessDenied"),
+            "S3 answered HeadObject with 403, no reason given",
+        ),
+        (
+            ("ListParts", ".mp4"),
+            unread(200),
+            "S3 answered ListParts with 200, the answer cannot be read",
+        ),
+        (
+            ("UploadPart", ".mp4"),
+            unread(413),
+            "S3 answered UploadPart with 413, the answer cannot be read",
+        ),
+        (
+            ("CreateMultipartUpload", ".mp4"),
+            refuse(403, "AccessDenied"),
+            "S3 answered CreateMultipartUpload with 403 AccessDenied: injected by the test",
+        ),
+    ] {
+        let (world, recording) = one(3, setup()).await;
+        world.s3.put(
+            &pending_key(&recording),
+            recording.event(&world).to_string(),
+        );
+        inject(&world, target, &fault, Times::Always);
+        tick(&world).await;
+        let failure = failure(&world, &recording);
+        assert!(failure.ends_with(expected), "{failure}");
+    }
+}

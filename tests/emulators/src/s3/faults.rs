@@ -15,6 +15,14 @@ pub enum Fault {
         /// The S3 error code, such as `SlowDown`.
         code: &'static str,
     },
+    /// Answers something that is no S3 error, as a proxy does, before anything was done. The
+    /// request's body is read first.
+    Answer {
+        /// The HTTP status.
+        status: u16,
+        /// The body.
+        body: &'static str,
+    },
     /// Does the work, then closes the connection without an answer.
     LoseAnswer,
     /// Does nothing for this long, then closes the connection.
@@ -30,6 +38,13 @@ pub enum Fault {
         /// The S3 error code, such as `InternalError`.
         code: &'static str,
     },
+}
+
+/// A response of no S3's.
+pub(super) fn other(status: u16, body: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.to_owned()));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+    response
 }
 
 /// An S3 error as a response.

@@ -17,7 +17,7 @@ use s3s::{Body, S3Result, StdError, s3_error};
 use tokio::sync::oneshot;
 
 use super::body::declared_length;
-use super::faults::refusal;
+use super::faults::{other, refusal};
 use super::operations::Operations;
 use super::state::State;
 use super::{ACCESS_KEY_ID, Call, Fault, SECRET_ACCESS_KEY};
@@ -61,6 +61,10 @@ async fn answer(
         Some(Fault::OkWithError { code }) => {
             body.read_until(u64::MAX).await;
             refusal(200, code)
+        }
+        Some(Fault::Answer { status, body: text }) => {
+            body.read_until(u64::MAX).await;
+            other(status, text)
         }
         Some(Fault::LoseAnswer) => {
             serve(&s3, Request::from_parts(head, body)).await?;
