@@ -414,12 +414,20 @@ mod tests {
     fn an_element_is_set_aside_by_its_canonical_form() {
         let layout = layout("calls", Pending::UnderPrefix);
         let key = |text: &str| layout.set_aside(text.as_bytes());
-        let form = sha256_hex(br#"{"a":1.0,"b":[]}"#);
+        let form = sha256_hex(br#"{"a":1,"b":[]}"#);
         assert_eq!(
             key(r#"{"b": [ ], "a": 1.0}"#).as_str(),
             format!("calls/rejected/{form}.json")
         );
-        assert_ne!(key(r#"{"a":1,"b":[]}"#), key(r#"{"a":1.0,"b":[]}"#));
+        for same in [
+            r#"{"a":1,"b":[]}"#,
+            "{\n  \"a\": 10e-1,\n  \"\\u0062\": []\n}\n",
+        ] {
+            assert_eq!(key(same), key(r#"{"b": [ ], "a": 1.0}"#), "{same}");
+        }
+        for other in [r#"{"a":1.5,"b":[]}"#, r#"{"a":"1","b":[]}"#, r#"{"a":1}"#] {
+            assert_ne!(key(other), key(r#"{"b": [ ], "a": 1.0}"#), "{other}");
+        }
         let bytes = sha256_hex(b"no {JSON");
         assert_eq!(
             key("no {JSON").as_str(),

@@ -1,13 +1,19 @@
-//! The canonical form of any JSON: members sorted by name, no insignificant white space, numbers as
-//! they are spelt. Pure.
+//! The canonical form of any JSON: members sorted by name, no insignificant white space, one
+//! spelling for each text and each number. Pure.
+//!
+//! Tools that pass JSON on respell it: `jq .event` indents, and writes `1.0` for `1.00`. Numbers are
+//! compared by their decimal value, not as floating point, so that none stands for another.
+
+mod number;
 
 use std::fmt;
 
+use number::write_number;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// Levels that are put in order; what is deeper stands as it came.
+/// Levels whose members are sorted; deeper ones keep their order.
 const MAX_DEPTH: usize = 32;
 
 /// The canonical form of `json`; `None` where it is no JSON.
@@ -23,12 +29,52 @@ fn write(raw: &RawValue, depth: usize, form: &mut String) {
     let written = match text.as_bytes().first() {
         Some(b'{') if depth < MAX_DEPTH => write_object(text, depth, form),
         Some(b'[') if depth < MAX_DEPTH => write_array(text, depth, form),
-        Some(b'"') => write_text(text, form),
         _ => None,
     };
     if written.is_none() {
-        form.push_str(text);
+        write_tokens(text, form);
     }
+}
+
+/// Writes JSON without white space, token by token, each in its one spelling.
+fn write_tokens(text: &str, form: &mut String) {
+    let mut rest = text;
+    while let Some(first) = rest.bytes().next() {
+        let token = match first {
+            b'"' => text_length(rest),
+            b'-' | b'0'..=b'9' => {
+                let of_number = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+                rest.bytes().take_while(of_number).count()
+            }
+            // All else is of ASCII: punctuation, white space, and three words.
+            _ => 1,
+        };
+        let Some((token, tail)) = rest.split_at_checked(token) else {
+            form.push_str(rest);
+            return;
+        };
+        let written = match first {
+            b'"' => write_text(token, form),
+            b'-' | b'0'..=b'9' => write_number(token, form),
+            b' ' | b'\t' | b'\n' | b'\r' => Some(()),
+            _ => None,
+        };
+        if written.is_none() {
+            form.push_str(token);
+        }
+        rest = tail;
+    }
+}
+
+/// The length of the text that JSON begins with, quotes included.
+fn text_length(json: &str) -> usize {
+    let mut escaped = false;
+    let end = json.bytes().skip(1).position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    });
+    end.map_or(json.len(), |end| end + 2)
 }
 
 /// Writes nothing where the object cannot be read: a name with half a surrogate pair.
@@ -101,12 +147,14 @@ impl<'de> Deserialize<'de> for Members<'de> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::Value;
 
     #[test]
     fn members_are_sorted_and_white_space_is_dropped() {
         for (json, form) in [
             ("1", "1"),
-            (" [ 1.0 , 1e3, -0 ] ", "[1.0,1e3,-0]"),
+            (" [ 1.0 , 1e3, -0 ] ", "[1,1000,0]"),
+            ("[true , null,\t-1.50]", "[true,null,-15e-1]"),
             (
                 "{\"b\": {\"d\":1, \"c\" :2}, \"a\":[]}",
                 r#"{"a":[],"b":{"c":2,"d":1}}"#,
@@ -114,6 +162,10 @@ mod tests {
             (r#"{"a":1,"A":2,"a":3}"#, r#"{"A":2,"a":1,"a":3}"#),
             (r#"{"\u0061": "\u0062 \n"}"#, r#"{"a":"b \n"}"#),
             (r#"["\ud800"]"#, r#"["\ud800"]"#),
+            (
+                r#"{"\ud800": [1.0, "a\u0062\\\"" ], "a" : 1}"#,
+                r#"{"\ud800":[1,"ab\\\""],"a":1}"#,
+            ),
         ] {
             assert_eq!(canonical(json.as_bytes()).as_deref(), Some(form), "{json}");
         }
@@ -126,7 +178,26 @@ mod tests {
     fn deep_nesting_is_not_followed() {
         for (open, close) in [("[", "]"), ("{\"a\": ", "}")] {
             let deep = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
-            assert!(canonical(deep.as_bytes()).is_some());
+            let form = canonical(deep.as_bytes()).unwrap();
+            assert!(!form.contains(' '));
+        }
+    }
+
+    /// Equal if the values are: `serde_json` tells whole numbers from others.
+    fn is_same(one: &Value, other: &Value) -> bool {
+        match (one, other) {
+            (Value::Number(one), Value::Number(other)) => {
+                let (one, other) = (one.as_f64().unwrap(), other.as_f64().unwrap());
+                (one - other).abs() <= 1e-12 * one.abs()
+            }
+            (Value::Array(one), Value::Array(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(a, b)| is_same(a, b))
+            }
+            (Value::Object(one), Value::Object(other)) => {
+                let same = |(name, value)| other.get(name).is_some_and(|b| is_same(value, b));
+                one.len() == other.len() && one.iter().all(same)
+            }
+            (one, other) => one == other,
         }
     }
 
@@ -135,8 +206,21 @@ mod tests {
         fn a_canonical_form_is_its_own(json in r#"[\[\]{}:," a0-9.\\u]{0,40}"#) {
             if let Some(form) = canonical(json.as_bytes()) {
                 prop_assert_eq!(canonical(form.as_bytes()), Some(form.clone()));
-                let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
-                prop_assert_eq!(value(&form), value(&json));
+                let value = |text: &str| serde_json::from_str::<Value>(text).ok();
+                let same = match (value(&form), value(&json)) {
+                    (Some(one), Some(other)) => is_same(&one, &other),
+                    (one, other) => one.is_none() && other.is_none(),
+                };
+                prop_assert!(same, "{json} became {form}");
+            }
+        }
+
+        #[test]
+        fn indentation_changes_nothing(json in r#"[\[\]{}:," a0-9.\\u]{0,40}"#) {
+            if let Ok(value) = serde_json::from_str::<Value>(&json) {
+                let indented = serde_json::to_string_pretty(&value).unwrap();
+                let compact = value.to_string();
+                prop_assert_eq!(canonical(indented.as_bytes()), canonical(compact.as_bytes()));
             }
         }
     }

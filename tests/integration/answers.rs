@@ -447,11 +447,29 @@ fn assert_set_aside(world: &World, event: &str, reason: &str) {
     world.s3.remove(&key);
 }
 
-/// The canonical form of an event of this module: sorted, without white space, its numbers as they
-/// are spelt.
+/// The canonical form of an event of this module: sorted, without white space, its numbers whole.
 fn canonical(event: &str) -> String {
     let value: Value = serde_json::from_str(event).unwrap();
-    value.to_string().replace("1000.0", "1e3")
+    value.to_string().replace("1000.0", "1000")
+}
+
+#[tokio::test]
+async fn what_is_set_aside_and_posted_again_in_another_spelling_is_one_object() {
+    let world = World::start().await;
+    let event = r#"{"id":"1","type":7.0,"data":{"b":[1e3,"\u0061"],"a":{}}}"#;
+    let response = ask(&world, &delivery(&format!("[{event}]"), 0)).await;
+    assert_eq!(response.body["events"][0]["outcome"], "setAside");
+    let keys = world.keys();
+    let document = world.s3.object(&keys[0]).unwrap();
+    let document: Value = serde_json::from_slice(&document.body).unwrap();
+    // As tools print it that read the document: `jq .event`, and one that sorts and shortens.
+    let indented = serde_json::to_string_pretty(&document["event"]).unwrap();
+    let shortened = r#"{"data":{"a":{},"b":[1000,"a"]},"id":"1","type":7}"#;
+    for again in [indented.as_str(), shortened] {
+        let response = ask(&world, &delivery(again, 0)).await;
+        assert_eq!(response.body["events"][0]["outcome"], "setAside");
+        assert_eq!(world.keys(), keys, "{again}");
+    }
 }
 
 fn sha256(text: &str) -> String {
