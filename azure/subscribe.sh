@@ -58,8 +58,10 @@ output() {
 }
 
 url=$(output FunctionUrl)
-[[ $url == https://* ]] || fail "stack $stack has no output FunctionUrl"
+[[ $url && $url != None ]] || fail "stack $stack has no output FunctionUrl"
+[[ $url == https://* ]] || fail "FunctionUrl of stack $stack is not https, and the secret goes there: $url"
 secret=$(output WebhookSecretArn)
+[[ $secret == arn:* ]] || fail "stack $stack has no output WebhookSecretArn"
 code=$(aws secretsmanager get-secret-value ${region[@]+"${region[@]}"} --secret-id "$secret" \
     --query SecretString --output text | jq --raw-output '[.WEBHOOK_SECRETS | splits("[,\\s]+") | select(. != "")] | last')
 [[ $code =~ ^[A-Za-z0-9_-]{16,}$ ]] || fail "the secret has no usable WEBHOOK_SECRETS"

@@ -161,3 +161,34 @@ fn the_sample_events_are_there() {
         assert!(file.is_file(), "{path}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn the_readme_dates_a_sample_event_to_now() {
+    use serde_json::{Value, from_slice, from_str};
+
+    let command = README.lines().find(|line| line.starts_with("jq '.body"));
+    let (command, _) = command.unwrap().split_once(" > now.json").unwrap();
+    let output = std::process::Command::new("bash")
+        .args(["-c", command])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let event = |mut payload: Value| {
+        let body: Value = from_str(payload["body"].as_str().unwrap()).unwrap();
+        payload["body"] = Value::Null;
+        (payload, body[0].clone())
+    };
+    let (payload, mut now) = event(from_slice(&output.stdout).unwrap());
+    let sample = include_str!("../../events/recording-current.json");
+    let (expected, sample) = event(from_str(sample).unwrap());
+    assert_eq!(payload, expected);
+    let time = now["eventTime"].take();
+    now["eventTime"] = sample["eventTime"].clone();
+    assert_eq!(now, sample);
+    assert!(
+        time.as_str().is_some_and(|time| time.ends_with('Z')),
+        "{time}"
+    );
+}

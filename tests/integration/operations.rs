@@ -195,6 +195,11 @@ fn the_runbook_names_what_is_there() {
         let pending = line.contains("pending/") || line.contains("attempt.json");
         assert!(!pending || line.contains("$WORK"), "{line}");
     }
+    // As a text, a listing of nothing is the word None.
+    for command in RUNBOOK.split("list-objects-v2").skip(1) {
+        let (line, _) = command.split_once('\n').expect("a command ends");
+        assert!(line.contains("--output json"), "{line}");
+    }
     // The permission that is missing is told without its name where the answer has no body.
     for section in RUNBOOK.split("\n### ") {
         let of_s3 = section.contains("AccessDenied") && section.contains("NoSuchBucket")
@@ -714,7 +719,7 @@ mod scripts {
 set -euo pipefail
 echo "aws $*" >> "$WORLD/arguments"
 case "$*" in
-*FunctionUrl*) echo https://function.example/ ;;
+*FunctionUrl*) cat "$WORLD/url" ;;
 *WebhookSecretArn*) echo arn:aws:webhook ;;
 *ConnectionSecretArn*) echo arn:aws:connection ;;
 *AlarmEmail*) echo on-call@example.com ;;
@@ -770,6 +775,7 @@ echo '{"validationResponse":"hello"}'
                 fs::write(&path, text).unwrap();
                 fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
             }
+            fs::write(clouds.0.path().join("url"), "https://function.example/").unwrap();
             let both = format!("{},{}", SECRETS[0], SECRETS[1]);
             for (name, value) in [
                 ("topics", topics),
@@ -857,6 +863,27 @@ echo '{"validationResponse":"hello"}'
             clouds.read("deployed"),
             deployed("on-call@example.com", "/told")
         );
+    }
+
+    #[test]
+    fn a_url_that_is_missing_and_one_that_is_not_https_are_told_apart() {
+        for (url, said) in [
+            ("", "has no output FunctionUrl"),
+            ("None", "has no output FunctionUrl"),
+            ("http://function.example/", "is not https"),
+        ] {
+            let clouds = Clouds::with(&json!([]));
+            fs::write(clouds.0.path().join("url"), url).unwrap();
+            let output = clouds.run("subscribe.sh", &[]);
+            assert_eq!(output.status.code(), Some(1), "{url}");
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert!(error.contains(said), "{error}");
+            assert_eq!(clouds.read("deployed"), "");
+            assert!(
+                !clouds.read("arguments").contains("curl"),
+                "the secret is sent"
+            );
+        }
     }
 
     #[test]
