@@ -260,6 +260,16 @@ fn its_function_is_built_and_run_as_the_crate_is() {
     assert_eq!(ticks.as_u64(), Some(900 / 60 + 1));
 }
 
+/// `cargo lambda` chooses what a release profile leaves open: with `panic = "abort"`, a bug at one event would end the
+/// process, and every delivery in it would be without an answer.
+#[test]
+fn a_panic_does_not_end_what_is_deployed() {
+    let manifest = include_str!("../../Cargo.toml");
+    let (_, profile) = manifest.split_once("\n[profile.release]\n").unwrap();
+    let (profile, _) = profile.split_once("\n[").unwrap_or((profile, ""));
+    assert!(profile.lines().any(|line| line == "panic = \"unwind\""));
+}
+
 #[tokio::test]
 async fn the_function_may_do_what_it_does_and_nothing_else() {
     let world = World::with(setup_with_work()).await;
