@@ -1,6 +1,7 @@
 //! The function over an embedded S3 and an emulated ACS: what the local run and the tests stand on.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
@@ -59,9 +60,41 @@ impl Default for Setup {
 /// An answer as the caller of the Function URL sees it.
 #[derive(Debug)]
 pub struct Response {
-    pub status: u16,
+    pub status: Status,
     pub headers: Value,
     pub body: Value,
+}
+
+/// An answer's status. It prints the body as well, so an assertion that fails shows the reason.
+#[derive(Clone)]
+pub struct Status {
+    code: u16,
+    body: String,
+}
+
+impl Status {
+    /// The status of an answer with this body.
+    pub fn new(code: u16, body: &str) -> Self {
+        let body = body.to_owned();
+        Self { code, body }
+    }
+
+    /// The number.
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+}
+
+impl PartialEq<u16> for Status {
+    fn eq(&self, code: &u16) -> bool {
+        self.code == *code
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.code, self.body)
+    }
 }
 
 impl Embedded {
@@ -82,8 +115,9 @@ impl Embedded {
                     .as_u64()
                     .and_then(|status| status.try_into().ok());
                 let body = response["body"].as_str().unwrap_or_default();
+                let status = status.expect("a response has a status");
                 Response {
-                    status: status.expect("a response has a status"),
+                    status: Status::new(status, body),
                     headers: response["headers"].clone(),
                     body: serde_json::from_str(body).expect("every body is JSON"),
                 }

@@ -10,7 +10,7 @@ use emulators::entra::claims::v1;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::embedded::{Setup, delivery, payload};
+use crate::embedded::{Setup, Status, delivery, payload};
 use crate::leaks::scene::{AUDIENCE, Scene, TENANT};
 use crate::world::{Recording, TOPIC, World, setup};
 
@@ -114,7 +114,7 @@ async fn a_flood_of_strangers_reaches_nobody_and_holds_no_memory() {
     );
 }
 
-async fn deliver(world: &World, body: &str) -> u16 {
+async fn deliver(world: &World, body: &str) -> Status {
     world.call(&delivery(body, 0)).await.status
 }
 

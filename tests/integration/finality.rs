@@ -180,7 +180,10 @@ async fn a_place_that_must_not_be_called_is_final_at_once_and_never_called() {
         }
         let response = world.deliver(&json!([event])).await;
         assert_eq!(
-            (response.status, &response.body["events"][0]["outcome"]),
+            (
+                response.status.code(),
+                &response.body["events"][0]["outcome"]
+            ),
             (200, &json!("setAside"))
         );
         let recording = recording.told_by(&event);
@@ -355,7 +358,10 @@ async fn a_404_is_not_final_if_another_delivery_has_finished_meanwhile() {
     let response = world.deliver_again(&event, 1).await;
     world.acs.heal();
     assert_eq!(
-        (response.status, &response.body["events"][0]["outcome"]),
+        (
+            response.status.code(),
+            &response.body["events"][0]["outcome"]
+        ),
         (200, &json!("alreadyArchived"))
     );
     world.assert_archived(&recording);
@@ -381,7 +387,7 @@ async fn being_out_of_time_is_never_final() {
         });
         let response = world.deliver(&recording.event(&world)).await;
         world.acs.heal();
-        assert_eq!(response.status, 503);
+        assert_eq!(response.status.code(), 503);
         let outcome = &response.body["events"][0]["outcome"];
         assert_eq!(outcome, "suspended", "after {after} bytes");
     }

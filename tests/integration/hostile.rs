@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value, json};
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 
 use crate::embedded::{RESOURCE, SECRET, Setup, delivery, payload};
 use crate::world::{Recording, TOPIC, World, setup};
@@ -67,7 +67,7 @@ where
     S: Strategy<Value: Clone + Debug>,
     F: Future<Output = ()>,
 {
-    let runtime = Runtime::new().unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let world = runtime.block_on(World::with(hasty()));
     let config = Config {
         cases: CASES,

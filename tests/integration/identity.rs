@@ -23,7 +23,7 @@ async fn world() -> World {
 async fn outcome(world: &World, event: &Value) -> (u16, Value) {
     let mut response = world.deliver(event).await;
     (
-        response.status,
+        response.status.code(),
         response.body["events"][0]["outcome"].take(),
     )
 }

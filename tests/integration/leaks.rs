@@ -376,8 +376,7 @@ async fn of_acs_that_answers_badly() {
             // Two are good for a document, and what they say besides is in no object.
             let wholes = whole_answers(&request);
             let expected = if wholes.contains(&number) { 200 } else { 503 };
-            // Attempts within a run are not waited for to the end.
-            let status = scene.call_within(Duration::from_secs(3), &delivery);
+            let status = scene.call_within(PATIENCE, &delivery);
             assert_eq!(status.await, expected, "fault {number}");
             assert!(acs.requests().len() >= 2, "fault {number} was met");
         }
@@ -453,11 +452,9 @@ async fn of_events_and_headers_that_carry_secrets() {
             (400, json!(url).to_string()),
         ] {
             scene.clear();
-            let given = scene
-                .call_within(Duration::from_secs(4), &delivery(&body))
-                .await;
+            let given = scene.call_within(PATIENCE, &delivery(&body)).await;
             // What is on the media host, under another name, is not there.
-            assert!(given == status || given == 503, "{given}: {body}");
+            assert!(given == status || given == 503, "{given:?}: {body}");
             scene.assert_stored_nothing(Some(&brought));
         }
         for name in [

@@ -15,6 +15,7 @@ mod contract;
 #[path = "../../examples/local/embedded.rs"]
 mod embedded;
 mod listener;
+mod steady;
 mod world;
 
 mod access;

@@ -49,7 +49,7 @@ async fn they_tell_what_has_become_of_everything() {
         (&gone, 200),
     ] {
         let response = lambda.deliver(&recording.event(world), 0).await;
-        assert_eq!(response.status, status, "{}", recording.event_id);
+        assert_eq!(response.status.code(), status, "{}", recording.event_id);
     }
     let exported = exported(world);
     assert_eq!(lambda.deliver(&exported, 0).await.status, 200);

@@ -23,7 +23,7 @@ async fn three_chunks_arrive_byte_for_byte_in_both_forms() {
 
         let response = world.deliver(&json!([recording.event(&world)])).await;
 
-        assert_eq!(response.status, 200, "{response:?}");
+        assert_eq!(response.status.code(), 200, "{response:?}");
         world.assert_archived(&recording);
         let bytes =
             |chunk: &crate::world::Chunk| chunk.media.length() + chunk.metadata().len() as u64;
@@ -175,7 +175,7 @@ async fn both_envelopes_and_batches_are_archived() {
     let response = world
         .deliver(&json!([first.cloud_event(&world), second.event(&world)]))
         .await;
-    assert_eq!(response.status, 200);
+    assert_eq!(response.status.code(), 200);
     for recording in [&first, &second] {
         let key = recording.media_key(&recording.chunks[0]);
         assert!(world.s3.object(&key).is_some(), "{key}");
@@ -197,7 +197,7 @@ async fn what_is_archived_is_not_fetched_again() {
 
     let response = world.deliver_again(&event, 1).await;
 
-    assert_eq!(response.status, 200);
+    assert_eq!(response.status.code(), 200);
     assert_eq!(response.body["events"][0]["outcome"], "alreadyArchived");
     assert_eq!(world.s3.objects(), before);
     assert!(world.acs.requests().is_empty());
@@ -218,7 +218,10 @@ async fn nothing_that_is_there_is_ever_replaced() {
     let response = world.deliver(&recording.event(&world)).await;
 
     assert_eq!(
-        (response.status, &response.body["events"][0]["outcome"]),
+        (
+            response.status.code(),
+            &response.body["events"][0]["outcome"]
+        ),
         (200, &json!("setAside"))
     );
     let rejection = json_of(&world, &recording.rejection_key());

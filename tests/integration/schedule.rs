@@ -80,7 +80,7 @@ fn refuse(status: u16, code: &'static str) -> s3::Fault {
     s3::Fault::Refuse { status, code }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_backlog_that_no_run_can_finish_drains_and_nothing_is_fetched_in_vain() {
     const EVENTS: u64 = 40;
     // A part takes a sixth of a run; all of them take two and a half.
@@ -122,7 +122,7 @@ async fn a_backlog_that_no_run_can_finish_drains_and_nothing_is_fetched_in_vain(
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_delivery_that_cannot_end_a_part_ends_early_and_a_tick_does_it() {
     // A part takes 3 s: more than the delivery has, less than the tick.
     let mut stored = slow(PART / 3, MINUTE);
@@ -132,7 +132,7 @@ async fn a_delivery_that_cannot_end_a_part_ends_early_and_a_tick_does_it() {
     let recording = Recording::of(&[3 * PART]);
     recording.publish(&world);
     let response = world.deliver(&recording.event(&world)).await;
-    assert_eq!(response.status, 202);
+    assert_eq!(response.status.code(), 202);
     assert_eq!(attempt(&world, &recording), Value::Null, "it is released");
     let kept = world.s3.uploads();
     assert!(
@@ -145,7 +145,7 @@ async fn a_delivery_that_cannot_end_a_part_ends_early_and_a_tick_does_it() {
     assert!(sent <= 5 * PART, "{sent} bytes");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_source_that_is_slow_in_all_gains_a_part_in_every_run() {
     // Two thirds of a run bring one part, to whichever of the eight in flight they go.
     let mut total = slow(u64::MAX, Duration::from_secs(3));
@@ -171,7 +171,7 @@ async fn a_source_that_is_slow_in_all_gains_a_part_in_every_run() {
     assert!(sent < 6 * PART, "{sent} bytes for {before} parts");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn one_stream_goes_on_in_a_tick_and_no_part_is_put_twice() {
     // Ranges are ignored: 8 parts in one reply, of which a delivery has time for some.
     let mut stored = slow(4 * PART, MINUTE);
@@ -192,7 +192,7 @@ async fn one_stream_goes_on_in_a_tick_and_no_part_is_put_twice() {
     assert!(sent(&world, [&recording]) <= 2 * 8 * PART);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_stream_that_is_resumed_puts_again_what_differs() {
     let world = World::start().await;
     let mut recording = Recording::of(&[4 * PART]);
@@ -215,11 +215,11 @@ async fn a_stream_that_is_resumed_puts_again_what_differs() {
     recording.chunks[0].media = Recording::of(&[1, 4 * PART]).chunks.remove(1).media;
     publish(&recording);
     let response = world.deliver_again(&recording.event(&world), 1).await;
-    assert_eq!(response.status, 200);
+    assert_eq!(response.status.code(), 200);
     world.assert_archived(&recording);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn eight_slow_events_do_not_stop_a_ninth() {
     let world = World::with(slow(PART, Duration::from_secs(20))).await;
     let slow: Vec<_> = (0..8).map(|number| numbered(number, &[4 * PART])).collect();
@@ -253,7 +253,7 @@ async fn eight_slow_events_do_not_stop_a_ninth() {
     assert_eq!(swept.finished, 8);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn ticks_that_overlap_take_different_events() {
     const EVENTS: u64 = 24;
     let world = World::with(slow(10 * PART, Duration::from_secs(20))).await;
@@ -441,7 +441,11 @@ async fn ranges_that_are_refused_lead_to_one_reply_without() {
             });
             let response = world.deliver(&recording.event(&world)).await;
             world.acs.heal();
-            assert_eq!(response.status, 200, "{status} {parts}: {response:?}");
+            assert_eq!(
+                response.status.code(),
+                200,
+                "{status} {parts}: {response:?}"
+            );
             world.assert_archived(&recording);
         }
     }
@@ -488,7 +492,7 @@ async fn a_404_at_hour_two_is_tried_again_at_hour_three() {
     world.assert_archived(&recording);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn every_event_of_a_delivery_is_stored_before_any_is_worked_on() {
     let mut stored = slow(PART / 10, MINUTE);
     stored.limits.stored_answer = Duration::from_millis(1_500);
@@ -503,7 +507,7 @@ async fn every_event_of_a_delivery_is_stored_before_any_is_worked_on() {
         .map(|recording| recording.event(&world))
         .collect();
     let response = world.deliver(&json!(events)).await;
-    assert_eq!(response.status, 202, "{response:?}");
+    assert_eq!(response.status.code(), 202, "{response:?}");
     for recording in &recordings {
         let event = format!("{}/event.json", recording.pending());
         assert!(world.s3.object(&event).is_some());
@@ -585,7 +589,7 @@ async fn a_retry_after_holds_for_the_next_runs() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_redelivery_that_meets_a_live_claim_fetches_nothing() {
     for (acknowledge, status) in [("stored", 202), ("archived", 503)] {
         let mut slow = slow(2 * PART, Duration::from_secs(20));
@@ -601,7 +605,7 @@ async fn a_redelivery_that_meets_a_live_claim_fetches_nothing() {
             }
             assert_eq!(attempt(&world, &recording)["atWork"], true);
             let response = world.deliver_again(&event, 1).await;
-            assert_eq!(response.status, status);
+            assert_eq!(response.status.code(), status);
             assert_eq!(
                 response.body["events"][0],
                 json!({"id": recording.event_id, "outcome": "suspended", "bytes": 0})
@@ -614,7 +618,7 @@ async fn a_redelivery_that_meets_a_live_claim_fetches_nothing() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_run_that_takes_long_writes_its_claim_again_and_a_delivery_its_first() {
     let mut slow = slow(PART, Duration::from_secs(20));
     slow.limits.heartbeat = Duration::from_millis(300);
@@ -759,7 +763,7 @@ async fn a_tick_costs_a_listing_and_an_event_that_is_not_due_nothing_more() {
     assert_eq!(world.s3.calls().len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn one_reply_that_outlasts_a_run_is_asked_for_more_and_more_rarely() {
     // 8 parts in one reply, of which a tick has time for some.
     let world = World::with(slow(4 * PART, Duration::from_millis(1_200))).await;
@@ -866,7 +870,7 @@ async fn deployed() -> World {
     .await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn the_built_binary_needs_one_upload_where_etags_differ_in_each_reply() {
     let world = deployed().await;
     let recording = Recording::of(&[3 * DEPLOYED_PART + 99]);
@@ -885,7 +889,7 @@ async fn the_built_binary_needs_one_upload_where_etags_differ_in_each_reply() {
     assert_eq!(world.count("CreateMultipartUpload"), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn the_built_binary_keeps_what_it_has_while_a_key_is_disabled() {
     let world = deployed().await;
     let recording = Recording::of(&[2 * DEPLOYED_PART + 99]).aged(100 * HOUR);

@@ -12,7 +12,7 @@ use emulators::secrets_manager::{self, Fault, SecretsManager};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::embedded::{Response, client_to, environment, function_by, payload, sdk};
+use crate::embedded::{Response, Status, client_to, environment, function_by, payload, sdk};
 use crate::world::{PART, Recording, World, limits};
 
 const OLD: &str = "old-secret-0123456789";
@@ -89,7 +89,7 @@ impl Vault {
 }
 
 /// A request for which nothing needs to be done but to let it in.
-async fn knock(world: &World, secret: &str) -> u16 {
+async fn knock(world: &World, secret: &str) -> Status {
     ask(world, "POST", &format!("code={secret}")).await.status
 }
 
@@ -171,7 +171,7 @@ async fn the_function_starts_while_secrets_manager_is_out_of_reach() {
         // The environment's secret may have been taken back: it does not let in either.
         for secret in [NEW, OLD, "wrong"] {
             let response = ask(&world, "POST", &format!("code={secret}")).await;
-            assert_eq!(response.status, 503, "{fault:?}");
+            assert_eq!(response.status.code(), 503, "{fault:?}");
             assert!(response.headers["retry-after"].is_string(), "{fault:?}");
         }
         // Nobody gets a consent that may want a secret.
@@ -380,7 +380,7 @@ async fn an_access_key_is_rotated_in_the_middle_of_a_run_and_no_event_waits() {
     });
     vault.manager.clear_calls();
     let response = world.deliver(&recording.event(&world)).await;
-    assert_eq!(response.status, 200, "{response:?}");
+    assert_eq!(response.status.code(), 200, "{response:?}");
     world.assert_archived(&recording);
     assert!(vault.manager.calls() >= 1);
 }
@@ -429,7 +429,7 @@ async fn an_access_key_that_is_wrong_everywhere_costs_one_reading_and_the_event_
     let recording = Recording::of(&[10]);
     recording.publish(&world);
     let response = world.deliver(&recording.event(&world)).await;
-    assert_eq!(response.status, 503);
+    assert_eq!(response.status.code(), 503);
     let pending = recording.pending();
     let left = ["attempt.json", "event.json"].map(|name| format!("{pending}/{name}"));
     assert_eq!(world.keys(), left);

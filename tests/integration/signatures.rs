@@ -135,7 +135,7 @@ async fn an_event_sends_none_to_anybody_else() {
             let event = event(world, &recording, &locations);
             let response = world.deliver(&event).await;
             // Final at once, so it was not even tried.
-            assert_eq!(response.status, 200, "{place:?}: {response:?}");
+            assert_eq!(response.status.code(), 200, "{place:?}: {response:?}");
             let outcome = &response.body["events"][0]["outcome"];
             assert_eq!(outcome, "setAside", "{place:?} in {locations:?}");
             // The other one is archived all the same.
@@ -163,7 +163,7 @@ async fn odd_spellings_lead_to_the_media_host_alone() {
             ("metadataLocation", &metadata),
         ];
         let response = world.deliver(&event(world, &recording, &locations)).await;
-        assert_eq!(response.status, 200, "{place:?}: {response:?}");
+        assert_eq!(response.status.code(), 200, "{place:?}: {response:?}");
         world.assert_archived(&recording);
         trap.assert_unseen(place);
     }
@@ -229,7 +229,7 @@ async fn a_redirect_sends_none_to_anybody_else() {
                 original.then(|| redirect(status, &target))
             });
             let response = world.deliver(&event).await;
-            assert_eq!(response.status, 503, "{status} to {place:?}");
+            assert_eq!(response.status.code(), 503, "{status} to {place:?}");
             let requests = world.acs.requests();
             assert!(requests.len() >= 2, "{status} to {place:?} was answered");
             trap.assert_unseen(&place);
@@ -278,7 +278,7 @@ async fn a_relative_redirect_stays_on_its_host() {
         ];
         let event = event(world, &recording, &locations);
         let response = world.deliver(&event).await;
-        assert_eq!(response.status, 200, "{target}");
+        assert_eq!(response.status.code(), 200, "{target}");
         world.assert_archived(&recording.clone().told_by(&event));
         trap.assert_unseen(target);
         assert_eq!(world.acs.requests().len(), 4);

@@ -120,7 +120,10 @@ async fn a_delivery_that_was_acknowledged_as_stored_is_finished() {
     });
     let response = world.deliver(&recording.event(&world)).await;
     assert_eq!(
-        (response.status, &response.body["events"][0]["outcome"]),
+        (
+            response.status.code(),
+            &response.body["events"][0]["outcome"]
+        ),
         (202, &json!("suspended"))
     );
     world.acs.heal();

@@ -102,11 +102,11 @@ async fn tick(world: &World) -> Value {
 
 fn assert_all_good(responses: &[Response]) {
     for response in responses {
-        assert_eq!(response.status, 200, "{response:?}");
+        assert_eq!(response.status.code(), 200, "{response:?}");
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn from_the_start() {
     for deliveries in [2, 3, 8] {
         let world = World::start().await;
@@ -122,7 +122,7 @@ async fn from_the_start() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn one_after_another_while_the_first_is_at_work() {
     for deliveries in [2, 3, 8] {
         let world = World::with(slow(4_000_000)).await;
@@ -145,7 +145,7 @@ async fn one_after_another_while_the_first_is_at_work() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn two_help_each_other() {
     const PARTS: u64 = 64;
     for first_part in [0, 1, 20] {
@@ -180,14 +180,17 @@ async fn one_that_comes_late_fetches_nothing() {
     world.acs.clear_requests();
     let response = other(&world).await.deliver_again(&event, 1).await;
     assert_eq!(
-        (response.status, &response.body["events"][0]["outcome"]),
+        (
+            response.status.code(),
+            &response.body["events"][0]["outcome"]
+        ),
         (200, &json!("alreadyArchived"))
     );
     assert!(world.acs.requests().is_empty());
     assert_made_once(&world, &recording).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn deliveries_and_ticks() {
     let world = World::with(slow(4_000_000)).await;
     let recording = recording();
@@ -216,7 +219,7 @@ async fn deliveries_and_ticks() {
     assert_made_once(&world, &recording).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn in_separate_processes() {
     let world = World::with(Setup {
         s3: s3::Settings::default(),
@@ -229,7 +232,8 @@ async fn in_separate_processes() {
     let (one, another) = (Machine::start(&world).await, Machine::start(&world).await);
     let _processes = (one.run(), another.run());
     let statuses = tokio::join!(one.deliver(&event, 0), another.deliver(&event, 1));
-    assert_eq!(statuses, (200, 200));
+    let good = statuses.0 == 200 && statuses.1 == 200;
+    assert!(good, "{statuses:?}");
     assert_made_once(&world, &recording).await;
 }
 

@@ -8,7 +8,7 @@ use emulators::entra::tokens::{hs256, ps256, rs512, signature, unsigned, with_si
 use emulators::entra::{Entra, Fault, SigningKey, key_set};
 use serde_json::{Value, json};
 
-use crate::embedded::{SECRET, Setup, payload};
+use crate::embedded::{SECRET, Setup, Status, payload};
 use crate::world::{World, setup};
 
 const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
@@ -59,13 +59,13 @@ impl Door {
     }
 
     /// The status of a request for which nothing needs to be done but to let it in.
-    async fn knock(&self, token: &str) -> u16 {
+    async fn knock(&self, token: &str) -> Status {
         self.ask("", &json!({"authorization": format!("Bearer {token}")}))
             .await
     }
 
     /// A delivery of no event: a handshake would want the secret.
-    async fn ask(&self, query: &str, headers: &Value) -> u16 {
+    async fn ask(&self, query: &str, headers: &Value) -> Status {
         let payload = payload("POST", "/", query, headers, "[]");
         self.world.call(&payload).await.status
     }

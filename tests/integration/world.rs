@@ -14,6 +14,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::contract::{self, Keys};
 use crate::embedded::{Embedded, Response, Setup, delivery};
+use crate::steady::steady;
 
 /// The prefix of all keys, which is the function's default.
 pub const PREFIX: &str = "recordings/";
@@ -36,7 +37,7 @@ impl Deref for World {
     }
 }
 
-/// The limits of the tests: everything small, nothing slow.
+/// The limits of the tests: sizes and pauses small, and no wait so short that a busy machine ends it.
 pub fn limits() -> Limits {
     Limits {
         part_size: PART,
@@ -44,11 +45,18 @@ pub fn limits() -> Limits {
         upload_pause: Duration::ZERO,
         not_ready_pause: Duration::from_millis(5),
         retry_after: Duration::from_secs(1),
-        source_stall: Duration::from_secs(1),
-        store_stall: Duration::from_secs(3),
-        store_call: Duration::from_secs(5),
+        source_stall: Duration::from_secs(30),
+        store_stall: Duration::from_secs(40),
+        store_call: Duration::from_secs(30),
         ..Limits::default()
     }
+}
+
+/// The set-up of tests with sources that stall, which is found out soon.
+pub fn impatient() -> Setup {
+    let mut impatient = setup();
+    impatient.limits.source_stall = Duration::from_secs(1);
+    impatient
 }
 
 /// The set-up of the tests: parts as small as the limits say, listings of a few a page.
@@ -96,6 +104,7 @@ impl World {
     }
 
     pub async fn with(setup: Setup) -> Self {
+        steady();
         Self(Embedded::start(setup).await)
     }
 

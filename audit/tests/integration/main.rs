@@ -16,6 +16,8 @@
 mod contract;
 #[path = "../../../examples/local/embedded.rs"]
 mod embedded;
+#[path = "../../../tests/integration/steady.rs"]
+mod steady;
 #[path = "../../../tests/integration/world.rs"]
 mod world;
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::binary::{Lambda, PATIENCE, Process};
-use crate::embedded::SECRET;
+use crate::embedded::{SECRET, Status};
 
 pub const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
 pub const AUDIENCE: &str = "api://recordings-archive";
@@ -122,7 +122,7 @@ impl Scene {
         assert_eq!(given, status, "{payload}");
     }
 
-    pub async fn call_within(&mut self, time: Duration, payload: &Value) -> u16 {
+    pub async fn call_within(&mut self, time: Duration, payload: &Value) -> Status {
         let response = self.lambda.call(payload, time).await;
         writeln!(self.answers, "{} {}", response.headers, response.body).unwrap();
         response.status
