@@ -120,7 +120,8 @@ async fn connected(
 }
 
 impl Source {
-    /// `…/{length}-{anything}` is a document of that length.
+    /// `…/{length}-{anything}` is a document of that length. Of one whose name ends in `unsaid`,
+    /// neither length nor ranges are told.
     async fn answer(self, request: &Request<Incoming>) -> Response<Body> {
         tokio::time::sleep(self.latency).await;
         let path = request.uri().path();
@@ -133,6 +134,12 @@ impl Source {
             .next()
             .and_then(|length| length.parse().ok())
             .unwrap_or(0);
+        if name.ends_with("-unsaid") {
+            let mut response = Response::new(self.body(total));
+            let mp4 = HeaderValue::from_static("video/mp4");
+            response.headers_mut().insert(CONTENT_TYPE, mp4);
+            return response;
+        }
         let range = request
             .headers()
             .get(RANGE)

@@ -1,5 +1,6 @@
 //! `cargo bench --bench transfer`: the resources that the function uses for a recording. Whole
-//! processes are compared within one run, on loopback.
+//! processes are compared within one run, on loopback. `BENCH_FUNCTION` names another build of the
+//! function to measure.
 
 #![allow(
     clippy::expect_used,

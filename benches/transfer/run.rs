@@ -85,12 +85,12 @@ pub struct Function {
 }
 
 impl Function {
+    /// Starts the function as it was built here, or the one that `BENCH_FUNCTION` names.
     pub async fn start(ends: &Ends, concurrency: usize) -> Self {
-        let api = RuntimeApi::start().await;
-        let started = Instant::now();
-        // Another build may be measured in its place.
         let built = env!("CARGO_BIN_EXE_acs-recording-archiver");
         let built = std::env::var("BENCH_FUNCTION").unwrap_or_else(|_| built.to_owned());
+        let api = RuntimeApi::start().await;
+        let started = Instant::now();
         let process = Command::new(built)
             .env_clear()
             .envs(api.environment())
@@ -121,9 +121,18 @@ impl Function {
 
     /// Delivers a recording with chunks of these lengths, and measures the process over it.
     pub async fn deliver(&self, lengths: &[u64]) -> Usage {
+        self.deliver_of("said", lengths).await
+    }
+
+    /// The same with chunks of which the source tells neither length nor ranges.
+    pub async fn deliver_unsaid(&self, lengths: &[u64]) -> Usage {
+        self.deliver_of("unsaid", lengths).await
+    }
+
+    async fn deliver_of(&self, kind: &str, lengths: &[u64]) -> Usage {
         static NUMBER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let chunks = lengths.iter().enumerate().map(|(index, length)| json!({"documentId": format!("{length}-{number}-{index}"), "index": index}));
+        let chunks = lengths.iter().enumerate().map(|(index, length)| json!({"documentId": format!("{length}-{number}-{index}-{kind}"), "index": index}));
         let event = json!([{
             "id": format!("event-{number}"), "subject": format!("/recording/call/call-{number}"),
             "eventType": "Microsoft.Communication.RecordingFileStatusUpdated", "eventTime": "2026-11-23T15:20:34Z",

@@ -1,5 +1,6 @@
 //! All runs, and the table of what they used, each beside its goal.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::measure::median;
@@ -12,6 +13,8 @@ const GIB: u64 = 1024 * MIB;
 mod prices {
     /// A GB-second of Lambda on arm64.
     pub const GB_SECOND: f64 = 0.000_013_333_4;
+    /// A GB-second of Lambda on x86-64.
+    pub const GB_SECOND_X86: f64 = 0.000_016_666_7;
     /// A request to Lambda.
     pub const INVOCATION: f64 = 0.000_000_2;
     /// A PUT, COPY, POST or LIST of S3.
@@ -19,8 +22,13 @@ mod prices {
     /// A GET or HEAD of S3.
     pub const GET: f64 = 0.000_000_4;
 }
-/// MiB a second that a function of 512 MB moves, as users report it of Lambda.
+/// MiB a second that a function moves, of whatever memory, as users report it of Lambda.
 const LAMBDA_SPEED: f64 = 60.0;
+/// MB of memory with which a function has one whole CPU; with less it has a share of one.
+const LAMBDA_CPU: f64 = 1769.0;
+/// MB of memory that are compared, and those of the template.
+const MEMORIES: [f64; 4] = [128.0, 256.0, 512.0, 1024.0];
+const DEPLOYED: f64 = 512.0;
 /// GiB of a recorded hour: a chunk of 4 hours has about 2.3 GB.
 const RECORDED_HOUR: f64 = 0.54;
 
@@ -72,26 +80,26 @@ pub async fn all() {
     row(
         "… of a bare relay",
         ratio(own.cpu, relay.cpu),
-        "at most 1.3 ×",
+        "at most 1.15 ×",
     );
     if tool.is_empty() {
         row(
             "… of curl | aws s3 cp",
             "not installed here".to_owned(),
-            "at most 0.35 ×",
+            "at most 0.25 ×",
         );
     } else {
         let tool = median(tool);
         row(
             "… of curl | aws s3 cp",
             ratio(own.cpu, tool.cpu),
-            "at most 0.35 ×",
+            "at most 0.25 ×",
         );
         row("wall time of 1 GiB", seconds(own.wall), "");
         row(
             "… of curl | aws s3 cp",
             ratio(own.wall, tool.wall),
-            "at most 0.4 ×",
+            "at most 0.33 ×",
         );
     }
 
@@ -112,14 +120,14 @@ pub async fn all() {
     row_of_limited_source(&mut row).await;
     row_of_many_chunks(&mut row).await;
 
-    let gib = cost(1.0, &calls);
-    row("cost of a recorded GiB", format!("{gib:.5} USD"), "");
-    row(
-        "cost of a recorded hour",
-        format!("{:.5} USD", cost(RECORDED_HOUR, &calls)),
-        "",
-    );
+    let cost = |gib| {
+        let lambda = billed(gib, own.cpu, DEPLOYED) * prices::GB_SECOND;
+        format!("{:.5} USD", lambda + requests(gib, &calls))
+    };
+    row("cost of a recorded GiB", cost(1.0), "");
+    row("cost of a recorded hour", cost(RECORDED_HOUR), "");
     print(&rows);
+    print_memories(own.cpu, &calls);
 }
 
 async fn row_of_memory(ends: &Ends, row: &mut impl FnMut(&'static str, String, &'static str)) {
@@ -143,7 +151,19 @@ async fn row_of_memory(ends: &Ends, row: &mut impl FnMut(&'static str, String, &
     row(
         "peak memory, 8 in flight, 4 GiB",
         format!("{large:.1} MiB"),
-        "within 4 MiB of it",
+        "at most 22.4 MiB",
+    );
+    eprintln!("memory, lengths unknown");
+    let function = Function::start(ends, 8).await;
+    let mut most = 0;
+    for _ in 0..3 {
+        let unsaid = function.deliver_unsaid(&[64 * MIB; 16]).await;
+        most = most.max(unsaid.peak);
+    }
+    row(
+        "peak memory, 8 parts of 16 MiB held",
+        format!("{:.0} MiB", most as f64 / 1024.0),
+        "within the function's memory",
     );
 }
 
@@ -160,7 +180,7 @@ async fn row_of_limited_source(row: &mut impl FnMut(&'static str, String, &'stat
     row(
         "20 MB/s a connection, 8 against 1",
         format!("{faster:.1} × faster"),
-        "at least 7 ×",
+        "at least 7.7 ×",
     );
 }
 
@@ -184,9 +204,20 @@ async fn row_of_many_chunks(row: &mut impl FnMut(&'static str, String, &'static 
     );
 }
 
-/// What `gib` of recordings cost: the function's time at Lambda's speed, and S3's requests as they were counted.
-fn cost(gib: f64, calls: &std::collections::BTreeMap<String, u64>) -> f64 {
-    let lambda = gib * 1024.0 / LAMBDA_SPEED * 0.5 * prices::GB_SECOND + prices::INVOCATION;
+/// Seconds that a function with `memory` takes for `gib`: the network's time, or that of its share
+/// of a CPU where it is longer. `cpu` is that of a GiB with a whole one.
+fn time(gib: f64, cpu: Duration, memory: f64) -> f64 {
+    let network = 1024.0 / LAMBDA_SPEED;
+    gib * network.max(cpu.as_secs_f64() * LAMBDA_CPU / memory)
+}
+
+/// GB-seconds of Lambda for `gib`.
+fn billed(gib: f64, cpu: Duration, memory: f64) -> f64 {
+    time(gib, cpu, memory) * memory / 1024.0
+}
+
+/// US dollars for the requests of `gib`, to S3 as they were counted and to Lambda.
+fn requests(gib: f64, calls: &BTreeMap<String, u64>) -> f64 {
     let price = |(operation, count): (&String, &u64)| {
         let price = match operation.as_str() {
             "DeleteObject" | "AbortMultipartUpload" => 0.0,
@@ -197,7 +228,22 @@ fn cost(gib: f64, calls: &std::collections::BTreeMap<String, u64>) -> f64 {
         let scale = if operation == "UploadPart" { gib } else { 1.0 };
         price * scale * *count as f64
     };
-    lambda + calls.iter().map(price).sum::<f64>()
+    prices::INVOCATION + calls.iter().map(price).sum::<f64>()
+}
+
+/// Prints a table of what a GiB costs by the memory of the function.
+fn print_memories(cpu: Duration, calls: &BTreeMap<String, u64>) {
+    println!("\n| memory | CPU of 1 GiB | time of 1 GiB | arm64 | x86-64 | with all requests |");
+    println!("|---|---|---|---|---|---|");
+    for memory in MEMORIES {
+        let share = cpu.as_secs_f64() * LAMBDA_CPU / memory;
+        let (time, billed) = (time(1.0, cpu, memory), billed(1.0, cpu, memory));
+        let (arm64, x86) = (billed * prices::GB_SECOND, billed * prices::GB_SECOND_X86);
+        let all = arm64 + requests(1.0, calls);
+        println!(
+            "| {memory} MB | {share:.1} s | {time:.1} s | {arm64:.6} | {x86:.6} | {all:.5} USD |"
+        );
+    }
 }
 
 fn seconds(time: Duration) -> String {
