@@ -50,6 +50,10 @@ done
 [[ $url == https://* ]] || fail "--url must be https: the secret goes there" 2
 [[ $dry_run || ${WEBHOOK_SECRET:-} ]] || fail "WEBHOOK_SECRET is not set; see --help" 2
 
+for tool in az curl; do
+    command -v "$tool" >/dev/null || fail "$tool is not installed"
+done
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -43,6 +43,9 @@ while (($#)); do
 done
 [[ $stack && $group && $acs ]] || fail "--stack, --resource-group and --acs are required; see --help" 2
 [[ $key == primary || $key == secondary ]] || fail "--key is primary or secondary" 2
+for tool in aws az jq; do
+    command -v "$tool" >/dev/null || fail "$tool is not installed"
+done
 
 secret=$(aws cloudformation describe-stacks ${region[@]+"${region[@]}"} --stack-name "$stack" \
     --query "Stacks[0].Outputs[?OutputKey=='ConnectionSecretArn'].OutputValue" --output text)

@@ -11,11 +11,13 @@ on, and alerts on it. Again, it updates the subscription, as after a rotation of
 the webhook secret: of several secrets it takes the last.
 
 Usage: azure/subscribe.sh --stack STACK --resource-group GROUP --acs NAME [--region REGION] [-- OPTION...]
+       azure/subscribe.sh --verify --stack STACK [--region REGION]
 
   --stack STACK            the CloudFormation stack of the archiver
   --resource-group GROUP   the Azure resource group of the Communication Services resource
   --acs NAME               the Communication Services resource
   --region REGION          the AWS region of the stack; as the AWS command line is set up unless told
+  --verify                 only check that the function answers the handshake; needs aws, curl and jq alone
   OPTION...                for `az deployment group create`, as --what-if; what it prints with --debug or --what-if may
                            have the webhook secret in it
 
@@ -34,11 +36,12 @@ fail() {
     exit "${2:-1}"
 }
 
-stack="" group="" acs="" region=()
+stack="" group="" acs="" region=() verify=""
 while (($#)); do
     case $1 in
     -h | --help) usage && exit ;;
     --) shift && break ;;
+    --verify) verify=yes && shift && continue ;;
     --stack | --resource-group | --acs | --region) (($# > 1)) || fail "$1 needs a value" 2 ;;
     *) fail "unknown option $1; see --help" 2 ;;
     esac
@@ -50,7 +53,13 @@ while (($#)); do
     esac
     shift 2
 done
-[[ $stack && $group && $acs ]] || fail "--stack, --resource-group and --acs are required; see --help" 2
+[[ $stack ]] || fail "--stack is required; see --help" 2
+[[ $verify || ($group && $acs) ]] || fail "--resource-group and --acs are required; see --help" 2
+tools=(aws curl jq)
+[[ $verify ]] || tools+=(az)
+for tool in "${tools[@]}"; do
+    command -v "$tool" >/dev/null || fail "$tool is not installed"
+done
 
 output() {
     aws cloudformation describe-stacks ${region[@]+"${region[@]}"} --stack-name "$stack" \
@@ -69,11 +78,15 @@ code=$(aws secretsmanager get-secret-value ${region[@]+"${region[@]}"} --secret-
 echo "Asking the function for the handshake ..."
 # By a file that is none: what is an argument, others see in the list of processes.
 answer=$(curl --silent --show-error --max-time 30 --config <(printf 'header = "x-webhook-secret: %s"\n' "$code") "$url" \
-    --header 'content-type: application/json' --data '[{"id": "1",
+    --write-out ' (status %{http_code})' --header 'content-type: application/json' --data '[{"id": "1",
         "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "hello"}}]')
 [[ $answer == *'"validationResponse":"hello"'* ]] ||
     fail "it answered: $answer
 Event Grid would not subscribe it. Has the secret the connection string (azure/set-access-key.sh)? The log names what is wrong."
+if [[ $verify ]]; then
+    echo "$answer"
+    exit
+fi
 
 if [[ ! ${ALARM_EMAIL:-} ]]; then
     export ALARM_EMAIL

@@ -520,7 +520,7 @@ fn the_commands_of_the_outputs_can_be_run() {
             }
         }
     }
-    assert_eq!(scripts, 2);
+    assert_eq!(scripts, 3);
 }
 
 #[cfg(unix)]
