@@ -24,6 +24,8 @@ mod answers;
 mod binary;
 mod buckets;
 mod cost;
+#[cfg(unix)]
+mod deploy;
 mod documentation;
 mod encoding;
 mod finality;
