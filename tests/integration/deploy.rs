@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 use crate::template::fields;
 
+mod build;
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const CODE: &[u8] = b"the code";
 
