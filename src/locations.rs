@@ -54,7 +54,7 @@ pub enum NotAllowed {
     Port,
     /// Another host, an IP address, or a name that only looks like a media host.
     #[error(
-        "location is not on a media host of ACS (if the vendor has moved, add the host to MEDIA_HOST_SUFFIXES)"
+        "location is not on a media host of ACS (it may be forged: RUNBOOK.md, Recording rejected)"
     )]
     Host,
 }
