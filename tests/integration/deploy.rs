@@ -720,3 +720,45 @@ fn verifying_needs_neither_azure_nor_a_change() {
     );
     assert_eq!(clouds.changes(), [""; 0]);
 }
+
+/// `eval` of what could not be read does nothing and succeeds, and an output that is missing is the text `None`.
+#[test]
+fn the_commands_of_the_documents_fail_without_credentials_or_an_output() {
+    let documents = [
+        include_str!("../../README.md"),
+        include_str!("../../RUNBOOK.md"),
+    ];
+    for document in documents {
+        assert!(!document.contains("eval \"$(output"));
+        for (place, _) in document.match_indices("$(output ") {
+            let (before, after) = document.split_at(place);
+            // The status of several assignments is that of the last.
+            let (_, after) = after.split_once(')').unwrap();
+            let after = after.trim_start_matches(' ');
+            let alone = ["&&", "\n", "#"].iter().any(|end| after.starts_with(end));
+            assert!(before.ends_with('=') && alone, "{}", &after[..40]);
+        }
+        let (_, function) = document.split_once("\noutput() {").unwrap();
+        let (function, _) = function.split_once("\n}\n").unwrap();
+        let run = |clouds: &Clouds, name: &str| {
+            let text = format!("STACK=archiver\noutput() {{{function}\n}}\noutput {name}\n");
+            script(&clouds.path("command"), &text);
+            clouds.run(clouds.path("command").to_str().unwrap(), &[])
+        };
+        let clouds = Clouds::installed();
+        let found = run(&clouds, "FunctionUrl");
+        assert!(found.status.success());
+        assert_eq!(found.stdout, b"https://function.example/\n");
+        let missing = run(&clouds, "NoSuchOutput");
+        assert!(
+            !missing.status.success() && missing.stdout.is_empty(),
+            "{missing:?}"
+        );
+        clouds.write("fail", b"cloudformation*");
+        let denied = run(&clouds, "FunctionUrl");
+        assert!(
+            !denied.status.success() && denied.stdout.is_empty(),
+            "{denied:?}"
+        );
+    }
+}

@@ -183,6 +183,43 @@ fn each_alarm_has_its_section_in_the_runbook() {
     assert_eq!(default, "RUNBOOK.md");
 }
 
+/// Whoever is on call sets a pager by it: what is in neither table would wake nobody, and nobody would know.
+#[test]
+fn each_alarm_wakes_somebody_or_waits() {
+    let (_, section) = RUNBOOK
+        .split_once("\n## Which alarms wake somebody\n")
+        .unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let (wake, wait) = section.split_once("| waits for the morning |").unwrap();
+    let names = |table: &'static str| {
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+        rows.map(|row| row.split('`').next().unwrap())
+    };
+    let listed: Vec<&str> = names(wake).chain(names(wait)).collect();
+    let azures = BICEP.split("\n    name: '").skip(1).take(3);
+    let azures = azures.map(|rest| rest.split('\'').next().unwrap().to_owned());
+    let all: BTreeSet<String> = alarms()
+        .iter()
+        .map(|(name, _)| anchor(name))
+        .chain(azures)
+        .collect();
+    assert_eq!(listed.len(), all.len());
+    assert_eq!(
+        listed
+            .iter()
+            .map(ToString::to_string)
+            .collect::<BTreeSet<_>>(),
+        all
+    );
+    // The pager's filter is of the alarms that wake, as far as they are AWS's.
+    let filtered = section.split("\\\"suffix\\\": \\\"-").skip(1);
+    let filtered: BTreeSet<&str> = filtered
+        .map(|rest| rest.split('\\').next().unwrap())
+        .collect();
+    let ours = |name: &&str| alarms().iter().any(|(alarm, _)| anchor(alarm) == *name);
+    assert_eq!(filtered, names(wake).filter(ours).collect());
+}
+
 #[test]
 fn the_runbook_names_what_is_there() {
     let anchors: BTreeSet<String> = headings(RUNBOOK).into_iter().map(|(_, a)| a).collect();
@@ -211,7 +248,8 @@ fn the_runbook_names_what_is_there() {
     assert!(RUNBOOK.contains("could not be sent to S3*"));
     let scripts = RUNBOOK
         .split(|other: char| !other.is_ascii_alphanumeric() && !"/.-_".contains(other))
-        .filter(|path| path.starts_with("azure/") && path.contains(".sh"));
+        .filter(|path| path.starts_with("azure/") || path.starts_with("deploy/"))
+        .filter(|path| path.contains(".sh"));
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     for script in scripts {
         assert!(here.join(script).is_file(), "{script}");
