@@ -264,8 +264,8 @@ fill_in() {
         text=$(aws secretsmanager get-secret-value --secret-id "$secret" --query SecretString --output text) ||
             fail "the secret $secret cannot be read"
         # Whatever key is in use stays: after a rotation it is not the first one.
-        if jq --exit-status '.COMMUNICATION_SERVICES_CONNECTION_STRING // "" | startswith("endpoint=")' \
-            <<<"$text" >/dev/null 2>&1; then
+        if printf '%s' "$text" | jq --exit-status \
+            '.COMMUNICATION_SERVICES_CONNECTION_STRING // "" | startswith("endpoint=")' >/dev/null 2>&1; then
             echo "    It has one already. (azure/set-access-key.sh writes another.)"
             return
         fi

@@ -212,9 +212,9 @@ fn each_alarm_wakes_somebody_or_waits() {
         all
     );
     // The pager's filter is of the alarms that wake, as far as they are AWS's.
-    let filtered = section.split("\\\"suffix\\\": \\\"-").skip(1);
+    let filtered = section.split("\"suffix\": \"-").skip(1);
     let filtered: BTreeSet<&str> = filtered
-        .map(|rest| rest.split('\\').next().unwrap())
+        .map(|rest| rest.split('"').next().unwrap())
         .collect();
     let ours = |name: &&str| alarms().iter().any(|(alarm, _)| anchor(alarm) == *name);
     assert_eq!(filtered, names(wake).filter(ours).collect());
