@@ -80,6 +80,16 @@ impl Archive {
         &self.layout
     }
 
+    /// Makes sure, once in an instance, that the store can be worked with.
+    ///
+    /// # Errors
+    ///
+    /// [`store::Error::Ignores`] where it cannot; any other where that could not be found out.
+    pub async fn verify_store(&self) -> Result<(), store::Error> {
+        let trial = || self.layout.trial(fastrand::u64(..));
+        self.store.verify(trial).await
+    }
+
     /// A run until `deadline`.
     #[must_use]
     pub fn run(&self, deadline: Instant, last: LastPart) -> Arc<Run> {
@@ -173,7 +183,11 @@ impl Archive {
     ) -> Outcome {
         let key = self.layout.set_aside(event.get().as_bytes());
         let document = to_json(&SetAside::new(event, reason));
-        match within(deadline, self.store.create(&key, document, JSON, None)).await {
+        let write = async {
+            self.verify_store().await?;
+            self.store.create(&key, document, JSON, None).await
+        };
+        match within(deadline, write).await {
             Ok(_) => {
                 Measured::once(Metric::EventsSetAside).say();
                 warn!(event = %safe_id(id), key = %key, reason, "event is set aside");

@@ -49,6 +49,7 @@ pub struct Function {
 struct Rooms {
     webhook: Arc<Webhook>,
     sweep: Sweep,
+    archive: Arc<Archive>,
 }
 
 /// What [`Rooms`] are made from.
@@ -68,10 +69,22 @@ pub enum TickError {
     NoSettings,
     /// What is pending could not be listed.
     #[error("what is pending could not be listed")]
-    Store(#[from] store::Error),
+    Store(#[source] store::Error),
+    /// The store lacks what all work needs.
+    #[error("the store cannot be worked with")]
+    Unfit(#[source] store::Error),
     /// It ended in a panic.
     #[error("the tick broke off")]
     BrokeOff,
+}
+
+impl From<store::Error> for TickError {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Ignores(_) => Self::Unfit(error),
+            _ => Self::Store(error),
+        }
+    }
 }
 
 /// A tick's failure as Lambda and the log have it: the runtime logs its `Debug` form.
@@ -173,7 +186,8 @@ impl Means {
         );
         Rooms {
             webhook: Arc::new(webhook),
-            sweep: Sweep::new(archive, Arc::clone(limits)),
+            sweep: Sweep::new(Arc::clone(&archive), Arc::clone(limits)),
+            archive,
         }
     }
 
@@ -268,6 +282,18 @@ impl Function {
             rooms: Arc::new(rooms),
             limits,
         })
+    }
+
+    /// Tries the store now, as the first work does otherwise, so that its calls are over by then.
+    ///
+    /// # Errors
+    ///
+    /// [`store::Error`]; none where there are no settings yet.
+    pub async fn try_store(&self) -> Result<(), store::Error> {
+        match self.rooms.latest() {
+            Some(rooms) => rooms.archive.verify_store().await,
+            None => Ok(()),
+        }
     }
 
     /// The function as it is deployed.

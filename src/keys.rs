@@ -168,6 +168,14 @@ impl Layout {
         Key::work(self.pending.clone())
     }
 
+    /// A key for a trial of the store: that of the attempt at an event that there never was, so that
+    /// it is cleared like any other that was left over. Another `number` is another key.
+    #[must_use]
+    pub fn trial(&self, number: u64) -> Key {
+        let (pending, time) = (&self.pending, Timestamp::EPOCH.compact());
+        Key::work(format!("{pending}{time}-trial-{number:016x}/{ATTEMPT}"))
+    }
+
     /// The folder of all events that are set aside.
     #[must_use]
     pub fn rejected(&self) -> Key {
@@ -433,6 +441,20 @@ mod tests {
             key("no {JSON").as_str(),
             format!("calls/rejected/{bytes}.json")
         );
+    }
+
+    #[test]
+    fn a_trial_of_the_store_is_at_an_attempt_beside_no_event() {
+        for place in [Pending::OwnBucket, Pending::UnderPrefix] {
+            let layout = layout("calls", place);
+            let key = layout.trial(7);
+            assert_eq!(key.bucket(), Bucket::Work);
+            let kind = layout
+                .place(Bucket::Work, key.as_str())
+                .map(|place| place.kind);
+            assert_eq!(kind, Some(Kind::Attempt), "{key}");
+            assert_ne!(key, layout.trial(8));
+        }
     }
 
     #[test]

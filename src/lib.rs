@@ -132,6 +132,12 @@
 //!   them is put, and such an upload is completed only with the checksum of a reply that was read to
 //!   its end. A run that has not put all parts itself reads the record after it has listed them. The
 //!   one case left is a source that gives one ETag to different bytes while two runs are at work.
+//! - **A store is tried before it is trusted.** All promises rest on conditional writes, which some
+//!   S3-compatible stores answer with 200 and ignore. Where the endpoint is not Amazon's own, an
+//!   instance writes what must be refused before its first work, at a key that no other instance
+//!   has, so that nobody else's write decides the verdict. The key is that of an attempt beside no
+//!   event: what a process that dies leaves is cleared like any other. It is not tried at the start,
+//!   since a stranger's request starts an instance too.
 //! - **A conflict at Complete replaces nothing at once.** AWS advises a new upload after a 409. The
 //!   parts may be all that is left, so Complete is repeated first, and the old upload is kept beside
 //!   the new one until there is an object.

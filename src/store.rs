@@ -4,6 +4,7 @@
 //! streamed bodies are sent once, and whoever streams them watches and retries.
 
 mod buckets;
+mod conditions;
 mod encoding;
 mod error;
 mod listing;
@@ -36,6 +37,7 @@ use crate::acs::download::Piece;
 use crate::keys::Key;
 use crate::limits::Limits;
 use buckets::only_work;
+use conditions::Conditions;
 
 /// The content type of everything that is ours, and of metadata.
 pub const JSON: &str = "application/json";
@@ -49,6 +51,7 @@ pub struct Store {
     calls: Client,
     streams: Client,
     buckets: Buckets,
+    conditions: Conditions,
     complete_call: Duration,
     attempts: u32,
     backoff: Duration,
@@ -110,6 +113,7 @@ impl Store {
             calls: Client::from_conf(calls),
             streams: Client::from_conf(streams),
             buckets,
+            conditions: Conditions::of(sdk),
             complete_call: limits.complete_call,
             attempts: limits.attempts,
             backoff: limits.backoff,

@@ -67,7 +67,7 @@ impl Sweep {
     ///
     /// # Errors
     ///
-    /// Where what is pending cannot even be listed.
+    /// Where what is pending cannot even be listed, or [`store::Error::Ignores`].
     pub async fn tick(&self, deadline: Instant) -> Result<Swept, store::Error> {
         let started = Instant::now();
         let seen = Seen::default();
@@ -79,6 +79,12 @@ impl Sweep {
         let (pending, left_over) = (backlog.pending, backlog.left_over());
         let (in_trouble, unfinished) = (backlog.in_trouble, backlog.unfinished);
         Measured::tick(pending, in_trouble, unfinished, hours_left).say();
+        // An outage is found out again by whatever is tried, as in any tick.
+        if let Ok(Err(error @ store::Error::Ignores(_))) =
+            timeout_at(deadline, self.archive.verify_store()).await
+        {
+            return Err(error);
+        }
         let (troubled, more) = backlog.troubled();
 
         let run = self.archive.run(deadline, LastPart::Kept);

@@ -13,7 +13,9 @@ use futures_util::stream;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, RANGE};
+use hyper::header::{
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH, RANGE,
+};
 use hyper::http::HeaderValue;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -21,6 +23,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+/// The ETag of every object of the sink.
+const ETAG_OF_ALL: &str = "\"e\"";
 /// Bytes that the source writes at a time.
 const BLOCK: usize = 256 * 1024;
 
@@ -216,6 +220,8 @@ async fn answer(request: Request<Incoming>, sink: &Mutex<Sink>) -> Response<Body
         upload: parameter("uploadId").is_some() || query == "uploads",
         part: parameter("partNumber").and_then(|number| number.parse().ok()),
         metadata,
+        is_new: head.headers.contains_key(IF_NONE_MATCH),
+        swap: head.headers.get(IF_MATCH).cloned(),
     };
     locked(sink).answer(request, received)
 }
@@ -227,6 +233,10 @@ struct Call {
     upload: bool,
     part: Option<u32>,
     metadata: HashMap<String, HeaderValue>,
+    /// Only if there is none.
+    is_new: bool,
+    /// Only over the one with this ETag.
+    swap: Option<HeaderValue>,
 }
 
 impl Call {
@@ -280,6 +290,12 @@ impl Sink {
                 let result = "CompleteMultipartUploadResult";
                 let crc = "<ChecksumCRC64NVME>AAAAAAAAAAA=</ChecksumCRC64NVME>";
                 xml(format!("<{result}><ETag>\"whole\"</ETag>{crc}</{result}>"))
+            }
+            "PutObject"
+                if call.swap.as_ref().is_some_and(|etag| etag != ETAG_OF_ALL)
+                    || call.is_new && self.objects.contains_key(&call.key) =>
+            {
+                empty(StatusCode::PRECONDITION_FAILED)
             }
             "PutObject" => {
                 let (size, metadata) = (received.size, call.metadata);
@@ -445,7 +461,7 @@ fn empty(status: StatusCode) -> Response<Body> {
     *response.status_mut() = status;
     response
         .headers_mut()
-        .insert(ETAG, HeaderValue::from_static("\"e\""));
+        .insert(ETAG, HeaderValue::from_static(ETAG_OF_ALL));
     response
 }
 

@@ -98,11 +98,13 @@ impl fmt::Debug for Status {
 }
 
 impl Embedded {
-    /// Starts both ends, and makes a function between them.
+    /// Starts both ends, and makes a function between them. Its trial of the store is over by then,
+    /// and forgotten.
     pub async fn start(setup: Setup) -> Self {
         let s3 = S3::start(setup.s3).await;
         let acs = Acs::start(setup.acs).await;
         let function = function(&s3, &acs, setup.limits, &setup.variables).await;
+        s3.clear_calls();
         Self { s3, acs, function }
     }
 
@@ -177,7 +179,10 @@ pub async fn function_by(
     limits: Limits,
 ) -> Result<Function, Faults> {
     let http = http.no_proxy().build().expect("a client can be made");
-    Function::start(settings, sdk(s3).await, http, limits).await
+    let function = Function::start(settings, sdk(s3).await, http, limits).await?;
+    // Whatever comes of it: without a verdict, the first work tries again.
+    let _ = function.try_store().await;
+    Ok(function)
 }
 
 /// The environment of a function between those two, `variables` over it.

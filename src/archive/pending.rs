@@ -87,6 +87,7 @@ impl Archive {
         &self,
         recording: &Recording,
     ) -> Result<Result<Pending, Outcome>, store::Error> {
+        self.verify_store().await?;
         let keys = self.layout.keys(recording);
         let event = keys.pending_event();
         if self.has_manifest(recording, &keys).await? {

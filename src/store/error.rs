@@ -56,6 +56,12 @@ pub enum Error {
     /// An object under one of our keys that is not of this event, and that is left as it is.
     #[error("key holds a document of something else")]
     Foreign,
+    /// The store took a write whose condition did not hold, so it keeps nothing from being replaced.
+    #[error(
+        "store ignores {0} of PutObject, so nothing is safe in it; \
+         use one that honours conditional writes"
+    )]
+    Ignores(&'static str),
     /// Somebody else wrote the object at the same moment.
     #[error("another writer was at the same key")]
     Contended,
@@ -159,7 +165,7 @@ impl Error {
             Self::Unsent { .. } | Self::Unanswered { .. } | Self::Stalled(_) | Self::Contended => {
                 true
             }
-            Self::Incomplete { .. } | Self::Archive | Self::Foreign => false,
+            Self::Incomplete { .. } | Self::Archive | Self::Foreign | Self::Ignores(_) => false,
         }
     }
 }

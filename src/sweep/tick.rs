@@ -193,6 +193,7 @@ impl Tick {
         } else {
             _together = Some(self.beside.read().await);
         }
+        self.archive.verify_store().await?;
         let listed = candidate.attempt.as_ref();
         let Some(taken) = self
             .archive

@@ -163,6 +163,10 @@ impl Knife {
         });
         let knife = Arc::clone(self);
         world.s3.inject(move |call| {
+            // The trial of the store is before the run, and has tests of its own.
+            if call.key.as_ref().is_some_and(|key| key.contains("-trial-")) {
+                return None;
+            }
             let length = call.headers.get("content-length");
             let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
             match knife.fate(Asked::s3(call)) {

@@ -11,6 +11,7 @@
     reason = "nothing of a test binary is reached from outside"
 )]
 
+mod conditions;
 mod contract;
 #[path = "../../examples/local/embedded.rs"]
 mod embedded;

@@ -58,6 +58,19 @@ pub struct Settings {
     pub part_checksums: bool,
     /// How `ETags` are made.
     pub etags: Etags,
+    /// The conditions that are ignored, as by some S3-compatible stores; none by default.
+    pub ignored: Vec<Condition>,
+}
+
+/// A condition of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// `If-None-Match` of `PutObject`.
+    PutIfNoneMatch,
+    /// `If-Match` of `PutObject`.
+    PutIfMatch,
+    /// `If-None-Match` of `CompleteMultipartUpload`.
+    CompleteIfNoneMatch,
 }
 
 impl Default for Settings {
@@ -70,6 +83,7 @@ impl Default for Settings {
             keep_bodies: true,
             part_checksums: true,
             etags: Etags::Md5,
+            ignored: vec![],
         }
     }
 }

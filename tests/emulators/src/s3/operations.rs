@@ -9,6 +9,7 @@ use hyper::header::HeaderValue;
 use s3s::dto;
 use s3s::{Body, S3, S3Request, S3Response, S3Result, s3_error};
 
+use super::Condition;
 use super::body::{self, Algorithm, Checksum, Keep, encode};
 use super::listings;
 use super::state::{Object, State, Upload, check, now, strong};
@@ -53,8 +54,8 @@ impl S3 for Operations {
         let object = store.put(
             input.key,
             object,
-            input.if_match.as_ref(),
-            input.if_none_match.as_ref(),
+            self.judged(Condition::PutIfMatch, input.if_match.as_ref()),
+            self.judged(Condition::PutIfNoneMatch, input.if_none_match.as_ref()),
         )?;
         let output = dto::PutObjectOutput {
             e_tag: Some(strong(&object.etag)),
@@ -244,7 +245,11 @@ impl S3 for Operations {
         &self,
         request: S3Request<dto::CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<dto::CompleteMultipartUploadOutput>> {
-        let input = request.input;
+        let mut input = request.input;
+        let condition = input.if_none_match.take();
+        input.if_none_match = self
+            .judged(Condition::CompleteIfNoneMatch, condition.as_ref())
+            .cloned();
         let min_part_size = self.0.settings.min_part_size;
         let object = self
             .0
@@ -300,6 +305,11 @@ impl S3 for Operations {
 }
 
 impl Operations {
+    /// A condition, unless it is one that is ignored here.
+    fn judged<T>(&self, condition: Condition, asked: Option<T>) -> Option<T> {
+        asked.filter(|_| !self.0.settings.ignored.contains(&condition))
+    }
+
     fn find(
         &self,
         bucket: &str,

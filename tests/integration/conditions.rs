@@ -1,0 +1,217 @@
+//! Stores that ignore conditional writes: found out before the first work, and not worked with.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use acs_recording_archiver::function::{Answer, TickError};
+use emulators::s3::{Call, Condition, Fault};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::embedded::{Setup, function};
+use crate::world::{PART, Recording, WORK, World, setup, setup_with_work};
+
+const AT_ONCE: usize = 4;
+
+/// A world whose store ignores a condition.
+async fn ignoring(condition: Condition) -> World {
+    let mut setup = setup();
+    setup.s3.ignored = vec![condition];
+    World::with(setup).await
+}
+
+/// What a tick ends in.
+async fn tick(world: &World) -> Result<Answer, TickError> {
+    let payload = include_str!("../../events/schedule-rule.json").to_owned();
+    let payload = RawValue::from_string(payload).unwrap();
+    world.function.invoke(&payload, UNIX_EPOCH).await
+}
+
+/// Another instance over the same two ends.
+async fn another(world: &World, setup: &Setup) -> World {
+    let (limits, variables) = (setup.limits.clone(), &setup.variables);
+    World::over(
+        world,
+        function(&world.s3, &world.acs, limits, variables).await,
+    )
+}
+
+fn told(call: &Call) -> (&str, Option<u16>) {
+    (call.operation, call.status)
+}
+
+#[tokio::test]
+async fn a_store_that_ignores_conditions_is_not_worked_with() {
+    for condition in [Condition::PutIfNoneMatch, Condition::PutIfMatch] {
+        let world = ignoring(condition).await;
+        let recording = Recording::of(&[10, 2 * PART]);
+        recording.publish(&world);
+        let events = json!([recording.event(&world), {"not": "understood"}]);
+        let response = world.deliver(&events).await;
+        assert_eq!(response.status, 503, "{response:?}");
+        for event in response.body["events"].as_array().unwrap() {
+            assert_eq!(event["outcome"], "unstored");
+        }
+        assert_eq!(world.keys(), Vec::<String>::new());
+        assert!(world.s3.calls().is_empty(), "it is tried once an instance");
+
+        // Stored by a version that did not look, or by hand.
+        recording.store(&world, Duration::from_hours(1));
+        let before = world.s3.objects();
+        let error = tick(&world).await.expect_err("the store is unfit");
+        assert!(matches!(error, TickError::Unfit(_)), "{error:?}");
+        let error = acs_recording_archiver::chain::chain(&error);
+        let header = match condition {
+            Condition::PutIfMatch => "If-Match",
+            _ => "If-None-Match",
+        };
+        let said = format!("store ignores {header} of PutObject");
+        assert!(error.contains(&said), "{error}");
+        assert_eq!(world.s3.objects(), before);
+        assert!(world.acs.requests().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_store_is_tried_once_an_instance_and_nothing_is_left() {
+    for setup in [setup, setup_with_work] {
+        let world = World::with(setup()).await;
+        assert!(world.s3.calls().is_empty() && world.keys().is_empty());
+        let other = another(&world, &setup()).await;
+        let calls = world.s3.calls();
+        let expected = [
+            ("PutObject", Some(200)),
+            ("PutObject", Some(412)),
+            ("PutObject", Some(412)),
+            ("DeleteObject", Some(204)),
+        ];
+        assert_eq!(calls.iter().map(told).collect::<Vec<_>>(), expected);
+        let (work, folder) = if setup().variables.is_empty() {
+            (world.s3.clone(), "recordings/pending/")
+        } else {
+            (world.s3.of(WORK), "pending/")
+        };
+        for call in &calls {
+            assert_eq!(call.bucket, work.bucket());
+            let key = call.key.as_deref().unwrap();
+            assert!(
+                key.starts_with(folder) && key.ends_with("/attempt.json"),
+                "{key}"
+            );
+        }
+        assert!(work.objects().is_empty());
+
+        world.s3.clear_calls();
+        let recording = Recording::of(&[10]);
+        recording.publish(&world);
+        let delivered = other.deliver(&recording.event(&world)).await;
+        assert_eq!(delivered.status, 200);
+        tick(&other).await.expect("it lists");
+        let trials = world.s3.calls();
+        let trials = trials.iter().filter(|call| call.status == Some(412));
+        assert_eq!(trials.count(), 0);
+        world.assert_archived(&recording);
+    }
+}
+
+#[tokio::test]
+async fn instances_that_try_a_store_at_once_do_not_mislead_one_another() {
+    let world = World::start().await;
+    let mut starting = tokio::task::JoinSet::new();
+    for number in 0..AT_ONCE {
+        let (world, recording) = (world.clone(), crate::world::numbered(number as u64, &[10]));
+        recording.publish(&world);
+        starting.spawn(async move {
+            let other = another(&world, &setup()).await;
+            other.deliver(&recording.event(&world)).await.status
+        });
+    }
+    assert_eq!(starting.join_all().await, [200; AT_ONCE]);
+}
+
+#[tokio::test]
+async fn a_trial_that_fails_for_another_reason_is_an_outage_and_no_verdict() {
+    for (status, code) in [
+        (503, "SlowDown"),
+        (403, "AccessDenied"),
+        (501, "NotImplemented"),
+    ] {
+        let world = World::start().await;
+        let recording = Recording::of(&[10]);
+        recording.publish(&world);
+        recording.store(&world, Duration::from_mins(20));
+        world.s3.inject(move |call| {
+            let writes = call.operation == "PutObject";
+            writes.then_some(Fault::Refuse { status, code })
+        });
+        let other = another(&world, &setup()).await;
+        let event = recording.event(&world);
+        assert_eq!(other.deliver(&event).await.status, 503);
+        // It counts what is pending all the same.
+        let Ok(Answer::Tick(swept)) = tick(&other).await else {
+            panic!("the tick failed")
+        };
+        assert_eq!((swept.pending, swept.taken), (1, 0));
+        assert!(world.acs.requests().is_empty(), "{status}");
+
+        world.s3.heal();
+        assert_eq!(other.deliver(&event).await.status, 200, "{status}");
+        world.assert_archived(&recording);
+    }
+}
+
+#[tokio::test]
+async fn a_trial_survives_lost_answers_and_single_faults() {
+    let faults = [
+        Fault::LoseAnswer,
+        Fault::Refuse {
+            status: 503,
+            code: "SlowDown",
+        },
+        Fault::Refuse {
+            status: 409,
+            code: "ConditionalRequestConflict",
+        },
+    ];
+    for fault in faults {
+        for number in 0..4 {
+            let world = World::start().await;
+            let hit = fault.clone();
+            world
+                .s3
+                .inject(move |call| (call.number == number).then(|| hit.clone()));
+            let other = another(&world, &setup()).await;
+            world.s3.heal();
+            let recording = Recording::of(&[10]);
+            recording.publish(&world);
+            let response = other.deliver(&recording.event(&world)).await;
+            assert_eq!(response.status, 200, "{fault:?} at {number}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_trial_that_is_left_over_is_cleared_by_a_tick() {
+    let mut setup = setup();
+    setup.limits.housekeeping = Duration::from_mins(1);
+    let world = World::with(Setup {
+        limits: setup.limits.clone(),
+        ..crate::world::setup()
+    })
+    .await;
+    world.s3.inject(|call| {
+        let deletes = call.operation == "DeleteObject";
+        deletes.then_some(Fault::Refuse {
+            status: 403,
+            code: "AccessDenied",
+        })
+    });
+    let other = another(&world, &setup).await;
+    assert_eq!(world.keys().len(), 1);
+    world.s3.heal();
+    world.age_pending(Duration::from_hours(2));
+    let Ok(Answer::Tick(swept)) = tick(&other).await else {
+        panic!("the tick failed")
+    };
+    assert_eq!(swept.pending, 0, "it is no work");
+    assert!(world.keys().is_empty());
+}
