@@ -2,8 +2,8 @@
 
 use std::panic;
 
-use tracing::error;
 use tracing::level_filters::LevelFilter;
+use tracing::{error, warn};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -49,4 +49,11 @@ pub fn install(logging: Logging) {
         .with(layer.with_filter(filter))
         .with(lines)
         .try_init();
+    for name in logging.ignored {
+        let level = logging.level.to_string();
+        warn!(
+            setting = name,
+            level, "setting names no level of the function's own and is ignored"
+        );
+    }
 }

@@ -95,6 +95,7 @@ async fn run(arguments: &Arguments) -> Result<Vec<String>, Failure> {
             level,
             json: false,
             installation: None,
+            ignored: vec![],
         });
     }
     let mut run = Run::start(arguments, &inputs).await.map_err(Failure::Run)?;

@@ -15,7 +15,12 @@ pub struct Logging {
     /// The installation's name, on Lambda only: the dimension of the metrics. The functions of one
     /// installation share it, so that their metrics add up to one view.
     pub installation: Option<String>,
+    /// The variables that name no level of the function's own, and had no effect.
+    pub ignored: Vec<&'static str>,
 }
+
+const RUST_LOG: &str = "RUST_LOG";
+const LAMBDA_LEVEL: &str = "AWS_LAMBDA_LOG_LEVEL";
 
 impl Logging {
     /// Reads `RUST_LOG`, `INSTALLATION` and, from Lambda, `AWS_LAMBDA_LOG_LEVEL` and
@@ -31,9 +36,18 @@ impl Logging {
                 .and_then(|text| text.into_string().ok())
                 .filter(|text| !text.is_empty())
         };
-        let level = text("RUST_LOG")
-            .and_then(|directives| own_level(&directives))
-            .or_else(|| text("AWS_LAMBDA_LOG_LEVEL")?.parse().ok());
+        let mut ignored = vec![];
+        let mut level = None;
+        for (name, read) in [
+            (RUST_LOG, own_level as fn(&str) -> Option<LevelFilter>),
+            (LAMBDA_LEVEL, lambda_level),
+        ] {
+            let Some(told) = text(name) else { continue };
+            match read(&told) {
+                Some(read) => level = level.or(Some(read)),
+                None => ignored.push(name),
+            }
+        }
         let function = text("AWS_LAMBDA_FUNCTION_NAME");
         let json = match text("AWS_LAMBDA_LOG_FORMAT") {
             Some(format) => format.eq_ignore_ascii_case("json"),
@@ -44,13 +58,28 @@ impl Logging {
             level: level.unwrap_or(LevelFilter::INFO),
             json,
             installation,
+            ignored,
         }
     }
 }
 
-/// The level that directives in the form of `RUST_LOG` give to this crate.
+/// The level of Lambda's own setting, which has one more than `tracing` has.
+fn lambda_level(level: &str) -> Option<LevelFilter> {
+    if level.eq_ignore_ascii_case("fatal") {
+        return Some(LevelFilter::ERROR);
+    }
+    level.parse().ok()
+}
+
+/// The level that directives in the form of `RUST_LOG` give to this crate; `None` if they give it
+/// none. A misspelt level is read as the name of another crate.
 fn own_level(directives: &str) -> Option<LevelFilter> {
     let targets: Targets = directives.parse().ok()?;
+    let own = env!("CARGO_CRATE_NAME");
+    let names_own = || targets.iter().any(|(target, _)| own.starts_with(target));
+    if targets.default_level().is_none() && !names_own() {
+        return None;
+    }
     let levels = [
         Level::TRACE,
         Level::DEBUG,
@@ -78,7 +107,19 @@ mod tests {
                 LevelFilter::WARN,
                 false,
             ),
-            (vec![("RUST_LOG", "hyper=trace")], LevelFilter::OFF, false),
+            (vec![("RUST_LOG", "hyper=trace")], LevelFilter::INFO, false),
+            (vec![("RUST_LOG", "infos")], LevelFilter::INFO, false),
+            (vec![("RUST_LOG", "off")], LevelFilter::OFF, false),
+            (
+                vec![("RUST_LOG", "infos"), ("AWS_LAMBDA_LOG_LEVEL", "WARN")],
+                LevelFilter::WARN,
+                false,
+            ),
+            (
+                vec![("AWS_LAMBDA_LOG_LEVEL", "FATAL")],
+                LevelFilter::ERROR,
+                false,
+            ),
             (vec![("RUST_LOG", "=???=")], LevelFilter::INFO, false),
             (
                 vec![("AWS_LAMBDA_FUNCTION_NAME", "f")],
@@ -109,6 +150,26 @@ mod tests {
                     .map(|(_, value)| value.into())
             });
             assert_eq!((read.level, read.json), (level, json), "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn variables_that_name_no_level_are_told() {
+        for (directives, of_lambda, ignored) in [
+            ("infos", "INFOS", vec![RUST_LOG, LAMBDA_LEVEL]),
+            ("hyper=trace", "INFO", vec![RUST_LOG]),
+            ("acs_recording_archiver::store=debug", "", vec![RUST_LOG]),
+            ("hyper=trace,warn", "fatal", vec![]),
+            ("acs_recording_archiver=debug", "", vec![]),
+            ("off", "", vec![]),
+            ("", "", vec![]),
+        ] {
+            let read = Logging::read(|name| match name {
+                RUST_LOG => Some(directives.into()),
+                LAMBDA_LEVEL => Some(of_lambda.into()),
+                _ => None,
+            });
+            assert_eq!(read.ignored, ignored, "{directives} {of_lambda}");
         }
     }
 

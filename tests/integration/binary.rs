@@ -858,6 +858,18 @@ async fn logs_tell_of_each_delivery_and_chunk_and_tell_no_secret() {
     assert_lines(&lines, &statuses, &good);
 }
 
+#[tokio::test]
+async fn a_misspelt_log_level_silences_nothing() {
+    let lambda = Lambda::start().await;
+    let process = lambda.run(&[("RUST_LOG", "infos")]);
+    let stray = payload("GET", "/", &format!("code={SECRET}"), &json!({}), "");
+    assert_eq!(lambda.call(&stray, PATIENCE).await.status, 405);
+    lambda.runtime.wait_for_poll().await;
+    let (stdout, _) = process.kill().await;
+    assert!(stdout.contains("\"setting\":\"RUST_LOG\""), "{stdout}");
+    assert!(stdout.contains("\"status\":405"), "{stdout}");
+}
+
 /// A recording of chunks of these lengths, told apart from others by `name`.
 pub fn named(name: &str, lengths: &[u64]) -> Recording {
     let mut recording = Recording::of(lengths);
