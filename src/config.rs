@@ -121,7 +121,7 @@ impl Config {
             Prefix::new(text).map_err(str::to_owned)
         });
         let default_prefix = || Prefix::new(DEFAULT_PREFIX).ok();
-        let topics = reader.parsed("EVENT_GRID_TOPICS", |text| Ok(Topics::parse(text)));
+        let topics = reader.parsed("EVENT_GRID_TOPICS", Topics::parse);
         let suffixes = reader
             .parsed("MEDIA_HOST_SUFFIXES", host_suffixes)
             .unwrap_or_default();
@@ -340,6 +340,8 @@ mod tests {
         ("RECORDINGS_BUCKET", "recordings"),
         ("WEBHOOK_SECRETS", "0123456789abcdef"),
     ];
+    const TOPIC: &str = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Communication\
+        /communicationServices/contoso";
 
     fn read(more: &[(&str, &str)]) -> Result<Config, Faults> {
         let all: Vec<_> = more.iter().chain(&GOOD).copied().collect();
@@ -368,7 +370,7 @@ mod tests {
         let config = read(&[
             ("RECORDINGS_PREFIX", "calls"),
             ("WORK_BUCKET", "work"),
-            ("EVENT_GRID_TOPICS", "/subscriptions/a"),
+            ("EVENT_GRID_TOPICS", TOPIC),
             ("MEDIA_HOST_SUFFIXES", ".Example.com, .b.example.org"),
             ("ACKNOWLEDGE", "stored"),
             ("TRANSFER_CONCURRENCY", "3"),
@@ -378,7 +380,7 @@ mod tests {
         assert_eq!(config.prefix.to_string(), "calls/");
         assert_eq!(config.buckets.recordings, "recordings");
         assert_eq!(config.buckets.work.as_deref(), Some("work"));
-        assert!(!config.topics.take("/subscriptions/b"));
+        assert!(config.topics.take(TOPIC) && !config.topics.take("/subscriptions/b"));
         assert!(
             config.allowed.admit("https://x.example.com/").is_ok()
                 && config.allowed.admit("https://x.b.example.org/").is_ok()
@@ -404,6 +406,7 @@ mod tests {
             ("ENTRA_TENANT_ID", "secret"),
             ("ENTRA_AUTHORITY", "secret"),
             ("REQUIRE", "secret"),
+            ("EVENT_GRID_TOPICS", "secret"),
             ("MEDIA_HOST_SUFFIXES", "secret"),
             ("ACKNOWLEDGE", "secret"),
             ("TRANSFER_CONCURRENCY", "secret"),
@@ -477,14 +480,15 @@ mod tests {
 
     #[test]
     fn a_stray_comma_or_white_space_in_a_list_is_no_fault() {
+        let topics = format!(",{TOPIC} ,");
         let config = read(&[
             ("WEBHOOK_SECRETS", ", 0123456789abcdef,\n,"),
-            ("EVENT_GRID_TOPICS", ",/subscriptions/a ,"),
+            ("EVENT_GRID_TOPICS", &topics),
             ("MEDIA_HOST_SUFFIXES", " ,.example.com,, .example.org,"),
         ])
         .unwrap();
         assert!(config.senders.secrets.is_some());
-        assert!(config.topics.take("/subscriptions/a") && !config.topics.take(""));
+        assert!(config.topics.take(TOPIC) && !config.topics.take(""));
         for host in ["example.com", "example.org"] {
             let location = format!("https://x.{host}/");
             assert!(config.allowed.admit(&location).is_ok(), "{location}");

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use crate::binary::{PATIENCE, named};
 use crate::embedded::{SECRET, payload};
 use crate::listener::{Listener, answer};
+use crate::world::TOPIC;
 use scene::{AUDIENCE, MANAGED, Scene, TENANT};
 
 const WRONG: [&str; 2] = ["wrong-secret-in-the-query", "wrong-secret-in-the-header"];
@@ -415,11 +416,11 @@ async fn of_events_and_headers_that_carry_secrets() {
         let mut scene = Scene::set().await;
         let process = scene.run(&[
             ("AWS_LAMBDA_LOG_FORMAT", format),
-            ("EVENT_GRID_TOPICS", "/subscriptions/ours"),
+            ("EVENT_GRID_TOPICS", TOPIC),
         ]);
         let world = scene.lambda.world.clone();
         let mut event = named("known", &[10]).event(&world);
-        event["topic"] = "/subscriptions/ours".into();
+        event["topic"] = TOPIC.into();
         let with = |changes: &[(&str, &str)]| {
             let mut event = event.clone();
             for (path, value) in changes {
