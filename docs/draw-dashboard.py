@@ -97,17 +97,27 @@ text { font-family: "Helvetica Neue", Helvetica, Arial, sans-serif; font-size: 1
 """
 
 
+class Undrawable(Exception):
+    """The template has something that is not known here."""
+
+
 def dashboard():
     """The dashboard's body, out of the template."""
     lines = TEMPLATE.read_text(encoding="utf-8").splitlines()
-    start = next(number for number, line in enumerate(lines) if line.strip() == "DashboardBody: !Sub |")
+    start = next((number for number, line in enumerate(lines) if line.strip() == "DashboardBody: !Sub |"), None)
+    if start is None:
+        raise Undrawable(f"{TEMPLATE.name} has no line \"DashboardBody: !Sub |\"")
     indent = len(lines[start + 1]) - len(lines[start + 1].lstrip())
     body = []
     for line in lines[start + 1 :]:
         if line.strip() and len(line) - len(line.lstrip()) < indent:
             break
         body.append(line)
-    return json.loads("\n".join(body))
+    try:
+        return json.loads("\n".join(body))
+    except json.JSONDecodeError as error:
+        line = start + 1 + error.lineno
+        raise Undrawable(f"{TEMPLATE.name}:{line}: the dashboard is not JSON: {error.msg}") from error
 
 
 def alarm_names():
@@ -132,6 +142,8 @@ def sample_name(metric):
 def sample(name, cause, statistic, period):
     """The values of a metric over the day, as (hour, value)."""
     chance = random.Random(f"{name} {cause}")
+    if not cause and name not in SAMPLES:
+        raise Undrawable(f"the metric {name} of the dashboard has no sample; give it one in SAMPLES of {HERE.name}/{Path(__file__).name}")
     quiet, work, outage, noise = (0, 0, CAUSES.get(cause, 0), 0.4) if cause else SAMPLES[name]
     step = max(period, 300) / 3600
     values = []
@@ -172,6 +184,30 @@ def nice(most):
         if unit * factor >= most:
             return max(unit * factor, 4 if most <= 4 else 0)
     return most
+
+
+def free_place(label, level, left, right, edges):
+    """The end of a limit's label above or below its line, as far to the right as no curve goes through it."""
+    width = 1.25 * LETTER * len(label)  # for the widest of the fonts
+    end = right - 4
+    while end - width > left:
+        for base in (level - 5, level + 13):
+            box = (end - width - 4, base - 11, end + 4, base + 4)
+            if not any(crosses(one, other, box) for edge in edges for one, other in zip(edge, edge[1:])):
+                return end, base
+        end -= 4
+    return right - 4, level - 5
+
+
+def crosses(one, other, box):
+    """Whether a line between two points, from left to right, goes through a box."""
+    left, top, right, bottom = box
+    (x1, y1), (x2, y2) = one, other
+    if x2 < left or x1 > right or x2 <= x1:
+        return False
+    slope = (y2 - y1) / (x2 - x1)
+    ends = [y1 + slope * (min(max(x, x1), x2) - x1) for x in (left, right)]
+    return min(ends) <= bottom and max(ends) >= top
 
 
 def escape(text):
@@ -220,7 +256,10 @@ class Picture:
         columns = 8
         cell = (width - 24) / columns
         for number, alarm in enumerate(properties["alarms"]):
-            name = names[alarm[2:].split(".")[0]]
+            resource = alarm[2:].split(".")[0]
+            if resource not in names:
+                raise Undrawable(f"the alarm {resource} of the dashboard is none of {TEMPLATE.name}, or has no name there")
+            name = names[resource]
             left, top = x + 12 + number % columns * cell, y + 34 + number // columns * 40
             raised = name == IN_ALARM
             self.box(left, top, cell - 8, 32, fill="#d13212" if raised else "#1d8102")
@@ -309,6 +348,7 @@ class Picture:
             self.text(at, bottom + 15, f"{FIRST_HOUR + hour:02}:00", anchor="end" if hour == HOURS else "middle")
 
         base = [0.0] * len(series[0][2])
+        edges = []
         for label, axis, values, colour in series:
             if stacked:
                 upper = [low + value for low, (_, value) in zip(base, values)]
@@ -319,12 +359,15 @@ class Picture:
                     self.path(edge + floor[::-1], "", colour, fill=True)
                 base = upper
             else:
-                self.path([place(hour, value, axis) for hour, value in values], "line", colour)
+                edge = [place(hour, value, axis) for hour, value in values]
+                self.path(edge, "line", colour)
+            edges.append(edge)
         for limit in limits:
             side = limit.get("yAxis", "left")
             level = place(0, limit["value"], side)[1]
             self.path([(left_edge, level), (right_edge, level)], "limit")
-            self.text(right_edge - 4, level - 5, f"{limit['label']} {short(limit['value'])}", anchor="end")
+            label = f"{limit['label']} {short(limit['value'])}"
+            self.text(*free_place(label, level, left_edge, right_edge, edges), label, anchor="end")
 
     def svg(self, rows):
         width, height = 24 * COLUMN, rows * ROW + 30
@@ -351,7 +394,11 @@ def main(options):
     if options not in ([], ["--check"]):
         print(__doc__)
         return 0 if options in (["--help"], ["-h"]) else 2
-    drawn = draw()
+    try:
+        drawn = draw()
+    except Undrawable as error:
+        print(f"docs/dashboard.svg cannot be drawn: {error}", file=sys.stderr)
+        return 1
     if not options:
         PICTURE.write_text(drawn, encoding="utf-8")
         print(f"{PICTURE.name}: {len(drawn)} bytes")
