@@ -6,34 +6,90 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::check::Row;
 
-/// Where the archive goes unless told otherwise.
-const DEFAULT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/local-archive");
+/// Where the default folder is, and its name.
+pub const TARGET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target");
+const NAME: &str = "local-archive";
 
-/// The folder that will be written to: the default one emptied, any other only if nothing is in it.
-pub fn folder(out: Option<&Path>) -> Result<PathBuf, String> {
-    let Some(out) = out else {
-        let default = PathBuf::from(DEFAULT);
-        return match fs::remove_dir_all(&default) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(named(&default)(error)),
-            _ => Ok(default),
-        };
-    };
-    let entries = match fs::read_dir(out) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) => return Err(named(out)(error)),
-    };
-    if entries {
-        let out = out.display();
-        return Err(format!(
-            "{out} is not empty; --out wants a new or an empty folder"
-        ));
-    }
-    Ok(out.to_owned())
+/// The folder that the archive goes to.
+#[derive(Debug)]
+pub struct Folder {
+    place: PathBuf,
+    /// An archive that is there is replaced.
+    replaces: bool,
 }
 
-/// Writes every object, by its key.
-pub fn write(folder: &Path, rows: &[Row]) -> Result<(), String> {
+impl Folder {
+    /// The default folder, which is replaced; or any other if it is new or empty. A folder that
+    /// cannot be written to is refused now, and not after the run.
+    pub fn new(out: Option<&Path>) -> Result<Self, String> {
+        let Some(out) = out else {
+            let target = Path::new(TARGET);
+            probe(target)?;
+            return Ok(Self {
+                place: target.join(NAME),
+                replaces: true,
+            });
+        };
+        let taken = match fs::read_dir(out) {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(named(out)(error)),
+        };
+        if taken {
+            let out = out.display();
+            return Err(format!(
+                "{out} is not empty; --out wants a new or an empty folder"
+            ));
+        }
+        probe(out)?;
+        Ok(Self {
+            place: out.to_owned(),
+            replaces: false,
+        })
+    }
+
+    /// Writes every object, by its key. The archive of an earlier run is there until this one is.
+    pub fn write(&self, rows: &[Row]) -> Result<(), String> {
+        if !self.replaces {
+            return write(&self.place, rows);
+        }
+        let target = Path::new(TARGET);
+        let aside = tempfile::Builder::new().prefix(NAME).tempdir_in(target);
+        let aside = aside.map_err(named(target))?;
+        let written = aside.path().join(NAME);
+        write(&written, rows)?;
+        match fs::remove_dir_all(&self.place) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(named(&self.place)(error));
+            }
+            _ => {}
+        }
+        fs::rename(&written, &self.place).map_err(named(&self.place))
+    }
+
+    /// The folder as it is shown: from here, if it is below.
+    pub fn shown(&self) -> String {
+        shown(&self.place)
+    }
+}
+
+/// A path as it is shown: from here, if it is below.
+pub fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+/// Makes a folder, and fails unless a file can be written in it.
+fn probe(folder: &Path) -> Result<(), String> {
+    let unusable = |error: io::Error| format!("{} cannot be written to: {error}", folder.display());
+    fs::create_dir_all(folder).map_err(unusable)?;
+    tempfile::tempfile_in(folder).map(drop).map_err(unusable)
+}
+
+fn write(folder: &Path, rows: &[Row]) -> Result<(), String> {
     fs::create_dir_all(folder).map_err(named(folder))?;
     for row in rows {
         let key = Path::new(&row.key);
@@ -49,13 +105,47 @@ pub fn write(folder: &Path, rows: &[Row]) -> Result<(), String> {
     Ok(())
 }
 
-/// A folder as it is shown: from here, if it is below.
-pub fn shown(folder: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
-    let shown = folder.strip_prefix(here).unwrap_or(folder);
-    shown.display().to_string()
-}
-
 fn named(path: &Path) -> impl Fn(io::Error) -> String {
     move |error| format!("{}: {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use emulators::s3::Object;
+
+    use super::*;
+
+    fn row(key: &str) -> Row {
+        Row {
+            key: key.to_owned(),
+            object: Object::new("bytes"),
+            verdict: "verified",
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_not_usable_is_refused_before_the_run() {
+        let here = tempfile::tempdir().unwrap();
+        let file = here.path().join("file");
+        fs::write(&file, "").unwrap();
+        for (out, said) in [
+            (here.path().to_owned(), "is not empty"),
+            (file.clone(), "file: "),
+            (file.join("below"), "file/below: "),
+            (PathBuf::from("/proc/below"), "cannot be written to"),
+        ] {
+            let fault = Folder::new(Some(&out)).unwrap_err();
+            assert!(fault.contains(said), "{fault}");
+        }
+    }
+
+    #[test]
+    fn objects_are_files_by_their_keys() {
+        let here = tempfile::tempdir().unwrap();
+        let out = here.path().join("new/folder");
+        let folder = Folder::new(Some(&out)).unwrap();
+        folder.write(&[row("a/b/c.mp4")]).unwrap();
+        assert_eq!(fs::read(out.join("a/b/c.mp4")).unwrap(), b"bytes");
+        assert!(folder.write(&[row("../d")]).is_err());
+    }
 }

@@ -23,6 +23,9 @@ pub const SECRET: &str = "local-secret-for-trying-out";
 /// The ACS resource of the sample events.
 pub const RESOURCE: &str = "contoso.communication.azure.com";
 
+/// The region of the embedded S3, which takes any.
+pub const REGION: &str = "eu-central-1";
+
 /// The function and both ends of it.
 #[derive(Clone)]
 pub struct Embedded {
@@ -229,7 +232,7 @@ pub async fn sdk(s3: &S3) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(store::http_client())
         .endpoint_url(s3.endpoint())
-        .region(Region::from_static("eu-central-1"))
+        .region(Region::from_static(REGION))
         .credentials_provider(credentials)
         .load()
         .await

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use acs_recording_archiver::acs::http_client;
 use acs_recording_archiver::chain::chain;
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use crate::deliveries::Delivery;
@@ -19,7 +20,7 @@ pub struct Grid {
 #[derive(Debug)]
 pub struct Answered {
     pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
+    pub headers: HeaderMap,
     pub body: Value,
     pub took: Duration,
 }
@@ -49,17 +50,23 @@ impl Grid {
         while let Some(bytes) = response.chunk().await.map_err(failed)? {
             body.extend_from_slice(&bytes);
         }
-        let text = || Value::from(String::from_utf8_lossy(&body).into_owned());
-        Ok(Answered {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            body: serde_json::from_slice(&body).unwrap_or_else(|_| text()),
-            took: started.elapsed(),
-        })
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Answered::new(status, headers, &body, started.elapsed()))
     }
 }
 
 impl Answered {
+    /// An answer with a body of JSON, or of any text.
+    pub fn new(status: u16, headers: HeaderMap, body: &[u8], took: Duration) -> Self {
+        let text = || Value::from(String::from_utf8_lossy(body).into_owned());
+        Self {
+            status,
+            headers,
+            body: serde_json::from_slice(body).unwrap_or_else(|_| text()),
+            took,
+        }
+    }
+
     /// A header's text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -89,11 +96,27 @@ impl Answered {
     pub fn summary(&self) -> String {
         let outcomes = self.outcomes();
         if !outcomes.is_empty() {
-            return outcomes.join(", ");
+            return counted(&outcomes);
         }
         match self.body.get("error").and_then(Value::as_str) {
             Some(error) => error.to_owned(),
             None => self.body.to_string(),
         }
     }
+}
+
+/// Outcomes in the order in which they first come, each with its number.
+fn counted(outcomes: &[&str]) -> String {
+    let mut counts: Vec<(&str, usize)> = vec![];
+    for outcome in outcomes {
+        match counts.iter_mut().find(|(known, _)| known == outcome) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((outcome, 1)),
+        }
+    }
+    let words = counts.iter().map(|(outcome, count)| match count {
+        1 => (*outcome).to_owned(),
+        _ => format!("{count} {outcome}"),
+    });
+    words.collect::<Vec<_>>().join(", ")
 }

@@ -11,7 +11,7 @@ use indicatif::HumanBytes;
 
 use crate::deliveries::Delivery;
 use crate::recordings::ExpectedChunk;
-use crate::report::{counted, report, say};
+use crate::report::{detail, report};
 use crate::run::Run;
 
 /// A chunk of several parts whose source breaks off.
@@ -111,9 +111,10 @@ impl Cut {
             )));
         }
         Ok(format!(
-            "chunk {}: fetched {}, {}, and none that was kept",
+            "chunk {}: kept {}, fetched only the other {}, {}",
             self.chunk.index,
-            counted(asked.len(), "part"),
+            self.kept.len(),
+            asked.len(),
             HumanBytes(self.bytes(&asked)),
         ))
     }
@@ -142,7 +143,7 @@ impl Run {
         let (acs, s3) = (self.embedded.acs.clone(), self.embedded.s3.clone());
         Cut::inject(&cuts, &acs);
         let answered = self.send(delivery, chunks).await?;
-        report(delivery, &answered, &answered.summary());
+        report(delivery, &answered, &answered.summary(), &s3);
         acs.heal();
         if answered.outcomes().is_empty() {
             return Ok(false);
@@ -151,7 +152,7 @@ impl Run {
             self.differ(delivery, "was cut in the middle, but not answered 503");
         }
         for cut in &mut cuts {
-            say(format_args!("    {}", cut.see_kept(&s3)));
+            detail(&cut.see_kept(&s3));
         }
         acs.clear_requests();
         let again = delivery.again(1);
@@ -159,12 +160,13 @@ impl Run {
         report(
             &again,
             &answered,
-            &format!("{}, delivered again", answered.summary()),
+            &format!("again: {}", answered.summary()),
+            &s3,
         );
         self.must_be_archived(&again, &answered);
         for cut in &cuts {
             match cut.see_fetched(&acs) {
-                Ok(fetched) => say(format_args!("    {fetched}")),
+                Ok(fetched) => detail(&fetched),
                 Err(difference) => self.differ(delivery, &difference),
             }
         }

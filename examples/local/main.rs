@@ -5,10 +5,12 @@
 //! - `embedded`: both ends and the function between them
 //! - `recordings`: what the emulated ACS holds, by the events that name it
 //! - `server`, `grid`: the local Function URL, and who delivers to it
+//! - `serve`: commands for another terminal
 //! - `progress`, `interrupt`: bars; a source that breaks off
 //! - `check`, `table`, `archive`: what arrived: compared, shown, and written to a folder
 //! - `setup`: what the options make of it
 //! - `report`: what is said of an answer
+//! - `screen`, `ending`: the terminal, and Ctrl-C
 //! - `run`: all of it, in order
 
 #![allow(
@@ -27,12 +29,15 @@ mod check;
 mod deliveries;
 #[allow(dead_code, reason = "the tests use all of it")]
 mod embedded;
+mod ending;
 mod grid;
 mod interrupt;
 mod progress;
 mod recordings;
 mod report;
 mod run;
+mod screen;
+mod serve;
 mod server;
 mod setup;
 mod table;
@@ -43,14 +48,16 @@ use acs_recording_archiver::config::Logging;
 use acs_recording_archiver::logging;
 use clap::Parser as _;
 
+use archive::Folder;
 use arguments::Arguments;
-use report::say;
+use ending::Ending;
 use run::Run;
+use screen::{hide_bars, lost, say};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments).await {
+    let code = match run(&arguments).await {
         Ok(differences) if differences.is_empty() => {
             say("All is as it must be.");
             ExitCode::SUCCESS
@@ -70,7 +77,12 @@ async fn main() -> ExitCode {
             eprintln!("error: {fault}");
             ExitCode::FAILURE
         }
+    };
+    if let Some(error) = lost() {
+        eprintln!("error: the output is not complete: {error}");
+        return ExitCode::FAILURE;
     }
+    code
 }
 
 /// Why a run came to no end.
@@ -89,8 +101,11 @@ async fn run(arguments: &Arguments) -> Result<Vec<String>, Failure> {
         files.map(|file| deliveries::read(file)).collect()
     };
     let inputs = inputs.map_err(Failure::Usage)?;
-    let folder = archive::folder(arguments.out.as_deref()).map_err(Failure::Usage)?;
+    let folder = Folder::new(arguments.out.as_deref()).map_err(Failure::Usage)?;
+    let ending = Ending::watch();
     if let Some(level) = arguments.log {
+        // Lines on the same terminal would be drawn into the bars.
+        hide_bars();
         logging::install(Logging {
             level,
             json: false,
@@ -108,6 +123,6 @@ async fn run(arguments: &Arguments) -> Result<Vec<String>, Failure> {
     if !arguments.serve {
         return Ok(concluded);
     }
-    run.serve().await.map_err(Failure::Run)?;
+    run.serve(ending.asked()).await.map_err(Failure::Run)?;
     run.conclude(&folder).map_err(Failure::Run)
 }

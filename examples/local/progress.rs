@@ -1,23 +1,35 @@
-//! A bar for each chunk, drawn on the error output while a delivery is under way; nothing where that is no terminal.
+//! A bar for each chunk, drawn on the error output while a delivery is under way.
 
 use std::pin::pin;
 use std::time::Duration;
 
+use console::Term;
 use emulators::s3::S3;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::interval;
 
 use crate::recordings::ExpectedChunk;
+use crate::screen::bars;
 
-const TEMPLATE: &str = "  {prefix:18}  [{bar:26}]  {bytes:>10} of {total_bytes}";
+/// As wide as the terminal has room, up to the first width that a template fits into.
+const TEMPLATES: [(u16, &str); 3] = [
+    (
+        78,
+        "  {prefix:18}  [{bar:26}]  {bytes:>10} of {total_bytes}",
+    ),
+    (
+        58,
+        "  {prefix:18}  [{wide_bar}]  {bytes:>10} of {total_bytes:10}",
+    ),
+    (0, "{prefix:18} [{wide_bar}] {percent:>3}%"),
+];
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Waits for `work` and draws meanwhile how much of each chunk S3 has received.
 pub async fn watched<T>(chunks: &[ExpectedChunk], s3: &S3, work: impl Future<Output = T>) -> T {
-    let multi = MultiProgress::new();
     let bars: Vec<_> = chunks
         .iter()
-        .map(|chunk| (multi.add(bar(chunk)), chunk))
+        .map(|chunk| (bars().add(bar(chunk)), chunk))
         .collect();
     let draw = || {
         for (bar, chunk) in &bars {
@@ -41,7 +53,13 @@ pub async fn watched<T>(chunks: &[ExpectedChunk], s3: &S3, work: impl Future<Out
 }
 
 fn bar(chunk: &ExpectedChunk) -> ProgressBar {
-    let style = ProgressStyle::with_template(TEMPLATE);
+    let columns = Term::stderr().size().1;
+    let fits = |template: &&(u16, &str)| columns >= template.0;
+    let template = TEMPLATES
+        .iter()
+        .find(fits)
+        .map_or("", |(_, template)| template);
+    let style = ProgressStyle::with_template(template);
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(chunk.media.length())
         .with_style(style.progress_chars("=> "))

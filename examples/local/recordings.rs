@@ -12,6 +12,7 @@ use acs_recording_archiver::recording::{Chunk, Format, Recording};
 use bytes::Bytes;
 use emulators::acs::{Acs, Document};
 use emulators::media::{self, Media};
+use indicatif::HumanBytes;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -54,14 +55,16 @@ pub struct Recordings {
 #[derive(Debug)]
 struct Held {
     sizes: Cycle<vec::IntoIter<u64>>,
+    /// Bytes that S3 has memory for; unknown on some systems.
+    room: Option<u64>,
     documents: BTreeMap<String, Document>,
     /// By the key of the manifest.
     expected: BTreeMap<String, Expected>,
 }
 
 impl Recordings {
-    /// None yet; media will have these sizes, one after the other.
-    pub fn new(acs: Acs, sizes: Vec<u64>) -> Result<Self, String> {
+    /// None yet; media will have these sizes, one after the other, of `room` bytes in all.
+    pub fn new(acs: Acs, sizes: Vec<u64>, room: Option<u64>) -> Result<Self, String> {
         let endpoint = Url::parse(&acs.endpoint()).map_err(|error| error.to_string())?;
         Ok(Self {
             allowed: allowed(&acs.endpoint())?,
@@ -69,19 +72,21 @@ impl Recordings {
             acs,
             held: Mutex::new(Held {
                 sizes: sizes.into_iter().cycle(),
+                room,
                 documents: BTreeMap::new(),
                 expected: BTreeMap::new(),
             }),
         })
     }
 
-    /// Publishes what the events of a body name on hosts of ACS, unless it is there already.
-    pub fn publish(&self, body: &[u8]) -> Vec<Expected> {
+    /// Publishes what the events of a body name on hosts of ACS, unless it is there already. Fails if
+    /// it would not fit into memory, in which all of it ends.
+    pub fn publish(&self, body: &[u8]) -> Result<Vec<Expected>, String> {
         let mut held = self.lock();
-        let expected: Vec<_> = recordings(body)
+        let expected: Vec<Expected> = recordings(body)
             .iter()
             .map(|recording| self.expect(recording, &mut held))
-            .collect();
+            .collect::<Result<_, _>>()?;
         for recording in &expected {
             let key = recording.manifest_key.clone();
             // The first wins, as it does in the bucket.
@@ -89,7 +94,7 @@ impl Recordings {
                 .entry(key)
                 .or_insert_with(|| recording.clone());
         }
-        expected
+        Ok(expected)
     }
 
     /// Everything that was published.
@@ -97,16 +102,20 @@ impl Recordings {
         self.lock().expected.values().cloned().collect()
     }
 
-    fn expect(&self, recording: &Recording, held: &mut Held) -> Expected {
+    fn expect(&self, recording: &Recording, held: &mut Held) -> Result<Expected, String> {
         let keys = self.layout.keys(recording);
         let chunks = recording.chunks.iter().filter_map(|chunk| {
             let source_id = self.id(chunk.content_location.as_deref(), chunk)?;
             let metadata_id = self.id(chunk.metadata_location.as_deref(), chunk)?;
             let document = held.document(&source_id, recording, chunk);
             let described = held.document(&metadata_id, recording, chunk);
+            let (document, described) = match (document, described) {
+                (Ok(document), Ok(described)) => (document, described),
+                (Err(fault), _) | (_, Err(fault)) => return Some(Err(fault)),
+            };
             self.acs.add(document.clone());
             self.acs.add(described.clone());
-            Some(ExpectedChunk {
+            Some(Ok(ExpectedChunk {
                 index: chunk.index,
                 document_id: chunk.document_id.clone(),
                 source_id,
@@ -114,15 +123,15 @@ impl Recordings {
                 media: document.media,
                 metadata_key: keys.metadata(chunk).to_string(),
                 metadata: described.metadata,
-            })
+            }))
         });
-        let chunks = chunks.collect();
-        Expected {
+        let chunks = chunks.collect::<Result<_, _>>()?;
+        Ok(Expected {
             event: serde_json::from_str(recording.event.get()).unwrap_or_default(),
             manifest_key: keys.manifest().to_string(),
             rejection_key: keys.rejection().to_string(),
             chunks,
-        }
+        })
     }
 
     /// What ACS has a document under: the id that its location names; in the 2021 form, its own.
@@ -142,9 +151,14 @@ impl Recordings {
 
 impl Held {
     /// The document of this id, made if it is not there yet.
-    fn document(&mut self, id: &str, recording: &Recording, chunk: &Chunk) -> Document {
+    fn document(
+        &mut self,
+        id: &str,
+        recording: &Recording,
+        chunk: &Chunk,
+    ) -> Result<Document, String> {
         if let Some(document) = self.documents.get(id) {
-            return document.clone();
+            return Ok(document.clone());
         }
         let format = match recording.format {
             Format::Mp4 => media::Format::Mp4,
@@ -155,6 +169,13 @@ impl Held {
             seed.wrapping_mul(31).wrapping_add(byte.into())
         });
         let size = self.sizes.next().unwrap_or(1);
+        if let Some(room) = &mut self.room {
+            // An object is held twice for the moment in which its parts are put together.
+            if size.saturating_mul(2) > *room {
+                return Err(no_room(size, *room));
+            }
+            *room -= size;
+        }
         let metadata = json!({
             "resourceId": "acs-resource-of-the-local-run",
             "callId": recording.call_id(),
@@ -166,8 +187,16 @@ impl Held {
             ..Document::new(id, Media::new(format, size, seed))
         };
         self.documents.insert(id.to_owned(), document.clone());
-        document
+        Ok(document)
     }
+}
+
+fn no_room(size: u64, room: u64) -> String {
+    let (size, room) = (HumanBytes(size), HumanBytes(room));
+    format!(
+        "a recording of {size} does not fit into memory, which has {room} left: all is held in it, \
+         and each object twice for a moment (see --size)"
+    )
 }
 
 /// The media hosts that the events of a body name.

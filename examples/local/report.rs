@@ -1,47 +1,117 @@
 //! What is said of an answer.
 
-use std::fmt::Display;
-use std::io::{Write as _, stdout};
-
+use emulators::s3::S3;
 use indicatif::HumanBytes;
 use serde_json::Value;
 
 use crate::deliveries::Delivery;
 use crate::grid::Answered;
+use crate::recordings::PREFIX;
+use crate::screen::{columns, folded, say};
+
+/// Characters of a delivery's name.
+const NAME: usize = 27;
 
 /// Whether a handshake was answered as Event Grid wants it; `None` if it was none.
 pub fn handshake(delivery: &Delivery, answered: &Answered) -> Option<Result<String, String>> {
-    let good = |good: bool, what: &str| {
+    let told = |good: bool, summary: String, wanted: &str| {
         if good && answered.status == 200 {
-            Ok(format!("handshake: {what}"))
+            Ok(format!("handshake: {summary}"))
         } else {
-            Err(format!("the answer should be: {what}"))
+            Err(format!("the answer should be: {wanted}"))
         }
     };
     if delivery.method == "OPTIONS" {
         let origin = delivery.header("webhook-request-origin")?;
         let allowed = answered.header("webhook-allowed-origin") == Some(origin)
             && answered.header("webhook-allowed-rate").is_some();
-        return Some(good(allowed, &format!("{origin} may deliver")));
+        let wanted = format!("{origin} may deliver");
+        return Some(told(allowed, format!("{origin} allowed"), &wanted));
     }
     let events: Value = serde_json::from_slice(&delivery.body).ok()?;
     let code = events.pointer("/0/data/validationCode")?;
     let repeated = answered.body.get("validationResponse") == Some(code);
-    Some(good(repeated, "the validation code is repeated"))
+    let summary = "code repeated".to_owned();
+    Some(told(repeated, summary, "the validation code is repeated"))
 }
 
-/// A line for a delivery that was answered.
-pub fn report(delivery: &Delivery, answered: &Answered, summary: &str) {
+/// Prints a line for a delivery that was answered, and the reasons of what was not archived.
+pub fn report(delivery: &Delivery, answered: &Answered, summary: &str, s3: &S3) {
     let bytes = match answered.bytes() {
         0 => String::new(),
         bytes => format!("  {}", HumanBytes(bytes)),
     };
-    say(format_args!(
-        "{:28}  {:4}  {summary}{bytes}  {:.1} s",
-        delivery.name,
-        answered.status,
-        answered.took.as_secs_f64()
-    ));
+    let (name, status) = (&delivery.name, answered.status);
+    let seconds = answered.took.as_secs_f64();
+    let answer = format!("{status}  {summary}{bytes}  {seconds:.1} s");
+    say(beside(&named(name), &answer, columns()));
+    let without_reason = |outcome: &&str| outcome.ends_with("rchived") || *outcome == "suspended";
+    if !answered.outcomes().iter().all(without_reason) {
+        for reason in reasons(&delivery.body, s3) {
+            detail(&reason);
+        }
+    }
+}
+
+/// A name and what belongs to it, below the name where there is no room beside it.
+pub fn beside(name: &str, text: &str, most: Option<usize>) -> String {
+    let line = format!("{name}  {text}");
+    if most.is_none_or(|most| line.chars().count() <= most) {
+        return line;
+    }
+    let below = folded(&format!("    {text}"), most);
+    format!("{}\n{below}", name.trim_end())
+}
+
+/// Prints a line that belongs to the one above it.
+pub fn detail(text: &str) {
+    say(folded(&format!("    {text}"), columns()));
+}
+
+/// A delivery's name, in a column.
+pub fn named(name: &str) -> String {
+    format!("{name:NAME$}")
+}
+
+/// The reasons why events of this body are in no manifest, out of the documents in the bucket that
+/// say so.
+fn reasons(body: &[u8], s3: &S3) -> Vec<String> {
+    let events = match serde_json::from_slice(body) {
+        Ok(Value::Array(events)) => events,
+        Ok(event) => vec![event],
+        Err(_) => return vec![],
+    };
+    let mut reasons = vec![];
+    for (key, object) in s3.objects() {
+        let set_aside = key.starts_with(&format!("{PREFIX}rejected/"));
+        if !set_aside && !key.ends_with(".rejected.json") {
+            continue;
+        }
+        let document: Value = serde_json::from_slice(&object.body).unwrap_or_default();
+        let is_told = |event: &Value| Some(event) == document.get("event");
+        if events.iter().any(is_told) {
+            let outcome = if set_aside { "set aside" } else { "rejected" };
+            let told = all_reasons(&document).into_iter();
+            reasons.extend(told.map(|reason| format!("{outcome}: {reason}")));
+        }
+    }
+    reasons
+}
+
+/// The reasons in a document: its own, or those of its chunks.
+fn all_reasons(document: &Value) -> Vec<String> {
+    let text = |value: &Value| Some(value.get("reason")?.as_str()?.to_owned());
+    let mut reasons: Vec<_> = text(document).into_iter().collect();
+    let chunks = document.get("chunks").and_then(Value::as_array);
+    for chunk in chunks.into_iter().flatten() {
+        for kind in ["media", "metadata"] {
+            if let Some(reason) = chunk.get(kind).and_then(text) {
+                let index = chunk.get("index").unwrap_or(&Value::Null);
+                reasons.push(format!("chunk {index}, {kind}: {reason}"));
+            }
+        }
+    }
+    reasons
 }
 
 /// `1 part`, `2 parts`.
@@ -49,7 +119,31 @@ pub fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Prints a line. Whoever no longer reads has seen enough.
-pub fn say(line: impl Display) {
-    let _ = writeln!(stdout(), "{line}");
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_reasons_of_a_document() {
+        let set_aside = json!({"reason": "event is of another topic", "event": {}});
+        assert_eq!(all_reasons(&set_aside), ["event is of another topic"]);
+        let rejected = json!({"event": {}, "chunks": [
+            {"index": 0, "media": {"outcome": "archived"}, "metadata": {"outcome": "archived"}},
+            {"index": 1, "media": {"outcome": "rejected", "reason": "gone"},
+                "metadata": {"outcome": "expired", "reason": "busy"}},
+        ]});
+        assert_eq!(
+            all_reasons(&rejected),
+            ["chunk 1, media: gone", "chunk 1, metadata: busy"]
+        );
+    }
+
+    #[test]
+    fn what_has_no_room_beside_is_below() {
+        assert_eq!(beside("one   ", "two", None), "one     two");
+        assert_eq!(beside("one   ", "two", Some(11)), "one     two");
+        assert_eq!(beside("one   ", "two", Some(10)), "one\n    two");
+    }
 }

@@ -1,6 +1,5 @@
 //! One run: both ends and the function up, everything delivered, what arrived looked at.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -9,6 +8,7 @@ use indicatif::HumanBytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::archive::Folder;
 use crate::arguments::Arguments;
 use crate::check::{Checked, check};
 use crate::deliveries::{Delivery, Input};
@@ -17,15 +17,18 @@ use crate::grid::{Answered, Grid};
 use crate::interrupt::Cut;
 use crate::progress::watched;
 use crate::recordings::{ExpectedChunk, Recordings};
-use crate::report::{handshake, report, say};
-use crate::setup::{setup, sizes};
+use crate::report::{beside, handshake, named, report};
+use crate::screen::{columns, say};
+use crate::serve;
+use crate::server::{self, Served};
+use crate::setup::{room, setup, sizes};
 use crate::table::table;
-use crate::{archive, server};
 
 /// A run in its course.
 pub struct Run {
     pub embedded: Embedded,
     recordings: Arc<Recordings>,
+    served: Arc<Served>,
     grid: Grid,
     url: String,
     part_size: u64,
@@ -39,12 +42,18 @@ impl Run {
         let setup = setup(arguments, inputs)?;
         let part_size = setup.limits.part_size;
         let embedded = Embedded::start(setup).await;
-        let recordings = Arc::new(Recordings::new(embedded.acs.clone(), sizes(arguments))?);
-        let address = server::start(embedded.function.clone(), Arc::clone(&recordings)).await;
-        let origin = format!("http://{}", address.map_err(|error| error.to_string())?);
+        let recordings = Arc::new(Recordings::new(
+            embedded.acs.clone(),
+            sizes(arguments),
+            room(),
+        )?);
+        let served = Served::new(&embedded, &recordings);
+        let address = server::start(Arc::clone(&served), arguments.port).await;
+        let origin = format!("http://{}", address?);
         Ok(Self {
             embedded,
             recordings,
+            served,
             grid: Grid::new(origin.clone())?,
             url: format!("{origin}/?code={SECRET}"),
             part_size,
@@ -52,15 +61,18 @@ impl Run {
         })
     }
 
-    /// Says what is up.
+    /// Tells the addresses.
     pub fn introduce(&self) {
         let (acs, s3) = (&self.embedded.acs, &self.embedded.s3);
-        say(format_args!(
-            "ACS is emulated as {RESOURCE} and {}, S3 is embedded at {}.",
-            acs.media_host(),
-            s3.endpoint()
-        ));
-        say(format_args!("The function is at {}\n", self.url));
+        for (name, address) in [
+            ("ACS, emulated as", RESOURCE),
+            ("its media host", acs.media_host()),
+            ("S3, embedded at", &s3.endpoint()),
+            ("the function at", &self.url),
+        ] {
+            say(beside(&format!("{name:16}"), address, columns()));
+        }
+        say("");
     }
 
     /// Delivers everything; `must_archive` where nothing else will do.
@@ -76,7 +88,7 @@ impl Run {
                 Input::Tick { name, payload } => self.tick(&name, &payload).await?,
                 Input::Delivery(delivery) if interrupt => {
                     let delivery = delivery.of_now();
-                    let chunks = self.publish(&delivery);
+                    let chunks = self.publish(&delivery)?;
                     let cut = Cut::of(&chunks, self.part_size);
                     if cut.is_empty() {
                         self.deliver(&delivery, &chunks, must_archive).await?;
@@ -85,7 +97,7 @@ impl Run {
                     }
                 }
                 Input::Delivery(delivery) => {
-                    let chunks = self.publish(&delivery);
+                    let chunks = self.publish(&delivery)?;
                     self.deliver(&delivery, &chunks, must_archive).await?;
                 }
             }
@@ -99,33 +111,24 @@ impl Run {
         Ok(())
     }
 
-    /// Waits for Ctrl-C; others may deliver meanwhile.
-    pub async fn serve(&self) -> Result<(), String> {
-        say(format_args!(
-            "\nServing until Ctrl-C. Deliver an event, or an array of them, from a file:"
-        ));
-        say(format_args!(
-            "  curl -X POST '{}' -H 'content-type: application/json' -d @body.json",
-            self.url
-        ));
-        say(format_args!("or what a sample file holds:"));
-        say(format_args!(
-            "  jq -r 'if .isBase64Encoded then .body | @base64d else .body end' events/recording-current.json |\n    curl -X POST '{}' -H 'content-type: application/json' -d @-\n",
-            self.url
-        ));
-        let interrupted = tokio::signal::ctrl_c().await;
-        interrupted.map_err(|error| error.to_string())
+    /// Tells how to deliver, list and audit, and reports deliveries until `end`.
+    pub async fn serve(&self, end: impl Future<Output = ()>) -> Result<(), String> {
+        let commands = serve::commands(&self.embedded, &self.url)?;
+        say(format_args!("\n{commands}\n"));
+        self.served.report_all();
+        end.await;
+        Ok(())
     }
 
     /// Checks what arrived, shows it, writes it to `folder`; what differs is the answer.
-    pub fn conclude(&self, folder: &Path) -> Result<Vec<String>, String> {
+    pub fn conclude(&self, folder: &Folder) -> Result<Vec<String>, String> {
         let Checked {
             objects,
             differences,
         } = check(&self.embedded.s3, &self.recordings.expected());
-        say(format_args!("\n{}", table(&objects)));
-        archive::write(folder, &objects)?;
-        say(format_args!("The archive is in {}", archive::shown(folder)));
+        say(format_args!("\n{}", table(&objects, columns())));
+        folder.write(&objects)?;
+        say(format_args!("The archive is in {}", folder.shown()));
         Ok(self
             .differences
             .iter()
@@ -134,9 +137,13 @@ impl Run {
             .collect())
     }
 
-    fn publish(&self, delivery: &Delivery) -> Vec<ExpectedChunk> {
-        let recordings = self.recordings.publish(&delivery.body).into_iter();
-        recordings.flat_map(|recording| recording.chunks).collect()
+    fn publish(&self, delivery: &Delivery) -> Result<Vec<ExpectedChunk>, String> {
+        let recordings = self.recordings.publish(&delivery.body);
+        let recordings = recordings.map_err(|fault| format!("{}: {fault}", delivery.name))?;
+        let chunks = recordings
+            .into_iter()
+            .flat_map(|recording| recording.chunks);
+        Ok(chunks.collect())
     }
 
     async fn deliver(
@@ -147,15 +154,11 @@ impl Run {
     ) -> Result<(), String> {
         let answered = self.send(delivery, chunks).await?;
         let handshake = handshake(delivery, &answered);
-        if let Some(handshake) = &handshake {
-            report(
-                delivery,
-                &answered,
-                handshake.as_ref().unwrap_or_else(|why| why),
-            );
-        } else {
-            report(delivery, &answered, &answered.summary());
-        }
+        let summary = match &handshake {
+            Some(Ok(said) | Err(said)) => said.clone(),
+            None => answered.summary(),
+        };
+        report(delivery, &answered, &summary, &self.embedded.s3);
         match handshake {
             Some(Err(why)) => self.differ(delivery, &why),
             None if must_archive => self.must_be_archived(delivery, &answered),
@@ -179,14 +182,18 @@ impl Run {
         let function = &self.embedded.function;
         let answer = function.invoke(&payload, SystemTime::UNIX_EPOCH).await;
         match answer.map_err(|error| format!("{name}: {error}"))? {
-            Answer::Tick(swept) => say(format_args!(
-                "{name:28}  tick  {} pending, {} finished, the oldest {} s old",
-                swept.pending, swept.finished, swept.oldest_seconds
-            )),
-            Answer::Http(answer) => say(format_args!(
-                "{name:28}  {:4}  not a tick",
-                answer.status_code
-            )),
+            Answer::Tick(swept) => {
+                let (pending, finished) = (swept.pending, swept.finished);
+                let oldest = swept.oldest_seconds;
+                let told = format!(
+                    "tick  {pending} pending, {finished} finished, the oldest {oldest} s old"
+                );
+                say(beside(&named(name), &told, columns()));
+            }
+            Answer::Http(answer) => {
+                let told = format!("{}  not a tick", answer.status_code);
+                say(beside(&named(name), &told, columns()));
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! How both ends and the function are set up, by the options.
 
+use std::fs;
 use std::time::Duration;
 
 use acs_recording_archiver::limits::Limits;
@@ -66,4 +67,15 @@ pub fn sizes(arguments: &Arguments) -> Vec<u64> {
         *first = LARGE;
     }
     sizes
+}
+
+/// Bytes of recordings that there is memory for, as far as the system tells.
+pub fn room() -> Option<u64> {
+    let told = fs::read_to_string("/proc/meminfo").ok()?;
+    let available = told
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = available.trim().strip_suffix(" kB")?.parse().ok()?;
+    // Some is for all else.
+    Some(kib.saturating_mul(1024) / 10 * 9)
 }
