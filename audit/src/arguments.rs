@@ -98,8 +98,8 @@ upload counts to the day in its key.
 Exit status:
   0  all is in order
   1  there are findings
-  2  wrong options, or the store could not be read: nothing is shown then, except where single objects could not be looked
-     at; these are listed as unread, and the audit is not complete";
+  2  wrong options, nothing under the prefix, or the store could not be read: nothing is shown then, except where single
+     objects could not be looked at; these are listed as unread, and the audit is not complete";
 
 impl Arguments {
     /// What is to be audited.

@@ -75,6 +75,17 @@ pub enum Failure {
         #[source]
         source: Error,
     },
+    /// An audit of nothing is no proof that nothing is missing.
+    #[error(
+        "nothing is under s3://{bucket}/{prefix}: is that the archive's bucket and prefix \
+         (RECORDINGS_BUCKET, RECORDINGS_PREFIX), and has anything been archived yet?"
+    )]
+    Nothing {
+        /// The bucket.
+        bucket: String,
+        /// The prefix.
+        prefix: String,
+    },
     /// The store does not answer, or not us.
     #[error("{MOST_UNREAD} objects could not be looked at, the first of them {key}: {why}")]
     Unread {
@@ -161,7 +172,20 @@ pub async fn audit(
         again(&context, suspects, &mut report).await?;
     }
     report.conclude(tally.counts());
+    if report.is_of_nothing() && is_bare(bucket, scope).await.map_err(unlisted)? {
+        return Err(Failure::Nothing {
+            bucket: report.bucket,
+            prefix: report.prefix,
+        });
+    }
     Ok(report)
+}
+
+/// Returns `true` if nothing is under the prefix, whatever days are asked for.
+async fn is_bare(bucket: &Bucket, scope: &Scope) -> Result<bool, Error> {
+    let mut listing = bucket.objects(&scope.layout.prefix().to_string(), None);
+    let first = listing.page().await?;
+    Ok(first.is_none_or(|objects| objects.is_empty()))
 }
 
 /// Judges the folders of all recordings. Answers those in which something seems to belong to nothing.
@@ -185,13 +209,13 @@ async fn folders(
             if scope.window.is_over(layout, &key) {
                 break 'pages;
             }
+            context.tally.count(Counted::Object);
             if elsewhere
                 .iter()
                 .any(|other| key.starts_with(other.as_str()))
             {
                 continue;
             }
-            context.tally.count(Counted::Object);
             let Some(place) = layout.place(At::Recordings, &key) else {
                 report.add(Entry::foreign(object.key));
                 continue;

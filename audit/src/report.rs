@@ -234,6 +234,11 @@ impl Report {
         self.in_order = self.status() == IN_ORDER;
     }
 
+    /// Returns `true` if nothing was there to be audited.
+    pub(crate) fn is_of_nothing(&self) -> bool {
+        self.counts.objects == 0 && self.counts.uploads == 0 && self.pending.is_empty()
+    }
+
     /// The exit status.
     #[must_use]
     pub fn status(&self) -> u8 {

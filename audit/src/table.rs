@@ -32,19 +32,27 @@ fn head(report: &Report) -> String {
 
 fn counts(text: &mut String, report: &Report) {
     let counts = &report.counts;
-    for (number, what) in [
-        (counts.objects, "objects listed".to_owned()),
-        (counts.manifests, "manifests".to_owned()),
-        (counts.rejections, "rejections".to_owned()),
+    for (number, one, what) in [
+        (counts.objects, "object", " listed".to_owned()),
+        (counts.manifests, "manifest", String::new()),
+        (counts.rejections, "rejection", String::new()),
         (
             counts.compared,
-            format!("objects compared, {} by checksum", counts.by_checksum),
+            "object",
+            format!(" compared, {} by checksum", counts.by_checksum),
         ),
-        (counts.unfinished, "objects of pending events".to_owned()),
-        (counts.uploads, "unfinished uploads".to_owned()),
+        (counts.unfinished, "object", " of pending events".to_owned()),
+        (counts.uploads, "unfinished upload", String::new()),
     ] {
-        let _ = writeln!(text, "{number:>10}  {what}");
+        let _ = writeln!(text, "{number:>10}  {}{what}", several(number, one));
     }
+}
+
+/// A noun for a number of things.
+#[must_use]
+pub fn several(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{noun}{plural}")
 }
 
 fn section(text: &mut String, title: &str, entries: &[Entry]) {
@@ -125,8 +133,7 @@ fn notes(text: &mut String, report: &Report) {
 fn conclusion(report: &Report) -> String {
     let findings = match report.findings.len() {
         0 => "No finding".to_owned(),
-        1 => "1 finding".to_owned(),
-        more => format!("{more} findings"),
+        more => format!("{more} {}", several(more as u64, "finding")),
     };
     match report.unread.len() {
         0 if report.in_order => "All is in order.".to_owned(),

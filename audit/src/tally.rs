@@ -25,7 +25,7 @@ struct Counters {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
-    /// Objects in the folders of recordings, and foreign ones.
+    /// Objects under the prefix, of the days asked for.
     pub objects: u64,
     /// Manifests.
     pub manifests: u64,

@@ -96,10 +96,62 @@ fn another(number: u32) -> Recording {
 }
 
 #[tokio::test]
-async fn an_empty_bucket_is_in_order() {
-    let report = audit(&World::start().await).await;
-    assert_eq!(report.status(), 0);
+async fn nothing_under_the_prefix_is_a_question_and_not_in_order() {
+    let world = World::start().await;
+    let failure = try_audit(&world, ("", "")).await.unwrap_err();
+    assert!(matches!(failure, Failure::Nothing { .. }), "{failure:?}");
+
+    let (world, _) = archived().await;
+    let elsewhere = ["--bucket", "recordings", "--force-path-style"];
+    let elsewhere = [&elsewhere[..], &["--prefix", "nosuch"]].concat();
+    let output = run(&world, &elsewhere).await;
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    let said = "error: nothing is under s3://recordings/nosuch/: is that the archive's bucket";
+    assert!(
+        error.starts_with(said) && output.stdout.is_empty(),
+        "{error}"
+    );
+
+    // A day without recordings is in order, in an archive that has others.
+    let report = try_audit(&world, ("2020-01-01", "2020-01-02")).await;
+    let report = report.unwrap();
+    assert_eq!((report.status(), report.counts.objects), (0, 0));
     assert!(report.in_order && table(&report).contains("All is in order."));
+}
+
+#[tokio::test]
+async fn every_object_under_the_prefix_is_counted() {
+    let (world, _) = archived().await;
+    world.deliver(&json!([{"id": "1", "eventType": "Microsoft.Communication.RecordingFileStatusUpdated"}])).await;
+    another(1).aged(HOUR).store(&world, HOUR);
+    world.s3.put("recordings/notes.txt", "x");
+    let report = audit(&world).await;
+    assert_eq!(report.counts.objects, world.keys().len() as u64);
+    let table = table(&report);
+    assert!(table.contains(" 1  manifest\n"), "{table}");
+    assert!(table.contains(" 10  objects listed\n"), "{table}");
+}
+
+#[tokio::test]
+async fn a_lack_of_credentials_is_named_as_such() {
+    let (world, _) = archived().await;
+    let mut command = command(&world, &["--bucket", "recordings"]);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let metadata = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    for variable in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+        command.env_remove(variable);
+    }
+    for variable in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
+        command.env(variable, "/dev/null");
+    }
+    command.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata);
+    let output = command.output().await.unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.starts_with("error: no AWS credentials: "), "{error}");
+    assert!(error.contains("AWS_PROFILE"), "{error}");
 }
 
 #[tokio::test]
@@ -844,7 +896,7 @@ async fn the_json_has_its_documented_form() {
             "to": null,
             "inOrder": false,
             "counts": {
-                "objects": 7, "manifests": 1, "rejections": 0, "compared": 5, "byChecksum": 5, "unfinished": 0, "uploads": 0,
+                "objects": 8, "manifests": 1, "rejections": 0, "compared": 5, "byChecksum": 5, "unfinished": 0, "uploads": 0,
             },
             "findings": [entry(&missing, "missing", recording.manifest_key().into(), "is not there")],
             "pending": [{
@@ -896,6 +948,11 @@ async fn names_are_the_same_in_json_and_in_the_help() {
 
 /// Runs the built command over the bucket of a world.
 async fn run(world: &World, arguments: &[&str]) -> Output {
+    command(world, arguments).output().await.unwrap()
+}
+
+/// The built command over the bucket of a world.
+fn command(world: &World, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_audit"));
     command
         .args(arguments)
@@ -912,7 +969,7 @@ async fn run(world: &World, arguments: &[&str]) -> Output {
     ] {
         command.env_remove(unwanted);
     }
-    command.output().await.unwrap()
+    command
 }
 
 #[tokio::test]
