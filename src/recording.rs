@@ -285,6 +285,12 @@ const COMPACT: &[BorrowedFormatItem<'_>] =
 const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year]/[month]/[day]");
 const CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[hour][minute][second]Z");
 
+impl From<SystemTime> for Timestamp {
+    fn from(moment: SystemTime) -> Self {
+        Self(moment.into())
+    }
+}
+
 impl Timestamp {
     /// The Unix epoch, which stands in keys where an event has no time at all.
     pub const EPOCH: Self = Self(OffsetDateTime::UNIX_EPOCH);
@@ -337,6 +343,12 @@ impl Timestamp {
     #[must_use]
     pub fn until(self, then: SystemTime) -> Option<Duration> {
         then.duration_since(self.0.into()).ok()
+    }
+
+    /// The same moment, as the system's clock counts it.
+    #[must_use]
+    pub fn instant(self) -> SystemTime {
+        self.0.into()
     }
 
     fn written(self, form: &[BorrowedFormatItem<'_>]) -> String {

@@ -1,9 +1,11 @@
 //! What can be asked for on the command line.
 
+use std::path::PathBuf;
+
 use acs_recording_archiver::keys::{Pending, Prefix};
 use acs_recording_audit::window::{Day, Window};
 use acs_recording_audit::{Scope, layout};
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 
 /// The options.
 #[derive(Debug, Parser)]
@@ -20,6 +22,32 @@ use clap::{Parser, ValueEnum};
     after_long_help = WHAT_COUNTS
 )]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) place: Place,
+
+    /// A table for people, or one JSON document for machines
+    #[arg(long, value_enum, default_value_t = Form::Table)]
+    pub(crate) format: Form,
+
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "ACS's own log of recordings, the table ACSCallRecordingSummary, as JSON of az or CSV of the portal; - is the standard input"
+    )]
+    pub(crate) against: Option<PathBuf>,
+
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "against",
+        help = "The names of the blobs in your own Azure storage, a line each, where ACS exports recordings to it"
+    )]
+    pub(crate) exported: Option<PathBuf>,
+}
+
+/// Where the archive is, and which of its days are asked for.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
     /// The bucket
     #[arg(long)]
     pub(crate) bucket: String,
@@ -47,17 +75,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = Day::parse)]
     pub(crate) to: Option<Day>,
 
-    /// A table for people, or one JSON document for machines
-    #[arg(long, value_enum, default_value_t = Form::Table)]
-    pub(crate) format: Form,
-
     /// Name the bucket in the path instead of the host, as many S3-compatible stores want it
     #[arg(long)]
     pub(crate) force_path_style: bool,
 }
 
 /// How the result is written.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Form {
     Table,
     Json,
@@ -81,6 +105,11 @@ Findings, each of which needs a person:
   postdated          an event is pending whose time is more than 5 minutes ahead: it ages from when it was stored
   withoutManifest    media or metadata that no manifest or rejection names, and no pending event either
   orphanedUpload     an unfinished multipart upload that no record under pending/ names
+  neverArchived      ACS's log has a recording of which the archive has nothing
+  chunksDiffer       ACS's log has another number of chunks than the manifests
+  lengthDiffers      ACS's log has another length than the event, by more than a second
+  unsureMatch        ACS's log has a recording that may be one of the archive or not: it has its start to the second, or
+                     several have one start, or its id is another
 
 Notes, which are counted and of which the first are shown:
   rewritten          an object is another version, or has another ETag, but its bytes are the same by its checksum, or by
@@ -90,6 +119,8 @@ Notes, which are counted and of which the first are shown:
   leftOver           a record whose event is no longer pending; the schedule ends it
   youngUpload        an upload without a record, begun in the last 2 minutes: the record may be on its way
   foreign            an object under the prefix that has no form of ours
+  notInLog           a recording of the time that ACS's log is of, which that log does not have
+  onItsWay           a recording that ACS logged in the last 15 minutes, of which the archive has nothing yet
 
 Pending events are listed with their age and the time until ACS deletes the source, 24 hours after the event's time (or
 after it was stored, if it has none or one that is still to come). They and the records of their uploads are listed whatever days are asked for; an
@@ -101,8 +132,8 @@ Exit status:
   2  wrong options, nothing under the prefix, or the store could not be read: nothing is shown then, except where single
      objects could not be looked at; these are listed as unread, and the audit is not complete";
 
-impl Arguments {
-    /// What is to be audited.
+impl Place {
+    /// What is to be looked at.
     pub(crate) fn scope(&self) -> Result<Scope, String> {
         let pending = match self.work_bucket {
             Some(_) => Pending::OwnBucket,

@@ -10,6 +10,7 @@ use acs_recording_archiver::manifest::{Fate, Manifest, Rejection, StoredObject, 
 use acs_recording_archiver::recording::{Chunk, safe_id};
 
 use super::bucket::{Bucket, Document};
+use super::recordings::{Archived, Facts, Recording, State};
 use super::report::{Entry, What};
 
 /// Reasons that a finding gives.
@@ -38,6 +39,8 @@ pub(crate) struct Said<'a> {
     pub(crate) entries: Vec<Entry>,
     /// Whether all could be read.
     pub(crate) whole: bool,
+    /// The recordings that they tell of.
+    pub(crate) recordings: Vec<Recording>,
     /// The chunks that manifests name, by index and documentId.
     chunks: BTreeSet<(u64, String)>,
 }
@@ -64,6 +67,17 @@ impl Part {
         match self {
             Self::Media => "media",
             Self::Metadata => "metadata",
+        }
+    }
+
+    /// An object of a chunk, as its document names it.
+    fn archived(self, object: &StoredObject<'_>, index: u64) -> Archived {
+        Archived {
+            index,
+            is_media: matches!(self, Self::Media),
+            key: object.key.to_string(),
+            size: object.size,
+            crc64nvme: object.crc64nvme.as_deref().map(str::to_owned),
         }
     }
 
@@ -136,11 +150,14 @@ impl<'a> Said<'a> {
             Ok(manifest) => manifest,
             Err(unreadable) => return self.unreadable(document, &unreadable),
         };
+        let facts = Facts::of(manifest.event.get().as_bytes());
+        let mut recording = Recording::new(document, State::Archived, facts);
         let (mut named, mut keys, mut placed) = (BTreeSet::new(), BTreeSet::new(), true);
         for chunk in manifest.chunks {
             let place = (chunk.index, chunk.document_id.into_owned());
             for (object, part) in [(chunk.media, Part::Media), (chunk.metadata, Part::Metadata)] {
                 keys.insert(object.key.to_string());
+                recording.add(part.archived(&object, place.0));
                 placed &= self.name(layout, folder, document, object, (part, &place), true);
             }
             named.insert(place);
@@ -176,6 +193,7 @@ impl<'a> Said<'a> {
                 .push(Entry::new(What::Incomplete, document, few(&unnamed)));
         }
         self.chunks.extend(named);
+        self.recordings.push(recording);
     }
 
     fn rejection(
@@ -195,6 +213,8 @@ impl<'a> Said<'a> {
         let later = same
             || !rejection.chunks.is_empty()
                 && chunks.all(|chunk| named((chunk.index, chunk.document_id.to_string())));
+        let facts = Facts::of(rejection.event.get().as_bytes());
+        let mut recording = Recording::new(document, State::Rejected, facts);
         let mut reasons: Vec<String> = rejection.reason.into_iter().map(Cow::into_owned).collect();
         for chunk in rejection.chunks {
             let (index, fates) = (chunk.index, [chunk.media, chunk.metadata]);
@@ -203,6 +223,7 @@ impl<'a> Said<'a> {
                 let what = part.name();
                 match fate {
                     Fate::Archived(object) => {
+                        recording.add(part.archived(&object, index));
                         self.name(layout, folder, document, object, (part, &place), !later);
                     }
                     Fate::Rejected { reason, .. } => {
@@ -214,11 +235,17 @@ impl<'a> Said<'a> {
                 }
             }
         }
-        self.entries.push(if later {
-            Entry::new(What::ArchivedLater, document, "a manifest names its chunks")
+        if later {
+            let detail = "a manifest names its chunks";
+            self.entries
+                .push(Entry::new(What::ArchivedLater, document, detail));
         } else {
-            Entry::new(What::Rejected, document, few(&reasons))
-        });
+            let detail = few(&reasons);
+            recording.reason = Some(detail.clone());
+            self.recordings.push(recording);
+            self.entries
+                .push(Entry::new(What::Rejected, document, detail));
+        }
     }
 
     /// Takes an object as named, if its key is one of that chunk in the folder; answers whether it

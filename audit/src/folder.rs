@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::bucket::Bucket;
 use super::compare::compare;
 use super::documents::{Listed, Named, Read, Said};
+use super::recordings::Recording;
 use super::report::{Entry, What};
 use super::tally::{Counted, Tally};
 use super::unfinished::Copies;
@@ -23,6 +24,15 @@ pub(crate) struct Context {
     /// The media and metadata of pending events.
     pub(crate) unfinished: Arc<Copies>,
     pub(crate) tally: Tally,
+}
+
+/// What is heard of a folder.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// A finding or a note.
+    Entry(Entry),
+    /// A recording.
+    Recording(Box<Recording>),
 }
 
 /// The folder of a recording.
@@ -89,7 +99,7 @@ impl Folder {
     }
 
     /// Holds its objects against its documents.
-    pub(crate) async fn judge(self, context: Context) -> Vec<Entry> {
+    pub(crate) async fn judge(self, context: Context) -> Vec<Heard> {
         let read = self.read(&context).await;
         let said = self.said(&context, &read);
         let tally = &context.tally;
@@ -101,11 +111,17 @@ impl Folder {
         }
         let compared = compared(&context, &said.named).await;
         let unnamed = self.unnamed(&context, &said);
-        said.entries
-            .into_iter()
-            .chain(compared)
-            .chain(unnamed)
-            .collect()
+        let mut entries = said.entries;
+        entries.extend(compared);
+        entries.extend(unnamed);
+        let recordings = said.recordings.into_iter().map(|mut recording| {
+            let about = |entry: &&Entry| entry.is_about(&recording.document);
+            recording.findings = entries.iter().filter(about).count();
+            Heard::Recording(Box::new(recording))
+        });
+        let recordings: Vec<_> = recordings.collect();
+        let entries = entries.into_iter().map(Heard::Entry);
+        entries.chain(recordings).collect()
     }
 
     /// What no document names and no pending event either, as it is now.

@@ -9,13 +9,17 @@
 //! - `window`: which days are asked for
 //! - `unfinished`, `uploads`, `set_aside`: what is under `pending/`, in no record, and under `rejected/`
 //! - `folder`, `documents`, `compare`: the objects of a recording, its manifests and rejections, and how they agree
+//! - `recordings`: each recording as the archive tells of it, for whoever keeps a ledger
+//! - `against`: the archive against ACS's own log of recordings
 //! - `report`, `table`: what was found, as JSON and for people
 
+pub mod against;
 pub mod bucket;
 mod compare;
 mod crew;
 mod documents;
 mod folder;
+pub mod recordings;
 pub mod report;
 mod set_aside;
 pub mod table;
@@ -34,7 +38,8 @@ use url::Url;
 
 use bucket::Bucket;
 use crew::Crew;
-use folder::{Context, Folder};
+use folder::{Context, Folder, Heard};
+use recordings::Ledger;
 use report::{Entry, Report, What};
 use tally::{Counted, Counts, Tally};
 use unfinished::Unfinished;
@@ -97,7 +102,8 @@ pub enum Failure {
 }
 
 /// Audits the archive in a bucket, whose unfinished work is in the bucket `work`: the same one, or
-/// another. `now` is what ages are counted to; `tally` can be watched meanwhile.
+/// another. `now` is what ages are counted to; `tally` can be watched meanwhile. `ledger` takes
+/// each recording.
 ///
 /// # Errors
 ///
@@ -108,6 +114,7 @@ pub async fn audit(
     scope: &Scope,
     now: SystemTime,
     tally: &Tally,
+    ledger: &mut dyn Ledger,
 ) -> Result<Report, Failure> {
     let unlisted = |source| Failure::Unlisted {
         bucket: bucket.name().to_owned(),
@@ -128,6 +135,8 @@ pub async fn audit(
         to: day(&scope.window.to),
         in_order: false,
         counts: Counts::default(),
+        days: BTreeMap::new(),
+        against: None,
         findings: vec![],
         pending: vec![],
         notes: BTreeMap::new(),
@@ -135,13 +144,21 @@ pub async fn audit(
     };
 
     let unfinished = Unfinished::read(work, &scope.layout, now).await;
-    let unfinished = unfinished.map_err(work_unlisted)?;
+    let mut unfinished = unfinished.map_err(work_unlisted)?;
+    unfinished
+        .recordings
+        .sort_by(|a, b| a.document.cmp(&b.document));
+    for recording in &unfinished.recordings {
+        report.count(recording);
+        ledger.take(recording);
+    }
     report.pending = unfinished.pending;
     take(&mut report, unfinished.entries)?;
     uploads::check(bucket, scope, now, &unfinished.uploads, tally, &mut report)
         .await
         .map_err(unlisted)?;
     let set_aside = set_aside::list(bucket, scope).await.map_err(unlisted)?;
+    let set_aside = enter(set_aside, &mut report, ledger);
     take(&mut report, set_aside)?;
 
     let context = Context {
@@ -154,7 +171,13 @@ pub async fn audit(
     if !own_work {
         elsewhere.push(scope.layout.pending());
     }
-    let suspects = folders(&context, scope, &elsewhere, &mut report, unlisted).await?;
+    let mut findings = Findings {
+        report: &mut report,
+        suspects: BTreeSet::new(),
+        ledger,
+    };
+    folders(&context, scope, &elsewhere, &mut findings, unlisted).await?;
+    let suspects = findings.suspects;
     if !suspects.is_empty() {
         let unfinished = Unfinished::read(work, &scope.layout, now).await;
         let unfinished = unfinished.map_err(work_unlisted)?;
@@ -188,16 +211,23 @@ async fn is_bare(bucket: &Bucket, scope: &Scope) -> Result<bool, Error> {
     Ok(first.is_none_or(|objects| objects.is_empty()))
 }
 
-/// Judges the folders of all recordings. Answers those in which something seems to belong to nothing.
+/// Where the results of folders go.
+struct Findings<'a> {
+    report: &'a mut Report,
+    /// The folders in which something seems to belong to nothing.
+    suspects: BTreeSet<String>,
+    ledger: &'a mut dyn Ledger,
+}
+
+/// Judges the folders of all recordings.
 async fn folders(
     context: &Context,
     scope: &Scope,
     elsewhere: &[Key],
-    report: &mut Report,
+    findings: &mut Findings<'_>,
     unlisted: impl Fn(Error) -> Failure,
-) -> Result<BTreeSet<String>, Failure> {
+) -> Result<(), Failure> {
     let layout = &scope.layout;
-    let mut suspects = BTreeSet::new();
     let mut crew = Crew::new();
     let mut open: Option<Folder> = None;
     let mut listing = context
@@ -217,7 +247,7 @@ async fn folders(
                 continue;
             }
             let Some(place) = layout.place(At::Recordings, &key) else {
-                report.add(Entry::foreign(object.key));
+                findings.report.add(Entry::foreign(object.key));
                 continue;
             };
             if open.as_ref().map(Folder::name) != Some(place.folder) {
@@ -230,29 +260,41 @@ async fn folders(
                 folder.add(object.key, place.kind);
             }
         }
-        sort_out(context, report, crew.take(), &mut suspects)?;
+        findings.sort_out(context, crew.take())?;
     }
     if let Some(folder) = open {
         crew.begin(folder.judge(context.clone())).await;
     }
-    sort_out(context, report, crew.finish().await, &mut suspects)?;
-    Ok(suspects)
+    findings.sort_out(context, crew.finish().await)
 }
 
-/// Keeps what is said, and the folders that need a second look.
-fn sort_out(
-    context: &Context,
-    report: &mut Report,
-    entries: Vec<Entry>,
-    suspects: &mut BTreeSet<String>,
-) -> Result<(), Failure> {
-    let suspected = |entry: &Entry| entry.what == What::WithoutManifest;
-    let (unnamed, said): (Vec<_>, Vec<_>) = entries.into_iter().partition(suspected);
-    suspects.extend(unnamed.iter().filter_map(|entry| {
-        let place = context.layout.place(At::Recordings, &entry.key)?;
-        Some(place.folder.to_owned())
-    }));
-    take(report, said)
+impl Findings<'_> {
+    /// Keeps what is said, and the folders that need a second look.
+    fn sort_out(&mut self, context: &Context, heard: Vec<Heard>) -> Result<(), Failure> {
+        let entries = enter(heard, self.report, self.ledger);
+        let suspected = |entry: &Entry| entry.what == What::WithoutManifest;
+        let (unnamed, said): (Vec<_>, Vec<_>) = entries.into_iter().partition(suspected);
+        self.suspects.extend(unnamed.iter().filter_map(|entry| {
+            let place = context.layout.place(At::Recordings, &entry.key)?;
+            Some(place.folder.to_owned())
+        }));
+        take(self.report, said)
+    }
+}
+
+/// Enters the recordings into the ledger, and returns the entries.
+fn enter(heard: Vec<Heard>, report: &mut Report, ledger: &mut dyn Ledger) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for heard in heard {
+        match heard {
+            Heard::Entry(entry) => entries.push(entry),
+            Heard::Recording(recording) => {
+                report.count(&recording);
+                ledger.take(&recording);
+            }
+        }
+    }
+    entries
 }
 
 /// Looks once more where something belongs to nothing: its event may have come, and even have been finished, since.

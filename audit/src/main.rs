@@ -1,57 +1,137 @@
-//! The command line of the audit: its options, its progress, and its result on the standard output.
+//! The command line of the audit: its options, its progress, and its results on the standard output.
 
 mod arguments;
 mod progress;
 
 use std::fmt::Display;
-use std::io::{Write as _, stdout};
+use std::fs;
+use std::io::{self, Read as _, Write as _, stdout};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use acs_recording_archiver::chain::chain;
 use acs_recording_archiver::function::sdk_config;
 use acs_recording_archiver::limits::Limits;
+use acs_recording_audit::against::{Reconciliation, export};
 use acs_recording_audit::bucket::Bucket;
 use acs_recording_audit::tally::Tally;
+use acs_recording_audit::window::Window;
 use acs_recording_audit::{audit, report, table};
 use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_credential_types::provider::error::CredentialsError;
 use clap::Parser as _;
 
-use arguments::{Arguments, Form};
+use arguments::{Arguments, Form, Place};
+
+/// The end of a message about wrong options.
+const HINT: &str = "\n\nFor more information, try '--help'.";
+
+/// A fault, for people.
+type Fault = String;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let scope = match arguments.scope() {
-        Ok(scope) => scope,
-        Err(fault) => return unusable(&fault, "\n\nFor more information, try '--help'."),
-    };
-    let sdk = sdk_config().await;
-    if let Err(fault) = credentials(&sdk).await {
-        return unusable(&fault, "");
+    match audited(&arguments).await {
+        Ok(status) => ExitCode::from(status),
+        Err(fault) => {
+            eprintln!("error: {fault}");
+            ExitCode::from(report::UNREAD)
+        }
     }
-    let limits = Limits::default();
-    let bucket = |name: &str| Bucket::new(&sdk, name, arguments.force_path_style, &limits);
-    let work = arguments.work_bucket.as_deref().map(bucket);
-    let bucket = bucket(&arguments.bucket);
-    let work = work.as_ref().unwrap_or(&bucket);
-    let tally = Tally::default();
-    let audited = progress::watched(&tally, audit(&bucket, work, &scope, now(), &tally)).await;
-    let report = match audited {
-        Ok(report) => report,
-        Err(failure) => return unusable(&chain(&failure), ""),
+}
+
+/// Both buckets.
+struct Buckets {
+    archive: Bucket,
+    work: Bucket,
+}
+
+impl Buckets {
+    async fn of(place: &Place) -> Result<Self, Fault> {
+        let sdk = sdk_config().await;
+        credentials(&sdk).await?;
+        let limits = Limits::default();
+        let bucket = |name: &str| Bucket::new(&sdk, name, place.force_path_style, &limits);
+        let archive = bucket(&place.bucket);
+        Ok(Self {
+            work: place
+                .work_bucket
+                .as_deref()
+                .map_or_else(|| archive.clone(), bucket),
+            archive,
+        })
+    }
+}
+
+/// Audits, and returns the exit status.
+async fn audited(arguments: &Arguments) -> Result<u8, Fault> {
+    let place = &arguments.place;
+    let scope = place.scope().map_err(|fault| fault + HINT)?;
+    // Before anything is asked of S3: what is wrong with a file is known at once.
+    let reconciliation = match &arguments.against {
+        Some(file) => Some(log(file, arguments.exported.as_deref(), &scope.window)?),
+        None => None,
     };
+    let buckets = Buckets::of(place).await?;
+    let (tally, now) = (Tally::default(), now());
+    let mut ledger = reconciliation;
+    let audited = audit(
+        &buckets.archive,
+        &buckets.work,
+        &scope,
+        now,
+        &tally,
+        &mut ledger,
+    );
+    let audited = progress::watched(&tally, audited).await;
+    let mut report = audited.map_err(|failure| chain(&failure))?;
+    if let Some(reconciliation) = ledger {
+        reconciliation.conclude(now, &mut report);
+    }
     match arguments.format {
-        Form::Table => say(table::table(&report).trim_end()),
         Form::Json => say(report.to_json()),
+        Form::Table => say(table::table(&report).trim_end()),
     }
-    ExitCode::from(report.status())
+    Ok(report.status())
+}
+
+/// Reads ACS's log.
+fn log(file: &Path, exported: Option<&Path>, window: &Window) -> Result<Reconciliation, Fault> {
+    let name = file.display().to_string();
+    let unreadable = |file: &Path| {
+        let name = file.display().to_string();
+        move |error: io::Error| format!("{name} cannot be read: {error}")
+    };
+    let bytes = if name == "-" {
+        let mut bytes = Vec::new();
+        let read = io::stdin().read_to_end(&mut bytes);
+        read.map_err(unreadable(file))?;
+        bytes
+    } else {
+        fs::read(file).map_err(unreadable(file))?
+    };
+    let rows = export::read(&bytes).map_err(|error| {
+        format!(
+            "{name} is no export of ACSCallRecordingSummary: {}",
+            chain(&error)
+        )
+    })?;
+    let reconciliation = Reconciliation::new(&name, rows, window);
+    Ok(match exported {
+        Some(file) => {
+            let blobs = fs::read_to_string(file).map_err(unreadable(file))?;
+            reconciliation.with_exported(&blobs)
+        }
+        None => reconciliation,
+    })
 }
 
 /// Asks for the AWS credentials once, since S3's own failure for want of them names the last place
 /// that was looked in instead.
-async fn credentials(sdk: &SdkConfig) -> Result<(), String> {
+async fn credentials(sdk: &SdkConfig) -> Result<(), Fault> {
     let none = |why: &str| {
         format!(
             "no AWS credentials: {why}. Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \
@@ -70,11 +150,6 @@ async fn credentials(sdk: &SdkConfig) -> Result<(), String> {
     }
 }
 
-fn unusable(fault: &str, hint: &str) -> ExitCode {
-    eprintln!("error: {fault}{hint}");
-    ExitCode::from(report::UNREAD)
-}
-
 /// Prints to the standard output. Whoever no longer reads has seen enough.
 fn say(text: impl Display) {
     let _ = writeln!(stdout(), "{text}");
@@ -84,6 +159,6 @@ fn say(text: impl Display) {
     clippy::disallowed_methods,
     reason = "the time of the audit is taken once, here"
 )]
-fn now() -> std::time::SystemTime {
-    std::time::SystemTime::now()
+fn now() -> SystemTime {
+    SystemTime::now()
 }

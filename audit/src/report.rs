@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::against::Against;
+use super::recordings::{Recording, State};
 use super::tally::Counts;
 
 /// The exit status where all is in order.
@@ -36,6 +38,11 @@ pub struct Report {
     pub in_order: bool,
     /// The totals.
     pub counts: Counts,
+    /// The recordings by the day on which they started, as `2026-11-23`.
+    pub days: BTreeMap<String, Day>,
+    /// The archive against ACS's log, if one was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub against: Option<Against>,
     /// What needs a person, by key.
     pub findings: Vec<Entry>,
     /// Events that are unfinished, the oldest first.
@@ -46,11 +53,27 @@ pub struct Report {
     pub unread: Vec<Entry>,
 }
 
+/// The recordings of a day, by what has become of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Day {
+    /// Archived, and nothing is said against it.
+    pub archived: u64,
+    /// Archived, with a finding.
+    pub doubtful: u64,
+    /// Being worked on.
+    pub pending: u64,
+    /// Rejected or set aside.
+    pub rejected: u64,
+    /// In ACS's log alone.
+    pub missing: u64,
+}
+
 /// An object or upload, and what is to be said of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
-    /// The key that it has, or would have.
+    /// The key that it has, or would have; of what is in ACS's log alone, the recording's id.
     pub key: String,
     /// The kind of the finding or note.
     pub what: What,
@@ -94,6 +117,14 @@ pub enum What {
     WithoutManifest,
     /// No record names the upload.
     OrphanedUpload,
+    /// ACS's log has a recording of which the archive has nothing.
+    NeverArchived,
+    /// ACS's log has another number of chunks.
+    ChunksDiffer,
+    /// ACS's log has another length.
+    LengthDiffers,
+    /// ACS's log has a recording that may be one of the archive, or not.
+    UnsureMatch,
     /// Another version or ETag, but the same bytes.
     Rewritten,
     /// A rejection whose recording was archived later.
@@ -106,6 +137,10 @@ pub enum What {
     YoungUpload,
     /// An object that has no form of ours.
     Foreign,
+    /// A recording of which ACS's log has nothing.
+    NotInLog,
+    /// A recording in ACS's log that ended a moment ago.
+    OnItsWay,
     /// An object that could not be looked at.
     Unread,
 }
@@ -154,12 +189,18 @@ impl What {
             Self::Postdated => "postdated",
             Self::WithoutManifest => "withoutManifest",
             Self::OrphanedUpload => "orphanedUpload",
+            Self::NeverArchived => "neverArchived",
+            Self::ChunksDiffer => "chunksDiffer",
+            Self::LengthDiffers => "lengthDiffers",
+            Self::UnsureMatch => "unsureMatch",
             Self::Rewritten => "rewritten",
             Self::ArchivedLater => "archivedLater",
             Self::NotUnderstood => "notUnderstood",
             Self::LeftOver => "leftOver",
             Self::YoungUpload => "youngUpload",
             Self::Foreign => "foreign",
+            Self::NotInLog => "notInLog",
+            Self::OnItsWay => "onItsWay",
             Self::Unread => "unread",
         }
     }
@@ -174,6 +215,8 @@ impl What {
                 | Self::LeftOver
                 | Self::YoungUpload
                 | Self::Foreign
+                | Self::NotInLog
+                | Self::OnItsWay
         )
     }
 }
@@ -196,6 +239,12 @@ impl Entry {
         Self::new(What::Foreign, key, "has no form of ours")
     }
 
+    /// Returns `true` if it is a finding about the recording of that document.
+    pub(crate) fn is_about(&self, document: &str) -> bool {
+        let named = self.document.as_deref() == Some(document) || self.key == document;
+        named && !self.what.is_note()
+    }
+
     /// The same, as a manifest or rejection names it.
     #[must_use]
     pub fn named_by(self, document: &str) -> Self {
@@ -207,6 +256,19 @@ impl Entry {
 }
 
 impl Report {
+    /// Counts a recording to its day, if that is known.
+    pub(crate) fn count(&mut self, recording: &Recording) {
+        let Some(day) = recording.day() else { return };
+        let day = self.days.entry(day).or_default();
+        *match recording.state {
+            State::Archived if recording.findings > 0 => &mut day.doubtful,
+            State::Archived => &mut day.archived,
+            State::Pending => &mut day.pending,
+            State::Rejected | State::SetAside => &mut day.rejected,
+            State::Exported => return,
+        } += 1;
+    }
+
     /// Takes an entry to where it belongs.
     pub fn add(&mut self, entry: Entry) {
         if entry.what == What::Unread {

@@ -8,10 +8,12 @@ use acs_recording_archiver::store::Error;
 use super::Scope;
 use super::bucket::{Bucket, Document};
 use super::crew::Crew;
+use super::folder::Heard;
+use super::recordings::{Facts, Recording, State};
 use super::report::{Entry, What};
 
 /// Lists them, with the reasons.
-pub(crate) async fn list(bucket: &Bucket, scope: &Scope) -> Result<Vec<Entry>, Error> {
+pub(crate) async fn list(bucket: &Bucket, scope: &Scope) -> Result<Vec<Heard>, Error> {
     let layout = &scope.layout;
     let mut crew = Crew::new();
     let mut entries = Vec::new();
@@ -21,7 +23,7 @@ pub(crate) async fn list(bucket: &Bucket, scope: &Scope) -> Result<Vec<Entry>, E
             let place = layout.place(At::Recordings, &object.key);
             let kind = place.map(|place| place.kind);
             if kind != Some(Kind::SetAside) {
-                entries.push(Entry::foreign(object.key));
+                entries.push(Heard::Entry(Entry::foreign(object.key)));
             } else if scope.window.has(object.last_modified) {
                 crew.begin(set_aside(bucket.clone(), object.key)).await;
             }
@@ -31,11 +33,19 @@ pub(crate) async fn list(bucket: &Bucket, scope: &Scope) -> Result<Vec<Entry>, E
     Ok(entries)
 }
 
-async fn set_aside(bucket: Bucket, key: String) -> Vec<Entry> {
+async fn set_aside(bucket: Bucket, key: String) -> Vec<Heard> {
+    let mut heard = Vec::new();
     let (what, detail) = match bucket.read(&key).await {
         Ok(Document::There(bytes)) => {
             let reason = match from_json::<SetAside<'_>>(&bytes) {
-                Ok(set_aside) => set_aside.reason.into_owned(),
+                Ok(set_aside) => {
+                    let facts = Facts::of(set_aside.event.get().as_bytes());
+                    let mut recording = Recording::new(&key, State::SetAside, facts);
+                    recording.findings = 1;
+                    recording.reason = Some(set_aside.reason.to_string());
+                    heard.push(Heard::Recording(Box::new(recording)));
+                    set_aside.reason.into_owned()
+                }
                 Err(unreadable) => format!("for a reason that is lost: {}", chain(&unreadable)),
             };
             (What::SetAside, reason)
@@ -44,5 +54,6 @@ async fn set_aside(bucket: Bucket, key: String) -> Vec<Entry> {
         Ok(Document::Gone) => return vec![],
         Err(error) => (What::Unread, chain(&error)),
     };
-    vec![Entry::new(what, key, detail)]
+    heard.push(Heard::Entry(Entry::new(what, key, detail)));
+    heard
 }

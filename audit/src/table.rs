@@ -9,6 +9,7 @@ use super::report::{Entry, Pending, Report, What};
 pub fn table(report: &Report) -> String {
     let mut text = head(report);
     counts(&mut text, report);
+    against(&mut text, report);
     section(&mut text, "FINDINGS", &report.findings);
     section(&mut text, "UNREAD", &report.unread);
     pending(&mut text, &report.pending);
@@ -45,6 +46,37 @@ fn counts(text: &mut String, report: &Report) {
         (counts.uploads, "unfinished upload", String::new()),
     ] {
         let _ = writeln!(text, "{number:>10}  {}{what}", several(number, one));
+    }
+}
+
+fn against(text: &mut String, report: &Report) {
+    let Some(against) = &report.against else {
+        return;
+    };
+    let _ = writeln!(text, "\nACS'S LOG, {}", shown(&against.file));
+    let totals = &against.totals;
+    let _ = writeln!(
+        text,
+        "{:>10}  {}",
+        totals.rows,
+        several(totals.rows, "recording")
+    );
+    for (number, what) in [
+        (totals.archived, "archived"),
+        (totals.exported, "exported to your own storage"),
+        (totals.pending, "pending"),
+        (totals.on_its_way, "ended less than 15 minutes ago"),
+        (totals.nothing_recorded, "without a chunk"),
+        (totals.rejected, "rejected"),
+        (totals.set_aside, "set aside"),
+        (totals.unsure, "not surely matched"),
+        (totals.never_archived, "never archived"),
+        (totals.not_in_log, "archived, but not in the log"),
+        (totals.outside, "of other days, left out"),
+    ] {
+        if number > 0 {
+            let _ = writeln!(text, "{number:>10}  {what}");
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::bucket::{Bucket, Document};
 use super::crew::Crew;
+use super::recordings::{Facts, Recording, State};
 use super::report::{Entry, Pending, What};
 
 /// Clocks may differ by that much.
@@ -27,6 +28,7 @@ pub(crate) struct Unfinished {
     /// The uploads that records name.
     pub(crate) uploads: HashSet<String>,
     pub(crate) entries: Vec<Entry>,
+    pub(crate) recordings: Vec<Recording>,
 }
 
 /// The keys of the media and metadata of pending events.
@@ -80,7 +82,7 @@ fn stem(folder: &str, index: u64, document_id: &str) -> String {
 
 /// What one object under `pending/` is.
 enum Found {
-    Event(Pending, Copies),
+    Event(Pending, Copies, Box<Recording>),
     Upload(String),
     Entry(Entry),
 }
@@ -128,7 +130,8 @@ impl Unfinished {
         }
         for found in crew.finish().await {
             match found {
-                Found::Event(pending, copies) => {
+                Found::Event(pending, copies, recording) => {
+                    unfinished.recordings.push(*recording);
                     unfinished.entries.extend(overdue(&pending));
                     unfinished.pending.push(pending);
                     unfinished.copies.extend(copies);
@@ -192,6 +195,8 @@ async fn event(
         let entry = Entry::new(What::Postdated, &key, detail);
         found.push(Found::Entry(entry));
     }
+    let mut recording = Recording::new(&key, State::Pending, Facts::of(&bytes));
+    recording.seconds_left = Some(EXPIRY.saturating_sub(age).as_secs());
     let pending = Pending {
         key,
         event_id,
@@ -199,7 +204,7 @@ async fn event(
         age_seconds: age.as_secs(),
         seconds_left: EXPIRY.saturating_sub(age).as_secs(),
     };
-    found.push(Found::Event(pending, copies));
+    found.push(Found::Event(pending, copies, Box::new(recording)));
     found
 }
 

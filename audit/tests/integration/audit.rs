@@ -22,7 +22,7 @@ const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
 #[expect(clippy::disallowed_methods, reason = "ages count to it")]
-fn now() -> SystemTime {
+pub fn now() -> SystemTime {
     SystemTime::now()
 }
 
@@ -47,10 +47,10 @@ async fn try_audit(world: &World, days: (&str, &str)) -> Result<Report, Failure>
         true,
         &limits(),
     );
-    acs_recording_audit::audit(&bucket, &work, &scope, now(), &Tally::default()).await
+    acs_recording_audit::audit(&bucket, &work, &scope, now(), &Tally::default(), &mut ()).await
 }
 
-async fn audit(world: &World) -> Report {
+pub async fn audit(world: &World) -> Report {
     try_audit(world, ("", "")).await.unwrap()
 }
 
@@ -66,7 +66,7 @@ fn notes(report: &Report) -> Vec<(What, usize)> {
 }
 
 /// A world with a recording that is archived whole.
-async fn archived() -> (World, Recording) {
+pub async fn archived() -> (World, Recording) {
     let world = World::start().await;
     let recording = Recording::of(&[10, 2 * PART + 1, PART]);
     recording.publish(&world);
@@ -87,7 +87,7 @@ fn edit(world: &World, key: &str, change: impl FnOnce(&mut Value)) {
 }
 
 /// Another recording, with another call and event, so that one can be told from the other.
-fn another(number: u32) -> Recording {
+pub fn another(number: u32) -> Recording {
     Recording {
         event_id: format!("another-{number}"),
         call_id: format!("call-{number}"),
@@ -458,7 +458,7 @@ async fn events_that_are_set_aside_are_found_with_their_reasons() {
 }
 
 /// A day as options have it.
-fn day(at: SystemTime) -> String {
+pub fn day(at: SystemTime) -> String {
     time::OffsetDateTime::from(at).date().to_string()
 }
 
@@ -885,6 +885,13 @@ async fn the_json_has_its_documented_form() {
     for field in ["ageSeconds", "secondsLeft"] {
         assert!(json["pending"][0][field].take().is_u64());
     }
+    let days = json["days"].take();
+    let of_all = |kind: &str| {
+        let days = days.as_object().unwrap().values();
+        days.map(|day| day[kind].as_u64().unwrap()).sum::<u64>()
+    };
+    let kinds = ["archived", "doubtful", "pending", "rejected", "missing"];
+    assert_eq!(kinds.map(of_all), [0, 1, 1, 0, 0]);
     let entry = |key: &str, what, document: Value, detail| json!({"key": key, "what": what, "document": document, "uploadId": null, "detail": detail});
     assert_eq!(
         json,
@@ -898,6 +905,7 @@ async fn the_json_has_its_documented_form() {
             "counts": {
                 "objects": 8, "manifests": 1, "rejections": 0, "compared": 5, "byChecksum": 5, "unfinished": 0, "uploads": 0,
             },
+            "days": null,
             "findings": [entry(&missing, "missing", recording.manifest_key().into(), "is not there")],
             "pending": [{
                 "key": pending, "eventId": "another-1", "folder": format!("{}/", young.folder()),
@@ -930,12 +938,18 @@ async fn names_are_the_same_in_json_and_in_the_help() {
         What::Postdated,
         What::WithoutManifest,
         What::OrphanedUpload,
+        What::NeverArchived,
+        What::ChunksDiffer,
+        What::LengthDiffers,
+        What::UnsureMatch,
         What::Rewritten,
         What::ArchivedLater,
         What::NotUnderstood,
         What::LeftOver,
         What::YoungUpload,
         What::Foreign,
+        What::NotInLog,
+        What::OnItsWay,
     ] {
         assert_eq!(serde_json::to_value(what).unwrap(), what.name());
         let line = format!("\n  {} ", what.name());
@@ -947,12 +961,12 @@ async fn names_are_the_same_in_json_and_in_the_help() {
 }
 
 /// Runs the built command over the bucket of a world.
-async fn run(world: &World, arguments: &[&str]) -> Output {
+pub async fn run(world: &World, arguments: &[&str]) -> Output {
     command(world, arguments).output().await.unwrap()
 }
 
 /// The built command over the bucket of a world.
-fn command(world: &World, arguments: &[&str]) -> Command {
+pub fn command(world: &World, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_audit"));
     command
         .args(arguments)

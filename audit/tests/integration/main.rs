@@ -21,4 +21,5 @@ mod steady;
 #[path = "../../../tests/integration/world.rs"]
 mod world;
 
+mod against;
 mod audit;

@@ -1,0 +1,279 @@
+//! The archive against ACS's own log of recordings, in which those stand that were never announced.
+//!
+//! A row of the log and an event of the archive are the same recording by its id, else by its
+//! start. Starts are compared to the millisecond where both have them; a start in whole seconds, two
+//! recordings of one start, and ids that differ make a match unsure, and that is said.
+
+mod clock;
+pub mod export;
+mod ids;
+mod outcome;
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, SystemTime};
+
+use acs_recording_archiver::recording::Timestamp;
+use serde::Serialize;
+
+use crate::recordings::{Ledger, Recording, State};
+use crate::window::Window;
+use export::Row;
+use ids::Id;
+
+pub use outcome::{Against, Judged, Matched, Outcome};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// ACS's log, and what the archive has of each of its rows.
+#[derive(Debug, Default)]
+pub struct Reconciliation {
+    file: String,
+    slots: Vec<Slot>,
+    /// The place of a row, by each form of its id.
+    by_id: HashMap<String, usize>,
+    /// The starts of the first and the last row.
+    range: Option<(SystemTime, SystemTime)>,
+    /// The recordings of that time whose id is in no row.
+    others: Vec<Other>,
+    /// The names of blobs in the customer's own storage.
+    blobs: Vec<String>,
+    /// The rows of other days.
+    outside: u64,
+}
+
+/// A row, and what the archive has of it.
+#[derive(Debug)]
+struct Slot {
+    row: Row,
+    id: Option<Id>,
+    seen: Vec<Seen>,
+    by: Option<Matched>,
+    /// The documents that may be of this row.
+    perhaps: Vec<String>,
+}
+
+/// What is needed of a recording of the archive.
+#[derive(Clone, Debug)]
+struct Seen {
+    document: String,
+    state: State,
+    chunks: Vec<(u64, String)>,
+    duration_ms: Option<u64>,
+    seconds_left: Option<u64>,
+}
+
+/// A recording of the archive whose id is in no row.
+#[derive(Debug)]
+struct Other {
+    seen: Seen,
+    id: Option<Id>,
+    call: Option<String>,
+    started: Option<Timestamp>,
+    /// Whether it is, or may be, of a row by its start.
+    placed: bool,
+}
+
+/// How many rows have come to what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Totals {
+    /// All of them.
+    pub rows: u64,
+    /// A manifest has all of it.
+    pub archived: u64,
+    /// It is being worked on.
+    pub pending: u64,
+    /// It could not be archived.
+    pub rejected: u64,
+    /// Its event was not understood.
+    pub set_aside: u64,
+    /// It is in the customer's own storage.
+    pub exported: u64,
+    /// The archive has nothing of it.
+    pub never_archived: u64,
+    /// It ended so lately that its event may be on its way.
+    pub on_its_way: u64,
+    /// ACS recorded no chunk.
+    pub nothing_recorded: u64,
+    /// No recording of the archive is surely it.
+    pub unsure: u64,
+    /// Rows of other days than those that are asked for, which are in no other number.
+    pub outside: u64,
+    /// Recordings of the archive of that time that are in no row.
+    pub not_in_log: u64,
+}
+
+impl Reconciliation {
+    /// Takes the rows of a log, which `file` names to people. Those that started on other days than
+    /// those of the window are left out.
+    #[must_use]
+    pub fn new(file: &str, rows: Vec<Row>, window: &Window) -> Self {
+        let mut all = Self {
+            file: file.to_owned(),
+            ..Self::default()
+        };
+        for row in rows {
+            if window.has(row.started.map(Timestamp::instant)) {
+                all.add(row);
+            } else {
+                all.outside += 1;
+            }
+        }
+        all
+    }
+
+    /// The same, with the names of the blobs in the customer's own storage.
+    #[must_use]
+    pub fn with_exported(mut self, blobs: &str) -> Self {
+        self.blobs = blobs.lines().map(str::to_lowercase).collect();
+        self
+    }
+
+    fn add(&mut self, row: Row) {
+        let id = row.recording_id.as_deref().and_then(Id::new);
+        if let Some(started) = row.started.map(Timestamp::instant) {
+            let (first, last) = self.range.unwrap_or((started, started));
+            self.range = Some((first.min(started), last.max(started)));
+        }
+        if let Some(slot) = id.as_ref().and_then(|id| self.slot_of(id)) {
+            // Exports overlap: what was logged last is kept.
+            if let Some(slot) = self
+                .slots
+                .get_mut(slot)
+                .filter(|it| it.row.logged < row.logged)
+            {
+                slot.row = row;
+            }
+            return;
+        }
+        if let Some(id) = &id {
+            let place = self.slots.len();
+            let forms = id.forms().map(|form| (form.to_owned(), place));
+            self.by_id.extend(forms);
+        }
+        self.slots.push(Slot {
+            row,
+            id,
+            seen: vec![],
+            by: None,
+            perhaps: vec![],
+        });
+    }
+
+    fn slot_of(&self, id: &Id) -> Option<usize> {
+        id.forms().find_map(|form| self.by_id.get(form).copied())
+    }
+
+    /// Returns `true` if a start is of the time that the log is of.
+    fn covers(&self, started: Timestamp) -> bool {
+        let started = started.instant();
+        self.range
+            .is_some_and(|(first, last)| started + SECOND >= first && started <= last + SECOND)
+    }
+
+    /// Gives the rows without a match the recordings that have their start.
+    fn match_by_start(&mut self) {
+        let mut rows: HashMap<u64, Vec<usize>> = HashMap::new();
+        for (place, slot) in self.slots.iter().enumerate() {
+            if let (true, Some(started)) = (slot.seen.is_empty(), slot.row.started) {
+                rows.entry(seconds(started)).or_default().push(place);
+            }
+        }
+        // By row, the recordings that may be it.
+        let mut candidates: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (place, other) in self.others.iter_mut().enumerate() {
+            let Some(started) = other.started else {
+                continue;
+            };
+            let rows = rows.get(&seconds(started)).map(Vec::as_slice);
+            for row in rows.unwrap_or_default() {
+                let slot = self.slots.get(*row).and_then(|slot| slot.row.started);
+                if slot.is_some_and(|logged| may_be_same(logged, started)) {
+                    other.placed = true;
+                    candidates.entry(*row).or_default().push(place);
+                }
+            }
+        }
+        let mut claimed: HashMap<usize, usize> = HashMap::new();
+        for place in candidates.values().flatten() {
+            *claimed.entry(*place).or_default() += 1;
+        }
+        for (row, places) in candidates {
+            let others = places.iter().filter_map(|place| self.others.get(*place));
+            let others: Vec<&Other> = others.collect();
+            let alone = places.iter().all(|place| claimed.get(place) == Some(&1));
+            if let Some(slot) = self.slots.get_mut(row) {
+                slot.settle(&others, alone);
+            }
+        }
+    }
+}
+
+impl Ledger for Reconciliation {
+    fn take(&mut self, recording: &Recording) {
+        let facts = &recording.facts;
+        let seen = Seen {
+            document: recording.document.clone(),
+            state: recording.state,
+            chunks: facts.chunks.clone(),
+            duration_ms: facts.duration_ms,
+            seconds_left: recording.seconds_left,
+        };
+        let id = facts.recording_id.as_deref().and_then(Id::new);
+        let slot = id.as_ref().and_then(|id| self.slot_of(id));
+        if let Some(slot) = slot.and_then(|place| self.slots.get_mut(place)) {
+            slot.by = Some(Matched::RecordingId);
+            slot.seen.push(seen);
+        } else if facts.started.is_some_and(|started| self.covers(started)) {
+            self.others.push(Other {
+                seen,
+                id,
+                call: facts.call.clone(),
+                started: facts.started,
+                placed: false,
+            });
+        }
+    }
+}
+
+impl Slot {
+    /// Takes the recordings that have its start, if they are surely one and of this row alone.
+    fn settle(&mut self, others: &[&Other], alone: bool) {
+        let calls: BTreeSet<_> = others.iter().map(|other| &other.call).collect();
+        let told_apart = |other: &&Other| match (&self.id, &other.id) {
+            (Some(own), Some(other)) => own.can_be_told_from(other),
+            _ => false,
+        };
+        let exact = |other: &&Other| match (self.row.started, other.started) {
+            (Some(logged), Some(started)) => millis(logged) == millis(started),
+            _ => false,
+        };
+        let sure =
+            alone && calls.len() == 1 && others.iter().all(exact) && !others.iter().any(told_apart);
+        if sure {
+            self.by = Some(Matched::Start);
+            self.seen.extend(others.iter().map(|it| it.seen.clone()));
+        } else {
+            let documents = others.iter().map(|it| it.seen.document.clone());
+            self.perhaps.extend(documents);
+        }
+    }
+}
+
+/// Returns `true` if two starts can be of one recording: to the millisecond, or to the second where
+/// either has no more.
+fn may_be_same(logged: Timestamp, started: Timestamp) -> bool {
+    let coarse = |time| millis(time).is_multiple_of(1000);
+    millis(logged) == millis(started)
+        || (coarse(logged) || coarse(started)) && seconds(logged) == seconds(started)
+}
+
+fn millis(time: Timestamp) -> u128 {
+    let since = time.instant().duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_millis()
+}
+
+fn seconds(time: Timestamp) -> u64 {
+    let since = time.instant().duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
+}

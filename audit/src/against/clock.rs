@@ -1,0 +1,167 @@
+//! The times of an export: RFC 3339, or as the portal writes them in its language. Pure.
+
+use acs_recording_archiver::recording::Timestamp;
+
+/// How a file writes its times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Clock {
+    order: Order,
+}
+
+/// The order of day and month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    MonthFirst,
+    DayFirst,
+    /// Nothing in the file tells.
+    Unknown,
+    /// The file tells both.
+    Contradictory,
+}
+
+/// A time as the portal writes it.
+struct Written<'a> {
+    first: u32,
+    second: u32,
+    year: u32,
+    dotted: bool,
+    clock: &'a str,
+    afternoon: Option<bool>,
+}
+
+impl Clock {
+    /// Learns from all times of a file in which order they have day and month.
+    pub(crate) fn of<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
+        let (mut month_first, mut day_first) = (false, false);
+        for written in texts.filter_map(Written::split) {
+            // Only English of the United States has the hours of half a day together with slashes
+            // most of the time, but not always: a number over 12 outweighs it.
+            day_first |= written.first > 12 || written.dotted;
+            month_first |= written.second > 12;
+        }
+        let order = match (month_first, day_first) {
+            (true, true) => Order::Contradictory,
+            (true, false) => Order::MonthFirst,
+            (false, true) => Order::DayFirst,
+            (false, false) => Order::Unknown,
+        };
+        Self { order }
+    }
+
+    /// Reads a time.
+    pub(crate) fn read(self, text: &str) -> Result<Timestamp, &'static str> {
+        const UNKNOWN: &str = "it is no time that is known here; export JSON instead";
+        if let Some(time) = Timestamp::parse(text) {
+            return Ok(time);
+        }
+        let written = Written::split(text).ok_or(UNKNOWN)?;
+        let order = match (self.order, written.afternoon) {
+            (Order::Unknown, Some(_)) => Order::MonthFirst,
+            (order, _) => order,
+        };
+        let (month, day) = match order {
+            Order::MonthFirst => (written.first, written.second),
+            Order::DayFirst => (written.second, written.first),
+            Order::Unknown | Order::Contradictory => {
+                return Err("day and month cannot be told apart; export JSON instead");
+            }
+        };
+        written.at(month, day).ok_or(UNKNOWN)
+    }
+}
+
+impl<'a> Written<'a> {
+    /// Splits `8/17/2022, 11:55:43.330 PM` or `17.8.2022, 23:55:43,330`.
+    fn split(text: &'a str) -> Option<Self> {
+        // Newer browsers put a narrow space before the half of the day.
+        let (date, clock) = text.split_once(", ")?;
+        let dotted = date.contains('.');
+        let mut numbers = date.split(['/', '.']).map(str::trim);
+        let mut number = || numbers.next()?.parse::<u32>().ok();
+        let (first, second, year) = (number()?, number()?, number()?);
+        let upper = clock.trim().to_uppercase();
+        let afternoon = match () {
+            () if upper.ends_with("AM") => Some(false),
+            () if upper.ends_with("PM") => Some(true),
+            () => None,
+        };
+        let digits = clock
+            .trim()
+            .trim_end_matches(|other: char| !other.is_ascii_digit());
+        Some(Self {
+            first,
+            second,
+            year,
+            dotted,
+            clock: digits,
+            afternoon,
+        })
+    }
+
+    fn at(&self, month: u32, day: u32) -> Option<Timestamp> {
+        let (hour, rest) = self.clock.split_once(':')?;
+        let hour: u32 = hour.parse().ok()?;
+        let hour = match self.afternoon {
+            Some(_) if !(1..=12).contains(&hour) => return None,
+            Some(afternoon) => hour % 12 + if afternoon { 12 } else { 0 },
+            None => hour,
+        };
+        let rest = rest.replace(',', ".");
+        let year = self.year;
+        Timestamp::parse(&format!("{year:04}-{month:02}-{day:02}T{hour:02}:{rest}Z"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_as_the_portal_writes_them() {
+        let moment = Timestamp::parse("2022-08-17T23:55:43.33Z").unwrap();
+        for text in [
+            "8/17/2022, 11:55:43.330 PM",
+            "8/17/2022, 11:55:43.330\u{202f}PM",
+            "17/08/2022, 23:55:43.330",
+            "17.8.2022, 23:55:43,330",
+            "2022-08-17T23:55:43.3300000Z",
+            "2022-08-17 23:55:43.33",
+        ] {
+            assert_eq!(
+                Clock::of([text].into_iter()).read(text),
+                Ok(moment),
+                "{text}"
+            );
+        }
+        let noon = Timestamp::parse("2022-08-07T12:05:00Z").unwrap();
+        let midnight = Timestamp::parse("2022-08-07T00:05:00Z").unwrap();
+        let clock = Clock::of(["8/7/2022, 12:05:00 PM"].into_iter());
+        assert_eq!(clock.read("8/7/2022, 12:05:00 PM"), Ok(noon));
+        assert_eq!(clock.read("8/7/2022, 12:05:00 AM"), Ok(midnight));
+        // Another row tells.
+        let clock = Clock::of(["7/8/2022, 12:05:00", "17/8/2022, 12:05:00"].into_iter());
+        assert_eq!(clock.read("7/8/2022, 12:05:00"), Ok(noon));
+    }
+
+    #[test]
+    fn what_could_be_two_times_is_refused() {
+        for texts in [
+            vec!["7/8/2022, 12:05:00"],
+            vec!["7/18/2022, 12:05:00 PM", "18/7/2022, 12:05:00 PM"],
+        ] {
+            let clock = Clock::of(texts.iter().copied());
+            let refused = clock.read(texts[0]).unwrap_err();
+            assert!(refused.contains("cannot be told apart"), "{texts:?}");
+        }
+        for text in [
+            "",
+            "x",
+            "8/17/2022",
+            "8/17/2022, ",
+            "8/17/2022, 13:00:00 PM",
+            "13/32/2022, 1:00:00",
+        ] {
+            assert!(Clock::of([text].into_iter()).read(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Recordings as the archive tells of them: what their events say, and what has become of them.
+
+use acs_recording_archiver::event_grid;
+use acs_recording_archiver::recording::{StorageClass, Timestamp};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+/// Takes each recording of an archive, those that are unfinished first, then by key.
+pub trait Ledger: Send {
+    /// Takes the next.
+    fn take(&mut self, recording: &Recording);
+}
+
+/// Nothing is kept.
+impl Ledger for () {
+    fn take(&mut self, _: &Recording) {}
+}
+
+/// Two ledgers side by side.
+impl<A: Ledger, B: Ledger> Ledger for (A, B) {
+    fn take(&mut self, recording: &Recording) {
+        self.0.take(recording);
+        self.1.take(recording);
+    }
+}
+
+impl<L: Ledger + ?Sized> Ledger for &mut L {
+    fn take(&mut self, recording: &Recording) {
+        (**self).take(recording);
+    }
+}
+
+impl<L: Ledger> Ledger for Option<L> {
+    fn take(&mut self, recording: &Recording) {
+        if let Some(ledger) = self {
+            ledger.take(recording);
+        }
+    }
+}
+
+/// A recording, or the part of one that an event tells of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recording {
+    /// The key of its manifest, rejection or stored event.
+    pub document: String,
+    /// What has become of it.
+    pub state: State,
+    /// What its event says.
+    #[serde(flatten)]
+    pub facts: Facts,
+    /// Its media and metadata that are archived, by chunk.
+    pub objects: Vec<Archived>,
+    /// Of its media alone.
+    pub bytes: u64,
+    /// The number of findings about it.
+    pub findings: usize,
+    /// Why it is not archived.
+    pub reason: Option<String>,
+    /// Until ACS deletes the source, of one that is unfinished.
+    pub seconds_left: Option<u64>,
+}
+
+/// What has become of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum State {
+    /// A manifest names all of its objects.
+    Archived,
+    /// Its event is under `pending/`.
+    Pending,
+    /// It could not be archived.
+    Rejected,
+    /// Its event is under `rejected/`.
+    SetAside,
+    /// ACS has exported it to the customer's own storage.
+    Exported,
+}
+
+/// An object of a chunk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Archived {
+    /// The index of the chunk.
+    pub index: u64,
+    /// Whether it is the media; the metadata otherwise.
+    pub is_media: bool,
+    /// Its key.
+    pub key: String,
+    /// Its size.
+    pub size: u64,
+    /// Its checksum, in base64, where the store keeps one.
+    pub crc64nvme: Option<String>,
+}
+
+/// What an event says of its recording.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    /// The call's id, as keys have it.
+    pub call: Option<String>,
+    /// The recording's id.
+    pub recording_id: Option<String>,
+    /// When it started.
+    #[serde(serialize_with = "moment")]
+    pub started: Option<Timestamp>,
+    /// How long it lasts.
+    pub duration_ms: Option<u64>,
+    /// Its chunks, by index and documentId.
+    pub chunks: Vec<(u64, String)>,
+    /// Whether ACS has exported it to the customer's own storage.
+    #[serde(skip)]
+    pub exported: bool,
+}
+
+impl State {
+    /// Its name, in JSON and for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Archived => "archived",
+            Self::Pending => "pending",
+            Self::Rejected => "rejected",
+            Self::SetAside => "setAside",
+            Self::Exported => "exported",
+        }
+    }
+}
+
+impl Facts {
+    /// Reads them off an event, as far as it can be understood.
+    #[must_use]
+    pub fn of(event_json: &[u8]) -> Self {
+        let event: Value = serde_json::from_slice(event_json).unwrap_or_default();
+        let data = event.get("data").unwrap_or(&Value::Null);
+        let text = |value: &Value, name: &str| {
+            let text = value.get(name).and_then(Value::as_str);
+            text.filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        let subject = text(&event, "subject").unwrap_or_default();
+        let started = text(data, "recordingStartTime");
+        let mut facts = Self {
+            call: None,
+            recording_id: segment(&subject, "recordingId").or_else(|| text(data, "recordingId")),
+            started: started.as_deref().and_then(Timestamp::parse),
+            duration_ms: data.get("recordingDurationMs").and_then(whole),
+            chunks: vec![],
+            exported: false,
+        };
+        if let Ok(recording) = event_grid::recording(event_json) {
+            facts.call = Some(recording.call_id().into_owned());
+            facts.exported = recording.storage() == StorageClass::Customer;
+            let chunks = recording.chunks.into_iter();
+            facts.chunks = chunks.map(|it| (it.index, it.document_id)).collect();
+        } else {
+            facts.call = segment(&subject, "call");
+        }
+        facts
+    }
+}
+
+impl Recording {
+    /// A recording of which no more is known than its event says.
+    #[must_use]
+    pub fn new(document: &str, state: State, facts: Facts) -> Self {
+        Self {
+            document: document.to_owned(),
+            state: match state {
+                State::SetAside if facts.exported => State::Exported,
+                state => state,
+            },
+            facts,
+            objects: vec![],
+            bytes: 0,
+            findings: 0,
+            reason: None,
+            seconds_left: None,
+        }
+    }
+
+    /// Adds an object of a chunk.
+    pub fn add(&mut self, object: Archived) {
+        if object.is_media {
+            self.bytes = self.bytes.saturating_add(object.size);
+        }
+        self.objects.push(object);
+    }
+
+    /// The day of its start, as `2026-11-23`.
+    #[must_use]
+    pub fn day(&self) -> Option<String> {
+        self.facts.started.map(day)
+    }
+}
+
+/// What follows the segment of that name in a subject.
+fn segment(subject: &str, name: &str) -> Option<String> {
+    let mut segments = subject.split('/');
+    segments.find(|segment| segment.eq_ignore_ascii_case(name))?;
+    let id = segments.next().filter(|id| !id.is_empty());
+    id.map(str::to_owned)
+}
+
+/// A whole number, however it is spelt.
+fn whole(value: &Value) -> Option<u64> {
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_owned(),
+        _ => return None,
+    };
+    let whole = text.split_once('.').map_or(&*text, |(whole, fraction)| {
+        if fraction.bytes().all(|digit| digit == b'0') {
+            whole
+        } else {
+            ""
+        }
+    });
+    whole.parse().ok()
+}
+
+/// The day of a moment, as `2026-11-23`.
+#[must_use]
+pub fn day(moment: Timestamp) -> String {
+    moment.day().replace('/', "-")
+}
+
+/// A moment as `2026-11-23T15:20:34.219Z`.
+#[must_use]
+pub fn iso(moment: Timestamp) -> String {
+    let compact = moment.compact();
+    let digits = |range| compact.get(range).unwrap_or_default();
+    format!(
+        "{}T{}:{}:{}Z",
+        day(moment),
+        digits(9..11),
+        digits(11..13),
+        digits(13..19)
+    )
+}
+
+#[expect(clippy::ref_option, reason = "serde wants it so")]
+fn moment<S: Serializer>(moment: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+    moment.map(iso).serialize(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn facts_are_read_as_far_as_they_go() {
+        let event = |subject: &str, data: Value| {
+            let event = json!({"id": "e", "topic": "/t", "subject": subject, "data": data,
+                "eventType": "Microsoft.Communication.RecordingFileStatusUpdated"});
+            Facts::of(event.to_string().as_bytes())
+        };
+        let chunks = json!({"recordingChunks": [{"documentId": "d", "index": 0}]});
+        let whole = event(
+            "/recording/call/c/serverCallId/s/recordingId/r",
+            json!({"recordingStartTime": "2026-11-23T15:20:34.2199328Z",
+                "recordingDurationMs": "60000.0", "recordingStorageInfo": chunks}),
+        );
+        assert_eq!(whole.call.as_deref(), Some("c"));
+        assert_eq!(whole.recording_id.as_deref(), Some("r"));
+        assert_eq!(iso(whole.started.unwrap()), "2026-11-23T15:20:34.219Z");
+        assert_eq!(whole.duration_ms, Some(60_000));
+        assert_eq!(whole.chunks, [(0, "d".to_owned())]);
+
+        let own = event(
+            "/recording/call/c",
+            json!({"recordingId": "r", "recordingDurationMs": 1.5}),
+        );
+        assert_eq!(own.call.as_deref(), Some("c"));
+        assert_eq!(own.recording_id.as_deref(), Some("r"));
+        assert_eq!((own.started, own.duration_ms), (None, None));
+        for nothing in ["", "[]", "7", "{", "{\"subject\": 7, \"data\": []}"] {
+            assert_eq!(Facts::of(nothing.as_bytes()), Facts::default(), "{nothing}");
+        }
+    }
+}
