@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) place: Place,
 
-    /// A table for people, or one JSON document for machines
+    /// A table for people, one JSON document for machines, or a page to look at and to print
     #[arg(long, value_enum, default_value_t = Form::Table)]
     pub(crate) format: Form,
 
@@ -43,6 +43,13 @@ pub(crate) struct Arguments {
         help = "The names of the blobs in your own Azure storage, a line each, where ACS exports recordings to it"
     )]
     pub(crate) exported: Option<PathBuf>,
+
+    #[arg(
+        long,
+        value_name = "NAME",
+        help = "Who makes the page; the user of this machine unless told"
+    )]
+    pub(crate) made_by: Option<String>,
 }
 
 /// Where the archive is, and which of its days are asked for.
@@ -85,6 +92,7 @@ pub(crate) struct Place {
 pub(crate) enum Form {
     Table,
     Json,
+    Html,
 }
 
 const WHAT_COUNTS: &str = "\

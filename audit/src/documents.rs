@@ -10,7 +10,7 @@ use acs_recording_archiver::manifest::{Fate, Manifest, Rejection, StoredObject, 
 use acs_recording_archiver::recording::{Chunk, safe_id};
 
 use super::bucket::{Bucket, Document};
-use super::recordings::{Archived, Facts, Recording, State};
+use super::recordings::{Archived, Facts, Recording, State, checked};
 use super::report::{Entry, What};
 
 /// Reasons that a finding gives.
@@ -152,6 +152,7 @@ impl<'a> Said<'a> {
         };
         let facts = Facts::of(manifest.event.get().as_bytes());
         let mut recording = Recording::new(document, State::Archived, facts);
+        recording.media = checked(json);
         let (mut named, mut keys, mut placed) = (BTreeSet::new(), BTreeSet::new(), true);
         for chunk in manifest.chunks {
             let place = (chunk.index, chunk.document_id.into_owned());

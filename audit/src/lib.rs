@@ -11,7 +11,7 @@
 //! - `folder`, `documents`, `compare`: the objects of a recording, its manifests and rejections, and how they agree
 //! - `recordings`: each recording as the archive tells of it, for whoever keeps a ledger
 //! - `against`: the archive against ACS's own log of recordings
-//! - `report`, `table`: what was found, as JSON and for people
+//! - `report`, `table`, `html`: what was found, as JSON, for people and as a page
 
 pub mod against;
 pub mod bucket;
@@ -19,6 +19,7 @@ mod compare;
 mod crew;
 mod documents;
 mod folder;
+pub mod html;
 pub mod recordings;
 pub mod report;
 mod set_aside;

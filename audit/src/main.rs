@@ -5,7 +5,7 @@ mod progress;
 
 use std::fmt::Display;
 use std::fs;
-use std::io::{self, Read as _, Write as _, stdout};
+use std::io::{self, BufWriter, Read as _, Write as _, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -13,8 +13,12 @@ use std::time::SystemTime;
 use acs_recording_archiver::chain::chain;
 use acs_recording_archiver::function::sdk_config;
 use acs_recording_archiver::limits::Limits;
+use acs_recording_archiver::recording::Timestamp;
 use acs_recording_audit::against::{Reconciliation, export};
 use acs_recording_audit::bucket::Bucket;
+use acs_recording_audit::html::{self, Made, Rows};
+use acs_recording_audit::recordings::iso;
+use acs_recording_audit::report::Report;
 use acs_recording_audit::tally::Tally;
 use acs_recording_audit::window::Window;
 use acs_recording_audit::{audit, report, table};
@@ -75,9 +79,16 @@ async fn audited(arguments: &Arguments) -> Result<u8, Fault> {
         Some(file) => Some(log(file, arguments.exported.as_deref(), &scope.window)?),
         None => None,
     };
+    let rows = match arguments.format {
+        Form::Html => {
+            let rows = Rows::new();
+            Some(rows.map_err(|error| format!("no temporary file can be made: {error}"))?)
+        }
+        Form::Table | Form::Json => None,
+    };
     let buckets = Buckets::of(place).await?;
     let (tally, now) = (Tally::default(), now());
-    let mut ledger = reconciliation;
+    let mut ledger = (reconciliation, rows);
     let audited = audit(
         &buckets.archive,
         &buckets.work,
@@ -88,12 +99,20 @@ async fn audited(arguments: &Arguments) -> Result<u8, Fault> {
     );
     let audited = progress::watched(&tally, audited).await;
     let mut report = audited.map_err(|failure| chain(&failure))?;
-    if let Some(reconciliation) = ledger {
+    let (reconciliation, rows) = ledger;
+    if let Some(reconciliation) = reconciliation {
         reconciliation.conclude(now, &mut report);
     }
-    match arguments.format {
-        Form::Json => say(report.to_json()),
-        Form::Table => say(table::table(&report).trim_end()),
+    match (arguments.format, rows) {
+        (Form::Html, Some(rows)) => {
+            let made = Made {
+                by: arguments.made_by.clone().unwrap_or_else(user),
+                at: iso(Timestamp::from(now)),
+            };
+            page(&report, &made, rows)?;
+        }
+        (Form::Json, _) => say(report.to_json()),
+        (Form::Table | Form::Html, _) => say(table::table(&report).trim_end()),
     }
     Ok(report.status())
 }
@@ -129,6 +148,16 @@ fn log(file: &Path, exported: Option<&Path>, window: &Window) -> Result<Reconcil
     })
 }
 
+/// Prints the page. Whoever no longer reads has seen enough.
+fn page(report: &Report, made: &Made, rows: Rows) -> Result<(), Fault> {
+    let mut to = BufWriter::new(stdout().lock());
+    let written = html::write(report, made, rows, &mut to).and_then(|()| to.flush());
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| format!("the page cannot be written: {error}")),
+    }
+}
+
 /// Asks for the AWS credentials once, since S3's own failure for want of them names the last place
 /// that was looked in instead.
 async fn credentials(sdk: &SdkConfig) -> Result<(), Fault> {
@@ -153,6 +182,17 @@ async fn credentials(sdk: &SdkConfig) -> Result<(), Fault> {
 /// Prints to the standard output. Whoever no longer reads has seen enough.
 fn say(text: impl Display) {
     let _ = writeln!(stdout(), "{text}");
+}
+
+/// The name of whoever runs this.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "for people; nothing is decided by it"
+)]
+fn user() -> String {
+    let variables = ["USER", "LOGNAME", "USERNAME"];
+    let mut users = variables.iter().filter_map(|name| std::env::var(name).ok());
+    users.next().unwrap_or_else(|| "unknown".to_owned())
 }
 
 #[expect(

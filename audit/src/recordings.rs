@@ -55,6 +55,8 @@ pub struct Recording {
     pub bytes: u64,
     /// The number of findings about it.
     pub findings: usize,
+    /// What its containers say of themselves, where they were looked at.
+    pub media: Option<String>,
     /// Why it is not archived.
     pub reason: Option<String>,
     /// Until ACS deletes the source, of one that is unfinished.
@@ -173,6 +175,7 @@ impl Recording {
             objects: vec![],
             bytes: 0,
             findings: 0,
+            media: None,
             reason: None,
             seconds_left: None,
         }
@@ -191,6 +194,22 @@ impl Recording {
     pub fn day(&self) -> Option<String> {
         self.facts.started.map(day)
     }
+}
+
+/// What a manifest says of the containers, where they were looked at: a verdict for each chunk, and
+/// what is doubtful about the recording.
+#[must_use]
+pub(crate) fn checked(manifest_json: &[u8]) -> Option<String> {
+    let manifest: Value = serde_json::from_slice(manifest_json).ok()?;
+    let chunks = manifest.get("chunks").and_then(Value::as_array)?;
+    let verdict = |chunk: &Value| chunk.pointer("/check/verdict")?.as_str().map(str::to_owned);
+    let mut said: Vec<String> = chunks.iter().filter_map(verdict).collect();
+    said.sort();
+    said.dedup();
+    let doubts = manifest.pointer("/check/doubts").and_then(Value::as_array);
+    let doubts = doubts.into_iter().flatten().filter_map(Value::as_str);
+    said.extend(doubts.map(str::to_owned));
+    (!said.is_empty()).then(|| said.join(", "))
 }
 
 /// What follows the segment of that name in a subject.
@@ -248,6 +267,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_verdicts_of_a_manifest_in_one_line() {
+        let complete = json!({"check": {"verdict": "complete"}});
+        for (manifest, expected) in [
+            (json!({"chunks": [complete, complete]}), Some("complete")),
+            (
+                json!({"chunks": [complete, {"check": {"verdict": "truncated"}}],
+                    "check": {"doubts": ["short"]}}),
+                Some("complete, truncated, short"),
+            ),
+            (json!({"chunks": [{"check": 7}], "check": []}), None),
+            (json!({}), None),
+        ] {
+            let json = manifest.to_string();
+            assert_eq!(checked(json.as_bytes()).as_deref(), expected, "{json}");
+        }
+    }
 
     #[test]
     fn facts_are_read_as_far_as_they_go() {

@@ -162,7 +162,7 @@ fn notes(text: &mut String, report: &Report) {
     }
 }
 
-fn conclusion(report: &Report) -> String {
+pub(crate) fn conclusion(report: &Report) -> String {
     let findings = match report.findings.len() {
         0 => "No finding".to_owned(),
         more => format!("{more} {}", several(more as u64, "finding")),

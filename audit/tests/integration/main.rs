@@ -23,3 +23,4 @@ mod world;
 
 mod against;
 mod audit;
+mod page;
