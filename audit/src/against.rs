@@ -18,8 +18,9 @@ use serde::Serialize;
 use crate::recordings::{Ledger, Recording, State};
 use crate::window::Window;
 use export::Row;
-use ids::Id;
 
+pub(crate) use ids::Id;
+pub(crate) use outcome::thousandths;
 pub use outcome::{Against, Judged, Matched, Outcome};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use acs_recording_archiver::keys::{Pending, Prefix};
+use acs_recording_audit::find::Wanted;
 use acs_recording_audit::window::{Day, Window};
 use acs_recording_audit::{Scope, layout};
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// The options.
+/// The options of the audit, or another task.
 #[derive(Debug, Parser)]
 #[command(
     name = "audit",
@@ -19,9 +20,14 @@ use clap::{Args, Parser, ValueEnum};
         The AWS SDK's own variables hold: AWS_REGION, AWS_PROFILE, AWS_ACCESS_KEY_ID and so on, and AWS_ENDPOINT_URL_S3 for an \
         S3-compatible store. It needs s3:ListBucket and s3:ListBucketMultipartUploads on the bucket, s3:ListBucket on the \
         work bucket, s3:GetObject on the objects of both, and kms:Decrypt where they are encrypted with a key of your own.",
-    after_long_help = WHAT_COUNTS
+    after_long_help = WHAT_COUNTS,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
 )]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) task: Option<Task>,
+
     #[command(flatten)]
     pub(crate) place: Place,
 
@@ -52,12 +58,58 @@ pub(crate) struct Arguments {
     pub(crate) made_by: Option<String>,
 }
 
+/// What can be done besides.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Finds recordings, and makes links to play them
+    Find(Find),
+}
+
+/// The options of a search.
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Finds recordings by what they have in common: a call, a recording id, a document id, days, or a text in \
+        their metadata. All that is given must fit. A call and a document are found by their keys; for a recording id the \
+        manifests of the days are read, for a participant their metadata documents as well, so give days there. What is \
+        pending or set aside is found too, but not by participant.\n\nExit status: 0 found, 1 nothing found, 2 wrong options \
+        or something could not be read.\n\nIt needs s3:ListBucket on both buckets and s3:GetObject on the objects, which \
+        links need too, for as long as they are to hold."
+)]
+pub(crate) struct Find {
+    #[command(flatten)]
+    pub(crate) place: Place,
+
+    /// The call's id: the first one in the event's subject, and in the keys
+    #[arg(long, value_name = "ID")]
+    pub(crate) call: Option<String>,
+
+    /// The recording's id, as ACS has it: the last one in the event's subject
+    #[arg(long, value_name = "ID")]
+    pub(crate) recording: Option<String>,
+
+    /// The documentId of a chunk
+    #[arg(long, value_name = "ID")]
+    pub(crate) document: Option<String>,
+
+    /// A text in the metadata, in any letter case: an id, a number or a name
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) participant: Option<String>,
+
+    /// Also make links to the media that are good for so long; whoever has one can play it
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=7 * 24 * 60))]
+    pub(crate) presign: Option<u64>,
+
+    /// A table for people, or one JSON array for machines
+    #[arg(long, value_enum, default_value_t = Form::Table)]
+    pub(crate) format: Form,
+}
+
 /// Where the archive is, and which of its days are asked for.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
     /// The bucket
-    #[arg(long)]
-    pub(crate) bucket: String,
+    #[arg(long, required = true)]
+    pub(crate) bucket: Option<String>,
 
     #[arg(
         long,
@@ -151,6 +203,48 @@ impl Place {
             layout: layout(self.prefix.clone(), pending)?,
             window: Window::new(self.from.clone(), self.to.clone())?,
         })
+    }
+
+    /// The name of the bucket, without which the command line is not read.
+    pub(crate) fn bucket(&self) -> &str {
+        self.bucket.as_deref().unwrap_or_default()
+    }
+}
+
+impl Find {
+    /// What is searched for; an error if that is everything.
+    pub(crate) fn wanted(&self) -> Result<Wanted, String> {
+        let wanted = Wanted {
+            call: self.call.clone(),
+            recording: self.recording.clone(),
+            document: self.document.clone(),
+            participant: self.participant.clone(),
+        };
+        let ids = [
+            &self.call,
+            &self.recording,
+            &self.document,
+            &self.participant,
+        ];
+        if ids
+            .iter()
+            .any(|id| id.as_deref().is_some_and(|id| id.trim().is_empty()))
+        {
+            return Err("an id or a text is empty".to_owned());
+        }
+        let days = self.place.from.is_some() || self.place.to.is_some();
+        if ids.iter().all(|id| id.is_none()) && !days {
+            return Err(
+                "say what to find: --call, --recording, --document, --participant, --from or --to"
+                    .to_owned(),
+            );
+        }
+        if self.format == Form::Html {
+            return Err(
+                "a search is shown as a table or as JSON; the page is the audit's".to_owned(),
+            );
+        }
+        Ok(wanted)
     }
 }
 

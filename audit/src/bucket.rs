@@ -1,8 +1,9 @@
 //! The calls to S3.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use acs_recording_archiver::chain::chain;
 use acs_recording_archiver::keys::Key;
 use acs_recording_archiver::limits::Limits;
 use acs_recording_archiver::store::{Buckets, Error, Listed, Object, Store};
@@ -12,6 +13,7 @@ use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::presigning::PresigningConfig;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Calls at the same time.
@@ -127,6 +129,47 @@ impl Bucket {
             token: None,
             over: false,
         }
+    }
+
+    /// The folders right under a prefix, in ascending order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], where S3 does not answer.
+    pub async fn folders(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        const OPERATION: &str = "ListObjectsV2";
+        let mut folders = Vec::new();
+        let mut token = None;
+        loop {
+            let request = self.client.list_objects_v2().bucket(&self.name);
+            let request = request.prefix(prefix).delimiter("/");
+            let _slot = self.slot().await;
+            let page = request.set_continuation_token(token.clone()).send().await;
+            let page = page.map_err(|error| Error::from_sdk(OPERATION, error))?;
+            let common = page.common_prefixes.unwrap_or_default().into_iter();
+            folders.extend(common.filter_map(|common| common.prefix));
+            if page.is_truncated != Some(true) {
+                return Ok(folders);
+            }
+            let next = page.next_continuation_token;
+            if next.is_none() || next == token {
+                return Err(endless(OPERATION));
+            }
+            token = next;
+        }
+    }
+
+    /// A link to an object that is good for so long, to whoever has it.
+    ///
+    /// # Errors
+    ///
+    /// A text for people, where the credentials cannot sign it.
+    pub async fn link(&self, key: &str, lasts: Duration) -> Result<String, String> {
+        let lasts = PresigningConfig::expires_in(lasts).map_err(|error| chain(&error))?;
+        let request = self.client.get_object().bucket(&self.name).key(key);
+        let link = request.presigned(lasts).await;
+        link.map(|link| link.uri().to_owned())
+            .map_err(|error| chain(&error))
     }
 
     /// The unfinished uploads to keys that begin with `prefix`, page by page.

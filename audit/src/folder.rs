@@ -134,6 +134,13 @@ impl Folder {
         folder.unnamed(&context, &folder.said(&context, &read))
     }
 
+    /// The recordings that its documents tell of, their objects not looked at.
+    pub(crate) async fn recordings(&self, context: &Context) -> (Vec<Recording>, Vec<Entry>) {
+        let read = self.read(context).await;
+        let said = self.said(context, &read);
+        (said.recordings, said.entries)
+    }
+
     async fn read(&self, context: &Context) -> Read {
         let documents = self.manifests.iter().chain(&self.rejections);
         Read::all(&context.bucket, documents).await

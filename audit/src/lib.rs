@@ -11,6 +11,7 @@
 //! - `folder`, `documents`, `compare`: the objects of a recording, its manifests and rejections, and how they agree
 //! - `recordings`: each recording as the archive tells of it, for whoever keeps a ledger
 //! - `against`: the archive against ACS's own log of recordings
+//! - `find`: a search for recordings, without an index
 //! - `report`, `table`, `html`: what was found, as JSON, for people and as a page
 
 pub mod against;
@@ -18,6 +19,7 @@ pub mod bucket;
 mod compare;
 mod crew;
 mod documents;
+pub mod find;
 mod folder;
 pub mod html;
 pub mod recordings;

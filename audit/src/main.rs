@@ -2,6 +2,7 @@
 
 mod arguments;
 mod progress;
+mod searching;
 
 use std::fmt::Display;
 use std::fs;
@@ -27,7 +28,7 @@ use aws_credential_types::provider::ProvideCredentials as _;
 use aws_credential_types::provider::error::CredentialsError;
 use clap::Parser as _;
 
-use arguments::{Arguments, Form, Place};
+use arguments::{Arguments, Form, Place, Task};
 
 /// The end of a message about wrong options.
 const HINT: &str = "\n\nFor more information, try '--help'.";
@@ -38,7 +39,11 @@ type Fault = String;
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match audited(&arguments).await {
+    let done = match &arguments.task {
+        None => audited(&arguments).await,
+        Some(Task::Find(find)) => searching::search(find).await,
+    };
+    match done {
         Ok(status) => ExitCode::from(status),
         Err(fault) => {
             eprintln!("error: {fault}");
@@ -59,7 +64,7 @@ impl Buckets {
         credentials(&sdk).await?;
         let limits = Limits::default();
         let bucket = |name: &str| Bucket::new(&sdk, name, place.force_path_style, &limits);
-        let archive = bucket(&place.bucket);
+        let archive = bucket(place.bucket());
         Ok(Self {
             work: place
                 .work_bucket

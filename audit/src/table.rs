@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::against::thousandths;
+use super::find::Found;
+use super::recordings::iso;
 use super::report::{Entry, Pending, Report, What};
 
 /// The report's text.
@@ -160,6 +163,40 @@ fn notes(text: &mut String, report: &Report) {
             let _ = writeln!(text, "  {:width$}  and {more} more", "");
         }
     }
+}
+
+/// A recording that was found, in lines.
+#[must_use]
+pub fn found(found: &Found) -> String {
+    let recording = &found.recording;
+    let facts = &recording.facts;
+    let started = facts
+        .started
+        .map_or_else(|| "without a start".to_owned(), iso);
+    let length = facts
+        .duration_ms
+        .map(|ms| format!("  {} s", thousandths(ms)));
+    let size = (recording.bytes > 0).then(|| format!("  {} bytes", recording.bytes));
+    let mut lines = vec![format!(
+        "{started}  {}{}{}",
+        recording.state.name(),
+        length.unwrap_or_default(),
+        size.unwrap_or_default()
+    )];
+    let call = facts.call.iter().map(|id| format!("  call {id}"));
+    lines.extend(call);
+    let id = facts
+        .recording_id
+        .iter()
+        .map(|id| format!("  recording {id}"));
+    lines.extend(id);
+    lines.extend(recording.reason.iter().map(|why| format!("  {why}")));
+    lines.push(format!("  {}", recording.document));
+    let objects = recording.objects.iter().filter(|object| object.is_media);
+    lines.extend(objects.map(|object| format!("  {}", object.key)));
+    lines.extend(found.links.iter().map(|link| format!("  {link}")));
+    let lines: Vec<String> = lines.iter().map(|line| shown(line)).collect();
+    lines.join("\n") + "\n\n"
 }
 
 pub(crate) fn conclusion(report: &Report) -> String {

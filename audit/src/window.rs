@@ -66,6 +66,17 @@ impl Window {
         Some(layout.day(from.begins).to_string())
     }
 
+    /// Whether a folder, or one above it, can have keys of the window.
+    pub(crate) fn overlaps(&self, layout: &Layout, folder: &str) -> bool {
+        let bound = |day: &Day| {
+            let day = layout.day(day.begins).to_string();
+            let shorter = day.get(..folder.len());
+            shorter.map_or(day.clone(), str::to_owned)
+        };
+        let begun = self.from.as_ref().is_none_or(|day| *folder >= *bound(day));
+        begun && self.to.as_ref().is_none_or(|day| *folder <= *bound(day))
+    }
+
     /// Whether a key comes after all those of the window.
     #[must_use]
     pub fn is_over(&self, layout: &Layout, key: &str) -> bool {

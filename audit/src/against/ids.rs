@@ -32,6 +32,16 @@ impl Id {
             .flatten()
     }
 
+    /// Returns `true` if a text is this id, or one of the ids that it encodes.
+    pub(crate) fn is_named_by(&self, text: &str) -> bool {
+        let same = Self::new(text).is_some_and(|other| {
+            let mut forms = self.forms();
+            forms.any(|form| other.forms().any(|it| it == form))
+        });
+        let text = text.trim().to_lowercase();
+        same || self.parts().any(|part| part == text)
+    }
+
     /// The ids that it encodes, in lower case.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &str> {
         let fields = self.decoded.iter().flat_map(|fields| fields.split('&'));

@@ -322,7 +322,7 @@ fn told(row: &Row) -> String {
 
 /// Milliseconds as seconds, without zeros at the end.
 #[must_use]
-fn thousandths(ms: u64) -> String {
+pub(crate) fn thousandths(ms: u64) -> String {
     let text = format!("{}.{:03}", ms / 1000, ms % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -23,4 +23,5 @@ mod world;
 
 mod against;
 mod audit;
+mod find;
 mod page;

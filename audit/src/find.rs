@@ -1,0 +1,352 @@
+//! A search for recordings, without an index: by the key where that tells, else by the manifests of
+//! the days. What is pending or set aside is searched as well.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use acs_recording_archiver::chain::chain;
+use acs_recording_archiver::keys::{Bucket as At, Kind};
+use acs_recording_archiver::recording::{Timestamp, safe_id};
+use acs_recording_archiver::store;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::against::Id;
+use crate::bucket::{Bucket, Document};
+use crate::crew::Crew;
+use crate::folder::{Context, Folder, Heard};
+use crate::recordings::Recording;
+use crate::report::{Entry, What};
+use crate::tally::{Counted, Tally};
+use crate::unfinished::{Copies, Unfinished};
+use crate::{Failure, Scope, set_aside};
+
+/// What is searched for. A recording must fit all that is given.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The call's id.
+    pub call: Option<String>,
+    /// The recording's id, as ACS has it or one of the ids that it encodes.
+    pub recording: Option<String>,
+    /// The documentId of a chunk.
+    pub document: Option<String>,
+    /// A text that the metadata document of a chunk holds: a name, a number, an id.
+    pub participant: Option<String>,
+}
+
+/// A recording that was found.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Found {
+    /// The recording.
+    #[serde(flatten)]
+    pub recording: Recording,
+    /// Links to its media, by chunk, if they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<String>,
+}
+
+/// What a search has come to.
+#[derive(Debug, Default)]
+pub struct Searched {
+    /// The recordings that were found.
+    pub found: u64,
+    /// What could not be looked at: if there is any, there may be more to be found.
+    pub unread: Vec<Entry>,
+}
+
+/// Searches the archive in a bucket, whose unfinished work is in the bucket `work`. Each recording
+/// that is found is given to `show`, in the order of the days, with links that are good for
+/// `presign`; the search ends when `show` returns `false`.
+///
+/// # Errors
+///
+/// [`Failure`], where something cannot be listed.
+pub async fn find(
+    (bucket, work): (&Bucket, &Bucket),
+    scope: &Scope,
+    wanted: &Wanted,
+    presign: Option<Duration>,
+    (now, tally): (SystemTime, &Tally),
+    show: &mut (dyn FnMut(Found) -> bool + Send),
+) -> Result<Searched, Failure> {
+    let unlisted = |bucket: &Bucket| {
+        let bucket = bucket.name().to_owned();
+        move |source| Failure::Unlisted { bucket, source }
+    };
+    let layout = &scope.layout;
+    let mut search = Search {
+        context: Context {
+            bucket: bucket.clone(),
+            layout: layout.clone(),
+            unfinished: Copies::default().into(),
+            tally: tally.clone(),
+        },
+        wanted: wanted.clone(),
+        presign,
+        searched: Searched::default(),
+        show,
+    };
+
+    let unfinished = Unfinished::read(work, layout, now).await;
+    let unfinished = unfinished.map_err(unlisted(work))?;
+    let set_aside = set_aside::list(bucket, scope).await;
+    let set_aside = set_aside.map_err(unlisted(bucket))?;
+    let set_aside = set_aside.into_iter().filter_map(|heard| match heard {
+        Heard::Recording(recording) => Some(*recording),
+        Heard::Entry(_) => None,
+    });
+    for recording in unfinished.recordings.into_iter().chain(set_aside) {
+        let started = recording.facts.started.map(Timestamp::instant);
+        if scope.window.has(started) && !search.judge(recording).await {
+            return Ok(search.searched);
+        }
+    }
+
+    let days = days(bucket, scope).await.map_err(unlisted(bucket))?;
+    search.days(days).await.map_err(unlisted(bucket))?;
+    Ok(search.searched)
+}
+
+/// The prefixes of the days that have recordings.
+async fn days(bucket: &Bucket, scope: &Scope) -> Result<Vec<String>, store::Error> {
+    let mut prefixes = vec![scope.layout.prefix().to_string()];
+    for width in [4, 2, 2] {
+        let mut deeper = Vec::new();
+        for prefix in prefixes {
+            let folders = bucket.folders(&prefix).await?;
+            deeper.extend(folders.into_iter().filter(|folder| {
+                let name = folder.get(prefix.len()..).unwrap_or_default();
+                let name = name.trim_end_matches('/');
+                let number = name.len() == width && name.bytes().all(|it| it.is_ascii_digit());
+                number && scope.window.overlaps(&scope.layout, folder)
+            }));
+        }
+        prefixes = deeper;
+    }
+    Ok(prefixes)
+}
+
+struct Search<'a> {
+    context: Context,
+    wanted: Wanted,
+    presign: Option<Duration>,
+    searched: Searched,
+    show: &'a mut (dyn FnMut(Found) -> bool + Send),
+}
+
+impl Search<'_> {
+    /// Searches days, several at once.
+    async fn days(&mut self, days: Vec<String>) -> Result<(), store::Error> {
+        let mut listings = Crew::new();
+        let mut folders = Crew::new();
+        for day in days {
+            let listing = list(self.context.clone(), self.wanted.clone(), day);
+            listings.begin(listing).await;
+            if !self.read(&mut folders, listings.take()).await? {
+                return Ok(());
+            }
+        }
+        if self.read(&mut folders, listings.finish().await).await? {
+            self.sort_out(folders.finish().await).await;
+        }
+        Ok(())
+    }
+
+    /// Begins to read folders. Returns `false` if nobody looks any more.
+    async fn read(
+        &mut self,
+        folders: &mut Crew<Heard>,
+        listed: Vec<Result<String, store::Error>>,
+    ) -> Result<bool, store::Error> {
+        for folder in listed {
+            let (context, wanted) = (self.context.clone(), self.wanted.clone());
+            folders.begin(read(context, wanted, folder?)).await;
+            if !self.sort_out(folders.take()).await {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Shows what was found. Returns `false` if nobody looks any more.
+    async fn sort_out(&mut self, heard: Vec<Heard>) -> bool {
+        for heard in heard {
+            match heard {
+                Heard::Recording(recording) => {
+                    if !self.show(*recording).await {
+                        return false;
+                    }
+                }
+                Heard::Entry(entry) => self.searched.unread.push(entry),
+            }
+        }
+        true
+    }
+
+    async fn judge(&mut self, recording: Recording) -> bool {
+        // Metadata is archived with the media.
+        if self.wanted.participant.is_some() || !self.wanted.fits(&recording) {
+            return true;
+        }
+        self.show(recording).await
+    }
+
+    async fn show(&mut self, recording: Recording) -> bool {
+        let mut links = Vec::new();
+        if let Some(presign) = self.presign {
+            for object in recording.objects.iter().filter(|object| object.is_media) {
+                match self.context.bucket.link(&object.key, presign).await {
+                    Ok(link) => links.push(link),
+                    Err(why) => {
+                        let entry = Entry::new(What::Unread, &object.key, why);
+                        self.searched.unread.push(entry);
+                    }
+                }
+            }
+        }
+        self.searched.found += 1;
+        (self.show)(Found { recording, links })
+    }
+}
+
+/// The folders of a day in which a recording that fits can be, by their keys.
+async fn list(context: Context, wanted: Wanted, day: String) -> Vec<Result<String, store::Error>> {
+    let call = wanted.call.as_deref().map(safe_id);
+    let prefix = match call {
+        Some(call) => format!("{day}{call}/"),
+        None => day,
+    };
+    let mut folders = BTreeSet::new();
+    let mut listing = context.bucket.objects(&prefix, None);
+    loop {
+        let page = match listing.page().await {
+            Ok(Some(page)) => page,
+            Ok(None) => break,
+            Err(error) => return vec![Err(error)],
+        };
+        for object in page {
+            context.tally.count(Counted::Object);
+            let Some(place) = context.layout.place(At::Recordings, &object.key) else {
+                continue;
+            };
+            let fits = match (&wanted.document, place.kind) {
+                (None, _) => true,
+                (Some(id), Kind::Media(name) | Kind::Metadata(name)) => {
+                    name.document_id == safe_id(id)
+                }
+                // A rejection may name a chunk of which nothing is there.
+                (Some(_), kind) => matches!(kind, Kind::Rejection { .. }),
+            };
+            if fits {
+                folders.insert(place.folder.to_owned());
+            }
+        }
+    }
+    folders.into_iter().map(Ok).collect()
+}
+
+/// The recordings of a folder that fit.
+async fn read(context: Context, wanted: Wanted, folder: String) -> Vec<Heard> {
+    let listed = match Folder::list(&context, &folder).await {
+        Ok(listed) => listed,
+        Err(error) => {
+            return vec![Heard::Entry(Entry::new(
+                What::Unread,
+                folder,
+                chain(&error),
+            ))];
+        }
+    };
+    let (recordings, entries) = listed.recordings(&context).await;
+    context.tally.count(Counted::Manifest);
+    let unread = entries
+        .into_iter()
+        .filter(|entry| entry.what == What::Unread);
+    let mut heard: Vec<Heard> = unread.map(Heard::Entry).collect();
+    for recording in recordings {
+        if !wanted.fits(&recording) {
+            continue;
+        }
+        match wanted.is_taken_part_in(&context.bucket, &recording).await {
+            Ok(true) => heard.push(Heard::Recording(Box::new(recording))),
+            Ok(false) => {}
+            Err(entry) => heard.push(Heard::Entry(entry)),
+        }
+    }
+    heard
+}
+
+impl Wanted {
+    /// Returns `true` if a recording is one of those, its metadata aside.
+    fn fits(&self, recording: &Recording) -> bool {
+        let facts = &recording.facts;
+        let call = self
+            .call
+            .as_deref()
+            .is_none_or(|call| facts.call.as_deref() == Some(&*safe_id(call)));
+        let id = || facts.recording_id.as_deref().and_then(Id::new);
+        let same = |wanted: &str| id().is_some_and(|id| id.is_named_by(wanted));
+        let document = |wanted: &str| facts.chunks.iter().any(|(_, id)| id == wanted);
+        call && self.recording.as_deref().is_none_or(same)
+            && self.document.as_deref().is_none_or(document)
+    }
+
+    /// Returns `true` if the metadata of a chunk holds the text, in any letter case.
+    async fn is_taken_part_in(
+        &self,
+        bucket: &Bucket,
+        recording: &Recording,
+    ) -> Result<bool, Entry> {
+        let Some(text) = &self.participant else {
+            return Ok(true);
+        };
+        let text = text.to_lowercase();
+        for object in recording.objects.iter().filter(|object| !object.is_media) {
+            match bucket.read(&object.key).await {
+                Ok(Document::There(bytes)) if holds(&bytes, &text) => return Ok(true),
+                Ok(Document::There(_) | Document::Gone) => {}
+                Ok(Document::TooLong) => {
+                    let detail = "is too long to be searched";
+                    return Err(Entry::new(What::Unread, &object.key, detail));
+                }
+                Err(error) => return Err(Entry::new(What::Unread, &object.key, chain(&error))),
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Returns `true` if a document holds a text, as it is spelt in JSON or as it is meant.
+fn holds(document: &[u8], text: &str) -> bool {
+    let plain = String::from_utf8_lossy(document)
+        .to_lowercase()
+        .contains(text);
+    plain || serde_json::from_slice(document).is_ok_and(|json| value_holds(&json, text))
+}
+
+fn value_holds(value: &Value, text: &str) -> bool {
+    match value {
+        Value::String(own) => own.to_lowercase().contains(text),
+        Value::Array(values) => values.iter().any(|value| value_holds(value, text)),
+        Value::Object(fields) => fields.values().any(|value| value_holds(value, text)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_found_in_any_spelling() {
+        for document in [
+            "{\"displayName\": \"J\\u00fcrgen M\\u00fcller\"}",
+            "{\"a\": [{\"displayName\": \"Jürgen Müller\"}]}",
+            "no JSON: JÜRGEN",
+        ] {
+            assert!(holds(document.as_bytes(), "jürgen"), "{document}");
+            assert!(!holds(document.as_bytes(), "nobody"), "{document}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! A search, shown as it goes on.
+
+use std::io::{self, Write as _, stdout};
+use std::time::Duration;
+
+use acs_recording_archiver::chain::chain;
+use acs_recording_audit::find::{Found, find};
+use acs_recording_audit::table::found;
+use acs_recording_audit::tally::Tally;
+
+use crate::arguments::{Find, Form};
+use crate::{Buckets, Fault, HINT, now, progress};
+
+/// Searches, shows what is found, and returns the exit status.
+pub(crate) async fn search(arguments: &Find) -> Result<u8, Fault> {
+    let wanted = arguments.wanted().map_err(|fault| fault + HINT)?;
+    let scope = arguments.place.scope().map_err(|fault| fault + HINT)?;
+    let buckets = Buckets::of(&arguments.place).await?;
+    let presign = arguments
+        .presign
+        .map(|minutes| Duration::from_secs(minutes * 60));
+    let tally = Tally::default();
+    let mut shown = Shown {
+        form: arguments.format,
+        count: 0,
+    };
+    let mut show = |found: Found| shown.show(&found).is_ok();
+    let both = (&buckets.archive, &buckets.work);
+    let search = find(both, &scope, &wanted, presign, (now(), &tally), &mut show);
+    let searched = progress::watched(&tally, search).await;
+    let searched = searched.map_err(|failure| chain(&failure))?;
+    // Whoever no longer reads has seen enough.
+    let _ = shown.end();
+    for entry in &searched.unread {
+        eprintln!("could not be looked at: {}: {}", entry.key, entry.detail);
+    }
+    Ok(match (searched.unread.is_empty(), searched.found) {
+        (false, _) => 2,
+        (true, 0) => {
+            eprintln!("Nothing found.");
+            1
+        }
+        (true, _) => 0,
+    })
+}
+
+/// What is shown so far.
+struct Shown {
+    form: Form,
+    count: u64,
+}
+
+impl Shown {
+    fn show(&mut self, recording: &Found) -> io::Result<()> {
+        let mut to = stdout().lock();
+        match self.form {
+            Form::Json => {
+                let before = if self.count == 0 { "[\n" } else { ",\n" };
+                to.write_all(before.as_bytes())?;
+                serde_json::to_writer(&mut to, recording)?;
+            }
+            Form::Table | Form::Html => to.write_all(found(recording).as_bytes())?,
+        }
+        self.count += 1;
+        to.flush()
+    }
+
+    fn end(&self) -> io::Result<()> {
+        let mut to = stdout().lock();
+        match (self.form, self.count) {
+            (Form::Json, 0) => writeln!(to, "[]"),
+            (Form::Json, _) => writeln!(to, "\n]"),
+            _ => Ok(()),
+        }
+    }
+}
