@@ -25,7 +25,9 @@ fn file(modules: &[&str]) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = match modules {
         [source @ .., "tests"] => root.join("src").join(source.join("/")),
-        ["audit", ..] => root.join("audit/tests/integration").join(modules.join("/")),
+        ["against" | "audit" | "find" | "page", ..] => {
+            root.join("audit/tests/integration").join(modules.join("/"))
+        }
         _ => root.join("tests/integration").join(modules.join("/")),
     };
     path.with_extension("rs")

@@ -25,3 +25,5 @@ mod against;
 mod audit;
 mod find;
 mod page;
+#[cfg(unix)]
+mod reconcile;

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Asks ACS's own log which recordings there were, and audits the archive against it.
+set -euo pipefail
+
+usage() {
+    cat <<'END'
+Asks ACS's own log which recordings there were, and audits the archive against it: what was never archived is found while
+ACS still has it. Nothing is written but, if asked, a metric.
+
+Usage: azure/reconcile.sh --workspace ID --bucket BUCKET [--work-bucket BUCKET] [--prefix PREFIX] [--hours HOURS]
+           [--format table|json|html] [--metric INSTALLATION]
+
+  --workspace ID         the Log Analytics workspace that ACS writes to: its workspace id, a GUID
+  --bucket BUCKET        the archive, RecordingsBucketName of the stack
+  --work-bucket BUCKET   the unfinished work, WorkBucketName of the stack
+  --prefix PREFIX        RecordingsPrefix of the stack; recordings/ unless told
+  --hours HOURS          how far back the log is asked; 24 unless told
+  --format FORMAT        table unless told; html is a page to look at and to print
+  --metric INSTALLATION  put the metric NeverArchived, with this value of the dimension Installation
+
+Needs az with its extension log-analytics, signed in as someone who may query the workspace (Log Analytics Reader), jq,
+and AWS credentials that may read both buckets (and cloudwatch:PutMetricData, for the metric). The audit is $AUDIT if
+that is set, else the one of this checkout, which needs Rust.
+
+Exit status: that of the audit: 0 in order, 1 findings, 2 if the log or the archive could not be read.
+END
+}
+
+fail() {
+    echo "reconcile: $1" >&2
+    exit 2
+}
+
+workspace="" bucket="" hours=24 format=table metric="" audit=()
+while (($#)); do
+    case $1 in
+    -h | --help) usage && exit ;;
+    --workspace | --bucket | --work-bucket | --prefix | --hours | --format | --metric) (($# > 1)) || fail "$1 needs a value" ;;
+    *) fail "unknown option $1; see --help" ;;
+    esac
+    case $1 in
+    --workspace) workspace=$2 ;;
+    --bucket) bucket=$2 && audit+=("$1" "$2") ;;
+    --hours) hours=$2 ;;
+    --format) format=$2 ;;
+    --metric) metric=$2 ;;
+    *) audit+=("$1" "$2") ;;
+    esac
+    shift 2
+done
+[[ $workspace && $bucket ]] || fail "--workspace and --bucket are required; see --help"
+[[ $hours =~ ^[1-9][0-9]{0,4}$ ]] || fail "--hours must be a whole number"
+[[ $format == table || $format == json || $format == html ]] || fail "--format is table, json or html"
+for tool in az jq ${metric:+aws}; do
+    command -v "$tool" >/dev/null || fail "$tool is not installed; see --help"
+done
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+query="ACSCallRecordingSummary | where TimeGenerated > ago(${hours}h)
+| project RecordingId, RecordingStartTime, RecordingLength, ChunkCount, TimeGenerated, RecordingEndReason, CorrelationId"
+az monitor log-analytics query --workspace "$workspace" --analytics-query "$query" --timespan "PT${hours}H" \
+    --only-show-errors --output json > "$work/log.json" || fail "the log cannot be read: is az signed in, and is the id the workspace's?"
+
+# The days of the log's recordings, with one on each side: the archive may hold years.
+days=()
+first=$(jq --raw-output '[.[].RecordingStartTime // empty | .[:10]] | min // empty' "$work/log.json")
+last=$(jq --raw-output '[.[].RecordingStartTime // empty | .[:10]] | max // empty' "$work/log.json")
+if [[ $first && $last ]]; then
+    day() { jq --null-input --raw-output --arg day "$1" --argjson by "$2" '$day + "T00:00:00Z" | fromdate + 86400 * $by | todate[:10]'; }
+    days=(--from "$(day "$first" -1)" --to "$(day "$last" 1)")
+fi
+
+run() {
+    if [[ ${AUDIT:-} ]]; then
+        "$AUDIT" "${audit[@]}" "${days[@]}" --against "$work/log.json" "$@"
+    else
+        cargo run --quiet --release --manifest-path "$(dirname "$0")/../Cargo.toml" --bin audit -- \
+            "${audit[@]}" "${days[@]}" --against "$work/log.json" "$@"
+    fi
+}
+
+if [[ $metric ]]; then
+    status=0
+    run --format json > "$work/report.json" || status=$?
+    ((status < 2)) || exit "$status"
+    # A match that is not sure may be a recording that is missing.
+    missing=$(jq '.against.totals | .neverArchived + .unsure' "$work/report.json")
+    aws cloudwatch put-metric-data --namespace AcsRecordingArchiver --metric-name NeverArchived --unit Count \
+        --value "$missing" --dimensions "Installation=$metric" || fail "the metric cannot be put"
+    if [[ $format == json ]]; then
+        cat "$work/report.json"
+        exit "$status"
+    fi
+fi
+run --format "$format"
