@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     about = "Checks the archive in a bucket against its manifests, and lists what is unfinished, rejected or left over",
     long_about = "Checks the archive in a bucket against its manifests, and lists what is unfinished, rejected or left \
         over.\n\nEvery object that a manifest names is looked at with HeadObject: whether it is there, its size, and its \
-        CRC64NVME where the manifest and S3 both have one, else its ETag. No media is downloaded and nothing is written. \
+        CRC64NVME where the manifest and S3 both have one, else its ETag. No media is downloaded and nothing is written, except with --check-store. \
         The AWS SDK's own variables hold: AWS_REGION, AWS_PROFILE, AWS_ACCESS_KEY_ID and so on, and AWS_ENDPOINT_URL_S3 for an \
         S3-compatible store. It needs s3:ListBucket and s3:ListBucketMultipartUploads on the bucket, s3:ListBucket on the \
         work bucket, s3:GetObject on the objects of both, and kms:Decrypt where they are encrypted with a key of your own.",
@@ -56,6 +56,14 @@ pub(crate) struct Arguments {
         help = "Who makes the page; the user of this machine unless told"
     )]
     pub(crate) made_by: Option<String>,
+
+    #[arg(
+        long,
+        conflicts_with_all = ["from", "to", "prefix", "against", "made_by"],
+        help = "Instead of an audit, try all that the function needs of a store. It WRITES: objects and uploads in a \
+            folder `check-store-…` of the work bucket (or of the bucket, if none is named), which it deletes again"
+    )]
+    pub(crate) check_store: bool,
 }
 
 /// What can be done besides.
@@ -186,9 +194,15 @@ Pending events are listed with their age and the time until ACS deletes the sour
 after it was stored, if it has none or one that is still to come). They and the records of their uploads are listed whatever days are asked for; an
 upload counts to the day in its key.
 
+With --check-store, each thing is tried as the function does it, and is
+  good      as Amazon S3 does it
+  bearable  the function can do without
+  lacking   the function cannot work without it
+  untried   what it stands on is lacking
+
 Exit status:
-  0  all is in order
-  1  there are findings
+  0  all is in order, or the store is one that the function can work with
+  1  there are findings, or it is not
   2  wrong options, nothing under the prefix, or the store could not be read: nothing is shown then, except where single
      objects could not be looked at; these are listed as unread, and the audit is not complete";
 

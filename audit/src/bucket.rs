@@ -79,6 +79,11 @@ impl Bucket {
         &self.name
     }
 
+    /// The client, for calls that only a trial of the store makes.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The object at `key`, if there is one, with its checksum if S3 keeps one.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 //! The archive in a bucket, held against its manifests. Nothing is downloaded but small documents,
-//! and nothing is written.
+//! and nothing is written, except by `check`.
 //!
 //! [`audit`] goes through it in order. What may change meanwhile is read first: who finds less later
 //! has seen it end. It stands on these modules:
@@ -13,9 +13,11 @@
 //! - `against`: the archive against ACS's own log of recordings
 //! - `find`: a search for recordings, without an index
 //! - `report`, `table`, `html`: what was found, as JSON, for people and as a page
+//! - `check`: a trial of the store itself, which writes
 
 pub mod against;
 pub mod bucket;
+pub mod check;
 mod compare;
 mod crew;
 mod documents;

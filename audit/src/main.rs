@@ -22,7 +22,7 @@ use acs_recording_audit::recordings::iso;
 use acs_recording_audit::report::Report;
 use acs_recording_audit::tally::Tally;
 use acs_recording_audit::window::Window;
-use acs_recording_audit::{audit, report, table};
+use acs_recording_audit::{audit, check, report, table};
 use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_credential_types::provider::error::CredentialsError;
@@ -40,6 +40,7 @@ type Fault = String;
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.task {
+        None if arguments.check_store => check_store(&arguments).await,
         None => audited(&arguments).await,
         Some(Task::Find(find)) => searching::search(find).await,
     };
@@ -182,6 +183,19 @@ async fn credentials(sdk: &SdkConfig) -> Result<(), Fault> {
         }
         Err(error) => Err(none(&chain(&error))),
     }
+}
+
+/// Tries the store, and returns the exit status.
+async fn check_store(arguments: &Arguments) -> Result<u8, Fault> {
+    let Buckets { work, .. } = Buckets::of(&arguments.place).await?;
+    let name = work.name();
+    eprintln!("writing into a folder check-store-… of s3://{name}, which is deleted afterwards");
+    let checked = check::check(&work, fastrand::u64(..)).await;
+    match arguments.format {
+        Form::Json => say(checked.to_json()),
+        Form::Table | Form::Html => say(table::checked(&checked).trim_end()),
+    }
+    Ok(checked.status())
 }
 
 /// Prints to the standard output. Whoever no longer reads has seen enough.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::against::thousandths;
+use super::check::{Checked, Verdict};
 use super::find::Found;
 use super::recordings::iso;
 use super::report::{Entry, Pending, Report, What};
@@ -18,6 +19,33 @@ pub fn table(report: &Report) -> String {
     pending(&mut text, &report.pending);
     notes(&mut text, report);
     let _ = writeln!(text, "\n{}", conclusion(report));
+    text
+}
+
+/// The text of a trial of a store.
+#[must_use]
+pub fn checked(checked: &Checked) -> String {
+    let bucket = &checked.bucket;
+    let mut text = format!("s3://{}\n\n", shown(bucket));
+    let names = checked.checks.iter().map(|check| check.name.len());
+    let width = names.max().unwrap_or_default();
+    for check in &checked.checks {
+        let verdict = match check.verdict {
+            Verdict::Good => "good",
+            Verdict::Bearable => "bearable",
+            Verdict::Lacking => "LACKING",
+            Verdict::Untried => "untried",
+        };
+        let (name, detail) = (check.name, shown(&check.detail));
+        let line = format!("  {verdict:8}  {name:width$}  {detail}");
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    let conclusion = if checked.fit {
+        "The function can work with this store."
+    } else {
+        "The function cannot work with this store."
+    };
+    let _ = writeln!(text, "\n{conclusion}");
     text
 }
 

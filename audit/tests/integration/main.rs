@@ -23,6 +23,7 @@ mod world;
 
 mod against;
 mod audit;
+mod check;
 mod find;
 mod page;
 #[cfg(unix)]
