@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use tracing::warn;
 use url::Url;
 
-use crate::access::Resource;
+use crate::access::{AccessKey, Resource};
 use crate::clock;
 use crate::kept::{Kept, Look};
 use crate::limits::Limits;
@@ -70,8 +70,8 @@ impl fmt::Debug for Source {
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    resource: Arc<Kept<Resource>>,
-    endpoint: Url,
+    access_key: Arc<Kept<AccessKey>>,
+    resource: Resource,
     allowed: AllowedLocations,
     stall: Duration,
 }
@@ -92,19 +92,19 @@ pub fn http_client() -> reqwest::ClientBuilder {
 }
 
 impl Client {
-    /// A client of the ACS resource at `endpoint`, with the key that `resource` has at the time.
+    /// A client of an ACS resource, with the access key that is current at the time.
     #[must_use]
     pub fn new(
         http: reqwest::Client,
-        resource: Arc<Kept<Resource>>,
-        endpoint: Url,
+        access_key: Arc<Kept<AccessKey>>,
+        resource: Resource,
         allowed: AllowedLocations,
         limits: &Limits,
     ) -> Self {
         Self {
             http,
+            access_key,
             resource,
-            endpoint,
             allowed,
             stall: limits.source_stall,
         }
@@ -118,7 +118,7 @@ impl Client {
 
     /// Reads the access key again if it is old, so that one that was taken back is not used for as long as ACS accepts it.
     pub async fn renew(&self) {
-        self.resource.current().await;
+        self.access_key.current().await;
     }
 
     /// Where a chunk's media is.
@@ -170,7 +170,7 @@ impl Client {
             Document::Media => media_path(document_id),
             Document::Metadata => metadata_path(document_id),
         };
-        let mut url = self.endpoint.clone();
+        let mut url = self.resource.endpoint().clone();
         url.set_path(&path);
         url.set_query(Some(&format!("api-version={API_VERSION_2021}")));
         Ok(Source {
@@ -243,13 +243,13 @@ impl Client {
         form: Form,
         range: Option<&Range<u64>>,
     ) -> Result<reqwest::Response, Error> {
-        let resource = self.resource.latest().ok_or(Error::Unsignable)?;
-        let response = self.send(&resource, url, form, range).await?;
+        let access_key = self.access_key.latest().ok_or(Error::Unsignable)?;
+        let response = self.send(&access_key, url, form, range).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        match self.resource.other_than(&resource).await {
-            Look::New(newer) if newer.access_key() != resource.access_key() => {
+        match self.access_key.other_than(&access_key).await {
+            Look::New(newer) if newer != access_key => {
                 warn!("ACS refused the access key; trying again with the one that was just read");
                 Measured::retry(Cause::AcsUnauthorized).say();
                 self.send(&newer, url, form, range).await
@@ -260,18 +260,12 @@ impl Client {
 
     async fn send(
         &self,
-        resource: &Resource,
+        access_key: &AccessKey,
         url: &Url,
         form: Form,
         range: Option<&Range<u64>>,
     ) -> Result<reqwest::Response, Error> {
-        let signed = signed_get(
-            resource.access_key(),
-            form,
-            url,
-            resource.host(),
-            clock::now(),
-        );
+        let signed = signed_get(access_key, form, url, self.resource.host(), clock::now());
         let mut headers = signed.map_err(|_| Error::Unsignable)?;
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(range) = range {

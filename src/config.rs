@@ -18,7 +18,7 @@ use std::ffi::OsString;
 
 use url::Url;
 
-use crate::access::{Resource, Secrets};
+use crate::access::{AccessKey, Resource, Secrets};
 use crate::authentication::{Require, Tenant};
 use crate::keys::Prefix;
 use crate::locations::{AllowedLocations, is_private};
@@ -54,8 +54,10 @@ const MAX_CONCURRENCY: usize = 64;
 /// What the function is told, checked.
 #[derive(Debug)]
 pub struct Config {
-    /// The ACS resource, whose key may change while the function runs.
+    /// The ACS resource.
     pub resource: Resource,
+    /// The key to it, which may change while the function runs.
+    pub access_key: AccessKey,
     /// The senders that may deliver.
     pub senders: Senders,
     /// Where an event may send us.
@@ -101,7 +103,7 @@ impl Config {
     /// [`Faults`], all of them.
     pub fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Faults> {
         let mut reader = Reader::new(lookup);
-        let resource = resource(&mut reader);
+        let connection = connection(&mut reader);
         let bucket = reader.required(
             "RECORDINGS_BUCKET",
             "is required: the name of the bucket to archive into",
@@ -143,32 +145,35 @@ impl Config {
             _ => Err("must be `true` or `false`".to_owned()),
         });
         let faults = reader.into_faults();
-        match (resource, bucket, prefix.or_else(default_prefix)) {
-            (Some(resource), Some(recordings), Some(prefix)) if faults.are_none() => Ok(Self {
-                allowed: AllowedLocations::new(resource.endpoint(), &suffixes),
-                resource,
-                senders,
-                buckets: Buckets { recordings, work },
-                prefix,
-                topics: topics.unwrap_or_default(),
-                acknowledge: acknowledge.unwrap_or_default(),
-                transfer_concurrency: concurrency.unwrap_or(DEFAULT_CONCURRENCY),
-                force_path_style: force_path_style.unwrap_or_default(),
-            }),
+        match (connection, bucket, prefix.or_else(default_prefix)) {
+            (Some((resource, access_key)), Some(recordings), Some(prefix)) if faults.are_none() => {
+                Ok(Self {
+                    allowed: AllowedLocations::new(resource.endpoint(), &suffixes),
+                    resource,
+                    access_key,
+                    senders,
+                    buckets: Buckets { recordings, work },
+                    prefix,
+                    topics: topics.unwrap_or_default(),
+                    acknowledge: acknowledge.unwrap_or_default(),
+                    transfer_concurrency: concurrency.unwrap_or(DEFAULT_CONCURRENCY),
+                    force_path_style: force_path_style.unwrap_or_default(),
+                })
+            }
             _ => Err(faults),
         }
     }
 
-    /// Reads the ACS resource alone.
+    /// Reads the ACS resource and the key to it alone.
     ///
     /// # Errors
     ///
     /// [`Faults`].
-    pub(crate) fn read_resource(
+    pub(crate) fn read_connection(
         lookup: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Resource, Faults> {
+    ) -> Result<(Resource, AccessKey), Faults> {
         let mut reader = Reader::new(lookup);
-        resource(&mut reader).ok_or_else(|| reader.into_faults())
+        connection(&mut reader).ok_or_else(|| reader.into_faults())
     }
 
     /// Reads the webhook secrets alone.
@@ -190,8 +195,8 @@ impl Config {
     }
 }
 
-/// The ACS resource.
-fn resource<F>(reader: &mut Reader<F>) -> Option<Resource>
+/// The ACS resource and the key to it.
+fn connection<F>(reader: &mut Reader<F>) -> Option<(Resource, AccessKey)>
 where
     F: Fn(&str) -> Option<OsString>,
 {

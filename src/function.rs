@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument as _, error, info_span, warn};
 
 use crate::VERSION;
-use crate::access::{Access, Resource, Secrets};
+use crate::access::{Access, AccessKey, Resource, Secrets};
 use crate::acs::{self, Client};
 use crate::archive::Archive;
 use crate::authentication::Authentication;
@@ -142,7 +142,7 @@ impl Means {
 
     fn rooms_by(self, config: Config) -> Rooms {
         let limits = &self.limits;
-        let endpoint = config.resource.endpoint().clone();
+        let resource = config.resource;
         let need_a_secret = config.senders.need_a_secret();
         let Senders {
             secrets,
@@ -150,17 +150,17 @@ impl Means {
             require,
         } = config.senders;
         let access = Access {
-            resource: Arc::new(self.resource(config.resource)),
+            access_key: Arc::new(self.access_key(&resource, config.access_key)),
             secrets: Arc::new(self.secrets(secrets, need_a_secret)),
         };
         let authentication =
             Authentication::new(access.secrets, tenant, require, &self.http, limits);
-        let layout = Layout::new(config.prefix, config.buckets.pending(), &endpoint);
+        let layout = Layout::new(config.prefix, config.buckets.pending(), resource.endpoint());
         let store = Store::new(&self.sdk, config.buckets, config.force_path_style, limits);
         let acs = Client::new(
             self.http.clone(),
-            access.resource,
-            endpoint,
+            access.access_key,
+            resource,
             config.allowed,
             limits,
         );
@@ -191,19 +191,19 @@ impl Means {
         }
     }
 
-    /// The ACS resource, its key read again. Another resource than the first is not taken over: its
+    /// The access key, read again. That of another resource than the first is not taken over: its
     /// chunks are elsewhere.
-    fn resource(&self, first: Resource) -> Kept<Resource> {
+    fn access_key(&self, resource: &Resource, first: AccessKey) -> Kept<AccessKey> {
         if self.settings.are_fixed() {
             return Kept::fixed(CONNECTION_STRING, first);
         }
-        let (settings, known) = (self.settings.clone(), first.clone());
+        let (settings, known) = (self.settings.clone(), resource.clone());
         let read = move || {
             let (settings, known) = (settings.clone(), known.clone());
             Box::pin(async move {
-                let resource = settings.read_resource().await?;
-                if resource.endpoint() == known.endpoint() {
-                    return Ok(resource);
+                let (resource, access_key) = settings.read_connection().await?;
+                if resource == known {
+                    return Ok(access_key);
                 }
                 Err("it is for another ACS resource, which this stack does not archive".into())
             }) as _

@@ -1,4 +1,4 @@
-//! An ACS resource, as its connection string names it. Pure.
+//! An ACS resource and its access key, as a connection string names them. Pure.
 
 use std::fmt;
 
@@ -54,12 +54,22 @@ impl fmt::Debug for AccessKey {
     }
 }
 
-/// An ACS resource: where it is and the key to it.
-#[derive(Clone)]
+/// An ACS resource: where it is.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Resource {
     endpoint: Url,
     host: String,
-    access_key: AccessKey,
+}
+
+/// Why an endpoint is not accepted. It never repeats any of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// It is no URL of a host alone.
+    #[error("must be a URL with a scheme (https) and a host, and nothing behind them")]
+    Form,
+    /// It is plain http, and not on this machine.
+    #[error("must be https, or http to a loopback address (127.0.0.1, [::1])")]
+    NotHttps,
 }
 
 /// Why a connection string is not accepted. It never repeats any of it.
@@ -68,24 +78,44 @@ pub enum ConnectionStringError {
     /// A part is missing.
     #[error("must be `endpoint=https://…;accesskey=…`, as the Azure portal shows it under Keys")]
     Form,
-    /// The endpoint is no URL of a host alone.
-    #[error("endpoint must be a URL with a scheme (https) and a host, and nothing behind them")]
-    Endpoint,
-    /// The endpoint is plain http, and not on this machine.
-    #[error("endpoint must be https, or http to a loopback address (127.0.0.1, [::1])")]
-    NotHttps,
+    /// The endpoint is not accepted.
+    #[error("endpoint {0}")]
+    Endpoint(EndpointError),
     /// The access key is not base64.
     #[error("accesskey must be base64")]
     AccessKey,
 }
 
 impl Resource {
+    /// Reads an endpoint: `https://contoso.communication.azure.com/`.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError`], which repeats nothing of the endpoint.
+    pub fn from_endpoint(text: &str) -> Result<Self, EndpointError> {
+        let endpoint = Url::parse(text).map_err(|_| EndpointError::Form)?;
+        let bare =
+            endpoint.path() == "/" && endpoint.query().is_none() && endpoint.fragment().is_none();
+        let userinfo = !endpoint.username().is_empty() || endpoint.password().is_some();
+        let host = endpoint
+            .host_str()
+            .filter(|_| bare && !userinfo && matches!(endpoint.scheme(), "http" | "https"));
+        let host = host.ok_or(EndpointError::Form)?;
+        if !is_private(&endpoint) {
+            return Err(EndpointError::NotHttps);
+        }
+        let host = endpoint
+            .port()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        Ok(Self { endpoint, host })
+    }
+
     /// Reads a connection string: `endpoint=https://contoso.communication.azure.com/;accesskey=…`.
     ///
     /// # Errors
     ///
     /// [`ConnectionStringError`], which repeats nothing of the string.
-    pub fn from_connection_string(text: &str) -> Result<Self, ConnectionStringError> {
+    pub fn from_connection_string(text: &str) -> Result<(Self, AccessKey), ConnectionStringError> {
         let part = |wanted: &str| {
             let mut parts = text.split(';').filter_map(|part| part.split_once('='));
             parts
@@ -96,26 +126,8 @@ impl Resource {
         let access_key = part("accesskey").ok_or(ConnectionStringError::Form)?;
         let access_key =
             AccessKey::from_base64(access_key).ok_or(ConnectionStringError::AccessKey)?;
-
-        let endpoint = Url::parse(endpoint).map_err(|_| ConnectionStringError::Endpoint)?;
-        let bare =
-            endpoint.path() == "/" && endpoint.query().is_none() && endpoint.fragment().is_none();
-        let userinfo = !endpoint.username().is_empty() || endpoint.password().is_some();
-        let host = endpoint
-            .host_str()
-            .filter(|_| bare && !userinfo && matches!(endpoint.scheme(), "http" | "https"));
-        let host = host.ok_or(ConnectionStringError::Endpoint)?;
-        if !is_private(&endpoint) {
-            return Err(ConnectionStringError::NotHttps);
-        }
-        let host = endpoint
-            .port()
-            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        Ok(Self {
-            endpoint,
-            host,
-            access_key,
-        })
+        let resource = Self::from_endpoint(endpoint).map_err(ConnectionStringError::Endpoint)?;
+        Ok((resource, access_key))
     }
 
     /// Its endpoint.
@@ -128,12 +140,6 @@ impl Resource {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
-    }
-
-    /// The key to it.
-    #[must_use]
-    pub fn access_key(&self) -> &AccessKey {
-        &self.access_key
     }
 }
 
@@ -183,7 +189,7 @@ mod tests {
                 "127.0.0.1:9000",
             ),
         ] {
-            let resource = Resource::from_connection_string(text).unwrap();
+            let (resource, _) = Resource::from_connection_string(text).unwrap();
             assert_eq!(
                 (resource.endpoint().as_str(), resource.host()),
                 (endpoint, host),
@@ -207,31 +213,31 @@ mod tests {
             ),
             (
                 "endpoint=contoso;accesskey=AAECAw==",
-                ConnectionStringError::Endpoint,
+                ConnectionStringError::Endpoint(EndpointError::Form),
             ),
             (
                 "endpoint=https://contoso/x;accesskey=AAECAw==",
-                ConnectionStringError::Endpoint,
+                ConnectionStringError::Endpoint(EndpointError::Form),
             ),
             (
                 "endpoint=https://contoso/?x;accesskey=AAECAw==",
-                ConnectionStringError::Endpoint,
+                ConnectionStringError::Endpoint(EndpointError::Form),
             ),
             (
                 "endpoint=https://u:p@contoso/;accesskey=AAECAw==",
-                ConnectionStringError::Endpoint,
+                ConnectionStringError::Endpoint(EndpointError::Form),
             ),
             (
                 "endpoint=ftp://contoso/;accesskey=AAECAw==",
-                ConnectionStringError::Endpoint,
+                ConnectionStringError::Endpoint(EndpointError::Form),
             ),
             (
                 "endpoint=http://contoso.communication.azure.com/;accesskey=AAECAw==",
-                ConnectionStringError::NotHttps,
+                ConnectionStringError::Endpoint(EndpointError::NotHttps),
             ),
             (
                 "endpoint=http://localhost:9000/;accesskey=AAECAw==",
-                ConnectionStringError::NotHttps,
+                ConnectionStringError::Endpoint(EndpointError::NotHttps),
             ),
         ] {
             assert_eq!(

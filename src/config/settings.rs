@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 
 use super::secret::{Malformed, Members, Secret};
 use super::{Config, Faults, SETTINGS, list, variable};
-use crate::access::{Resource, Secrets};
+use crate::access::{AccessKey, Resource, Secrets};
 use crate::kept::BoxError;
 
 type Lookup = dyn Fn(&str) -> Option<OsString> + Send + Sync;
@@ -120,15 +120,16 @@ impl Settings {
         })?)
     }
 
-    /// Reads the ACS resource as it is now; whatever is wrong with other settings does not matter.
+    /// Reads the ACS resource and its key as they are now; whatever is wrong with other settings
+    /// does not matter.
     ///
     /// # Errors
     ///
     /// [`Unusable`].
-    pub async fn read_resource(&self) -> Result<Resource, Unusable> {
+    pub async fn read_connection(&self) -> Result<(Resource, AccessKey), Unusable> {
         let text = self.read_member(CONNECTION_STRING, &self.homes.connection_string);
         let text = text.await?;
-        Ok(Config::read_resource(|_| text.clone())?)
+        Ok(Config::read_connection(|_| text.clone())?)
     }
 
     /// Reads the webhook secrets as they are now; whatever is wrong with other settings does not
