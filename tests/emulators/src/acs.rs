@@ -1,7 +1,7 @@
 //! An emulator of Azure Communication Services' recording downloads.
 //!
 //! - this file: what a test sets up and looks at
-//! - `signature`: whether a request is signed as ACS wants it
+//! - `signature`, `bearer`: whether a request is signed as ACS wants it, or has a token that it takes
 //! - `fault`: what can go wrong on purpose
 //! - `target`: what a request names, by host and path
 //! - `answer`: what is answered to it
@@ -9,6 +9,7 @@
 //! - `server`, `shared`: the listeners, their connections, and what these have in common
 
 mod answer;
+mod bearer;
 mod body;
 mod fault;
 mod reply;
@@ -28,6 +29,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use tokio::net::TcpListener;
 
+pub use self::bearer::Tokens;
 pub use self::fault::Fault;
 use self::shared::{Faults, Shared, lock};
 use crate::{certificates::Authority, media::Media};
@@ -244,6 +246,26 @@ impl Acs {
     /// From now on these keys sign and no others, as when one of a resource's two has been regenerated.
     pub fn set_access_keys(&self, keys: &[&[u8]]) {
         *lock(&self.shared.access_keys) = keys.iter().map(|key| key.to_vec()).collect();
+    }
+
+    /// Tokens of this tenant and application authorize from now on.
+    pub fn accept_tokens(&self, tokens: Tokens) {
+        lock(&self.shared.rules).tokens = Some(tokens);
+    }
+
+    /// From now on these tokens do not authorize, whatever they say.
+    pub fn revoke_tokens(&self, tokens: &[String]) {
+        lock(&self.shared.rules).revoked = tokens.to_vec();
+    }
+
+    /// From now on its clock, as far as tokens are concerned, is so many seconds ahead.
+    pub fn set_ahead(&self, seconds: i64) {
+        lock(&self.shared.rules).ahead = seconds;
+    }
+
+    /// Sets `disableLocalAuth`: no access key signs any more.
+    pub fn disable_local_auth(&self) {
+        lock(&self.shared.rules).without_keys = true;
     }
 
     /// Holds a document from now on, in place of one with the same id.

@@ -1,25 +1,32 @@
-//! A tenant of Microsoft Entra ID, for tests: the keys it publishes, and tokens as Event Grid brings them.
+//! A tenant of Microsoft Entra ID, for tests: the keys it publishes, tokens as Event Grid brings them, and the
+//! endpoint where an application gets tokens of its own.
 //!
-//! - this file: the key server
+//! - this file: the server, and the keys
+//! - `issuer`: the token endpoint
 //! - `signing_key`: the keys that sign
 //! - `claims`: what Event Grid's tokens say
 //! - `tokens`: tokens, and what somebody without the key would make of them
 
 pub mod claims;
+pub mod issuer;
 mod signing_key;
 #[cfg(test)]
 mod tests;
 pub mod tokens;
 
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
+pub use self::issuer::Application;
 pub use self::signing_key::SigningKey;
 use crate::server::{Answer, Body, Server, endless, lock, whole};
 
@@ -32,6 +39,12 @@ pub enum Fault {
     Redirect(String),
     /// Answers 200, then sends a document that tells no length and has no end.
     Endless,
+    /// Answers this status and body, whatever they are, with this content type.
+    Answer(u16, &'static str, String),
+    /// Answers this status with an error that repeats everything that was asked.
+    Echo(u16),
+    /// The true answer, after so long.
+    Slow(Duration),
     /// Never answers.
     Hang,
     /// Closes the connection without an answer.
@@ -50,7 +63,12 @@ struct Shared {
     tenant: String,
     body: Mutex<Bytes>,
     fault: Mutex<Option<Fault>>,
+    /// The faults of the next requests, before those of all.
+    next: Mutex<Vec<Fault>>,
     calls: AtomicUsize,
+    application: Mutex<Option<Application>>,
+    asked: Mutex<Vec<BTreeMap<String, String>>>,
+    issued: Mutex<Vec<String>>,
 }
 
 impl Entra {
@@ -64,10 +82,14 @@ impl Entra {
             tenant: tenant.to_owned(),
             body: Mutex::new(key_set(&[]).to_string().into()),
             fault: Mutex::default(),
+            next: Mutex::default(),
             calls: AtomicUsize::new(0),
+            application: Mutex::default(),
+            asked: Mutex::default(),
+            issued: Mutex::default(),
         });
         let answering = Arc::clone(&shared);
-        let server = Server::start(move |head, _| answer(Arc::clone(&answering), head));
+        let server = Server::start(move |head, body| answer(Arc::clone(&answering), head, body));
         Self {
             server: Arc::new(server.await),
             shared,
@@ -102,6 +124,11 @@ impl Entra {
         *lock(&self.shared.fault) = fault;
     }
 
+    /// The next request fails so, and the ones after it as they did before.
+    pub fn fail_once(&self, fault: Fault) {
+        lock(&self.shared.next).push(fault);
+    }
+
     /// How many requests came in since the start or the last [`Self::clear_calls`], for whatever path.
     #[must_use]
     pub fn calls(&self) -> usize {
@@ -120,27 +147,60 @@ pub fn key_set(keys: &[Value]) -> Value {
     json!({ "keys": keys })
 }
 
-async fn answer(shared: Arc<Shared>, head: Parts) -> Answer {
+async fn answer(shared: Arc<Shared>, head: Parts, body: Bytes) -> Answer {
     shared.calls.fetch_add(1, Ordering::Relaxed);
-    let fault = lock(&shared.fault).clone();
+    let form: BTreeMap<String, String> = form_urlencoded::parse(&body).into_owned().collect();
+    let asks = head.method == Method::POST && head.uri.path() == issuer::path(&shared.tenant);
+    if asks {
+        lock(&shared.asked).push(form.clone());
+    }
+    let next = lock(&shared.next).pop();
+    let fault = next.or_else(|| lock(&shared.fault).clone());
     let response = match fault {
         Some(Fault::Hang) => pending().await,
         Some(Fault::Drop) => return None,
         Some(Fault::Status(status)) => json(status, "{}"),
         Some(Fault::Endless) => json(200, "").map(|_| endless()),
+        Some(Fault::Answer(status, content_type, body)) => {
+            let mut response = json(status, body);
+            let content_type = content_type.parse().expect("a media type");
+            response.headers_mut().insert("content-type", content_type);
+            response
+        }
+        Some(Fault::Echo(status)) => {
+            let said = format!("{:?} {}", head.headers, String::from_utf8_lossy(&body));
+            let mut error = issuer::refused(&said, 700_213, &said);
+            error["trace_id"] = said.into();
+            json(status, error.to_string())
+        }
         Some(Fault::Redirect(location)) => {
-            let mut response = json(302, "{}");
+            let mut response = json(if asks { 307 } else { 302 }, "{}");
             let location = location.parse().expect("a location is a header's value");
             response.headers_mut().insert("location", location);
             response
         }
-        None if head.method == Method::GET && head.uri.path() == keys_path(&shared.tenant) => {
-            let body = lock(&shared.body).clone();
-            json(200, body)
+        Some(Fault::Slow(time)) => {
+            sleep(time).await;
+            truth(&shared, &head, &form)
         }
-        None => json(404, "{}"),
+        None => truth(&shared, &head, &form),
     };
     Some(response)
+}
+
+fn truth(shared: &Shared, head: &Parts, form: &BTreeMap<String, String>) -> Response<Body> {
+    let path = head.uri.path();
+    if head.method == Method::GET && path == keys_path(&shared.tenant) {
+        return json(200, lock(&shared.body).clone());
+    }
+    if head.method == Method::POST && path == issuer::path(&shared.tenant) {
+        return issuer::token(shared, head, form);
+    }
+    if path.ends_with("/oauth2/v2.0/token") {
+        let error = issuer::refused("invalid_request", 90002, "no such tenant");
+        return json(400, error.to_string());
+    }
+    json(404, "{}")
 }
 
 fn keys_path(tenant: &str) -> String {

@@ -1,6 +1,6 @@
 //! What is around the function, for its tests and its local run: an S3 as strict as AWS where it bites, an Azure
 //! Communication Services that checks every signature with other cryptography than the function's, an Entra ID tenant's
-//! keys and tokens, AWS Secrets Manager, and Lambda's Runtime API.
+//! keys and tokens, AWS's STS and Secrets Manager, and Lambda's Runtime API.
 
 #![allow(
     clippy::expect_used,
@@ -21,3 +21,5 @@ pub mod runtime;
 pub mod s3;
 pub mod secrets_manager;
 mod server;
+mod sigv4;
+pub mod sts;

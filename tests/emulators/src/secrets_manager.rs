@@ -1,11 +1,9 @@
 //! AWS Secrets Manager, for tests: `GetSecretValue` as the SDK asks it.
 //!
 //! - this file: what a test sets up and looks at
-//! - `signature`: whether a request is signed as AWS wants it
 //! - `answer`: what is answered to it
 
 mod answer;
-mod signature;
 #[cfg(test)]
 mod tests;
 

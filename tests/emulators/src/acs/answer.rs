@@ -3,16 +3,16 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use hyper::{
     Method, Response, StatusCode,
-    header::{ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG},
+    header::{ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG},
     http::request::Parts,
 };
 use tokio::time::sleep;
 
 use super::{
-    Document, Fault, Kind, Ranges, Request,
+    Document, Fault, Kind, Ranges, Request, bearer,
     body::{Body, Cut, Source},
     reply::Reply,
-    shared::Shared,
+    shared::{Shared, lock},
     signature::{self, Form},
     target::{Site, Target, seen},
 };
@@ -86,8 +86,8 @@ fn truth(
             Form::Preview
         }
     });
-    if let Err(message) = signature::check(shared, form, head) {
-        return Reply::error(401, "Denied", &message, request);
+    if let Err((status, message)) = authorized(shared, form, head) {
+        return Reply::error(status, "Denied", &message, request);
     }
 
     let document = target.id.as_deref().and_then(|id| shared.document(id));
@@ -144,6 +144,18 @@ fn truth(
         Some(etag) => reply.header(ETAG, etag),
         None => reply,
     }
+}
+
+/// Whether the request has a credential that is good here; if not, the status and why.
+fn authorized(shared: &Shared, form: Form, head: &Parts) -> Result<(), (u16, String)> {
+    let authorization = head.headers.get(AUTHORIZATION);
+    if authorization.is_some_and(|value| value.as_bytes().starts_with(b"Bearer ")) {
+        return bearer::check(shared, form, head);
+    }
+    if lock(&shared.rules).without_keys {
+        return Err((401, "access keys are disabled here".to_owned()));
+    }
+    signature::check(shared, form, head).map_err(|message| (401, message))
 }
 
 /// The range that was asked for, or everything.

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
+use super::bearer::Rules;
 use super::body::Pace;
 use super::{Document, Fault, Request, Settings};
 use crate::certificates::Authority;
@@ -21,6 +22,7 @@ pub(super) struct Shared {
     pub(super) authority: Authority,
     /// The keys that sign, of which a resource has two.
     pub(super) access_keys: Mutex<Vec<Vec<u8>>>,
+    pub(super) rules: Mutex<Rules>,
     pub(super) documents: Mutex<HashMap<String, Arc<Document>>>,
     pub(super) sent: Mutex<HashMap<String, Arc<AtomicU64>>>,
     log: Mutex<Log>,
@@ -77,6 +79,7 @@ impl Shared {
                 settings.total_bytes_per_second,
             )),
             access_keys: Mutex::new(vec![settings.access_key.clone()]),
+            rules: Mutex::default(),
             settings,
             authority,
             documents: Mutex::default(),

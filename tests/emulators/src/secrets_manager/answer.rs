@@ -9,11 +9,12 @@ use hyper::http::request::Parts;
 use hyper::{Method, Response};
 use serde_json::{Value as Json, json};
 
-use super::signature::{self, Credentials};
 use super::{Content, Fault, Shared};
 use crate::server::{Answer, Body, lock, whole};
+use crate::sigv4::{self, Credentials};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
+const SERVICE: &str = "secretsmanager";
 const TARGET: &str = "secretsmanager.GetSecretValue";
 const STAGE: &str = "AWSCURRENT";
 const ACCOUNT: &str = "123456789012";
@@ -37,7 +38,8 @@ fn signed(shared: &Shared, fault: Option<Fault>, head: &Parts, body: &[u8]) -> R
         access_key_id: &shared.settings.access_key_id,
         secret_access_key: &shared.settings.secret_access_key,
     };
-    let region = match signature::check(credentials, SystemTime::now(), head, body) {
+    let now = SystemTime::now();
+    let region = match sigv4::check(credentials, SERVICE, now, head, body) {
         Ok(region) => region,
         Err(refusal) => return error(400, refusal.code, &refusal.reason),
     };

@@ -16,7 +16,6 @@ use time::macros::format_description;
 use crate::headers::one;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-const SERVICE: &str = "secretsmanager";
 const TERMINATOR: &str = "aws4_request";
 const DATE: &[FormatItem<'_>] = format_description!("[year][month][day]T[hour][minute][second]Z");
 /// How far a signature's date may be from now.
@@ -24,9 +23,9 @@ const SKEW: Duration = Duration::from_mins(5);
 
 /// Why a request is refused: AWS's error code, and the reason for whoever reads the test's output.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) code: &'static str,
-    pub(super) reason: String,
+pub(crate) struct Refusal {
+    pub(crate) code: &'static str,
+    pub(crate) reason: String,
 }
 
 impl Refusal {
@@ -48,14 +47,15 @@ impl Refusal {
 
 /// The credentials that may sign.
 #[derive(Clone, Copy)]
-pub(super) struct Credentials<'a> {
-    pub(super) access_key_id: &'a str,
-    pub(super) secret_access_key: &'a str,
+pub(crate) struct Credentials<'a> {
+    pub(crate) access_key_id: &'a str,
+    pub(crate) secret_access_key: &'a str,
 }
 
-/// Whether these credentials signed this very request, now, for Secrets Manager: the region it was signed for.
-pub(super) fn check(
+/// Whether these credentials signed this very request, now, for this service: the region it was signed for.
+pub(crate) fn check(
     credentials: Credentials<'_>,
+    service: &str,
     now: SystemTime,
     head: &Parts,
     body: &[u8],
@@ -71,7 +71,7 @@ pub(super) fn check(
             "The security token included in the request is invalid.",
         ));
     }
-    if scope.service != SERVICE || scope.terminator != TERMINATOR {
+    if scope.service != service || scope.terminator != TERMINATOR {
         return Err(Refusal::invalid(
             "the credential's scope is of another service",
         ));
@@ -180,7 +180,7 @@ fn check_signed_headers(headers: &HeaderMap, signed: &[String]) -> Result<(), Re
 
 fn canonical_request(head: &Parts, signed: &[String], body: &[u8]) -> Result<String, Refusal> {
     let mut request = format!("{}\n{}\n", head.method, head.uri.path());
-    // The service has no query; one that comes all the same is not sorted here, as AWS would.
+    // The services have no query; one that comes all the same is not sorted here, as AWS would.
     request.push_str(head.uri.query().unwrap_or_default());
     request.push('\n');
     for name in signed {
@@ -283,7 +283,8 @@ mod tests {
             .header("authorization", authorization);
         let mut head = head(signed);
         let check = |head: &Parts, body: &str, now| {
-            check(CREDENTIALS, now, head, body.as_bytes()).map_err(|refusal| refusal.code)
+            let checked = check(CREDENTIALS, "secretsmanager", now, head, body.as_bytes());
+            checked.map_err(|refusal| refusal.code)
         };
         assert_eq!(check(&head, BODY, now), Ok("eu-central-1".to_owned()));
         let invalid = Err("InvalidSignatureException");
