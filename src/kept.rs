@@ -1,7 +1,7 @@
 //! A value that is read from elsewhere, kept, and read again: by age, and when something does not match it.
 //!
-//! The last good value is kept through an outage of where it comes from: without end, or for as
-//! long as it may be good without being confirmed.
+//! The last good value is kept through an outage of where it comes from: without end, for as long
+//! as it may be good without being confirmed, or until its own end.
 
 use std::fmt;
 use std::pin::Pin;
@@ -32,6 +32,23 @@ pub struct Pace {
     pub patience: Duration,
 }
 
+/// How long a value is of use, by the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// From then on it is read again when it is next used.
+    pub refresh: SystemTime,
+    /// From then on it is of no use.
+    pub end: SystemTime,
+}
+
+/// Where a value is in its lifetime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Fresh,
+    Stale,
+    Over,
+}
+
 /// A value that is read again while the function runs.
 pub struct Kept<T> {
     /// Its name in the log.
@@ -40,6 +57,8 @@ pub struct Kept<T> {
     value: RwLock<Option<Arc<T>>>,
     /// The longest time that a value is good after it was read; none where it is good without end.
     good_for: Option<Duration>,
+    /// How long a value itself is of use, where it says so.
+    lifetime: fn(&T) -> Option<Lifetime>,
     /// The metric of a reading that fails, which is then an error in the log and not a warning.
     alarm: Option<Metric>,
 }
@@ -79,6 +98,7 @@ impl<T> Kept<T> {
             source: None,
             value: RwLock::new(Some(Arc::new(value))),
             good_for: None,
+            lifetime: |_| None,
             alarm: None,
         }
     }
@@ -105,6 +125,7 @@ impl<T> Kept<T> {
             }),
             value: RwLock::new(first.map(Arc::new)),
             good_for: None,
+            lifetime: |_| None,
             alarm: None,
         }
     }
@@ -116,6 +137,12 @@ impl<T> Kept<T> {
             good_for: Some(longest),
             ..self
         }
+    }
+
+    /// The same, but a value says itself how long it is of use.
+    #[must_use]
+    pub fn lasting(self, lifetime: fn(&T) -> Option<Lifetime>) -> Self {
+        Self { lifetime, ..self }
     }
 
     /// The same, but a reading that fails is an error, and is counted as `metric`.
@@ -156,10 +183,51 @@ impl<T> Kept<T> {
         self.latest()
     }
 
-    /// Returns `true` if the value has not been confirmed for so long that it is no longer good.
+    /// The value for one use, by its own lifetime. While it is fresh, nobody waits. Ahead of its
+    /// end, one caller reads it again and the others take what there is; after it, or where there
+    /// is no value yet, all wait for one reading.
+    pub async fn usable(&self) -> Option<Arc<T>> {
+        let (value, stage) = self.staged();
+        let Some(source) = self.source.as_ref().filter(|_| stage != Stage::Fresh) else {
+            return value;
+        };
+        let last = match stage {
+            Stage::Stale => source.last.try_lock().ok(),
+            Stage::Fresh | Stage::Over => Some(source.last.lock().await),
+        };
+        if let Some(mut last) = last {
+            // Another caller may have read it meanwhile.
+            let (_, stage) = self.staged();
+            if stage != Stage::Fresh && elapsed(last.begun) >= source.pace.pause {
+                self.read(source, &mut last).await;
+            }
+        }
+        let (value, stage) = self.staged();
+        value.filter(|_| stage != Stage::Over)
+    }
+
+    /// The last value that was read, and where it is in its lifetime.
+    fn staged(&self) -> (Option<Arc<T>>, Stage) {
+        let value = self.latest();
+        let lifetime = value.as_deref().map(|value| (self.lifetime)(value));
+        let stage = match lifetime {
+            None => Stage::Over,
+            Some(None) => Stage::Fresh,
+            Some(Some(Lifetime { refresh, end })) => match clock::now() {
+                now if now >= end => Stage::Over,
+                now if now >= refresh => Stage::Stale,
+                _ => Stage::Fresh,
+            },
+        };
+        (value, stage)
+    }
+
+    /// Returns `true` if the value is no longer good: it has ended, or has not been confirmed for
+    /// too long.
     fn is_over(&self, last: &Last) -> bool {
         let good_for = self.good_for;
-        good_for.is_some_and(|longest| elapsed(last.succeeded) >= longest)
+        let unconfirmed = good_for.is_some_and(|longest| elapsed(last.succeeded) >= longest);
+        unconfirmed || self.staged().1 == Stage::Over
     }
 
     /// A newer value than `seen`, which something does not match.
@@ -338,6 +406,124 @@ mod tests {
         assert!(kept.current().await.is_none());
         counter.break_it(false);
         assert_eq!(kept.current().await.as_deref(), Some(&2));
+    }
+
+    /// A lifetime that is stale, or over, so many hours from now.
+    fn life(refresh: i32, end: i32) -> Lifetime {
+        let moment = |hours: i32| {
+            let distance = HOUR * hours.unsigned_abs();
+            if hours < 0 {
+                clock::now() - distance
+            } else {
+                clock::now() + distance
+            }
+        };
+        Lifetime {
+            refresh: moment(refresh),
+            end: moment(end),
+        }
+    }
+
+    /// The first reading gives a value that is stale, the second one that is over, and the others
+    /// one that is fresh.
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        clippy::unnecessary_wraps,
+        reason = "so that it is a lifetime like any"
+    )]
+    fn by_number(value: &u32) -> Option<Lifetime> {
+        Some(match value {
+            1 => life(-1, 1),
+            2 => life(-2, -1),
+            _ => life(1, 2),
+        })
+    }
+
+    #[tokio::test]
+    async fn a_value_is_read_again_ahead_of_its_end_and_not_used_after_it() {
+        let counter = Counter::default();
+        let kept = counter.kept(None, None, Duration::ZERO).lasting(by_number);
+        assert_eq!(kept.usable().await.as_deref(), Some(&1));
+        assert_eq!(
+            kept.usable().await.as_deref(),
+            None,
+            "what was read is over"
+        );
+        counter.break_it(true);
+        assert_eq!(kept.usable().await.as_deref(), None);
+        counter.break_it(false);
+        for _ in 0..3 {
+            assert_eq!(kept.usable().await.as_deref(), Some(&4));
+        }
+        assert_eq!(counter.readings(), 4);
+
+        // One that is stale holds through an outage.
+        let counter = Counter::default();
+        let kept = counter.kept(Some(1), None, HOUR).lasting(by_number);
+        let soon = counter
+            .kept(Some(1), None, Duration::ZERO)
+            .lasting(by_number);
+        counter.break_it(true);
+        for kept in [kept, soon] {
+            for _ in 0..3 {
+                assert_eq!(kept.usable().await.as_deref(), Some(&1));
+            }
+        }
+        assert_eq!(
+            counter.readings(),
+            3,
+            "and is tried no more often than may be"
+        );
+    }
+
+    /// A source that answers once it is told to.
+    fn held(
+        first: Option<u32>,
+        go: &Arc<tokio::sync::Semaphore>,
+        lifetime: fn(&u32) -> Option<Lifetime>,
+    ) -> (Arc<Kept<u32>>, Arc<AtomicU32>) {
+        let (go, readings) = (Arc::clone(go), Arc::<AtomicU32>::default());
+        let counted = Arc::clone(&readings);
+        let pace = Pace {
+            age: None,
+            pause: Duration::ZERO,
+            patience: HOUR,
+        };
+        let kept = Kept::new("held", first, pace, move || {
+            let (go, readings) = (Arc::clone(&go), Arc::clone(&counted));
+            Box::pin(async move {
+                readings.fetch_add(1, Ordering::Relaxed);
+                let _ = go.acquire().await?;
+                Ok(3)
+            })
+        });
+        (Arc::new(kept.lasting(lifetime)), readings)
+    }
+
+    #[tokio::test]
+    async fn many_that_want_a_value_cause_one_reading_and_wait_only_where_there_is_none() {
+        let go = Arc::new(tokio::sync::Semaphore::new(0));
+        for first in [None, Some(1)] {
+            let (kept, readings) = held(first, &go, by_number);
+            let mut waiting = tokio::task::JoinSet::new();
+            for _ in 0..50 {
+                let kept = Arc::clone(&kept);
+                waiting.spawn(async move { kept.usable().await.map(|value| *value) });
+            }
+            if first.is_some() {
+                for _ in 0..49 {
+                    let used = waiting.join_next().await.unwrap().unwrap();
+                    assert_eq!(used, first, "nobody waits but the one who reads");
+                }
+            }
+            tokio::task::yield_now().await;
+            go.add_permits(1);
+            while let Some(used) = waiting.join_next().await {
+                assert_eq!(used.unwrap(), Some(3));
+            }
+            assert_eq!(readings.load(Ordering::Relaxed), 1);
+            go.forget_permits(1);
+        }
     }
 
     #[tokio::test]
