@@ -1,21 +1,26 @@
-//! The current credentials: webhook secrets and ACS access key, which can be rotated while the
-//! function runs.
+//! The current credentials: webhook secrets, which can be rotated while the function runs, and
+//! what authorizes downloads: the ACS access key, which can be rotated as well, or Microsoft Entra
+//! tokens, which end.
 
+mod credential;
 mod resource;
 mod secrets;
+mod token;
 
 use std::sync::Arc;
 
 use crate::kept::Kept;
 
+pub use credential::Credential;
 pub use resource::{AccessKey, ConnectionStringError, EndpointError, Resource};
 pub use secrets::{Error as SecretsError, Secrets, Which};
+pub use token::Token;
 
 /// The current credentials. Each kind is read again by itself.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// The key to the ACS resource.
-    pub access_key: Arc<Kept<AccessKey>>,
+    /// What authorizes downloads from the ACS resource.
+    pub credential: Arc<Kept<Credential>>,
     /// The webhook secrets; `None` within where no webhook secret is set.
     pub secrets: Arc<Kept<Option<Secrets>>>,
 }

@@ -1,7 +1,7 @@
-//! The ACS client: signed GETs of a recording's media and metadata, each reply verified against what was asked.
+//! The ACS client: authorized GETs of a recording's media and metadata, each reply verified against what was asked.
 //!
 //! The HTTP client under it follows no redirect and decodes nothing. A hop is taken here, by hand, only to where an
-//! event may send us, and signed afresh.
+//! event may send us, and authorized afresh.
 
 mod continuation;
 mod counter;
@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use tracing::warn;
 use url::Url;
 
-use crate::access::{AccessKey, Resource};
+use crate::access::{Credential, Resource};
 use crate::clock;
 use crate::kept::{Kept, Look};
 use crate::limits::Limits;
@@ -34,7 +34,7 @@ use crate::recording::{Chunk, is_plain_id};
 use continuation::Continuation;
 use download::{Download, Flow};
 use reply::{Asked, Head};
-use signature::{Form, signed_get};
+use signature::{Form, authorized_get};
 
 /// The version that downloads by documentId were published under.
 const API_VERSION_2021: &str = "2021-04-15-preview1";
@@ -70,7 +70,7 @@ impl fmt::Debug for Source {
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    access_key: Arc<Kept<AccessKey>>,
+    credential: Arc<Kept<Credential>>,
     resource: Resource,
     allowed: AllowedLocations,
     stall: Duration,
@@ -92,18 +92,18 @@ pub fn http_client() -> reqwest::ClientBuilder {
 }
 
 impl Client {
-    /// A client of an ACS resource, with the access key that is current at the time.
+    /// A client of an ACS resource, with the credential that is current at the time.
     #[must_use]
     pub fn new(
         http: reqwest::Client,
-        access_key: Arc<Kept<AccessKey>>,
+        credential: Arc<Kept<Credential>>,
         resource: Resource,
         allowed: AllowedLocations,
         limits: &Limits,
     ) -> Self {
         Self {
             http,
-            access_key,
+            credential,
             resource,
             allowed,
             stall: limits.source_stall,
@@ -116,9 +116,10 @@ impl Client {
         &self.allowed
     }
 
-    /// Reads the access key again if it is old, so that one that was taken back is not used for as long as ACS accepts it.
+    /// Reads the access key again if it is old, so that one that was taken back is not used for as long as ACS accepts it;
+    /// and a first token where there is none.
     pub async fn renew(&self) {
-        self.access_key.current().await;
+        self.credential.current().await;
     }
 
     /// Where a chunk's media is.
@@ -236,37 +237,43 @@ impl Client {
         Err(Error::RedirectLoop)
     }
 
-    /// Sends a request; once more if ACS does not know the access key any longer and there is a newer one.
+    /// Sends a request; once more if ACS does not know the credential any longer and there is a
+    /// newer one.
     async fn get(
         &self,
         url: &Url,
         form: Form,
         range: Option<&Range<u64>>,
     ) -> Result<reqwest::Response, Error> {
-        let access_key = self.access_key.latest().ok_or(Error::Unsignable)?;
-        let response = self.send(&access_key, url, form, range).await?;
+        let credential = self.credential.usable().await.ok_or(Error::NoToken)?;
+        let response = self.send(&credential, url, form, range).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        match self.access_key.other_than(&access_key).await {
-            Look::New(newer) if newer != access_key => {
-                warn!("ACS refused the access key; trying again with the one that was just read");
+        let is_token = matches!(*credential, Credential::Token(_));
+        match self.credential.other_than(&credential).await {
+            Look::New(newer) if newer != credential => {
+                let what = if is_token { "token" } else { "access key" };
+                warn!("ACS refused the {what}; trying again with the one that was just read");
                 Measured::retry(Cause::AcsUnauthorized).say();
                 self.send(&newer, url, form, range).await
             }
+            // Another token might have done: the fault is where it comes from.
+            Look::Unknown if is_token => Err(Error::NoToken),
             Look::New(_) | Look::Same | Look::Unknown => Ok(response),
         }
     }
 
     async fn send(
         &self,
-        access_key: &AccessKey,
+        credential: &Credential,
         url: &Url,
         form: Form,
         range: Option<&Range<u64>>,
     ) -> Result<reqwest::Response, Error> {
-        let signed = signed_get(access_key, form, url, self.resource.host(), clock::now());
-        let mut headers = signed.map_err(|_| Error::Unsignable)?;
+        let host = self.resource.host();
+        let authorized = authorized_get(credential, form, url, host, clock::now());
+        let mut headers = authorized.map_err(|_| Error::Unsignable)?;
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(range) = range {
             // Half-open here, inclusive on the wire: RFC 9110, 14.1.2.

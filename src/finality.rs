@@ -152,7 +152,7 @@ impl Failure {
             | Error::Conflict
             | Error::PartsVanish
             | Error::Unsettled { .. }
-            | Error::Source(acs::Error::Unsignable) => Final::Never,
+            | Error::Source(acs::Error::Unsignable | acs::Error::NoToken) => Final::Never,
             Error::Source(_)
             | Error::SourceChanged
             | Error::RangesDisagree
@@ -206,6 +206,7 @@ mod tests {
             (transfer::Error::SourceChanged.into(), Some(two_days)),
             (transfer::Error::RangesDisagree.into(), Some(two_days)),
             (source(acs::Error::Unsignable), None),
+            (source(acs::Error::NoToken), None),
             (transfer::Error::Store(store::Error::Contended).into(), None),
             (transfer::Error::Conflict.into(), None),
             (transfer::Error::Unsettled { uploads: 2 }.into(), None),

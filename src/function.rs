@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument as _, error, info_span, warn};
 
 use crate::VERSION;
-use crate::access::{Access, AccessKey, Resource, Secrets};
+use crate::access::{Access, AccessKey, Credential, Resource, Secrets};
 use crate::acs::{self, Client};
 use crate::archive::Archive;
 use crate::authentication::Authentication;
@@ -150,7 +150,7 @@ impl Means {
             require,
         } = config.senders;
         let access = Access {
-            access_key: Arc::new(self.access_key(&resource, config.access_key)),
+            credential: Arc::new(self.access_key(&resource, config.access_key)),
             secrets: Arc::new(self.secrets(secrets, need_a_secret)),
         };
         let authentication =
@@ -159,7 +159,7 @@ impl Means {
         let store = Store::new(&self.sdk, config.buckets, config.force_path_style, limits);
         let acs = Client::new(
             self.http.clone(),
-            access.access_key,
+            access.credential,
             resource,
             config.allowed,
             limits,
@@ -193,7 +193,8 @@ impl Means {
 
     /// The access key, read again. That of another resource than the first is not taken over: its
     /// chunks are elsewhere.
-    fn access_key(&self, resource: &Resource, first: AccessKey) -> Kept<AccessKey> {
+    fn access_key(&self, resource: &Resource, first: AccessKey) -> Kept<Credential> {
+        let first = Credential::AccessKey(first);
         if self.settings.are_fixed() {
             return Kept::fixed(CONNECTION_STRING, first);
         }
@@ -203,7 +204,7 @@ impl Means {
             Box::pin(async move {
                 let (resource, access_key) = settings.read_connection().await?;
                 if resource == known {
-                    return Ok(access_key);
+                    return Ok(Credential::AccessKey(access_key));
                 }
                 Err("it is for another ACS resource, which this stack does not archive".into())
             }) as _

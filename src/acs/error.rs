@@ -77,7 +77,7 @@ pub enum Error {
     #[error("reply is encoded, though identity was asked for")]
     Encoded,
     /// A redirect that is not followed.
-    #[error("ACS redirected to where no signature may go")]
+    #[error("ACS redirected to where no credential may go")]
     Redirect(#[source] NotAllowed),
     /// A redirect that leads nowhere, or in a circle.
     #[error("ACS redirected without end or without a location")]
@@ -106,6 +106,9 @@ pub enum Error {
     /// A request that cannot be made.
     #[error("request cannot be signed")]
     Unsignable,
+    /// No token could be obtained; the log's line on that says from whom, and why.
+    #[error("there is no Microsoft Entra token to download with")]
+    NoToken,
 }
 
 impl Error {

@@ -1,4 +1,4 @@
-//! The string to sign and its HMAC. Pure.
+//! The headers that authorize a request: the string to sign and its HMAC, or a token. Pure.
 //!
 //! <https://learn.microsoft.com/azure/communication-services/tutorials/hmac-header-tutorial>, and for downloads of
 //! recordings, where two forms are in use, what the official SDKs send.
@@ -13,13 +13,13 @@ use reqwest::header::{
 use ring::digest::{SHA256, digest};
 use url::Position;
 
-use crate::access::AccessKey;
+use crate::access::{AccessKey, Credential, Token};
 
 const X_MS_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-ms-content-sha256");
 const X_MS_DATE: HeaderName = HeaderName::from_static("x-ms-date");
 const X_MS_HOST: HeaderName = HeaderName::from_static("x-ms-host");
 
-/// What names the date and the host in a signed request.
+/// What names the host in a request, and the date in a signed one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// `Date`, to the resource itself, as the 2021 preview has it.
@@ -53,6 +53,36 @@ pub fn string_to_sign(
     content_hash: &str,
 ) -> String {
     format!("{verb}\n{path_and_query}\n{date};{host};{content_hash}")
+}
+
+/// The headers of a GET of `url` that a credential authorizes, in `form`, for the resource at
+/// `host`, made at `now`. They are for one attempt: each makes its own.
+///
+/// # Errors
+///
+/// Where `host` cannot stand in a header.
+pub fn authorized_get(
+    credential: &Credential,
+    form: Form,
+    url: &url::Url,
+    host: &str,
+    now: SystemTime,
+) -> Result<HeaderMap, InvalidHeaderValue> {
+    match credential {
+        Credential::AccessKey(key) => signed_get(key, form, url, host, now),
+        Credential::Token(token) => bearer_get(token, form, host),
+    }
+}
+
+/// The headers of a GET with a token: neither a date nor a content hash, which belong to a
+/// signature.
+fn bearer_get(token: &Token, form: Form, host: &str) -> Result<HeaderMap, InvalidHeaderValue> {
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, token.authorization().clone());
+    if form == Form::Current {
+        headers.insert(X_MS_HOST, HeaderValue::from_str(host)?);
+    }
+    Ok(headers)
 }
 
 /// The headers of a signed GET of `url`, in `form`, for the resource at `host`, made at `now`.
@@ -157,6 +187,25 @@ mod tests {
         for vector in vectors {
             let hash = content_hash(vector.body.as_bytes());
             assert_eq!(hash, vector.hash, "{}", vector.body);
+        }
+    }
+
+    #[test]
+    fn a_token_goes_with_the_host_and_without_what_belongs_to_a_signature() {
+        let now = UNIX_EPOCH + Duration::from_mins(1);
+        let token = Token::new("a.b.c", Duration::from_hours(1), now).unwrap();
+        let credential = Credential::Token(token);
+        let url = Url::parse("https://eus-prod.asm.skype.com/v1/objects/x/content/video").unwrap();
+        for (form, expected) in [
+            (Form::Current, vec!["authorization", "x-ms-host"]),
+            (Form::Preview2021, vec!["authorization"]),
+        ] {
+            let headers = authorized_get(&credential, form, &url, "contoso.example", now).unwrap();
+            let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+            names.sort_unstable();
+            assert_eq!(names, expected);
+            assert_eq!(headers["authorization"], "Bearer a.b.c");
+            assert!(headers["authorization"].is_sensitive());
         }
     }
 

@@ -118,7 +118,8 @@ fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<(Duration, Cau
             | acs::Error::Redirect(_)
             | acs::Error::RedirectLoop
             | acs::Error::TooLong { .. }
-            | acs::Error::Unsignable,
+            | acs::Error::Unsignable
+            | acs::Error::NoToken,
         )
         | Error::LeftOver(_)
         | Error::Occupied
@@ -187,6 +188,7 @@ mod tests {
             (Error::Source(acs::Error::Excess), 5),
             (Error::Source(acs::Error::Stalled(Duration::ZERO)), 5),
             (Error::Source(acs::Error::RedirectLoop), 1),
+            (Error::Source(acs::Error::NoToken), 1),
             (unstored(503, "SlowDown"), 5),
             (unstored(403, "AccessDenied"), 1),
             (Error::Occupied, 1),

@@ -384,7 +384,7 @@ async fn of_acs_that_answers_badly() {
         let (stdout, stderr) = scene.end(process).await;
         let said = stdout + &stderr;
         assert!(said.contains("ACS answered 403"), "{said}");
-        assert!(said.contains("no signature may go"), "{said}");
+        assert!(said.contains("no credential may go"), "{said}");
     }
 }
 

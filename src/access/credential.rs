@@ -1,0 +1,24 @@
+//! The credential of a download.
+
+use super::{AccessKey, Token};
+use crate::kept::Lifetime;
+
+/// What authorizes a download from ACS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// The resource's access key, which signs each request.
+    AccessKey(AccessKey),
+    /// A Microsoft Entra token, which goes with each request as it is.
+    Token(Token),
+}
+
+impl Credential {
+    /// How long it is of use, if it ends by itself.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<Lifetime> {
+        match self {
+            Self::AccessKey(_) => None,
+            Self::Token(token) => Some(token.lifetime()),
+        }
+    }
+}

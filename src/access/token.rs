@@ -1,0 +1,120 @@
+//! A Microsoft Entra token for ACS. Pure.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::HeaderValue;
+
+use crate::kept::Lifetime;
+
+/// The longest token that is taken, in bytes; real ones have about 2 KiB.
+const MAX_TOKEN: usize = 16 * 1024;
+/// The longest life that is believed.
+const LONGEST: Duration = Duration::from_hours(24);
+/// How long before its end a token is refreshed, or half of its life if that is less: time enough
+/// for many attempts.
+const AHEAD: Duration = Duration::from_mins(5);
+
+/// A Microsoft Entra token, which authorizes any call to the ACS resource until its end. It does
+/// not print.
+#[derive(Clone)]
+pub struct Token {
+    authorization: HeaderValue,
+    lifetime: Lifetime,
+}
+
+impl Token {
+    /// Takes what Entra issued to a request that was made at `asked`: the end is counted from
+    /// there, by this machine's own clock, whatever the token itself says. `None` if it cannot be
+    /// one.
+    #[must_use]
+    pub fn new(text: &str, expires_in: Duration, asked: SystemTime) -> Option<Self> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+        let usable = (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(plain);
+        if !usable || expires_in.is_zero() {
+            return None;
+        }
+        let life = expires_in.min(LONGEST);
+        let end = asked + life;
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {text}")).ok()?;
+        authorization.set_sensitive(true);
+        Some(Self {
+            authorization,
+            lifetime: Lifetime {
+                refresh: end - AHEAD.min(life / 2),
+                end,
+            },
+        })
+    }
+
+    /// The value of the header `Authorization`.
+    pub(crate) fn authorization(&self) -> &HeaderValue {
+        &self.authorization
+    }
+
+    /// How long it is of use.
+    #[must_use]
+    pub fn lifetime(&self) -> Lifetime {
+        self.lifetime
+    }
+}
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.authorization == other.authorization
+    }
+}
+
+impl Eq for Token {}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    #[test]
+    fn its_life_is_counted_from_the_request_and_refreshed_ahead_of_its_end() {
+        let asked = SystemTime::UNIX_EPOCH + 100 * HOUR;
+        let a_day_but_five_minutes = Duration::from_mins(24 * 60 - 5);
+        for (expires_in, refresh, end) in [
+            (HOUR, Duration::from_mins(55), HOUR),
+            (
+                Duration::from_mins(10),
+                Duration::from_mins(5),
+                Duration::from_mins(10),
+            ),
+            (
+                Duration::from_secs(4),
+                Duration::from_secs(2),
+                Duration::from_secs(4),
+            ),
+            (1000 * HOUR, a_day_but_five_minutes, LONGEST),
+            (Duration::MAX, a_day_but_five_minutes, LONGEST),
+        ] {
+            let lifetime = Token::new("abc", expires_in, asked).unwrap().lifetime();
+            assert_eq!(lifetime.refresh, asked + refresh, "{expires_in:?}");
+            assert_eq!(lifetime.end, asked + end, "{expires_in:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_token_is_none_and_one_that_is_does_not_print() {
+        let now = SystemTime::UNIX_EPOCH;
+        let long = "a".repeat(MAX_TOKEN + 1);
+        for text in ["", "a b", "a\r\nb: c", "a\"b", "ä", "<html>", &long] {
+            assert!(Token::new(text, HOUR, now).is_none(), "{text}");
+        }
+        assert!(Token::new("abc", Duration::ZERO, now).is_none());
+        let token = Token::new("secret.a-b_c", HOUR, now).unwrap();
+        assert_eq!(format!("{token:?}"), "Token(…)");
+        assert!(!format!("{:?}", token.authorization()).contains("secret"));
+        assert!(token != Token::new("other", HOUR, now).unwrap());
+    }
+}
