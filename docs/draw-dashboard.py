@@ -47,6 +47,7 @@ SAMPLES = {
     "DeliveriesRefused": (0, 0, 0, 0),
     "DeliveriesUnverified": (0, 0, 2, 0.5),
     "SecretsUnreadable": (0, 0, 0, 0),
+    "TokensUnavailable": (0, 0, 0, 0),
     "BytesArchived": (0.9e9, 21e9, -8e9, 0.2),
     "BytesFetched": (0.9e9, 21e9, -7e9, 0.2),
     "BytesReused": (0, 0.2e9, 6e9, 0.3),

@@ -3,6 +3,7 @@
 //! tokens, which end.
 
 mod credential;
+pub mod entra;
 mod resource;
 mod secrets;
 mod token;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use crate::kept::Kept;
 
 pub use credential::Credential;
+pub use entra::{Application, Tokens};
 pub use resource::{AccessKey, ConnectionStringError, EndpointError, Resource};
 pub use secrets::{Error as SecretsError, Secrets, Which};
 pub use token::Token;

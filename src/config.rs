@@ -1,12 +1,14 @@
 //! Environment, and Secrets Manager's secrets over it → [`Config`]. Nothing else reads the
 //! environment, and every fault of it is reported at once.
 
+mod acs;
 mod lambda;
 mod logging;
 mod reader;
 mod secret;
 mod settings;
 
+pub use acs::CredentialSource;
 pub use lambda::lacking_of_lambda;
 pub use logging::Logging;
 pub use reader::Faults;
@@ -27,8 +29,11 @@ use crate::store::Buckets;
 use crate::webhook::Acknowledge;
 
 /// The names of all settings, as they are documented.
-pub const SETTINGS: [&str; 16] = [
+pub const SETTINGS: [&str; 19] = [
     "COMMUNICATION_SERVICES_CONNECTION_STRING",
+    "COMMUNICATION_SERVICES_ENDPOINT",
+    "ACS_TENANT_ID",
+    "ACS_CLIENT_ID",
     "RECORDINGS_BUCKET",
     "RECORDINGS_PREFIX",
     "WORK_BUCKET",
@@ -56,8 +61,8 @@ const MAX_CONCURRENCY: usize = 64;
 pub struct Config {
     /// The ACS resource.
     pub resource: Resource,
-    /// The key to it, which may change while the function runs.
-    pub access_key: AccessKey,
+    /// Where the credential of downloads from it comes from.
+    pub credential: CredentialSource,
     /// The senders that may deliver.
     pub senders: Senders,
     /// Where an event may send us.
@@ -103,7 +108,9 @@ impl Config {
     /// [`Faults`], all of them.
     pub fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Faults> {
         let mut reader = Reader::new(lookup);
-        let connection = connection(&mut reader);
+        let authority = reader.parsed("ENTRA_AUTHORITY", authority);
+        let authority = authority.or_else(|| Url::parse(DEFAULT_AUTHORITY).ok());
+        let acs = acs::acs(&mut reader, authority.as_ref());
         let bucket = reader.required(
             "RECORDINGS_BUCKET",
             "is required: the name of the bucket to archive into",
@@ -116,7 +123,7 @@ impl Config {
                 "must be another bucket than RECORDINGS_BUCKET",
             );
         }
-        let senders = senders(&mut reader);
+        let senders = senders(&mut reader, authority);
         // It has been followed where these settings come from; here it is only seen to be a text.
         let _ = reader.text("SECRET_ID");
         let prefix = reader.parsed("RECORDINGS_PREFIX", |text| {
@@ -145,12 +152,12 @@ impl Config {
             _ => Err("must be `true` or `false`".to_owned()),
         });
         let faults = reader.into_faults();
-        match (connection, bucket, prefix.or_else(default_prefix)) {
-            (Some((resource, access_key)), Some(recordings), Some(prefix)) if faults.are_none() => {
+        match (acs, bucket, prefix.or_else(default_prefix)) {
+            (Some((resource, credential)), Some(recordings), Some(prefix)) if faults.are_none() => {
                 Ok(Self {
                     allowed: AllowedLocations::new(resource.endpoint(), &suffixes),
                     resource,
-                    access_key,
+                    credential,
                     senders,
                     buckets: Buckets { recordings, work },
                     prefix,
@@ -173,7 +180,7 @@ impl Config {
         lookup: impl Fn(&str) -> Option<OsString>,
     ) -> Result<(Resource, AccessKey), Faults> {
         let mut reader = Reader::new(lookup);
-        connection(&mut reader).ok_or_else(|| reader.into_faults())
+        acs::connection(&mut reader).ok_or_else(|| reader.into_faults())
     }
 
     /// Reads the webhook secrets alone.
@@ -195,18 +202,6 @@ impl Config {
     }
 }
 
-/// The ACS resource and the key to it.
-fn connection<F>(reader: &mut Reader<F>) -> Option<(Resource, AccessKey)>
-where
-    F: Fn(&str) -> Option<OsString>,
-{
-    reader.required(
-        "COMMUNICATION_SERVICES_CONNECTION_STRING",
-        "is required: the ACS resource's connection string",
-        |text| Resource::from_connection_string(text).map_err(|error| error.to_string()),
-    )
-}
-
 /// The webhook secrets.
 fn secrets<F>(reader: &mut Reader<F>) -> Option<Secrets>
 where
@@ -219,20 +214,18 @@ where
 
 /// Reads the senders that may deliver. That there are no webhook secrets is no fault: a function that serves the
 /// schedule alone needs none, and one that serves deliveries answers 503 until there are some.
-fn senders<F>(reader: &mut Reader<F>) -> Senders
+fn senders<F>(reader: &mut Reader<F>, authority: Option<Url>) -> Senders
 where
     F: Fn(&str) -> Option<OsString>,
 {
     let secrets = secrets(reader);
-    let id = reader.parsed("ENTRA_TENANT_ID", tenant_id);
+    let id = reader.parsed("ENTRA_TENANT_ID", |text| guid(text, "the tenant's id"));
     let audiences = reader.parsed("ENTRA_AUDIENCE", audiences);
-    let authority = reader.parsed("ENTRA_AUTHORITY", authority);
     let require = reader.parsed("REQUIRE", |text| match text {
         "any" => Ok(Require::Any),
         "both" => Ok(Require::Both),
         _ => Err("must be `any` or `both`".to_owned()),
     });
-    let default_authority = || Url::parse(DEFAULT_AUTHORITY).ok();
     match (
         reader.is_set("ENTRA_TENANT_ID"),
         reader.is_set("ENTRA_AUDIENCE"),
@@ -244,7 +237,7 @@ where
         }
         (true, true) | (false, false) => {}
     }
-    let tenant = id.zip(audiences).zip(authority.or_else(default_authority));
+    let tenant = id.zip(audiences).zip(authority);
     let tenant = tenant.map(|((id, audiences), authority)| Tenant {
         id,
         audiences,
@@ -271,14 +264,17 @@ fn audiences(text: &str) -> Result<Vec<String>, String> {
     Ok(audiences)
 }
 
-fn tenant_id(text: &str) -> Result<String, String> {
+/// A GUID in lower case, which is `what`.
+fn guid(text: &str, what: &str) -> Result<String, String> {
     let groups = [8, 4, 4, 4, 12];
     let hex = |group: &str| group.bytes().all(|byte| byte.is_ascii_hexdigit());
     let lengths = text.split('-').map(str::len);
     if lengths.eq(groups) && text.split('-').all(hex) {
         Ok(text.to_ascii_lowercase())
     } else {
-        Err("must be the tenant's id, a GUID (01234567-89ab-cdef-0123-456789abcdef)".to_owned())
+        Err(format!(
+            "must be {what}, a GUID (01234567-89ab-cdef-0123-456789abcdef)"
+        ))
     }
 }
 

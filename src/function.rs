@@ -15,13 +15,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument as _, error, info_span, warn};
 
 use crate::VERSION;
-use crate::access::{Access, AccessKey, Credential, Resource, Secrets};
+use crate::access::{Access, AccessKey, Application, Credential, Resource, Secrets, Tokens};
 use crate::acs::{self, Client};
 use crate::archive::Archive;
 use crate::authentication::Authentication;
 use crate::chain::chain;
 use crate::clock;
-use crate::config::{Config, Faults, Senders, Settings, Unusable};
+use crate::config::{Config, CredentialSource, Faults, Senders, Settings, Unusable};
 use crate::kept::{Kept, Pace};
 use crate::keys::Layout;
 use crate::limits::Limits;
@@ -35,6 +35,7 @@ use crate::webhook::{Acknowledge, Delivery, Verdict, Webhook, presents_any, with
 const SETTINGS: &str = "settings";
 const CONNECTION_STRING: &str = "connection string";
 const WEBHOOK_SECRETS: &str = "webhook secrets";
+const ENTRA_TOKEN: &str = "Microsoft Entra token for ACS";
 
 /// The function: made once, it borrows itself to each event.
 #[derive(Clone, Debug)]
@@ -150,7 +151,7 @@ impl Means {
             require,
         } = config.senders;
         let access = Access {
-            credential: Arc::new(self.access_key(&resource, config.access_key)),
+            credential: Arc::new(self.credential(&resource, config.credential)),
             secrets: Arc::new(self.secrets(secrets, need_a_secret)),
         };
         let authentication =
@@ -189,6 +190,26 @@ impl Means {
             sweep: Sweep::new(Arc::clone(&archive), Arc::clone(limits)),
             archive,
         }
+    }
+
+    fn credential(&self, resource: &Resource, source: CredentialSource) -> Kept<Credential> {
+        match source {
+            CredentialSource::AccessKey(first) => self.access_key(resource, first),
+            CredentialSource::Entra(application) => self.tokens(application),
+        }
+    }
+
+    /// The application's tokens. The first one is asked for by the first download, so that nobody
+    /// who only knocks causes a call.
+    fn tokens(&self, application: Application) -> Kept<Credential> {
+        let tokens = Tokens::new(&self.sdk, self.http.clone(), application);
+        let read = move || {
+            let tokens = tokens.clone();
+            Box::pin(async move { Ok(Credential::Token(tokens.obtain().await?)) }) as _
+        };
+        Kept::new(ENTRA_TOKEN, None, self.limits.entra_token, read)
+            .lasting(Credential::lifetime)
+            .alarming(Metric::TokensUnavailable)
     }
 
     /// The access key, read again. That of another resource than the first is not taken over: its

@@ -38,10 +38,10 @@
 //! 4. Any number of deliveries and ticks, at the same time or after one another, end in the same
 //!    bytes without a lock: what coordinates them is advice, never needed for correctness.
 //! 5. Memory does not grow with the recording, its chunks, its events, or the backlog.
-//! 6. Nobody unauthenticated makes the function read a body or call ACS or S3; a signature goes only
-//!    to the ACS resource and its media hosts; an event can neither cancel nor hide nor stand in for
+//! 6. Nobody unauthenticated makes the function read a body or call ACS or S3; a signature or token
+//!    goes only to the ACS resource and its media hosts; an event can neither cancel nor hide nor stand in for
 //!    another's recording.
-//! 7. No secret, signature, query string or media URL reaches a log, at any level, or an answer.
+//! 7. No secret, signature, token, query string or media URL reaches a log, at any level, or an answer.
 //! 8. A delivery always gets an HTTP answer, and its status says what Event Grid should do next.
 //!
 //! # The rooms
@@ -64,9 +64,9 @@
 //! | [`media`] | pure: the container of an object: complete, and playable? by a few ranges of it |
 //! | [`transfer`] | one object: its record, its missing parts, its completion, each step a file; the time of a run and the slots that its parts share |
 //! | [`store`] | the S3 client: conditional writes, uploads, listings |
-//! | [`acs`] | the ACS client: signed requests, replies verified against what was asked, bodies as they flow |
+//! | [`acs`] | the ACS client: signed requests or such with a token, replies verified against what was asked, bodies as they flow |
 //! | [`plan`] | pure: length and part size → parts; minus what is listed → missing |
-//! | [`access`] | the current credentials: webhook secrets and ACS access key, which are rotated |
+//! | [`access`] | the current credentials: webhook secrets, and the ACS access key or Microsoft Entra tokens |
 //! | [`keys`] | pure: the layout of the buckets; identities and locations |
 //! | [`recording`] | pure: a recording and its chunks, ids and times |
 //! | [`locations`] | pure: where an event may send us |
@@ -159,6 +159,10 @@
 //!   registered, with its query; it is not documented to send headers or tokens with a handshake.
 //!   Which of the two decisions counts, on a delivery or on a handshake, is known once the body is
 //!   read, which takes one of them to be favourable.
+//! - **A token is not an access key.** It is refreshed ahead of its end, by one caller while the
+//!   others go on with it, so that a slow issuer holds nobody up. The fault is ours where it cannot
+//!   be obtained, and ACS's where it is refused: the first is never final. The assertion that it is
+//!   exchanged for lives for a minute and is never kept.
 //! - **Credentials that are not confirmed end.** A secret that was taken back must not live on
 //!   because the reading that would tell fails, so webhook secrets last an hour. The access key
 //!   lasts until ACS refuses it, which tells as well.

@@ -60,6 +60,8 @@ pub struct Limits {
     pub webhook_secrets: Duration,
     /// How often a tenant's keys are fetched again.
     pub token_keys: Pace,
+    /// How often a Microsoft Entra token for ACS is asked for; its own lifetime says when.
+    pub entra_token: Pace,
     /// Time between the answer and Lambda's deadline.
     pub margin: Duration,
     /// Of the margin, the time to write down how a run ended.
@@ -115,6 +117,11 @@ impl Default for Limits {
                 age: Some(Duration::from_hours(24)),
                 pause: Duration::from_secs(10),
                 patience: Duration::from_secs(5),
+            },
+            entra_token: Pace {
+                age: None,
+                pause: Duration::from_secs(10),
+                patience: Duration::from_secs(8),
             },
             margin: Duration::from_secs(2),
             conclusion: Duration::from_millis(1_300),

@@ -39,6 +39,7 @@ pub enum Metric {
     DeliveriesRefused,
     DeliveriesUnverified,
     SecretsUnreadable,
+    TokensUnavailable,
     BytesArchived,
     BytesFetched,
     BytesReused,
@@ -55,7 +56,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::RecordingsArchived,
         Self::RecordingsAlreadyArchived,
         Self::RecordingsSuspended,
@@ -73,6 +74,7 @@ impl Metric {
         Self::DeliveriesRefused,
         Self::DeliveriesUnverified,
         Self::SecretsUnreadable,
+        Self::TokensUnavailable,
         Self::BytesArchived,
         Self::BytesFetched,
         Self::BytesReused,
@@ -108,6 +110,7 @@ impl Metric {
             | Self::DeliveriesRefused
             | Self::DeliveriesUnverified
             | Self::SecretsUnreadable
+            | Self::TokensUnavailable
             | Self::Retries
             | Self::PendingRecordings
             | Self::RecordingsInTrouble
@@ -145,7 +148,7 @@ pub enum Cause {
     AcsBroken,
     /// A reply of ACS was not what was asked for.
     AcsMismatched,
-    /// ACS refused the access key, and there was a newer one.
+    /// ACS refused the access key or the token, and there was a newer one.
     AcsUnauthorized,
     /// S3 asked to slow down.
     S3Throttled,

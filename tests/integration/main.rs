@@ -34,6 +34,7 @@ mod hand_over;
 mod hostile;
 mod identity;
 mod interruptions;
+mod keyless;
 mod leaks;
 mod metrics;
 mod model;

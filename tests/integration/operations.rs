@@ -140,6 +140,7 @@ fn alarms_are_raised_by_what_should_wake_somebody() {
         ("DeliveriesRefused", "Sum", ">=", 1, "notBreaching"),
         ("DeliveriesUnverified", "Sum", ">=", 3, "notBreaching"),
         ("SecretsUnreadable", "Sum", ">=", 1, "notBreaching"),
+        ("TokensUnavailable", "Sum", ">=", 1, "notBreaching"),
         ("EventsUnstored", "Sum", ">=", 3, "notBreaching"),
     ] {
         let on = |(_, alarm): &&(String, Value)| alarm["MetricName"] == metric;
