@@ -25,6 +25,17 @@ pub const TENANT: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 pub const CLIENT: &str = "5e1f2a3b-86f1-41af-91ab-2d7cd011db47";
 const HOUR: Duration = Duration::from_hours(1);
 
+/// What authorizes downloads, in the tests that run with either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    AccessKey,
+    Token,
+}
+
+impl Credential {
+    pub const BOTH: [Self; 2] = [Self::AccessKey, Self::Token];
+}
+
 /// Both ends of a token: AWS's STS, and a tenant of Entra with an application that trusts it.
 #[derive(Clone)]
 pub struct Issuers {

@@ -1,5 +1,6 @@
-//! A signature goes to ACS and to nobody else. Every name but that of the media host leads to listeners that must see
-//! nothing, so that whatever is admitted wrongly would be seen there.
+//! A signature or a token goes to ACS and to nobody else: each test is run with either kind of
+//! credential. Every name but that of the media host leads to listeners that must see nothing, so
+//! that whatever is admitted wrongly would be seen there.
 
 mod places;
 
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use tokio_rustls::TlsAcceptor;
 
 use crate::embedded::{RESOURCE, Setup, function_over};
+use crate::keyless::{Credential, Issuers};
 use crate::listener::{Listener, answer};
 use crate::world::{Form, Recording, World, setup};
 use places::{HOSTILE, ODD};
@@ -36,6 +38,8 @@ const HOPS: [&str; 4] = [
 /// A world whose media hosts are ACS, and whose every other name is somewhere else.
 struct Trap {
     world: World,
+    /// Where the tokens come from, if downloads go with tokens.
+    issuers: Option<Issuers>,
     plain: Listener,
     tls: Listener,
 }
@@ -55,14 +59,22 @@ impl Resolve for Names {
 }
 
 impl Trap {
-    async fn set() -> Self {
-        Self::set_with(&[]).await
+    /// One for each kind of credential.
+    async fn both() -> [Self; 2] {
+        Self::both_with(&[]).await
     }
 
-    async fn set_with(variables: &[(&'static str, String)]) -> Self {
+    async fn both_with(variables: &[(&'static str, String)]) -> [Self; 2] {
+        let [first, second] = Credential::BOTH;
+        [
+            Self::set_with(first, variables).await,
+            Self::set_with(second, variables).await,
+        ]
+    }
+
+    async fn set_with(credential: Credential, variables: &[(&'static str, String)]) -> Self {
         let mut setup = setup();
         setup.limits.attempts = 1;
-        let limits = setup.limits.clone();
         setup.acs.more_names = HOPS.map(str::to_owned).to_vec();
         let world = World::with(Setup { ..setup }).await;
         let acs = &world.acs;
@@ -70,10 +82,66 @@ impl Trap {
         let certificate = acs.authority().server(&[EVIL, RESOURCE]);
         let tls = Listener::start(Some(TlsAcceptor::from(certificate)), nothing).await;
         let plain = Listener::start(None, nothing).await;
-        let http = client(acs, tls.address());
-        let function = function_over(&world.s3, acs, http, limits, variables).await;
-        let world = World::over(&world, function);
-        Self { world, plain, tls }
+        let issuers = match credential {
+            Credential::AccessKey => None,
+            Credential::Token => Some(Issuers::start().await),
+        };
+        if let Some(issuers) = &issuers {
+            issuers.admit_to(acs);
+        }
+        let trap = Self {
+            world: world.clone(),
+            issuers,
+            plain,
+            tls,
+        };
+        let http = client(acs, trap.tls.address());
+        let world = trap.over(http, variables).await;
+        Self { world, ..trap }
+    }
+
+    /// The world with another function, over another client to ACS.
+    async fn over(
+        &self,
+        http: reqwest::ClientBuilder,
+        variables: &[(&'static str, String)],
+    ) -> World {
+        let (s3, acs) = (&self.world.s3, &self.world.acs);
+        let mut limits = setup().limits;
+        limits.attempts = 1;
+        let function = match &self.issuers {
+            None => function_over(s3, acs, http, limits, variables).await,
+            Some(issuers) => {
+                issuers
+                    .function_over(s3, acs, http, limits, variables)
+                    .await
+            }
+        };
+        World::over(&self.world, function)
+    }
+
+    /// Asserts that a request was authorized for itself: by a signature of its own, or by the token.
+    fn assert_authorized(&self, request: &Request) {
+        let authorization = &request.headers["authorization"];
+        assert_eq!(request.headers["x-ms-host"], RESOURCE);
+        let Some(issuers) = &self.issuers else {
+            assert_eq!(*authorization, signature(request));
+            return;
+        };
+        assert_eq!(
+            *authorization,
+            format!("Bearer {}", issuers.entra.issued()[0])
+        );
+        assert!(!request.headers.contains_key("x-ms-date"));
+    }
+
+    /// Asserts that a listener was sent a credential, as one that was admitted wrongly would be.
+    fn assert_seen(&self, heads: &[String]) {
+        let sign = match self.issuers {
+            None => "Signature=",
+            Some(_) => "Bearer eyJ",
+        };
+        assert!(heads.iter().any(|head| head.contains(sign)), "{heads:?}");
     }
 
     /// A place as it is written in an event.
@@ -88,6 +156,10 @@ impl Trap {
     fn assert_unseen(&self, tried: &str) {
         assert_eq!(self.plain.connections(), 0, "{tried:?}");
         assert_eq!(self.tls.connections(), 0, "{tried:?}");
+        // The token's own way is AWS's and Entra's alone, and it is gone once.
+        if let Some(issuers) = &self.issuers {
+            assert!(issuers.entra.asked().len() <= 1, "{tried:?}");
+        }
         for request in self.world.acs.requests() {
             assert_eq!(
                 (request.method.as_str(), request.host.as_str(), request.tls),
@@ -122,121 +194,126 @@ fn hostile() -> impl Iterator<Item = &'static str> {
 
 #[tokio::test]
 async fn an_event_sends_none_to_anybody_else() {
-    let trap = Trap::set().await;
-    let world = &trap.world;
-    let recording = Recording::of(&[10]);
-    recording.publish(world);
-    let mut tried = 0;
-    for place in hostile() {
-        let place = trap.written(place);
-        let [content, metadata] = LOCATIONS.map(|name| (name, place.as_str()));
-        for locations in [vec![content], vec![metadata], vec![content, metadata]] {
-            world.clear();
-            let event = event(world, &recording, &locations);
-            let response = world.deliver(&event).await;
-            // Final at once, so it was not even tried.
-            assert_eq!(response.status.code(), 200, "{place:?}: {response:?}");
-            let outcome = &response.body["events"][0]["outcome"];
-            assert_eq!(outcome, "setAside", "{place:?} in {locations:?}");
-            // The other one is archived all the same.
-            assert_eq!(world.acs.requests().len(), 2 - locations.len(), "{place:?}");
-            trap.assert_unseen(&place);
-            tried += 1;
+    for trap in Trap::both().await {
+        let world = &trap.world;
+        let recording = Recording::of(&[10]);
+        recording.publish(world);
+        let mut tried = 0;
+        for place in hostile() {
+            let place = trap.written(place);
+            let [content, metadata] = LOCATIONS.map(|name| (name, place.as_str()));
+            for locations in [vec![content], vec![metadata], vec![content, metadata]] {
+                world.clear();
+                let event = event(world, &recording, &locations);
+                let response = world.deliver(&event).await;
+                // Final at once, so it was not even tried.
+                assert_eq!(response.status.code(), 200, "{place:?}: {response:?}");
+                let outcome = &response.body["events"][0]["outcome"];
+                assert_eq!(outcome, "setAside", "{place:?} in {locations:?}");
+                // The other one is archived all the same.
+                assert_eq!(world.acs.requests().len(), 2 - locations.len(), "{place:?}");
+                trap.assert_unseen(&place);
+                tried += 1;
+            }
         }
+        println!("{tried} events in {} classes", HOSTILE.len());
     }
-    println!("{tried} events in {} classes", HOSTILE.len());
 }
 
 #[tokio::test]
 async fn odd_spellings_lead_to_the_media_host_alone() {
-    let trap = Trap::set().await;
-    let world = &trap.world;
-    let recording = Recording::of(&[10]);
-    recording.publish(world);
-    let id = &recording.chunks[0].document_id;
-    for place in ODD {
-        world.clear();
-        let location = |what: &str| place.replace("{id}", id).replace("{what}", what);
-        let (content, metadata) = (location("video"), location("acsmetadata"));
-        let locations = [
-            ("contentLocation", content.as_str()),
-            ("metadataLocation", &metadata),
-        ];
-        let response = world.deliver(&event(world, &recording, &locations)).await;
-        assert_eq!(response.status.code(), 200, "{place:?}: {response:?}");
-        world.assert_archived(&recording);
-        trap.assert_unseen(place);
+    for trap in Trap::both().await {
+        let world = &trap.world;
+        let recording = Recording::of(&[10]);
+        recording.publish(world);
+        let id = &recording.chunks[0].document_id;
+        for place in ODD {
+            world.clear();
+            let location = |what: &str| place.replace("{id}", id).replace("{what}", what);
+            let (content, metadata) = (location("video"), location("acsmetadata"));
+            let locations = [
+                ("contentLocation", content.as_str()),
+                ("metadataLocation", &metadata),
+            ];
+            let response = world.deliver(&event(world, &recording, &locations)).await;
+            assert_eq!(response.status.code(), 200, "{place:?}: {response:?}");
+            world.assert_archived(&recording);
+            trap.assert_unseen(place);
+        }
     }
 }
 
 /// They are below a media host's domain, for whoever looks at their end alone.
 #[tokio::test]
 async fn a_name_that_no_certificate_can_be_for_is_not_called() {
-    let trap = Trap::set().await;
-    let world = &trap.world;
-    let recording = Recording::of(&[10]);
-    recording.publish(world);
-    for character in [
-        ';', ',', '!', '$', '&', '\'', '(', '*', '+', '=', '~', '`', '{', '"',
-    ] {
-        world.clear();
-        let place = format!("https://evil.example.com{character}.asm.skype.com/");
-        let locations = LOCATIONS.map(|name| (name, place.as_str()));
-        world.deliver(&event(world, &recording, &locations)).await;
-        assert_eq!(world.acs.requests().len(), 0, "{place}");
-        trap.assert_unseen(&place);
+    for trap in Trap::both().await {
+        let world = &trap.world;
+        let recording = Recording::of(&[10]);
+        recording.publish(world);
+        for character in [
+            ';', ',', '!', '$', '&', '\'', '(', '*', '+', '=', '~', '`', '{', '"',
+        ] {
+            world.clear();
+            let place = format!("https://evil.example.com{character}.asm.skype.com/");
+            let locations = LOCATIONS.map(|name| (name, place.as_str()));
+            world.deliver(&event(world, &recording, &locations)).await;
+            assert_eq!(world.acs.requests().len(), 0, "{place}");
+            trap.assert_unseen(&place);
+        }
     }
 }
 
 #[tokio::test]
 async fn a_delete_location_is_never_called_however_good() {
-    let trap = Trap::set().await;
-    let world = &trap.world;
-    let recording = Recording::of(&[10]);
-    recording.publish(world);
-    let id = &recording.chunks[0].document_id;
-    let good = world.acs.delete_location(id);
-    let places: Vec<String> = hostile().map(|place| trap.written(place)).collect();
-    for place in places.into_iter().chain([good]) {
-        world.clear();
-        let event = event(world, &recording, &[("deleteLocation", &place)]);
-        assert_eq!(world.deliver(&event).await.status, 200, "{place:?}");
-        world.assert_archived(&recording);
-        trap.assert_unseen(&place);
-        assert_eq!(world.acs.requests().len(), 2, "{place:?}");
+    for trap in Trap::both().await {
+        let world = &trap.world;
+        let recording = Recording::of(&[10]);
+        recording.publish(world);
+        let id = &recording.chunks[0].document_id;
+        let good = world.acs.delete_location(id);
+        let places: Vec<String> = hostile().map(|place| trap.written(place)).collect();
+        for place in places.into_iter().chain([good]) {
+            world.clear();
+            let event = event(world, &recording, &[("deleteLocation", &place)]);
+            assert_eq!(world.deliver(&event).await.status, 200, "{place:?}");
+            world.assert_archived(&recording);
+            trap.assert_unseen(&place);
+            assert_eq!(world.acs.requests().len(), 2, "{place:?}");
+        }
+        assert!(world.acs.holds(id), "ACS deletes it when it wants to");
     }
-    assert!(world.acs.holds(id), "ACS deletes it when it wants to");
 }
 
 #[tokio::test]
 async fn a_redirect_sends_none_to_anybody_else() {
-    let trap = Trap::set().await;
-    let world = &trap.world;
-    let recording = Recording::of(&[10]);
-    recording.publish(world);
-    let event = recording.event(world);
-    let mut tried = 0;
-    // Others cannot stand in a header.
-    let printable = |place: &&str| place.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    for place in hostile().filter(printable) {
-        let place = trap.written(place);
-        for status in REDIRECTS {
-            world.clear();
-            let target = place.clone();
-            world.acs.inject(move |request| {
-                let path = &request.path_and_query;
-                let original = path.starts_with("/v1/objects/0-eus-d0");
-                original.then(|| redirect(status, &target))
-            });
-            let response = world.deliver(&event).await;
-            assert_eq!(response.status.code(), 503, "{status} to {place:?}");
-            let requests = world.acs.requests();
-            assert!(requests.len() >= 2, "{status} to {place:?} was answered");
-            trap.assert_unseen(&place);
-            tried += 1;
+    for trap in Trap::both().await {
+        let world = &trap.world;
+        let recording = Recording::of(&[10]);
+        recording.publish(world);
+        let event = recording.event(world);
+        let mut tried = 0;
+        // Others cannot stand in a header.
+        let printable = |place: &&str| place.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        for place in hostile().filter(printable) {
+            let place = trap.written(place);
+            for status in REDIRECTS {
+                world.clear();
+                let target = place.clone();
+                world.acs.inject(move |request| {
+                    let path = &request.path_and_query;
+                    let original = path.starts_with("/v1/objects/0-eus-d0");
+                    original.then(|| redirect(status, &target))
+                });
+                let response = world.deliver(&event).await;
+                assert_eq!(response.status.code(), 503, "{status} to {place:?}");
+                let requests = world.acs.requests();
+                assert!(requests.len() >= 2, "{status} to {place:?} was answered");
+                trap.assert_unseen(&place);
+                tried += 1;
+            }
         }
+        println!("{tried} redirects");
     }
-    println!("{tried} redirects");
 }
 
 fn redirect(status: u16, location: &str) -> Fault {
@@ -249,39 +326,40 @@ fn redirect(status: u16, location: &str) -> Fault {
 
 #[tokio::test]
 async fn a_relative_redirect_stays_on_its_host() {
-    let trap = Trap::set().await;
-    let world = &trap.world;
-    let recording = Recording::of(&[10]);
-    recording.publish(world);
-    let id = recording.chunks[0].document_id.clone();
-    for target in [
-        "/v1/objects/{id}/content/{what}",
-        "../../{id}/content/{what}",
-        "//eus-prod.asm.skype.com/v1/objects/{id}/content/{what}",
-    ] {
-        world.clear();
-        let new = id.clone();
-        world.acs.inject(move |request| {
-            let what = match request.kind {
-                Kind::Media => "video",
-                _ => "acsmetadata",
-            };
-            let target = target.replace("{id}", &new).replace("{what}", what);
-            let old = request.path_and_query.contains("/old/");
-            old.then(|| redirect(307, &target))
-        });
-        let content = world.acs.content_location("old");
-        let metadata = world.acs.metadata_location("old");
-        let locations = [
-            ("contentLocation", content.as_str()),
-            ("metadataLocation", &metadata),
-        ];
-        let event = event(world, &recording, &locations);
-        let response = world.deliver(&event).await;
-        assert_eq!(response.status.code(), 200, "{target}");
-        world.assert_archived(&recording.clone().told_by(&event));
-        trap.assert_unseen(target);
-        assert_eq!(world.acs.requests().len(), 4);
+    for trap in Trap::both().await {
+        let world = &trap.world;
+        let recording = Recording::of(&[10]);
+        recording.publish(world);
+        let id = recording.chunks[0].document_id.clone();
+        for target in [
+            "/v1/objects/{id}/content/{what}",
+            "../../{id}/content/{what}",
+            "//eus-prod.asm.skype.com/v1/objects/{id}/content/{what}",
+        ] {
+            world.clear();
+            let new = id.clone();
+            world.acs.inject(move |request| {
+                let what = match request.kind {
+                    Kind::Media => "video",
+                    _ => "acsmetadata",
+                };
+                let target = target.replace("{id}", &new).replace("{what}", what);
+                let old = request.path_and_query.contains("/old/");
+                old.then(|| redirect(307, &target))
+            });
+            let content = world.acs.content_location("old");
+            let metadata = world.acs.metadata_location("old");
+            let locations = [
+                ("contentLocation", content.as_str()),
+                ("metadataLocation", &metadata),
+            ];
+            let event = event(world, &recording, &locations);
+            let response = world.deliver(&event).await;
+            assert_eq!(response.status.code(), 200, "{target}");
+            world.assert_archived(&recording.clone().told_by(&event));
+            trap.assert_unseen(target);
+            assert_eq!(world.acs.requests().len(), 4);
+        }
     }
 }
 
@@ -303,28 +381,28 @@ fn chain(acs: &Acs, hops: usize) {
 }
 
 #[tokio::test]
-async fn a_chain_of_three_hops_is_followed_and_each_is_signed_afresh() {
-    let trap = Trap::set().await;
-    let world = &trap.world;
-    let recording = Recording::of(&[10]);
-    recording.publish(world);
-    chain(&world.acs, 3);
-    assert_eq!(world.deliver(&recording.event(world)).await.status, 200);
-    world.assert_archived(&recording);
+async fn a_chain_of_three_hops_is_followed_and_each_is_authorized_afresh() {
+    for trap in Trap::both().await {
+        let world = &trap.world;
+        let recording = Recording::of(&[10]);
+        recording.publish(world);
+        chain(&world.acs, 3);
+        assert_eq!(world.deliver(&recording.event(world)).await.status, 200);
+        world.assert_archived(&recording);
 
-    let requests = world.acs.requests();
-    assert_eq!(requests.len(), 2 * (1 + 3));
-    for request in &requests {
-        assert_eq!(request.headers["authorization"], authorization(request));
-        assert_eq!(request.headers["x-ms-host"], RESOURCE);
+        let requests = world.acs.requests();
+        assert_eq!(requests.len(), 2 * (1 + 3));
+        for request in &requests {
+            trap.assert_authorized(request);
+        }
+        let hosts: BTreeSet<&str> = requests.iter().map(|one| one.host.as_str()).collect();
+        let expected = [MEDIA].into_iter().chain(HOPS).take(4).collect();
+        assert_eq!(hosts, expected);
     }
-    let hosts: BTreeSet<&str> = requests.iter().map(|one| one.host.as_str()).collect();
-    let expected = [MEDIA].into_iter().chain(HOPS).take(4).collect();
-    assert_eq!(hosts, expected);
 }
 
 /// What a request in the current form must be signed with, by the emulator's key.
-fn authorization(request: &Request) -> String {
+fn signature(request: &Request) -> String {
     let string = format!(
         "GET\n{}\n{};{RESOURCE};47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
         request.path_and_query, request.headers["x-ms-date"]
@@ -337,52 +415,53 @@ fn authorization(request: &Request) -> String {
 
 #[tokio::test]
 async fn a_fourth_hop_is_not_taken() {
-    let trap = Trap::set().await;
-    let world = &trap.world;
-    let recording = Recording::of(&[10]);
-    recording.publish(world);
-    chain(&world.acs, 4);
-    assert_eq!(world.deliver(&recording.event(world)).await.status, 503);
-    let requests = world.acs.requests();
-    assert_eq!(requests.len(), 2 * (1 + 3));
-    assert!(requests.iter().all(|request| request.host != HOPS[3]));
+    for trap in Trap::both().await {
+        let world = &trap.world;
+        let recording = Recording::of(&[10]);
+        recording.publish(world);
+        chain(&world.acs, 4);
+        assert_eq!(world.deliver(&recording.event(world)).await.status, 503);
+        let requests = world.acs.requests();
+        assert_eq!(requests.len(), 2 * (1 + 3));
+        assert!(requests.iter().all(|request| request.host != HOPS[3]));
+    }
 }
 
 #[tokio::test]
 async fn the_resource_may_redirect_to_a_media_host_and_to_nobody_else() {
-    let trap = Trap::set().await;
-    let world = &trap.world;
-    let recording = Recording::of(&[10]).in_form(Form::Preview2021);
-    recording.publish(world);
-    // Here the resource is the emulator too, and the rest still is not.
-    let acs = world.acs.tls_address();
-    let http = client(&world.acs, trap.tls.address()).resolve(RESOURCE, acs);
-    let function = function_over(&world.s3, &world.acs, http, setup().limits, &[]).await;
-    let world = World::over(world, function);
-    let id = &recording.chunks[0].document_id;
-    let media = |what: &str| format!("https://{MEDIA}/v1/objects/{id}/content/{what}");
-    let (content, metadata) = (media("video"), media("acsmetadata"));
-    world.acs.inject(move |request| {
-        let target = match request.kind {
-            Kind::Media => &content,
-            _ => &metadata,
-        };
-        (request.host == RESOURCE).then(|| redirect(302, target))
-    });
-    assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
-    world.assert_archived(&recording);
+    for trap in Trap::both().await {
+        let world = &trap.world;
+        let recording = Recording::of(&[10]).in_form(Form::Preview2021);
+        recording.publish(world);
+        // Here the resource is the emulator too, and the rest still is not.
+        let acs = world.acs.tls_address();
+        let http = client(&world.acs, trap.tls.address()).resolve(RESOURCE, acs);
+        let world = trap.over(http, &[]).await;
+        let id = &recording.chunks[0].document_id;
+        let media = |what: &str| format!("https://{MEDIA}/v1/objects/{id}/content/{what}");
+        let (content, metadata) = (media("video"), media("acsmetadata"));
+        world.acs.inject(move |request| {
+            let target = match request.kind {
+                Kind::Media => &content,
+                _ => &metadata,
+            };
+            (request.host == RESOURCE).then(|| redirect(302, target))
+        });
+        assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
+        world.assert_archived(&recording);
 
-    for target in ["/identities/x", "https://evil.example.com/", "?x"] {
-        world.clear();
-        world.acs.inject(move |_| Some(redirect(302, target)));
-        assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
-        let requests = world.acs.requests();
-        let expected = format!("/recording/download/{id}");
-        for request in &requests {
-            assert!(request.path_and_query.starts_with(&expected), "{request:?}");
-            assert!(request.path_and_query.contains("api-version="));
+        for target in ["/identities/x", "https://evil.example.com/", "?x"] {
+            world.clear();
+            world.acs.inject(move |_| Some(redirect(302, target)));
+            assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
+            let requests = world.acs.requests();
+            let expected = format!("/recording/download/{id}");
+            for request in &requests {
+                assert!(request.path_and_query.starts_with(&expected), "{request:?}");
+                assert!(request.path_and_query.contains("api-version="));
+            }
+            assert_eq!((trap.tls.connections(), trap.plain.connections()), (0, 0));
         }
-        assert_eq!((trap.tls.connections(), trap.plain.connections()), (0, 0));
     }
 }
 
@@ -390,24 +469,27 @@ async fn the_resource_may_redirect_to_a_media_host_and_to_nobody_else() {
 #[tokio::test]
 async fn the_listeners_would_see_it() {
     let suffixes = ("MEDIA_HOST_SUFFIXES", ".example.com".to_owned());
-    let trap = Trap::set_with(&[suffixes]).await;
-    let recording = Recording::of(&[10]);
-    let locations = LOCATIONS.map(|name| (name, "https://evil.example.com/"));
-    let event = event(&trap.world, &recording, &locations);
-    trap.world.deliver(&event).await;
-    let heads = trap.tls.heads();
-    assert_eq!(heads.len(), 2);
-    assert!(heads.iter().all(|head| head.contains("Signature=")));
+    for trap in Trap::both_with(&[suffixes]).await {
+        let recording = Recording::of(&[10]);
+        let locations = LOCATIONS.map(|name| (name, "https://evil.example.com/"));
+        let event = event(&trap.world, &recording, &locations);
+        trap.world.deliver(&event).await;
+        assert_eq!(trap.tls.heads().len(), 2);
+        trap.assert_seen(&trap.tls.heads());
 
-    // Plain http is admitted where the resource itself is, which only an emulator is.
-    let resource = format!("endpoint=http://{}/;accesskey=AAAA", trap.plain.address());
-    let resource = ("COMMUNICATION_SERVICES_CONNECTION_STRING", resource);
-    let world = &trap.world;
-    let http = client(&world.acs, trap.tls.address());
-    let function = function_over(&world.s3, &world.acs, http, setup().limits, &[resource]).await;
-    let recording = recording.in_form(Form::Preview2021);
-    let world = World::over(world, function);
-    world.deliver(&json!([recording.event(&world)])).await;
-    let heads = trap.plain.heads();
-    assert!(heads.iter().any(|head| head.contains("Signature=")));
+        // Plain http is admitted where the resource itself is, which only an emulator is.
+        let endpoint = format!("http://{}", trap.plain.address());
+        let elsewhere = match &trap.issuers {
+            None => (
+                "COMMUNICATION_SERVICES_CONNECTION_STRING",
+                format!("endpoint={endpoint};accesskey=AAAA"),
+            ),
+            Some(_) => ("COMMUNICATION_SERVICES_ENDPOINT", endpoint),
+        };
+        let http = client(&trap.world.acs, trap.tls.address());
+        let world = trap.over(http, &[elsewhere]).await;
+        let recording = recording.in_form(Form::Preview2021);
+        world.deliver(&json!([recording.event(&world)])).await;
+        trap.assert_seen(&trap.plain.heads());
+    }
 }
