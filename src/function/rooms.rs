@@ -1,0 +1,159 @@
+//! What serves events, made by one reading of the settings.
+
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+
+use crate::access::{Access, AccessKey, Application, Credential, Resource, Secrets, Tokens};
+use crate::acs::Client;
+use crate::archive::Archive;
+use crate::authentication::Authentication;
+use crate::config::{Config, CredentialSource, Senders, Settings, Unusable};
+use crate::kept::Kept;
+use crate::keys::Layout;
+use crate::limits::Limits;
+use crate::metrics::Metric;
+use crate::store::Store;
+use crate::sweep::Sweep;
+use crate::transfer::Transfers;
+use crate::webhook::Webhook;
+
+/// What is read again, as the log names it.
+const CONNECTION_STRING: &str = "connection string";
+const WEBHOOK_SECRETS: &str = "webhook secrets";
+const ENTRA_TOKEN: &str = "Microsoft Entra token for ACS";
+
+/// What serves events, by one reading of the settings.
+#[derive(Debug)]
+pub(super) struct Rooms {
+    pub(super) webhook: Arc<Webhook>,
+    pub(super) sweep: Sweep,
+    pub(super) archive: Arc<Archive>,
+}
+
+/// What [`Rooms`] are made from.
+#[derive(Clone)]
+pub(super) struct Means {
+    pub(super) settings: Settings,
+    pub(super) sdk: SdkConfig,
+    pub(super) http: reqwest::Client,
+    pub(super) limits: Arc<Limits>,
+}
+
+impl Means {
+    /// Reads the settings, and makes what serves events by them.
+    pub(super) async fn rooms(self) -> Result<Rooms, Unusable> {
+        let config = self.settings.read().await?;
+        Ok(self.rooms_by(config))
+    }
+
+    fn rooms_by(self, config: Config) -> Rooms {
+        let limits = &self.limits;
+        let resource = config.resource;
+        let need_a_secret = config.senders.need_a_secret();
+        let Senders {
+            secrets,
+            tenant,
+            require,
+        } = config.senders;
+        let access = Access {
+            credential: Arc::new(self.credential(&resource, config.credential)),
+            secrets: Arc::new(self.secrets(secrets, need_a_secret)),
+        };
+        let authentication =
+            Authentication::new(access.secrets, tenant, require, &self.http, limits);
+        let layout = Layout::new(config.prefix, config.buckets.pending(), resource.endpoint());
+        let store = Store::new(&self.sdk, config.buckets, config.force_path_style, limits);
+        let acs = Client::new(
+            self.http.clone(),
+            access.credential,
+            resource,
+            config.allowed,
+            limits,
+        );
+        let transfers = Transfers::new(
+            store.clone(),
+            acs.clone(),
+            config.transfer_concurrency,
+            Arc::clone(limits),
+        );
+        let archive = Arc::new(Archive::new(
+            store,
+            acs,
+            transfers,
+            layout,
+            config.topics,
+            Arc::clone(limits),
+        ));
+        let webhook = Webhook::new(
+            Arc::clone(&archive),
+            authentication,
+            config.acknowledge,
+            Arc::clone(limits),
+        );
+        Rooms {
+            webhook: Arc::new(webhook),
+            sweep: Sweep::new(Arc::clone(&archive), Arc::clone(limits)),
+            archive,
+        }
+    }
+
+    fn credential(&self, resource: &Resource, source: CredentialSource) -> Kept<Credential> {
+        match source {
+            CredentialSource::AccessKey(first) => self.access_key(resource, first),
+            CredentialSource::Entra(application) => self.tokens(application),
+        }
+    }
+
+    /// The application's tokens. The first one is asked for by the first download, so that nobody
+    /// who only knocks causes a call.
+    fn tokens(&self, application: Application) -> Kept<Credential> {
+        let tokens = Tokens::new(&self.sdk, self.http.clone(), application);
+        let read = move || {
+            let tokens = tokens.clone();
+            Box::pin(async move { Ok(Credential::Token(tokens.obtain().await?)) }) as _
+        };
+        Kept::new(ENTRA_TOKEN, None, self.limits.entra_token, read)
+            .lasting(Credential::lifetime)
+            .alarming(Metric::TokensUnavailable)
+    }
+
+    /// The access key, read again. That of another resource than the first is not taken over: its
+    /// chunks are elsewhere.
+    fn access_key(&self, resource: &Resource, first: AccessKey) -> Kept<Credential> {
+        let first = Credential::AccessKey(first);
+        if self.settings.are_fixed() {
+            return Kept::fixed(CONNECTION_STRING, first);
+        }
+        let (settings, known) = (self.settings.clone(), resource.clone());
+        let read = move || {
+            let (settings, known) = (settings.clone(), known.clone());
+            Box::pin(async move {
+                let (resource, access_key) = settings.read_connection().await?;
+                if resource == known {
+                    return Ok(Credential::AccessKey(access_key));
+                }
+                Err("it is for another ACS resource, which this stack does not archive".into())
+            }) as _
+        };
+        Kept::new(CONNECTION_STRING, Some(first), self.limits.secret, read)
+            .alarming(Metric::SecretsUnreadable)
+    }
+
+    /// The webhook secrets, read again. Where some are needed and there are none, a delivery looks
+    /// for them.
+    fn secrets(&self, first: Option<Secrets>, needed: bool) -> Kept<Option<Secrets>> {
+        if self.settings.are_fixed() {
+            return Kept::fixed(WEBHOOK_SECRETS, first);
+        }
+        let settings = self.settings.clone();
+        let read = move || {
+            let settings = settings.clone();
+            Box::pin(async move { Ok(settings.read_secrets(needed).await?) }) as _
+        };
+        let first = Some(first).filter(|first| first.is_some() || !needed);
+        Kept::new(WEBHOOK_SECRETS, first, self.limits.secret, read)
+            .good_for(self.limits.webhook_secrets)
+            .alarming(Metric::SecretsUnreadable)
+    }
+}
