@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::kept::Kept;
 
 pub use credential::Credential;
-pub use entra::{Application, Tokens};
+pub use entra::{Application, Claims, Tokens};
 pub use resource::{AccessKey, ConnectionStringError, EndpointError, Resource};
 pub use secrets::{Error as SecretsError, Secrets, Which};
 pub use token::Token;

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument as _, error, info_span, warn};
 
 use crate::VERSION;
+use crate::access::Claims;
 use crate::acs;
 use crate::chain::chain;
 use crate::clock;
@@ -88,7 +89,7 @@ impl From<Failed> for Diagnostic {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// To an HTTP request.
+    /// To an HTTP request, and to whatever else is no tick.
     Http(Box<ApiGatewayV2httpResponse>),
     /// To the schedule.
     Tick(Swept),
@@ -102,6 +103,8 @@ struct Shape {
     detail_type: Option<IgnoredAny>,
     #[serde(rename = "requestContext")]
     request_context: Option<IgnoredAny>,
+    /// Of an operator who may invoke the function.
+    check: Option<IgnoredAny>,
 }
 
 /// The SDK's configuration from the process's environment, on our HTTP client.
@@ -225,9 +228,17 @@ impl Function {
         let started = Instant::now();
         let deadline = started + self.time_until(deadline);
         let shape: Option<Shape> = serde_json::from_str(payload.get()).ok();
-        if shape.is_some_and(|shape| shape.detail_type.is_some() && shape.request_context.is_none())
+        let shape = shape.filter(|shape| shape.request_context.is_none());
+        if shape
+            .as_ref()
+            .is_some_and(|shape| shape.detail_type.is_some())
         {
             return self.tick(deadline).await.map(Answer::Tick);
+        }
+        if shape.is_some_and(|shape| shape.check.is_some()) {
+            let checked = Verdict::Checked(self.check(deadline).await);
+            let answer = checked.answer(Acknowledge::default());
+            return Ok(Answer::Http(Box::new(answer)));
         }
         let request = serde_json::from_str::<ApiGatewayV2httpRequest>(payload.get());
         let response = if let Ok(request) = request {
@@ -237,6 +248,22 @@ impl Function {
             Verdict::NotEvents.answer(Acknowledge::default())
         };
         Ok(Answer::Http(Box::new(response)))
+    }
+
+    /// What the tokens of downloads say, or why there are none.
+    async fn check(&self, deadline: Instant) -> Result<Claims, String> {
+        let rooms = timeout_at(deadline, self.rooms.current()).await;
+        let rooms = rooms
+            .ok()
+            .flatten()
+            .ok_or("the settings could not be read")?;
+        let tokens = rooms.tokens.as_ref();
+        let tokens = tokens.ok_or("downloads are signed with the access key, without tokens")?;
+        let patience = self.limits.entra_token.patience;
+        match timeout(patience, tokens.claims()).await {
+            Ok(claims) => claims.map_err(|error| chain(&error)),
+            Err(_) => Err(format!("no answer within {patience:?}")),
+        }
     }
 
     async fn tick(&self, deadline: Instant) -> Result<Swept, TickError> {

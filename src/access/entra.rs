@@ -19,10 +19,11 @@ use aws_sdk_sts::config::{
     Builder, ConfigBag, Intercept, RuntimeComponents, StalledStreamProtectionConfig,
 };
 use aws_sdk_sts::error::{BoxError, ProvideErrorMetadata, SdkError};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tokio::time::sleep;
 use url::{Url, form_urlencoded};
 
@@ -63,6 +64,16 @@ pub struct Tokens {
     sts: Client,
     http: reqwest::Client,
     application: Application,
+}
+
+/// What an assertion and a token say, of what tells whether they are the right ones. Without their
+/// signatures, nobody can use them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Claims {
+    /// What AWS says of the function's role.
+    pub assertion: Map<String, Value>,
+    /// What Entra says of the application.
+    pub token: Map<String, Value>,
 }
 
 /// Why there is no token. It holds neither a token nor an assertion, nor anything that an answer
@@ -184,6 +195,25 @@ impl Tokens {
         }
     }
 
+    /// Obtains an assertion and a token, and returns what they say. Neither is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], as for a download.
+    pub async fn claims(&self) -> Result<Claims, Error> {
+        let assertion = self.assertion().await?;
+        let token = self.exchange(&assertion).await?;
+        Ok(Claims {
+            assertion: claims(&assertion, &["iss", "sub", "aud", "iat", "exp"]),
+            token: claims(
+                token.text(),
+                &[
+                    "iss", "aud", "tid", "appid", "azp", "oid", "roles", "iat", "exp", "ver",
+                ],
+            ),
+        })
+    }
+
     /// What AWS says of the function's role.
     async fn assertion(&self) -> Result<String, Error> {
         let asked = self.sts.get_web_identity_token();
@@ -277,6 +307,15 @@ impl Issued {
         let token = Token::new(&self.access_token, Duration::from_secs(seconds), asked);
         token.filter(|_| bearer)
     }
+}
+
+/// The claims of those names in a JWT; none where it is of another form, as a token may be.
+fn claims(token: &str, names: &[&str]) -> Map<String, Value> {
+    let payload = token.split('.').nth(1).unwrap_or_default();
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
+    let mut claims: Map<String, Value> = serde_json::from_slice(&payload).unwrap_or_default();
+    claims.retain(|name, _| names.contains(&name.as_str()));
+    claims
 }
 
 /// Refuses to ask over plain http, save on this machine: the answer is an assertion, and whoever

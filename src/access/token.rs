@@ -52,6 +52,12 @@ impl Token {
         &self.authorization
     }
 
+    /// The token itself.
+    pub(super) fn text(&self) -> &str {
+        let text = self.authorization.to_str().unwrap_or_default();
+        text.strip_prefix("Bearer ").unwrap_or_default()
+    }
+
     /// How long it is of use.
     #[must_use]
     pub fn lifetime(&self) -> Lifetime {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 
-use crate::access::{Access, AccessKey, Application, Credential, Resource, Secrets, Tokens};
+use crate::access::{Access, AccessKey, Credential, Resource, Secrets, Tokens};
 use crate::acs::Client;
 use crate::archive::Archive;
 use crate::authentication::Authentication;
@@ -29,6 +29,8 @@ pub(super) struct Rooms {
     pub(super) webhook: Arc<Webhook>,
     pub(super) sweep: Sweep,
     pub(super) archive: Arc<Archive>,
+    /// Where tokens come from, if downloads go with tokens.
+    pub(super) tokens: Option<Tokens>,
 }
 
 /// What [`Rooms`] are made from.
@@ -56,8 +58,15 @@ impl Means {
             tenant,
             require,
         } = config.senders;
+        let (credential, tokens) = match config.credential {
+            CredentialSource::AccessKey(first) => (self.access_key(&resource, first), None),
+            CredentialSource::Entra(application) => {
+                let tokens = Tokens::new(&self.sdk, self.http.clone(), application);
+                (self.token(tokens.clone()), Some(tokens))
+            }
+        };
         let access = Access {
-            credential: Arc::new(self.credential(&resource, config.credential)),
+            credential: Arc::new(credential),
             secrets: Arc::new(self.secrets(secrets, need_a_secret)),
         };
         let authentication =
@@ -95,20 +104,13 @@ impl Means {
             webhook: Arc::new(webhook),
             sweep: Sweep::new(Arc::clone(&archive), Arc::clone(limits)),
             archive,
+            tokens,
         }
     }
 
-    fn credential(&self, resource: &Resource, source: CredentialSource) -> Kept<Credential> {
-        match source {
-            CredentialSource::AccessKey(first) => self.access_key(resource, first),
-            CredentialSource::Entra(application) => self.tokens(application),
-        }
-    }
-
-    /// The application's tokens. The first one is asked for by the first download, so that nobody
+    /// The application's token. The first one is asked for by the first download, so that nobody
     /// who only knocks causes a call.
-    fn tokens(&self, application: Application) -> Kept<Credential> {
-        let tokens = Tokens::new(&self.sdk, self.http.clone(), application);
+    fn token(&self, tokens: Tokens) -> Kept<Credential> {
         let read = move || {
             let tokens = tokens.clone();
             Box::pin(async move { Ok(Credential::Token(tokens.obtain().await?)) }) as _

@@ -10,6 +10,7 @@ use lambda_http::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
+use crate::access::Claims;
 use crate::outcome::{Outcome, Report};
 
 const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-origin");
@@ -59,6 +60,9 @@ pub enum Verdict {
     NotEvents,
     /// Events, judged one by one.
     Judged(Vec<Report>),
+    /// What the tokens of downloads say, or why there are none: to an operator who may invoke the
+    /// function, not to a request.
+    Checked(Result<Claims, String>),
     /// A fault of our own in the middle of it.
     Broken,
 }
@@ -122,6 +126,8 @@ impl Verdict {
                 let worst = statuses.max().unwrap_or(StatusCode::OK);
                 response(worst, &json!({ "events": reports }))
             }
+            Self::Checked(Ok(claims)) => response(StatusCode::OK, &json!(claims)),
+            Self::Checked(Err(why)) => refusal(StatusCode::SERVICE_UNAVAILABLE, why),
             Self::Broken => {
                 let why = "the function failed; see its log";
                 refusal(StatusCode::SERVICE_UNAVAILABLE, why)

@@ -55,10 +55,13 @@ impl LoadServiceConfig for StsAt {
 
 impl Issuers {
     pub async fn start() -> Self {
-        let issuers = Self {
-            sts: Sts::start().await,
-            entra: Entra::start(TENANT).await,
-        };
+        Self::of(Entra::start(TENANT).await).await
+    }
+
+    /// With a tenant that is there already.
+    pub async fn of(entra: Entra) -> Self {
+        let sts = Sts::start().await;
+        let issuers = Self { sts, entra };
         issuers.register(HOUR);
         issuers
     }
@@ -89,7 +92,7 @@ impl Issuers {
         vec![
             ("COMMUNICATION_SERVICES_CONNECTION_STRING", String::new()),
             ("COMMUNICATION_SERVICES_ENDPOINT", acs.endpoint()),
-            ("ACS_TENANT_ID", TENANT.to_owned()),
+            ("ACS_TENANT_ID", self.entra.tenant().to_owned()),
             ("ACS_CLIENT_ID", CLIENT.to_owned()),
             ("ENTRA_AUTHORITY", self.entra.authority()),
         ]
@@ -655,6 +658,73 @@ async fn the_log_says_which_of_the_two_refused_and_why_and_a_metric_counts_it() 
             "{stdout}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_operator_is_shown_what_the_tokens_say_and_not_the_tokens() {
+    let keyless = Keyless::start().await;
+    let world = &keyless.world;
+    let check = json!({"check": "tokens"});
+    let shown = world.call(&check).await;
+    assert_eq!(shown.status, 200, "{shown:?}");
+    for (token, claim, expected) in [
+        ("assertion", "iss", sts::ISSUER),
+        ("assertion", "sub", sts::ROLE),
+        ("assertion", "aud", sts::AUDIENCE),
+        ("token", "aud", entra::issuer::ACS),
+        ("token", "tid", TENANT),
+        ("token", "appid", CLIENT),
+    ] {
+        assert_eq!(shown.body[token][claim], expected, "{token} {claim}");
+    }
+    let said = shown.body.to_string();
+    let issued = [keyless.issuers.sts.issued(), keyless.issuers.entra.issued()].concat();
+    for token in &issued {
+        assert!(token.split('.').all(|part| !said.contains(part)), "{said}");
+    }
+    // It is not the token of the downloads: those ask for their own.
+    assert_eq!(keyless.asked(), (1, 1));
+
+    for (of_sts, of_entra, why) in [
+        (Some(sts::Fault::Refuse), None, "AWS STS refused"),
+        (
+            None,
+            Some(entra::Fault::Status(400)),
+            "Microsoft Entra refused",
+        ),
+        (
+            None,
+            Some(entra::Fault::Answer(
+                200,
+                "application/json",
+                r#"{"token_type": "Bearer", "access_token": "opaque", "expires_in": 3599}"#.into(),
+            )),
+            "",
+        ),
+    ] {
+        keyless.issuers.sts.fail(of_sts);
+        keyless.issuers.entra.fail(of_entra);
+        let shown = world.call(&check).await;
+        if why.is_empty() {
+            // It need not be readable by whoever it is not for.
+            assert_eq!(shown.status, 200);
+            assert_eq!(shown.body["token"], json!({}));
+        } else {
+            assert_eq!(shown.status, 503);
+            assert!(
+                shown.body["error"].as_str().unwrap().starts_with(why),
+                "{shown:?}"
+            );
+        }
+        keyless.issuers.sts.fail(None);
+        keyless.issuers.entra.fail(None);
+    }
+    // Nobody outside can ask for it: Lambda wraps what comes to the URL.
+    let mut request = crate::embedded::payload("POST", "/", "", &json!({}), "[]");
+    request["check"] = "tokens".into();
+    assert_eq!(world.call(&request).await.status, 401);
+    let signing = World::start().await;
+    assert_eq!(signing.call(&check).await.status, 503);
 }
 
 #[tokio::test]
