@@ -29,6 +29,7 @@ mod cost;
 mod deploy;
 mod documentation;
 mod encoding;
+mod federation;
 mod finality;
 mod hand_over;
 mod hostile;
