@@ -559,7 +559,7 @@ fn the_commands_of_the_outputs_can_be_run() {
             }
         }
     }
-    assert_eq!(scripts, 3);
+    assert_eq!(scripts, 5);
 }
 
 #[cfg(unix)]

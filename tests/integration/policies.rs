@@ -2,7 +2,8 @@
 //! what would break a promise is refused, to them and to everybody else in the account.
 //!
 //! The evaluator knows what the template uses of IAM's language: Allow and Deny, actions and
-//! resources with wildcards, and a few condition operators. It panics at anything else.
+//! resources with wildcards, keys of one value and of several, and a few condition operators. It
+//! panics at anything else.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,8 @@ const ARCHIVER: &str = "arn:aws:iam::123456789012:role/ArchiverRole";
 const SWEEPER: &str = "arn:aws:iam::123456789012:role/SweeperRole";
 /// Somebody with every right that an identity can have.
 const ADMINISTRATOR: &str = "arn:aws:iam::123456789012:role/Administrator";
+/// Parts the values of a key that has several.
+const SEVERAL: char = '\n';
 const KEY: &str = "arn:aws:kms:eu-central-1:123456789012:key/0a1b";
 
 /// The template as a stack has it: with values of parameters, its functions resolved.
@@ -120,6 +123,49 @@ impl Stack {
             done += rest;
         }
         done
+    }
+
+    /// Whether the stack has a resource.
+    fn has(&self, resource: &str) -> bool {
+        self.is_there(&self.template["Resources"][resource])
+    }
+
+    /// Whether the condition of a resource or an output holds, if it has one.
+    fn is_there(&self, part: &Value) -> bool {
+        let condition = part.get("Condition").and_then(Value::as_str);
+        condition.is_none_or(|condition| self.condition(condition))
+    }
+
+    /// The resources and outputs that the stack has, each with what its functions come to; a
+    /// dashboard and commands are left as they are.
+    fn parts(&self) -> Vec<(&'static str, String, Value)> {
+        let mut parts = vec![];
+        for section in ["Resources", "Outputs"] {
+            for (name, part) in fields(&self.template[section]) {
+                if self.is_there(part) {
+                    parts.push((section, name.clone(), self.chosen(part)));
+                }
+            }
+        }
+        parts
+    }
+
+    /// A value with what its conditions choose, its other functions as they are.
+    fn chosen(&self, value: &Value) -> Value {
+        match value {
+            Value::Array(items) => items.iter().map(|item| self.chosen(item)).collect(),
+            Value::Object(members) => {
+                if let Some(choice) = members.get("!If") {
+                    let holds = self.condition(choice[0].as_str().unwrap());
+                    return self.chosen(&choice[if holds { 1 } else { 2 }]);
+                }
+                let chosen = members
+                    .iter()
+                    .map(|(name, value)| (name.clone(), self.chosen(value)));
+                Value::Object(chosen.collect())
+            }
+            plain => plain.clone(),
+        }
     }
 
     fn condition(&self, name: &str) -> bool {
@@ -263,15 +309,23 @@ impl Request {
         });
         tests.all(|(operator, key, values)| {
             let found = self.context.get(key);
-            let values: Vec<&str> = list(values)
-                .into_iter()
-                .map(|value| value.as_str().unwrap())
-                .collect();
+            let text = |value: &Value| value.as_str().map_or(value.to_string(), str::to_owned);
+            let values: Vec<String> = list(values).into_iter().map(text).collect();
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
             let any = |test: &dyn Fn(&str, &str) -> bool| {
                 found.map(|found| values.iter().any(|value| test(value, found)))
             };
             let same = |value: &str, found: &str| value == found;
+            let number = |text: &str| text.parse::<u64>().unwrap();
             match operator {
+                // True of no values as well, as IAM has it.
+                "ForAllValues:StringEquals" => {
+                    let mut found = found.into_iter().flat_map(|found| found.split(SEVERAL));
+                    found.all(|found| values.contains(&found))
+                }
+                "NumericLessThanEquals" => {
+                    any(&|value, found| number(found) <= number(value)).unwrap_or(false)
+                }
                 "Null" => found.is_none() == (values == ["true"]),
                 "Bool" | "StringEquals" => any(&same).unwrap_or(false),
                 "StringLikeIfExists" => any(&matches).unwrap_or(true),
@@ -295,6 +349,11 @@ fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
+/// The parameter with which downloads go with tokens.
+pub const KEYLESS: (&str, &str) = (
+    "CommunicationServicesEndpoint",
+    "https://contoso.communication.azure.com",
+);
 const MEDIA: &str = "arn:aws:s3:::recordings/recordings/2026/11/23/call/150211Z/0000-d-1.mp4";
 const EVENT: &str = "arn:aws:s3:::work/pending/20261123T150211Z-e-1/event.json";
 
@@ -311,7 +370,10 @@ fn the_evaluator_knows_the_language() {
     ] {
         assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
     }
-    let request = Request::new(SWEEPER, "s3:GetObject", MEDIA);
+    let request = Request::new(SWEEPER, "s3:GetObject", MEDIA)
+        .with("one", "a")
+        .with("several", &format!("a{SEVERAL}b"))
+        .with("number", "60");
     for (condition, expected) in [
         (json!({}), true),
         (json!({"Bool": {"aws:SecureTransport": "true"}}), true),
@@ -320,6 +382,21 @@ fn the_evaluator_knows_the_language() {
         (json!({"Null": {"s3:other": "true"}}), true),
         (json!({"Null": {"aws:SecureTransport": "true"}}), false),
         (json!({"StringLikeIfExists": {"s3:prefix": "a*"}}), true),
+        (json!({"StringEquals": {"one": "a"}}), true),
+        (json!({"StringEquals": {"several": "a"}}), false),
+        (json!({"ForAllValues:StringEquals": {"one": "a"}}), true),
+        (
+            json!({"ForAllValues:StringEquals": {"several": "a"}}),
+            false,
+        ),
+        (
+            json!({"ForAllValues:StringEquals": {"several": ["b", "a"]}}),
+            true,
+        ),
+        (json!({"ForAllValues:StringEquals": {"none": "a"}}), true),
+        (json!({"NumericLessThanEquals": {"number": 60}}), true),
+        (json!({"NumericLessThanEquals": {"number": "59"}}), false),
+        (json!({"NumericLessThanEquals": {"none": 60}}), false),
         (
             json!({"ArnNotLike": {"aws:PrincipalArn": "*/Sweep*"}}),
             false,
@@ -507,6 +584,71 @@ fn only_the_archiver_reads_the_webhook_secret_and_nothing_else_tells_the_roles_a
         stack.template["Resources"][role]["Properties"]["AssumeRolePolicyDocument"].clone()
     };
     assert_eq!(trust("ArchiverRole"), trust("SweeperRole"));
+}
+
+/// What the function asks of STS, as IAM sees it.
+fn assertion(principal: &'static str) -> Request {
+    Request::new(principal, "sts:GetWebIdentityToken", "*")
+        .with("sts:IdentityTokenAudience", "api://AzureADTokenExchange")
+        .with("sts:SigningAlgorithm", "RS256")
+        .with("sts:DurationSeconds", "60")
+}
+
+#[test]
+fn aws_vouches_for_the_functions_towards_entra_alone_and_only_where_it_is_asked_to() {
+    let keyless = Stack::new(&[KEYLESS]);
+    let both = format!("api://AzureADTokenExchange{SEVERAL}https://evil.example.com");
+    for principal in [ARCHIVER, SWEEPER] {
+        assert!(keyless.allows(&assertion(principal)));
+        for (key, value) in [
+            ("sts:IdentityTokenAudience", "https://evil.example.com"),
+            ("sts:IdentityTokenAudience", &both),
+            ("sts:IdentityTokenAudience", ""),
+            ("sts:SigningAlgorithm", "ES384"),
+            ("sts:DurationSeconds", "61"),
+            ("sts:DurationSeconds", "3600"),
+        ] {
+            let request = assertion(principal).with(key, value);
+            assert!(!keyless.allows(&request), "{key} {value}");
+        }
+        for key in [
+            "sts:IdentityTokenAudience",
+            "sts:SigningAlgorithm",
+            "sts:DurationSeconds",
+        ] {
+            let mut request = assertion(principal);
+            request.context.remove(key);
+            assert!(!keyless.allows(&request), "without {key}");
+        }
+        for action in ["sts:TagGetWebIdentityToken", "sts:AssumeRole"] {
+            assert!(!keyless.allows(&Request::new(principal, action, "*")));
+        }
+        assert!(!Stack::new(&[]).allows(&assertion(principal)), "by default");
+    }
+}
+
+#[test]
+fn with_tokens_there_is_no_secret_of_azure() {
+    let keyless = Stack::new(&[KEYLESS]);
+    assert!(Stack::new(&[]).has("ConnectionSecret") && !keyless.has("ConnectionSecret"));
+    assert!(keyless.has("WebhookSecret"));
+    for principal in [ARCHIVER, SWEEPER] {
+        let secret = keyless.arn("ConnectionSecret.Arn");
+        let read = Request::new(principal, "secretsmanager:GetSecretValue", &secret);
+        assert!(!keyless.allows(&read));
+    }
+    // What remains in the stack names nothing that is not there.
+    for (section, name, value) in keyless.parts() {
+        let value = value.to_string();
+        assert!(
+            !value.contains("ConnectionSecret"),
+            "{section} {name}: {value}"
+        );
+    }
+    // The two roles differ as ever.
+    let (archiver, sweeper) = (keyless.role("ArchiverRole"), keyless.role("SweeperRole"));
+    assert_eq!(archiver[..sweeper.len()], sweeper);
+    assert_eq!(archiver.len(), sweeper.len() + 1);
 }
 
 #[test]

@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use acs_recording_archiver::config::{Config, SETTINGS};
+use acs_recording_archiver::config::{Config, CredentialSource, SETTINGS};
 use emulators::acs::{Fault, Kind};
 use serde_json::{Map, Value, json};
 use serde_yaml_ng::Value as Yaml;
 
-use crate::policies::Stack;
+use crate::policies::{KEYLESS, Stack};
 use crate::secrets::{EAGER, Vault};
 use crate::world::{PART, Recording, WORK, World, setup_with_work};
 
@@ -130,8 +130,15 @@ fn its_variables_are_settings_and_the_required_ones_are_there() {
     }
     let secret_id = |name: &str| function(name)["Environment"]["Variables"]["SECRET_ID"].take();
     let both = SECRETS.map(|secret| format!("${{{secret}}}")).join(",");
-    assert_eq!(secret_id("Archiver"), json!({"!Sub": both}));
-    assert_eq!(secret_id("Sweeper"), json!({"!Ref": SECRETS[1]}));
+    let webhook = json!({"!Ref": SECRETS[0]});
+    assert_eq!(
+        secret_id("Archiver"),
+        json!({"!If": ["Keyless", webhook, {"!Sub": both}]})
+    );
+    assert_eq!(
+        secret_id("Sweeper"),
+        json!({"!If": ["Keyless", "", {"!Ref": SECRETS[1]}]})
+    );
 }
 
 /// A secret's members as it is made, with an empty text for what is generated.
@@ -197,6 +204,29 @@ fn it_shows_the_secret_to_nobody() {
         for get in value.split("!GetAtt").skip(1) {
             assert!(!SECRETS.iter().any(|secret| get.contains(secret)), "{name}");
         }
+    }
+}
+
+/// With the endpoint, the tenant and the application, and nothing else, the functions start.
+#[test]
+fn its_parameters_for_tokens_are_what_the_function_needs() {
+    let stack = Stack::new(&[
+        KEYLESS,
+        ("AcsTenantId", "9188040d-6c67-4c5b-b112-36a304b66dad"),
+        ("AcsClientId", "5e1f2a3b-86f1-41af-91ab-2d7cd011db47"),
+    ]);
+    for name in FUNCTIONS {
+        let variables = stack.resolve(&function(name)["Environment"]["Variables"]);
+        let config = Config::read(|name| {
+            let value = variables.as_ref()?.get(name)?;
+            Some(value.as_str()?.into())
+        });
+        let config = config.unwrap();
+        assert!(matches!(config.credential, CredentialSource::Entra(_)));
+        assert_eq!(
+            config.resource.endpoint().as_str(),
+            format!("{}/", KEYLESS.1)
+        );
     }
 }
 
