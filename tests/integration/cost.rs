@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::embedded::{Setup, Status, delivery, payload};
+use crate::keyless::Credential;
 use crate::leaks::scene::{AUDIENCE, Scene, TENANT};
 use crate::world::{Recording, TOPIC, World, setup};
 
@@ -71,7 +72,7 @@ fn strangers() -> Vec<(&'static str, String)> {
 async fn a_flood_of_strangers_reaches_nobody_and_holds_no_memory() {
     // So coarse that no allocator's habits can break it: a few copies of the largest request.
     const CEILING: u64 = 64 * 1024 * 1024;
-    let scene = Scene::set().await;
+    let scene = Scene::set(Credential::AccessKey).await;
     let strangers = strangers();
     let (small, large) = strangers.split_at(5);
     let started = Instant::now();

@@ -1,4 +1,5 @@
-//! Nothing leaks: the built binary at its most talkative, through every fault that has a secret within reach.
+//! Nothing leaks: the built binary at its most talkative, through every fault that has a secret within reach, with an
+//! access key and with tokens.
 
 pub mod scene;
 
@@ -9,12 +10,14 @@ use emulators::acs::{Fault, Kind, Request};
 use emulators::entra::claims::v1;
 use emulators::entra::tokens::{hs256, unsigned};
 use emulators::entra::{self, SigningKey};
-use emulators::secrets_manager;
+use emulators::{secrets_manager, sts};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::binary::{PATIENCE, named};
 use crate::embedded::{SECRET, payload};
+use crate::keyless::Credential;
 use crate::listener::{Listener, answer};
 use crate::world::TOPIC;
 use scene::{AUDIENCE, MANAGED, Scene, TENANT};
@@ -22,6 +25,14 @@ use scene::{AUDIENCE, MANAGED, Scene, TENANT};
 const WRONG: [&str; 2] = ["wrong-secret-in-the-query", "wrong-secret-in-the-header"];
 /// How the function may be told to write its log.
 const FORMATS: [&str; 2] = ["JSON", "Text"];
+
+/// Each case with either kind of credential.
+fn with_either<T: Clone>(
+    cases: impl IntoIterator<Item = T>,
+) -> impl Iterator<Item = (Credential, T)> {
+    let both = |case: T| Credential::BOTH.map(|credential| (credential, case.clone()));
+    cases.into_iter().flat_map(both)
+}
 
 #[expect(clippy::disallowed_methods, reason = "tokens have times")]
 fn now() -> i64 {
@@ -63,8 +74,8 @@ fn delivery(body: &str) -> Value {
 
 #[tokio::test]
 async fn of_who_is_refused() {
-    for format in FORMATS {
-        let mut scene = Scene::set().await;
+    for (credential, format) in with_either(FORMATS) {
+        let mut scene = Scene::set(credential).await;
         let process = scene.run(&[("AWS_LAMBDA_LOG_FORMAT", format)]);
         let [query, header] = WRONG;
         let honest = key().token(&claims(now() + 3600));
@@ -157,12 +168,12 @@ async fn of_who_is_refused() {
 #[tokio::test]
 async fn of_a_key_server_that_fails() {
     let elsewhere = format!("https://evil.example.com/?sig=a&code={MANAGED}");
-    for fault in [
+    for (credential, fault) in with_either([
         entra::Fault::Redirect(elsewhere),
         entra::Fault::Status(500),
         entra::Fault::Drop,
-    ] {
-        let mut scene = Scene::set().await;
+    ]) {
+        let mut scene = Scene::set(credential).await;
         let process = scene.run(&[]);
         scene.entra.fail(Some(fault));
         let token = key().token(&claims(now() + 3600));
@@ -172,28 +183,30 @@ async fn of_a_key_server_that_fails() {
         scene.end(process).await;
     }
     // One that repeats what it is asked, and says what is not JSON.
-    let mut scene = Scene::set().await;
-    let echo = |head: &str| answer(200, "", &format!("{{\"keys\": \"{head} sig={MANAGED}"));
-    let server = Listener::start(None, echo).await;
-    let authority = format!("http://{}", server.address());
-    let process = scene.run(&[("ENTRA_AUTHORITY", &authority)]);
-    let token = key().token(&claims(now() + 3600));
-    scene.hide_token(&token);
-    scene.call(503, &bearer(&token)).await;
-    assert_eq!(server.heads().len(), 1);
-    scene.end(process).await;
+    for credential in Credential::BOTH {
+        let mut scene = Scene::set(credential).await;
+        let echo = |head: &str| answer(200, "", &format!("{{\"keys\": \"{head} sig={MANAGED}"));
+        let server = Listener::start(None, echo).await;
+        let authority = format!("http://{}", server.address());
+        let process = scene.run(&[("ENTRA_AUTHORITY", &authority)]);
+        let token = key().token(&claims(now() + 3600));
+        scene.hide_token(&token);
+        scene.call(503, &bearer(&token)).await;
+        assert_eq!(server.heads().len(), 1);
+        scene.end(process).await;
+    }
 }
 
 #[tokio::test]
 async fn of_a_secrets_manager_that_fails() {
-    for fault in [
+    for (credential, fault) in with_either([
         secrets_manager::Fault::Refuse,
         secrets_manager::Fault::NotFound,
         secrets_manager::Fault::Internal,
         secrets_manager::Fault::Malformed,
         secrets_manager::Fault::Drop,
-    ] {
-        let mut scene = Scene::set().await;
+    ]) {
+        let mut scene = Scene::set(credential).await;
         scene.manager.fail(Some(fault));
         let process = scene.run(&[]);
         scene
@@ -208,7 +221,7 @@ async fn of_a_secrets_manager_that_fails() {
     // Answers that break off in the midst of the secret, or hold it elsewhere.
     let secret = Scene::secret(&[3; 32]).to_string();
     let quoted = json!(secret).to_string();
-    for (status, body) in [
+    for (credential, (status, body)) in with_either([
         (
             200,
             format!("{{\"SecretString\": {}", &quoted[..quoted.len() - 20]),
@@ -216,8 +229,8 @@ async fn of_a_secrets_manager_that_fails() {
         (200, format!("{{\"SecretString\": {secret}}}")),
         (400, format!("{{\"__type\": {quoted}, \"Message\": 7}}")),
         (500, quoted.clone()),
-    ] {
-        let mut scene = Scene::set().await;
+    ]) {
+        let mut scene = Scene::set(credential).await;
         scene.hide(&Scene::base64(&[3; 32]));
         let scripted = answer(
             status,
@@ -239,7 +252,7 @@ async fn of_a_secrets_manager_that_fails() {
 async fn of_settings_that_are_wrong() {
     let connection = "COMMUNICATION_SERVICES_CONNECTION_STRING";
     let good = Scene::base64(&[3; 32]);
-    for secret in [
+    for (credential, secret) in with_either([
         format!("{{\"WEBHOOK_SECRETS\": \"{MANAGED}"),
         format!("endpoint=https://x.communication.azure.com/;accesskey={good}"),
         json!({"WEBHOOK_SECRETS": [MANAGED]}).to_string(),
@@ -248,8 +261,10 @@ async fn of_settings_that_are_wrong() {
         json!({connection: format!("endpoint=https://u:{MANAGED}@x/;accesskey={good}")}).to_string(),
         json!({"ENTRA_AUTHORITY": format!("https://u:{MANAGED}@login.microsoftonline.com/?sig=x")}).to_string(),
         json!({"RECORDINGS_BUCKET": format!("s3://{MANAGED}")}).to_string(),
-    ] {
-        let mut scene = Scene::set().await;
+        json!({"ACS_TENANT_ID": MANAGED}).to_string(),
+        json!({"COMMUNICATION_SERVICES_ENDPOINT": format!("https://u:{MANAGED}@x/")}).to_string(),
+    ]) {
+        let mut scene = Scene::set(credential).await;
         scene.hide(&good);
         scene.manager.set(&secret);
         let process = scene.run(&[]);
@@ -263,6 +278,7 @@ fn echoes(request: &Request) -> Vec<Fault> {
     let url = format!("https://{}{}", request.host, request.path_and_query);
     let text = format!("{authorization} {url}?sig=abc {MANAGED}");
     let plain = format!("{authorization}+{url}");
+    let (_, bare) = authorization.split_once(' ').unwrap();
     let fault = |status, headers: &[(&'static str, &str)], body: String| Fault::Answer {
         status,
         headers: headers
@@ -281,6 +297,7 @@ fn echoes(request: &Request) -> Vec<Fault> {
         fault(403, &is_json, json.clone()),
         fault(403, &[("www-authenticate", &text)], text.clone()),
         fault(404, &is_json, json!({"traceId": plain}).to_string()),
+        fault(404, &is_json, json!({"traceId": bare}).to_string()),
         fault(409, &is_json, json[..json.len() - 9].to_owned()),
         fault(429, &[("retry-after", &text)], json),
         fault(
@@ -355,56 +372,134 @@ fn whole_answers(request: &Request) -> Vec<usize> {
 
 #[tokio::test]
 async fn of_acs_that_answers_badly() {
-    for format in FORMATS {
-        let mut scene = Scene::set().await;
-        let process = scene.run(&[("AWS_LAMBDA_LOG_FORMAT", format)]);
-        let acs = scene.lambda.world.acs.clone();
-        let good = named("good", &[10]);
-        good.publish(&scene.lambda.world);
-        let event = good.event(&scene.lambda.world).to_string();
-        scene.call(200, &delivery(&event)).await;
-        let request = acs.requests().remove(0);
-        for number in 0..echoes(&request).len() {
-            let recording = named(&format!("fault-{number}"), &[10]);
+    // Attempts are paused between, so all go on at once.
+    let mut scenes = JoinSet::new();
+    for (credential, format) in with_either(FORMATS) {
+        scenes.spawn(answer_badly(credential, format));
+    }
+    while let Some(scene) = scenes.join_next().await {
+        scene.unwrap();
+    }
+}
+
+async fn answer_badly(credential: Credential, format: &str) {
+    let mut scene = Scene::set(credential).await;
+    let process = scene.run(&[("AWS_LAMBDA_LOG_FORMAT", format)]);
+    let acs = scene.lambda.world.acs.clone();
+    let good = named("good", &[10]);
+    good.publish(&scene.lambda.world);
+    let event = good.event(&scene.lambda.world).to_string();
+    scene.call(200, &delivery(&event)).await;
+    let request = acs.requests().remove(0);
+    for number in 0..echoes(&request).len() {
+        let recording = named(&format!("fault-{number}"), &[10]);
+        recording.publish(&scene.lambda.world);
+        acs.clear_requests();
+        acs.inject(move |request| {
+            let media = request.kind != Kind::Delete;
+            media.then(|| echoes(request).swap_remove(number))
+        });
+        let event = recording.event(&scene.lambda.world).to_string();
+        let delivery = delivery(&event);
+        // Two are good for a document, and what they say besides is in no object.
+        let wholes = whole_answers(&request);
+        let expected = if wholes.contains(&number) { 200 } else { 503 };
+        let status = scene.call_within(PATIENCE, &delivery);
+        assert_eq!(status.await, expected, "fault {number}");
+        assert!(acs.requests().len() >= 2, "fault {number} was met");
+    }
+    let (stdout, stderr) = scene.end(process).await;
+    let said = stdout + &stderr;
+    assert!(said.contains("ACS answered 403"), "{said}");
+    assert!(said.contains("no credential may go"), "{said}");
+}
+
+#[tokio::test]
+async fn of_a_credential_that_is_rotated() {
+    for (credential, refused) in [
+        (Credential::AccessKey, "ACS refused the access key"),
+        (Credential::Token, "ACS refused the token"),
+    ] {
+        let mut scene = Scene::set(credential).await;
+        let process = scene.run(&[]);
+        let [before, after] = ["before", "rotated"].map(|name| {
+            let recording = named(name, &[10]);
             recording.publish(&scene.lambda.world);
-            acs.clear_requests();
-            acs.inject(move |request| {
-                let media = request.kind != Kind::Delete;
-                media.then(|| echoes(request).swap_remove(number))
-            });
-            let event = recording.event(&scene.lambda.world).to_string();
-            let delivery = delivery(&event);
-            // Two are good for a document, and what they say besides is in no object.
-            let wholes = whole_answers(&request);
-            let expected = if wholes.contains(&number) { 200 } else { 503 };
-            let status = scene.call_within(PATIENCE, &delivery);
-            assert_eq!(status.await, expected, "fault {number}");
-            assert!(acs.requests().len() >= 2, "fault {number} was met");
+            delivery(&recording.event(&scene.lambda.world).to_string())
+        });
+        scene.call(200, &before).await;
+        scene.rotate_the_credential();
+        // Settings and tokens are read again 10 s after they were last.
+        let end = Instant::now() + PATIENCE;
+        while scene.call_within(PATIENCE, &after).await != 200 {
+            assert!(Instant::now() < end, "the new one is never read");
+            sleep(Duration::from_millis(200)).await;
         }
-        let (stdout, stderr) = scene.end(process).await;
-        let said = stdout + &stderr;
-        assert!(said.contains("ACS answered 403"), "{said}");
-        assert!(said.contains("no credential may go"), "{said}");
+        let (stdout, _) = scene.end(process).await;
+        assert!(stdout.contains(refused), "{stdout}");
     }
 }
 
 #[tokio::test]
-async fn of_an_access_key_that_is_rotated() {
-    let mut scene = Scene::set().await;
-    let process = scene.run(&[]);
-    let recording = named("rotated", &[10]);
-    recording.publish(&scene.lambda.world);
-    let delivery = delivery(&recording.event(&scene.lambda.world).to_string());
-    scene.lambda.runtime.wait_for_poll().await;
-    scene.rotate_the_access_key();
-    // Settings are read again 10 s after they were last.
-    let end = Instant::now() + PATIENCE;
-    while scene.call_within(PATIENCE, &delivery).await != 200 {
-        assert!(Instant::now() < end, "the new key is never read");
-        sleep(Duration::from_millis(200)).await;
+async fn of_whoever_issues_tokens_and_fails() {
+    let elsewhere = format!("https://evil.example.com/?sig=a&code={MANAGED}");
+    let xml = "<GetWebIdentityTokenResponse><GetWebIdentityTokenResult>".to_owned();
+    let code = "<ErrorResponse><Error><Code>{token}</Code><Message>{token}</Message>".to_owned();
+    let json = |token: &str| {
+        let said = json!({"token_type": token, "access_token": token, "expires_in": token});
+        entra::Fault::Answer(200, "application/json", said.to_string())
+    };
+    let token = key().token(&claims(now() + 3600));
+    let faults = [
+        (Some(sts::Fault::Echo), None),
+        (Some(sts::Fault::Redirect(elsewhere.clone())), None),
+        (
+            Some(sts::Fault::Answer(200, format!("{xml}<Token>{{token}}"))),
+            None,
+        ),
+        (
+            Some(sts::Fault::Answer(200, "<html>{token}".to_owned())),
+            None,
+        ),
+        (Some(sts::Fault::Answer(400, code.clone())), None),
+        (
+            Some(sts::Fault::Answer(
+                500,
+                format!("{code}</Error></ErrorResponse>"),
+            )),
+            None,
+        ),
+        (None, Some(entra::Fault::Echo(200))),
+        (None, Some(entra::Fault::Echo(401))),
+        (None, Some(entra::Fault::Echo(500))),
+        (None, Some(entra::Fault::Redirect(elsewhere))),
+        (None, Some(json(&token))),
+        (None, Some(json(&format!("{token}\r\nx: y")))),
+    ];
+    let mut scenes = JoinSet::new();
+    for (number, (of_sts, of_entra)) in faults.into_iter().enumerate() {
+        let token = token.clone();
+        let format = FORMATS[number % FORMATS.len()];
+        scenes.spawn(async move {
+            let mut scene = Scene::set(Credential::Token).await;
+            scene.hide_token(&token);
+            let process = scene.run(&[("AWS_LAMBDA_LOG_FORMAT", format)]);
+            let issuers = scene.issuers.clone().unwrap();
+            issuers.sts.fail(of_sts.clone());
+            issuers.entra.fail(of_entra.clone());
+            let recording = named("untold", &[10]);
+            recording.publish(&scene.lambda.world);
+            let event = recording.event(&scene.lambda.world).to_string();
+            scene.call(503, &delivery(&event)).await;
+            assert!(scene.lambda.world.acs.requests().is_empty());
+            let (stdout, stderr) = scene.end(process).await;
+            let told = (stdout + &stderr).contains("Microsoft Entra token for ACS");
+            assert!(told, "{of_sts:?} {of_entra:?}");
+        });
     }
-    let (stdout, _) = scene.end(process).await;
-    assert!(stdout.contains("ACS refused the access key"), "{stdout}");
+    while let Some(scene) = scenes.join_next().await {
+        scene.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -412,8 +507,8 @@ async fn of_events_and_headers_that_carry_secrets() {
     let brought = format!("?sig=abc&code={MANAGED}");
     let url = format!("https://eus-prod.asm.skype.com/v1/objects/x{brought}");
     let foreign = format!("https://evil.example.com/{brought}");
-    for format in FORMATS {
-        let mut scene = Scene::set().await;
+    for (credential, format) in with_either(FORMATS) {
+        let mut scene = Scene::set(credential).await;
         let process = scene.run(&[
             ("AWS_LAMBDA_LOG_FORMAT", format),
             ("EVENT_GRID_TOPICS", TOPIC),
@@ -507,8 +602,8 @@ async fn of_an_s3_that_says_too_much() {
             &format!("<html>{head}{MANAGED}"),
         )
     };
-    for says in [echo as Says, html] {
-        let mut scene = Scene::set().await;
+    for (credential, says) in with_either([echo as Says, html]) {
+        let mut scene = Scene::set(credential).await;
         let server = Listener::start(None, says).await;
         let endpoint = format!("http://{}", server.address());
         let process = scene.run(&[("AWS_ENDPOINT_URL_S3", &endpoint)]);

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::binary::{Lambda, PATIENCE, Process};
-use crate::embedded::{SECRET, Status};
+use crate::embedded::{RESOURCE, SECRET, Status};
+use crate::keyless::{Credential, Issuers};
 
 pub const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
 pub const AUDIENCE: &str = "api://recordings-archive";
@@ -38,18 +39,32 @@ pub struct Scene {
     pub lambda: Lambda,
     pub manager: SecretsManager,
     pub entra: Entra,
+    /// Where the tokens of downloads come from, if it is tokens that they go with.
+    pub issuers: Option<Issuers>,
     hidden: Vec<String>,
     answers: String,
 }
 
 impl Scene {
-    pub async fn set() -> Self {
+    pub async fn set(credential: Credential) -> Self {
         let lambda = Lambda::start().await;
-        lambda.world.acs.set_access_keys(&[&OLD_KEY]);
+        let acs = &lambda.world.acs;
+        acs.set_access_keys(&[&OLD_KEY]);
         let manager = SecretsManager::start(secrets_manager::Settings::default()).await;
-        manager.set(&Self::secret(&OLD_KEY).to_string());
         let entra = Entra::start(TENANT).await;
         entra.publish(&[SigningKey::shared(0)]);
+        let issuers = match credential {
+            Credential::AccessKey => {
+                manager.set(&Self::secret(&OLD_KEY).to_string());
+                None
+            }
+            Credential::Token => {
+                manager.set(&json!({"WEBHOOK_SECRETS": MANAGED}).to_string());
+                let issuers = Issuers::of(entra.clone()).await;
+                issuers.admit_to(acs);
+                Some(issuers)
+            }
+        };
         let hidden = [
             SECRET,
             MANAGED,
@@ -62,6 +77,7 @@ impl Scene {
             lambda,
             manager,
             entra,
+            issuers,
             answers: String::new(),
         }
     }
@@ -75,15 +91,33 @@ impl Scene {
         let key = Self::base64(access_key);
         json!({
             "COMMUNICATION_SERVICES_CONNECTION_STRING":
-                format!("endpoint=https://contoso.communication.azure.com/;accesskey={key}"),
+                format!("endpoint=https://{RESOURCE}/;accesskey={key}"),
             "WEBHOOK_SECRETS": MANAGED,
         })
     }
 
-    /// ACS knows another key from now on, and so does Secrets Manager.
-    pub fn rotate_the_access_key(&self) {
-        self.lambda.world.acs.set_access_keys(&[&NEW_KEY]);
+    /// ACS knows another key from now on, and so does Secrets Manager; or no token of those so far.
+    pub fn rotate_the_credential(&self) {
+        let acs = &self.lambda.world.acs;
+        if let Some(issuers) = &self.issuers {
+            acs.revoke_tokens(&issuers.entra.issued());
+            return;
+        }
+        acs.set_access_keys(&[&NEW_KEY]);
         self.manager.set(&Self::secret(&NEW_KEY).to_string());
+    }
+
+    /// What must be told nowhere: secrets, and all tokens so far with their signatures.
+    fn hidden(&self) -> Vec<String> {
+        let issued = self.issuers.iter().flat_map(|issuers| {
+            let (sts, entra) = (issuers.sts.issued(), issuers.entra.issued());
+            sts.into_iter().chain(entra)
+        });
+        let parts = issued.flat_map(|token| {
+            let signature = token.rsplit('.').next().unwrap().to_owned();
+            [token, signature]
+        });
+        self.hidden.iter().cloned().chain(parts).collect()
     }
 
     /// From now on this must be told nowhere.
@@ -112,7 +146,14 @@ impl Scene {
             ("ENTRA_AUDIENCE", AUDIENCE),
             ("ENTRA_AUTHORITY", &authority),
         ];
-        let all: Vec<_> = own.iter().chain(variables).copied().collect();
+        let mut tokens = vec![];
+        if let Some(issuers) = &self.issuers {
+            tokens = issuers.variables(&self.lambda.world.acs);
+            tokens.push(("AWS_ENDPOINT_URL_STS", issuers.sts.endpoint()));
+        }
+        let tokens = tokens.iter().map(|(name, value)| (*name, value.as_str()));
+        let all = own.into_iter().chain(tokens);
+        let all: Vec<_> = all.chain(variables.iter().copied()).collect();
         self.lambda.run(&all)
     }
 
@@ -158,6 +199,7 @@ impl Scene {
     }
 
     fn assert_told_nothing(&self, stdout: &str, stderr: &str) {
+        let hidden = self.hidden();
         let errors = self.lambda.runtime.init_errors();
         let errors = errors.iter().map(|error| ("an error", text(error)));
         let said = [
@@ -166,20 +208,16 @@ impl Scene {
             ("an answer", &self.answers),
         ];
         for (place, text) in said.into_iter().chain(errors) {
-            assert_eq!(told(text, &self.hidden), None, "in {place}");
+            assert_eq!(told(text, &hidden), None, "in {place}");
         }
         self.assert_stored_nothing(None);
     }
 
     /// Asserts that no object has a secret in it, save for what an event itself brought.
     pub fn assert_stored_nothing(&self, brought: Option<&str>) {
-        let signs = ["Signature=", "HMAC-SHA256", "accesskey="];
-        let hidden: Vec<&str> = self
-            .hidden
-            .iter()
-            .map(String::as_str)
-            .chain(signs)
-            .collect();
+        let signs = ["Signature=", "HMAC-SHA256", "accesskey=", "Bearer "];
+        let hidden = self.hidden();
+        let hidden: Vec<&str> = hidden.iter().map(String::as_str).chain(signs).collect();
         for (key, object) in self.lambda.world.s3.objects() {
             let mut body = String::from_utf8_lossy(&object.body).into_owned();
             if let Some(brought) = brought {
