@@ -359,6 +359,27 @@ async fn a_token_that_was_revoked_is_replaced_once_for_all_that_it_was_refused_t
 }
 
 #[tokio::test]
+async fn a_token_that_is_refused_while_there_is_no_other_is_no_fault_of_acs() {
+    let keyless = Keyless::within(eager()).await;
+    let world = &keyless.world;
+    let first = numbered(1, &[10]);
+    first.publish(world);
+    assert_eq!(keyless.deliver(&first).await, 200);
+    world.acs.revoke_tokens(&keyless.issuers.entra.issued());
+    let refusing = entra::Fault::Status(400);
+    keyless.issuers.entra.fail(Some(refusing));
+    // Where ACS itself refuses a credential, this is past the end of all tries.
+    let second = numbered(2, &[10]).aged(100 * HOUR);
+    second.publish(world);
+    second.store(world, 3 * HOUR);
+    assert_eq!(keyless.deliver(&second).await, 503);
+    assert!(world.s3.object(&second.rejection_key()).is_none());
+    keyless.issuers.entra.fail(None);
+    assert_eq!(keyless.deliver(&second).await, 200);
+    world.assert_whole(&second);
+}
+
+#[tokio::test]
 async fn a_resource_that_takes_no_token_is_asked_with_a_second_one_and_no_more() {
     for (tenant, client, status) in [
         ("00000000-0000-0000-0000-000000000000", CLIENT, 401),
