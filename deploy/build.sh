@@ -158,12 +158,15 @@ END_OF_PROGRAM
 
 # The crates that are in the binary, by the lock file.
 materials() {
-    local file
+    local file encoded
     cargo cyclonedx --quiet --format json --target "$(triple "$1")" --override-filename "$NAME-materials"
     # It writes one beside each manifest of the workspace, with paths of this machine.
     file=$(<"$NAME-materials.json")
     find . -path ./target -prune -o -name "$NAME-materials.json" -exec rm {} +
-    printf '%s\n' "${file//"$root"/}"
+    file=${file//"$root"/}
+    # As a part of a URL, it is encoded.
+    encoded=$(python3 -c 'import sys, urllib.parse; print(urllib.parse.quote(sys.argv[1]))' "$root")
+    printf '%s\n' "${file//"$encoded"/}"
 }
 
 install_tools

@@ -27,7 +27,7 @@ case "$*" in
 "cyclonedx "*)
     for folder in . tests/emulators; do
         mkdir -p $folder
-        printf '{"bom-ref": "path+file://%s#0.1.0"}\n' "$PWD" > $folder/acs-recording-archiver-materials.json
+        printf '{"bom-ref": "path+file://%s#0.1.0"}\n' "${PWD// /%20}" > $folder/acs-recording-archiver-materials.json
     done
     ;;
 *) exit 1 ;;
@@ -39,7 +39,7 @@ struct Checkout(TempDir);
 
 impl Checkout {
     fn new() -> Self {
-        let checkout = Self(TempDir::new().unwrap());
+        let checkout = Self(TempDir::with_prefix("a folder ").unwrap());
         let root = checkout.0.path();
         for name in [
             "deploy/build.sh",
