@@ -14,6 +14,9 @@ const RECORDING_FILE_STATUS_UPDATED: &str = "Microsoft.Communication.RecordingFi
 /// <https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema>
 const SUBSCRIPTION_VALIDATION: &str = "Microsoft.EventGrid.SubscriptionValidationEvent";
 
+/// The `endReason` of a chunk after which no other comes.
+const SESSION_ENDED: &str = "SessionEnded";
+
 /// The elements of one delivery: Event Grid sends no more together.
 /// <https://learn.microsoft.com/azure/event-grid/delivery-and-retry#output-batching>
 const MAX_EVENTS: usize = 5_000;
@@ -225,6 +228,8 @@ struct RecordingFields<'a> {
     recording_format_type: Option<String>,
     #[serde(default, deserialize_with = "text")]
     storage_type: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    recording_duration_ms: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -245,6 +250,8 @@ struct ChunkFields {
     content_location: Option<String>,
     #[serde(default, deserialize_with = "text")]
     metadata_location: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    end_reason: Option<String>,
 }
 
 impl Envelope<'_> {
@@ -254,6 +261,7 @@ impl Envelope<'_> {
             .and_then(|data| serde_json::from_str(data.get()).ok());
         let data: RecordingFields<'_> = data.ok_or(NotUnderstood::NoChunks)?;
         let time = |text: Option<String>| text.as_deref().and_then(Timestamp::parse);
+        let (chunks, is_last) = chunks(data.recording_storage_info.recording_chunks)?;
         Ok(Recording {
             // An event without an id is told apart from others by its bytes.
             event_id: self
@@ -270,15 +278,17 @@ impl Envelope<'_> {
                 .map(Format::named)
                 .unwrap_or_default(),
             storage_type: data.storage_type,
-            chunks: chunks(data.recording_storage_info.recording_chunks)?,
+            duration_ms: data.recording_duration_ms,
+            is_last,
+            chunks,
             event: raw.to_owned(),
         })
     }
 }
 
-/// The chunks by index. A chunk that is listed twice is one chunk; two that differ in a location
-/// alone are two.
-fn chunks(elements: Vec<&RawValue>) -> Result<Vec<Chunk>, NotUnderstood> {
+/// The chunks by index, and `true` unless the last one ended before the session. A chunk that is
+/// listed twice is one chunk; two that differ in a location alone are two.
+fn chunks(elements: Vec<&RawValue>) -> Result<(Vec<Chunk>, bool), NotUnderstood> {
     if elements.len() > MAX_CHUNKS {
         return Err(NotUnderstood::TooManyChunks(elements.len()));
     }
@@ -288,6 +298,11 @@ fn chunks(elements: Vec<&RawValue>) -> Result<Vec<Chunk>, NotUnderstood> {
     let fields: Vec<ChunkFields> = fields
         .collect::<Result<_, _>>()
         .map_err(|_| NotUnderstood::NoChunks)?;
+    let last = (0..).zip(&fields);
+    let last = last.max_by_key(|(position, fields)| fields.index.unwrap_or(*position));
+    let reason = last.and_then(|(_, fields)| fields.end_reason.as_deref());
+    let is_last =
+        reason.is_none_or(|reason| reason.is_empty() || reason.eq_ignore_ascii_case(SESSION_ENDED));
     let present = |location: Option<String>| location.filter(|location| !location.is_empty());
     let mut chunks: Vec<Chunk> = (0..)
         .zip(fields)
@@ -303,7 +318,7 @@ fn chunks(elements: Vec<&RawValue>) -> Result<Vec<Chunk>, NotUnderstood> {
     if chunks.is_empty() {
         Err(NotUnderstood::EmptyChunks)
     } else {
-        Ok(chunks)
+        Ok((chunks, is_last))
     }
 }
 

@@ -20,6 +20,7 @@ mod sparse;
 #[cfg(test)]
 mod tests;
 mod wav;
+mod whole;
 
 use std::ops::Range;
 
@@ -27,6 +28,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::recording::Format;
 use sparse::Sparse;
+
+pub use whole::RecordingCheck;
 
 /// The most tracks that are listed.
 const MOST_TRACKS: usize = 32;

@@ -30,6 +30,11 @@ pub struct Recording {
     pub format: Format,
     /// The `storageType`: whose storage ACS has written the recording to, or has tried to.
     pub storage_type: Option<String>,
+    /// Its duration in milliseconds, pauses included.
+    pub duration_ms: Option<u64>,
+    /// `true` unless its last chunk ended for another reason than the session's end: more chunks
+    /// come as events of their own.
+    pub is_last: bool,
     /// The chunks, by index; at least one, no two alike.
     pub chunks: Vec<Chunk>,
     /// The event itself, its bytes as they came.
@@ -66,6 +71,12 @@ impl Recording {
             .and_then(|rest| rest.split('/').next())
             .filter(|id| !id.is_empty());
         key_id(named.unwrap_or(&self.subject), named.is_some())
+    }
+
+    /// Returns `true` if the event names the recording from its first chunk to its last.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.is_last && self.chunks.first().is_some_and(|chunk| chunk.index == 0)
     }
 
     /// The class of the storage that the event says the recording is in.
@@ -371,6 +382,8 @@ mod tests {
             subject: subject.into(),
             format: Format::Mp4,
             storage_type: None,
+            duration_ms: None,
+            is_last: true,
             chunks: vec![],
             event: RawValue::from_string("{}".into()).unwrap(),
         }

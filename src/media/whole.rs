@@ -1,0 +1,188 @@
+//! The checks of a recording's chunks, together. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use super::Check;
+use crate::recording::Recording;
+
+/// The checks of all chunks of a recording, together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordingCheck {
+    /// The durations of all chunks in milliseconds; `None` if one of them is not known.
+    pub duration_ms: Option<u64>,
+    /// The recording's duration in milliseconds, as the event has it.
+    pub recording_duration_ms: Option<u64>,
+    /// The former less the latter, where both are known.
+    pub difference_ms: Option<i64>,
+    /// The doubts about the media, in words.
+    pub doubts: Vec<String>,
+}
+
+impl RecordingCheck {
+    /// The checks of the chunks of `recording`, each with the chunk's index.
+    ///
+    /// A difference alone is no doubt: pauses are in the recording's duration. Less than half of it
+    /// is one, where the event names the recording from its first chunk to its last.
+    #[must_use]
+    pub fn new(recording: &Recording, checks: &[(u64, &Check)]) -> Self {
+        let durations = checks.iter().map(|(_, check)| check.duration_ms);
+        let sum = durations.sum::<Option<u64>>();
+        let told = recording.duration_ms;
+        let difference = sum.zip(told).and_then(|(sum, told)| {
+            let difference = i128::from(sum) - i128::from(told);
+            i64::try_from(difference).ok()
+        });
+        let doubts = checks.iter().filter_map(|(index, check)| {
+            let doubt = check.doubt()?;
+            Some(format!("chunk {index} {doubt}"))
+        });
+        let mut doubts: Vec<_> = doubts.collect();
+        if let Some((sum, told)) = sum.zip(told)
+            && recording.is_all()
+            && sum < told / 2
+        {
+            doubts.push(format!(
+                "chunks last for {sum} ms, less than half of the recording's {told} ms"
+            ));
+        }
+        Self {
+            duration_ms: sum,
+            recording_duration_ms: told,
+            difference_ms: difference,
+            doubts,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event_grid;
+    use crate::media::Verdict;
+    use serde_json::{Value, json};
+
+    fn recording(told: &Value, chunks: &[(u64, &str)]) -> Recording {
+        let chunks = chunks.iter().map(|(index, end)| {
+            json!({"documentId": format!("d{index}"), "index": index, "endReason": end})
+        });
+        let chunks: Vec<_> = chunks.collect();
+        let event = json!({
+            "id": "1", "subject": "/recording/call/c",
+            "eventType": "Microsoft.Communication.RecordingFileStatusUpdated",
+            "data": {"recordingStorageInfo": {"recordingChunks": chunks}, "recordingDurationMs": told},
+        });
+        event_grid::recording(event.to_string().as_bytes()).unwrap()
+    }
+
+    fn of(verdict: Verdict, duration_ms: Option<u64>) -> Check {
+        Check {
+            verdict,
+            duration_ms,
+            ..Check::failed("as the test says")
+        }
+    }
+
+    #[test]
+    fn durations_are_summed_and_held_against_the_recordings() {
+        let one = |index| (index, "SessionEnded");
+        let two = [one(0), one(1)];
+        for (told, durations, sum, difference, doubts) in [
+            (
+                json!(5000),
+                [Some(2000), Some(3000)],
+                Some(5000),
+                Some(0),
+                0,
+            ),
+            (
+                json!("5000.0"),
+                [Some(2000), Some(2500)],
+                Some(4500),
+                Some(-500),
+                0,
+            ),
+            (
+                json!(5000),
+                [Some(2000), Some(3500)],
+                Some(5500),
+                Some(500),
+                0,
+            ),
+            (
+                json!(5000),
+                [Some(1000), Some(1500)],
+                Some(2500),
+                Some(-2500),
+                0,
+            ),
+            (
+                json!(5000),
+                [Some(1000), Some(1499)],
+                Some(2499),
+                Some(-2501),
+                1,
+            ),
+            (json!(5000), [Some(1000), None], None, None, 0),
+            (json!(null), [Some(1000), Some(1)], Some(1001), None, 0),
+            (json!(5000), [Some(5000), Some(0)], Some(5000), Some(0), 1),
+            (
+                json!(5000),
+                [Some(u64::MAX), Some(0)],
+                Some(u64::MAX),
+                None,
+                1,
+            ),
+        ] {
+            let recording = recording(&told, &two);
+            let checks = durations.map(|duration| of(Verdict::Complete, duration));
+            let checks = [(0, &checks[0]), (1, &checks[1])];
+            let check = RecordingCheck::new(&recording, &checks);
+            let there = (check.duration_ms, check.difference_ms, check.doubts.len());
+            assert_eq!(there, (sum, difference, doubts), "{check:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_half_is_doubtful_where_the_event_names_all() {
+        let check = of(Verdict::Complete, Some(1000));
+        for (chunks, is_doubtful) in [
+            (&[(0, "SessionEnded")][..], true),
+            (&[(0, "sessionended")], true),
+            (&[(0, "")], true),
+            (
+                &[(0, "ChunkMaximumTimeExceeded"), (2, "SessionEnded")],
+                true,
+            ),
+            // The others come as events of their own.
+            (&[(0, "ChunkMaximumTimeExceeded")], false),
+            (&[(3, "SessionEnded")], false),
+        ] {
+            let recording = recording(&json!(10_000), chunks);
+            let checks: Vec<_> = chunks.iter().map(|(index, _)| (*index, &check)).collect();
+            let check = RecordingCheck::new(&recording, &checks);
+            assert_eq!(check.doubts.len(), usize::from(is_doubtful), "{chunks:?}");
+        }
+    }
+
+    #[test]
+    fn a_truncated_or_unreadable_chunk_is_doubtful_and_an_unknown_one_is_not() {
+        let recording = recording(&json!(null), &[(7, "SessionEnded")]);
+        for (verdict, doubt) in [
+            (Verdict::Complete, None),
+            (Verdict::Unknown, None),
+            (
+                Verdict::Truncated,
+                Some("chunk 7 is truncated: as the test says"),
+            ),
+            (
+                Verdict::Unreadable,
+                Some("chunk 7 is unreadable: as the test says"),
+            ),
+        ] {
+            let check = of(verdict, None);
+            let check = RecordingCheck::new(&recording, &[(7, &check)]);
+            assert_eq!(check.doubts.first().map(String::as_str), doubt);
+        }
+    }
+}
