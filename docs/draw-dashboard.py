@@ -41,6 +41,7 @@ SAMPLES = {
     "ChunksSuspended": (0, 1, 36, 0.3),
     "ChunksRejected": (0, 0, 1.2, 0),
     "ChunksExpired": (0, 0, 0, 0),
+    "MediaDoubtful": (0, 0, 0, 0),
     "EventsSetAside": (0, 0, 0, 0),
     "EventsUnstored": (0, 0, 0, 0),
     "Panics": (0, 0, 0, 0),

@@ -1,6 +1,7 @@
 //! One event, from stored to manifest or rejection; its chunks side by side.
 
 pub mod attempt;
+mod check;
 mod chunk;
 pub mod claim;
 mod conclude;
@@ -15,6 +16,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, error, info, warn};
@@ -42,6 +44,8 @@ pub struct Archive {
     layout: Layout,
     topics: Topics,
     limits: Arc<Limits>,
+    /// The examinations of media at the same time.
+    checks: Arc<Semaphore>,
 }
 
 /// The end of the work on one event.
@@ -70,6 +74,7 @@ impl Archive {
             transfers,
             layout,
             topics,
+            checks: Arc::new(Semaphore::new(limits.media_checks)),
             limits,
         }
     }
@@ -116,7 +121,11 @@ impl Archive {
     ) -> Worked {
         let started = Instant::now();
         let Pending { event, mut claim } = pending;
-        let work = self.copy_chunks(recording, &event, order, lane);
+        let work = async {
+            let mut chunks = self.copy_chunks(recording, &event, order, lane).await;
+            self.check_media(recording, &mut chunks, lane).await;
+            chunks
+        };
         let chunks = claim.keep(work).await;
         let pending = Pending { event, claim };
         let conclusion = self.conclude(recording, pending, &chunks, lane).await;

@@ -7,7 +7,8 @@
 //! # The story
 //!
 //! HTTP event → authenticated delivery → stored event → recording and its chunks → parts that S3
-//! already has → missing parts → signed ranges → parts → object → manifest → HTTP answer.
+//! already has → missing parts → signed ranges → parts → object → check of its container → manifest
+//! → HTTP answer.
 //!
 //! An event is stored under `pending/`, in a bucket of its own where there is one, before any work
 //! on it and is deleted from there last, so a listing of `pending/` is the list of unfinished work.
@@ -61,11 +62,11 @@
 //! | [`event_grid`] | pure: a body → events, or a reason why not |
 //! | [`manifest`] | what was archived, or why not, as JSON |
 //! | [`finality`] | pure: when a failure is final |
-//! | [`media`] | pure: the container of an object: complete, and playable? by a few ranges of it |
 //! | [`transfer`] | one object: its record, its missing parts, its completion, each step a file; the time of a run and the slots that its parts share |
 //! | [`store`] | the S3 client: conditional writes, uploads, listings |
 //! | [`acs`] | the ACS client: signed requests or such with a token, replies verified against what was asked, bodies as they flow |
 //! | [`plan`] | pure: length and part size → parts; minus what is listed → missing |
+//! | [`media`] | pure: the container of an object: complete, and playable? by a few ranges of it |
 //! | [`access`] | the current credentials: webhook secrets, and the ACS access key or Microsoft Entra tokens |
 //! | [`keys`] | pure: the layout of the buckets; identities and locations |
 //! | [`recording`] | pure: a recording and its chunks, ids and times |
@@ -138,6 +139,10 @@
 //!   has, so that nobody else's write decides the verdict. The key is that of an attempt beside no
 //!   event: what a process that dies leaves is cleared like any other. It is not tried at the start,
 //!   since a stranger's request starts an instance too.
+//! - **The container is the witness.** ACS gives neither a size nor a checksum, so "whole" is a
+//!   header's word. Once every chunk is there, a few ranges of each are read back and parsed. The
+//!   verdict is in the manifest and decides nothing: what ACS has sent is archived, and a check that
+//!   fails is one that does not know.
 //! - **A conflict at Complete replaces nothing at once.** AWS advises a new upload after a 409. The
 //!   parts may be all that is left, so Complete is repeated first, and the old upload is kept beside
 //!   the new one until there is an object.

@@ -53,6 +53,10 @@ pub struct Limits {
     pub events_at_once: usize,
     /// Chunks that one event works on at the same time; their parts share the slots of all.
     pub chunks_at_once: usize,
+    /// Media objects that are examined at the same time, over all events; each holds up to 1 MiB.
+    pub media_checks: usize,
+    /// The longest time that the examination of one media object may take.
+    pub media_check: Duration,
     /// How often the settings are read again from Secrets Manager.
     pub secret: Pace,
     /// The longest time that webhook secrets are good after they were read, if they cannot be read
@@ -107,6 +111,8 @@ impl Default for Limits {
             body: 1024 * 1024,
             events_at_once: 8,
             chunks_at_once: 16,
+            media_checks: 8,
+            media_check: Duration::from_secs(10),
             secret: Pace {
                 age: Some(Duration::from_mins(5)),
                 pause: Duration::from_secs(10),

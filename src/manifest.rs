@@ -1,15 +1,17 @@
 //! What was archived, or why not, as JSON.
 //!
 //! The manifest depends on the event, the objects and the version alone, not on which run wrote it or when: two deliveries
-//! that finish at the same time write the same one. The version only tells; nothing is decided by it.
+//! that finish at the same time write the same one, unless the examination of the media failed in one of them. The version
+//! only tells; nothing is decided by it.
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::finality::Failure;
 use crate::keys::Key;
+use crate::media::{Check, RecordingCheck};
 use crate::recording::{Chunk, Recording};
 use crate::store::Object;
 use crate::transfer::Kept;
@@ -30,6 +32,13 @@ pub struct Manifest<'a> {
     pub event: &'a RawValue,
     /// Its chunks.
     pub chunks: Vec<ManifestChunk<'a>>,
+    /// The examination of all its media; older documents have none.
+    #[serde(
+        default,
+        deserialize_with = "if_readable",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub check: Option<RecordingCheck>,
 }
 
 /// A chunk that is there.
@@ -45,6 +54,13 @@ pub struct ManifestChunk<'a> {
     pub media: StoredObject<'a>,
     /// Its metadata.
     pub metadata: StoredObject<'a>,
+    /// The examination of its media; older documents have none.
+    #[serde(
+        default,
+        deserialize_with = "if_readable",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub check: Option<Cow<'a, Check>>,
 }
 
 /// An object as S3 reports it, so that an auditor can compare without a download.
@@ -187,18 +203,25 @@ pub struct CopiedChunk {
     pub media: Copied,
     /// Its metadata.
     pub metadata: Copied,
+    /// The examination of its media, once all of the recording is there.
+    pub check: Option<Check>,
 }
 
 impl<'a> Manifest<'a> {
     /// The manifest of a recording; none as long as anything is missing.
     #[must_use]
     pub fn new(recording: &'a Recording, chunks: &'a [CopiedChunk]) -> Option<Self> {
+        let checks = chunks
+            .iter()
+            .map(|copied| Some((copied.chunk.index, copied.check.as_ref()?)));
+        let checks: Option<Vec<_>> = checks.collect();
         let chunks = chunks.iter().map(|copied| {
             Some(ManifestChunk {
                 index: copied.chunk.index,
                 document_id: copied.chunk.document_id.as_str().into(),
                 media: StoredObject::new(&copied.media)?,
                 metadata: StoredObject::new(&copied.metadata)?,
+                check: copied.check.as_ref().map(Cow::Borrowed),
             })
         });
         Some(Self {
@@ -206,6 +229,7 @@ impl<'a> Manifest<'a> {
             archiver: Some(crate::VERSION.into()),
             event: &recording.event,
             chunks: chunks.collect::<Option<_>>()?,
+            check: checks.map(|checks| RecordingCheck::new(recording, &checks)),
         })
     }
 }
@@ -323,6 +347,17 @@ pub fn from_json<'a, D: Deserialize<'a>>(json: &'a [u8]) -> Result<D, Unreadable
     Ok(serde_json::from_slice(json)?)
 }
 
+/// A member that only tells. One of another form counts as absent, so that it does not make the
+/// document one of something else.
+fn if_readable<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,6 +393,7 @@ mod tests {
                 key: keys.metadata(&chunk),
                 result: Ok(object()),
             },
+            check: Some(Check::failed("as the test says")),
             chunk,
         }]
     }
@@ -436,6 +472,34 @@ mod tests {
         let json = without(to_json(&SetAside::new(&recording.event, "a reason")));
         let set_aside: SetAside<'_> = from_json(json.as_bytes()).unwrap();
         assert_eq!((set_aside.archiver, &*set_aside.reason), (None, "a reason"));
+    }
+
+    #[test]
+    fn a_manifest_without_an_examination_or_with_one_of_another_form_is_read() {
+        let recording = recording();
+        let chunks = copied(&recording, Ok(object()));
+        let json = to_json(&Manifest::new(&recording, &chunks).unwrap());
+        let manifest: Manifest<'_> = from_json(&json).unwrap();
+        assert_eq!(manifest.check.unwrap().doubts, [""; 0]);
+        let check = manifest.chunks[0].check.as_deref();
+        assert_eq!(check, chunks[0].check.as_ref());
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        for other in [
+            None,
+            Some(json!(null)),
+            Some(json!(7)),
+            Some(json!({"verdict": "odd"})),
+        ] {
+            let mut json = json.clone();
+            for place in ["", "/chunks/0"] {
+                let fields = json.pointer_mut(place).unwrap().as_object_mut().unwrap();
+                fields.remove("check");
+                fields.extend(other.clone().map(|other| ("check".to_owned(), other)));
+            }
+            let json = json.to_string();
+            let manifest: Manifest<'_> = from_json(json.as_bytes()).unwrap();
+            assert!(manifest.check.is_none() && manifest.chunks[0].check.is_none());
+        }
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub enum Metric {
     ChunksSuspended,
     ChunksRejected,
     ChunksExpired,
+    MediaDoubtful,
     EventsSetAside,
     EventsUnstored,
     Panics,
@@ -68,6 +69,7 @@ impl Metric {
         Self::ChunksSuspended,
         Self::ChunksRejected,
         Self::ChunksExpired,
+        Self::MediaDoubtful,
         Self::EventsSetAside,
         Self::EventsUnstored,
         Self::Panics,
@@ -104,6 +106,7 @@ impl Metric {
             | Self::ChunksSuspended
             | Self::ChunksRejected
             | Self::ChunksExpired
+            | Self::MediaDoubtful
             | Self::EventsSetAside
             | Self::EventsUnstored
             | Self::Panics

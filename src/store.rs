@@ -8,6 +8,7 @@ mod conditions;
 mod encoding;
 mod error;
 mod listing;
+mod media;
 mod object;
 mod uploads;
 

@@ -111,7 +111,7 @@ pub async fn all() {
     row(
         "S3 calls of 1 GiB, fresh",
         format!("{parts} parts + {others}"),
-        "64 parts + 12",
+        "64 parts + 12, and at most 3 of the media's check",
     );
     drop(function);
 

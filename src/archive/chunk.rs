@@ -185,6 +185,7 @@ impl ChunkCopy {
                 key: self.metadata_key,
                 result: metadata,
             },
+            check: None,
         };
         Attempted {
             chunk: copied,

@@ -94,8 +94,8 @@ impl Archive {
     ) -> Result<Verdict, store::Error> {
         let keys = &event.keys;
         if let Some(manifest) = Manifest::new(recording, &chunks.copied) {
-            let (key, manifest) = (keys.manifest(), to_json(&manifest));
-            let outcome = match self.store.create(&key, manifest, JSON, None).await? {
+            let (key, json) = (keys.manifest(), to_json(&manifest));
+            let outcome = match self.store.create(&key, json, JSON, None).await? {
                 Written::Here(_) => Outcome::Archived,
                 Written::Taken if self.has_manifest(recording, keys).await? => {
                     Outcome::AlreadyArchived
@@ -105,6 +105,9 @@ impl Archive {
                     self.reject_unmanifested(recording, keys, copied).await?
                 }
             };
+            if outcome != Outcome::SetAside {
+                measure_doubts(recording, &manifest);
+            }
             return Ok(Verdict::Finished(outcome));
         }
         let ages = event.ages(recording);
@@ -214,6 +217,17 @@ impl Chunks {
             retry_after: asked.max(pause),
         }
     }
+}
+
+/// Counts and logs a recording whose media is doubtful.
+fn measure_doubts(recording: &Recording, manifest: &Manifest<'_>) {
+    let Some(check) = &manifest.check else { return };
+    let Some(doubt) = check.doubts.first() else {
+        return;
+    };
+    Measured::once(Metric::MediaDoubtful).say();
+    let (id, doubts) = (safe_id(&recording.event_id), check.doubts.len());
+    warn!(event = %id, doubts, doubt, "media is doubtful");
 }
 
 /// Counts a rejection, and the chunks that it is about.

@@ -247,7 +247,8 @@ async fn a_recording_that_leads_nowhere_costs_a_call_a_chunk() {
     }
 }
 
-/// A fresh recording costs its parts and eleven calls: no claim, no look at one.
+/// A fresh recording costs its parts and twelve calls, one of them for the check of its media: no
+/// claim, no look at one.
 #[tokio::test]
 async fn a_fresh_delivery_makes_no_call_for_the_schedule() {
     let mut pages = setup();
@@ -261,5 +262,5 @@ async fn a_fresh_delivery_makes_no_call_for_the_schedule() {
     let parts = calls.iter().filter(|call| call.operation == "UploadPart");
     assert_eq!(parts.count(), 4);
     let names: Vec<_> = calls.iter().map(|call| call.operation).collect();
-    assert_eq!(calls.len(), 4 + 11, "{names:?}");
+    assert_eq!(calls.len(), 4 + 12, "{names:?}");
 }

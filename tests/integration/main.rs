@@ -37,6 +37,7 @@ mod identity;
 mod interruptions;
 mod keyless;
 mod leaks;
+mod media;
 mod metrics;
 mod model;
 mod operations;

@@ -104,6 +104,8 @@ async fn they_tell_what_has_become_of_everything() {
         ("ChunksSuspended", 4.0),
         ("ChunksExpired", 1.0),
         ("ChunksRejected", 1.0),
+        // Nothing can be played of what the emulator makes.
+        ("MediaDoubtful", 1.0),
         ("EventsSetAside", 1.0),
         ("EventsUnstored", 1.0),
         ("DeliveriesRefused", 2.0),

@@ -124,6 +124,7 @@ fn alarms_are_raised_by_what_should_wake_somebody() {
     for (metric, statistic, comparison, threshold, missing) in [
         ("RecordingsRejected", "Sum", ">=", 1, "notBreaching"),
         ("RecordingsExpired", "Sum", ">=", 1, "notBreaching"),
+        ("MediaDoubtful", "Sum", ">=", 1, "notBreaching"),
         ("EventsSetAside", "Sum", ">=", 1, "notBreaching"),
         (
             "HoursUntilSourceExpires",

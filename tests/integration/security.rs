@@ -19,12 +19,13 @@ fn named() -> Vec<&'static str> {
         .collect()
 }
 
-/// The file of a test's module: those of `src/` have their tests in a module of that name, and the
-/// audit is a package of its own.
+/// The file of a test's module: those of `src/` have their tests in a module of that name, or in
+/// files of it, and the audit is a package of its own.
 fn file(modules: &[&str]) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = match modules {
         [source @ .., "tests"] => root.join("src").join(source.join("/")),
+        [.., "tests", _] => root.join("src").join(modules.join("/")),
         ["against" | "audit" | "find" | "page", ..] => {
             root.join("audit/tests/integration").join(modules.join("/"))
         }

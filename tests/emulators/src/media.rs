@@ -29,6 +29,8 @@ pub struct Media {
     format: Format,
     length: u64,
     seed: u64,
+    /// The bytes themselves, where they do not follow from the rest.
+    file: Option<Bytes>,
 }
 
 impl Media {
@@ -39,6 +41,19 @@ impl Media {
             format,
             length,
             seed,
+            file: None,
+        }
+    }
+
+    /// A file of that format.
+    #[must_use]
+    pub fn file(format: Format, bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self {
+            format,
+            length: bytes.len() as u64,
+            seed: 0,
+            file: Some(bytes),
         }
     }
 
@@ -72,6 +87,9 @@ impl Media {
     pub fn bytes(&self, range: Range<u64>) -> Bytes {
         let end = range.end.min(self.length);
         let start = range.start.min(end);
+        if let Some(file) = &self.file {
+            return file.slice(size(start)..size(end));
+        }
         let header = self.header();
         let header_length = header.len() as u64;
 

@@ -1,0 +1,95 @@
+//! The examination of media that is there, before the manifest. However it fails, the manifest is
+//! written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{timeout, timeout_at};
+use tracing::Instrument as _;
+
+use super::Archive;
+use super::chunk::Chunks;
+use crate::chain::chain;
+use crate::keys::Key;
+use crate::media::Check;
+use crate::recording::{Format, Recording};
+use crate::store::Store;
+use crate::transfer::Lane;
+
+impl Archive {
+    /// Examines the media of a recording whose every object is there, as far as the run gets.
+    pub(super) async fn check_media(
+        &self,
+        recording: &Recording,
+        chunks: &mut Chunks,
+        lane: &Lane,
+    ) {
+        if chunks.failures().next().is_some() {
+            return;
+        }
+        let deadline = lane.run().deadline();
+        let mut checking = JoinSet::new();
+        for (place, copied) in chunks.copied.iter_mut().enumerate() {
+            let Ok(object) = &copied.media.result else {
+                continue;
+            };
+            // What stays of an examination that panics.
+            copied.check = Some(Check::failed("examination ended without a result"));
+            let one = MediaCheck {
+                store: self.store.clone(),
+                key: copied.media.key.clone(),
+                size: object.size,
+                etag: object.etag.clone(),
+                format: recording.format,
+                at_once: Arc::clone(&self.checks),
+                patience: self.limits.media_check,
+            };
+            let check = async move {
+                let check = timeout_at(deadline, one.run()).await;
+                (
+                    place,
+                    check.unwrap_or_else(|_| Check::failed("out of time")),
+                )
+            };
+            checking.spawn(check.in_current_span());
+        }
+        while let Some(checked) = checking.join_next().await {
+            if let Ok((place, check)) = checked
+                && let Some(copied) = chunks.copied.get_mut(place)
+            {
+                copied.check = Some(check);
+            }
+        }
+    }
+}
+
+/// The examination of one media object in S3.
+struct MediaCheck {
+    store: Store,
+    key: Key,
+    size: u64,
+    etag: String,
+    format: Format,
+    at_once: Arc<Semaphore>,
+    patience: Duration,
+}
+
+impl MediaCheck {
+    async fn run(self) -> Check {
+        // The semaphore is never closed.
+        let _permit = self.at_once.acquire().await.ok();
+        let examination = self
+            .store
+            .examine(&self.key, self.size, &self.etag, self.format);
+        match timeout(self.patience, examination).await {
+            Ok(Ok(check)) => check,
+            Ok(Err(error)) => Check::failed(chain(&error)),
+            Err(_) => {
+                let seconds = self.patience.as_secs_f32();
+                Check::failed(format!("examination took longer than {seconds} s"))
+            }
+        }
+    }
+}
