@@ -57,7 +57,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::RecordingsArchived,
         Self::RecordingsAlreadyArchived,
         Self::RecordingsSuspended,

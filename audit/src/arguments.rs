@@ -16,7 +16,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     about = "Checks the archive in a bucket against its manifests, and lists what is unfinished, rejected or left over",
     long_about = "Checks the archive in a bucket against its manifests, and lists what is unfinished, rejected or left \
         over.\n\nEvery object that a manifest names is looked at with HeadObject: whether it is there, its size, and its \
-        CRC64NVME where the manifest and S3 both have one, else its ETag. No media is downloaded and nothing is written, except with --check-store. \
+        CRC64NVME where the manifest and S3 both have one, else its ETag. No media is downloaded, but for a few ranges of it \
+        with --check-media, and nothing is written, except with --check-store. \
         The AWS SDK's own variables hold: AWS_REGION, AWS_PROFILE, AWS_ACCESS_KEY_ID and so on, and AWS_ENDPOINT_URL_S3 for an \
         S3-compatible store. It needs s3:ListBucket and s3:ListBucketMultipartUploads on the bucket, s3:ListBucket on the \
         work bucket, s3:GetObject on the objects of both, and kms:Decrypt where they are encrypted with a key of your own.",
@@ -59,7 +60,13 @@ pub(crate) struct Arguments {
 
     #[arg(
         long,
-        conflicts_with_all = ["from", "to", "prefix", "against", "made_by"],
+        help = "Examine the media whose manifest has no verdict on it, or an unknown one: at most 8 reads and 1 MiB each"
+    )]
+    pub(crate) check_media: bool,
+
+    #[arg(
+        long,
+        conflicts_with_all = ["from", "to", "prefix", "against", "made_by", "check_media"],
         help = "Instead of an audit, try all that the function needs of a store. It WRITES: objects and uploads in a \
             folder `check-store-…` of the work bucket (or of the bucket, if none is named), which it deletes again"
     )]
@@ -190,6 +197,10 @@ Notes, which are counted and of which the first are shown:
   notInLog           a recording of the time that ACS's log is of, which that log does not have
   onItsWay           a recording that ACS logged in the last 15 minutes, of which the archive has nothing yet
 
+Recordings that are listed apart, all of them, and are no findings, since what is archived is what ACS has sent:
+  doubtful           its manifest, or the examination, says that a chunk is truncated, unreadable or of no duration, or
+                     that all chunks last for less than half of the recording
+
 Pending events are listed with their age and the time until ACS deletes the source, 24 hours after the event's time (or
 after it was stored, if it has none or one that is still to come). They and the records of their uploads are listed whatever days are asked for; an
 upload counts to the day in its key.
@@ -216,6 +227,7 @@ impl Place {
         Ok(Scope {
             layout: layout(self.prefix.clone(), pending)?,
             window: Window::new(self.from.clone(), self.to.clone())?,
+            check_media: false,
         })
     }
 

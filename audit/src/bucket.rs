@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use acs_recording_archiver::chain::chain;
 use acs_recording_archiver::keys::Key;
 use acs_recording_archiver::limits::Limits;
+use acs_recording_archiver::media::Check;
+use acs_recording_archiver::recording::Format;
 use acs_recording_archiver::store::{Buckets, Error, Listed, Object, Store};
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
@@ -92,6 +94,22 @@ impl Bucket {
     pub async fn find(&self, key: &Key) -> Result<Option<Object>, Error> {
         let _slot = self.slot().await;
         self.store.find(key).await
+    }
+
+    /// Examines the media object at `key` of that size and ETag, whose key is of that format.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; that nothing can be said of the object is none.
+    pub async fn examine(
+        &self,
+        key: &Key,
+        size: u64,
+        etag: &str,
+        format: Format,
+    ) -> Result<Check, Error> {
+        let _slot = self.slot().await;
+        self.store.examine(key, size, etag, format).await
     }
 
     /// Reads a small document.

@@ -7,7 +7,8 @@ use acs_recording_archiver::chain::chain;
 use acs_recording_archiver::event_grid;
 use acs_recording_archiver::keys::{Bucket as At, ChunkName, Key, Kind, Layout};
 use acs_recording_archiver::manifest::{Fate, Manifest, Rejection, StoredObject, from_json};
-use acs_recording_archiver::recording::{Chunk, safe_id};
+use acs_recording_archiver::media::{Check, RecordingCheck};
+use acs_recording_archiver::recording::{self, Chunk, safe_id};
 
 use super::bucket::{Bucket, Document};
 use super::recordings::{Archived, Facts, Recording, State, checked};
@@ -37,6 +38,8 @@ pub(crate) struct Said<'a> {
     /// What is there by them.
     pub(crate) named: Vec<Named<'a>>,
     pub(crate) entries: Vec<Entry>,
+    /// What manifests say of the media of their recordings.
+    pub(crate) media: Vec<RecordingMedia<'a>>,
     /// Whether all could be read.
     pub(crate) whole: bool,
     /// The recordings that they tell of.
@@ -53,6 +56,24 @@ pub(crate) struct Named<'a> {
     pub(crate) document: &'a str,
     /// Not where a manifest has taken a rejection's place.
     pub(crate) counts: bool,
+}
+
+/// The media of a recording, as its manifest names it.
+#[derive(Debug)]
+pub(crate) struct RecordingMedia<'a> {
+    pub(crate) document: &'a str,
+    pub(crate) recording: recording::Recording,
+    /// The verdict on all of it, if the manifest has one.
+    pub(crate) check: Option<RecordingCheck>,
+    pub(crate) chunks: Vec<ChunkMedia<'a>>,
+}
+
+/// The media of a chunk, as a manifest names it.
+#[derive(Debug)]
+pub(crate) struct ChunkMedia<'a> {
+    pub(crate) index: u64,
+    pub(crate) object: StoredObject<'a>,
+    pub(crate) check: Option<Check>,
 }
 
 /// One of a chunk's two documents.
@@ -154,7 +175,13 @@ impl<'a> Said<'a> {
         let mut recording = Recording::new(document, State::Archived, facts);
         recording.media = checked(json);
         let (mut named, mut keys, mut placed) = (BTreeSet::new(), BTreeSet::new(), true);
+        let mut media = Vec::new();
         for chunk in manifest.chunks {
+            media.push(ChunkMedia {
+                index: chunk.index,
+                object: chunk.media.clone(),
+                check: chunk.check.map(Cow::into_owned),
+            });
             let place = (chunk.index, chunk.document_id.into_owned());
             for (object, part) in [(chunk.media, Part::Media), (chunk.metadata, Part::Metadata)] {
                 keys.insert(object.key.to_string());
@@ -183,7 +210,16 @@ impl<'a> Said<'a> {
                 });
                 let other = own.manifest().as_str() != document;
                 let other = other.then(|| "holds another event than that of its key".to_owned());
-                other.into_iter().chain(unnamed).collect()
+                let unnamed: Vec<_> = other.into_iter().chain(unnamed).collect();
+                if placed {
+                    self.media.push(RecordingMedia {
+                        document,
+                        recording,
+                        check: manifest.check,
+                        chunks: media,
+                    });
+                }
+                unnamed
             }
             Err(reason) => vec![format!(
                 "holds an event that cannot be understood: {reason}"
@@ -292,7 +328,7 @@ impl<'a> Said<'a> {
     }
 }
 
-fn few(reasons: &[String]) -> String {
+pub(crate) fn few(reasons: &[String]) -> String {
     let mut text: Vec<&str> = reasons.iter().take(MOST_REASONS).map(|it| &**it).collect();
     let more = reasons.len().saturating_sub(MOST_REASONS);
     let more_text = format!("and {more} more");

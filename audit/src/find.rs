@@ -81,6 +81,7 @@ pub async fn find(
             layout: layout.clone(),
             unfinished: Copies::default().into(),
             tally: tally.clone(),
+            check_media: false,
         },
         wanted: wanted.clone(),
         presign,

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::bucket::Bucket;
 use super::compare::compare;
 use super::documents::{Listed, Named, Read, Said};
+use super::examine;
 use super::recordings::Recording;
 use super::report::{Entry, What};
 use super::tally::{Counted, Tally};
@@ -24,6 +25,7 @@ pub(crate) struct Context {
     /// The media and metadata of pending events.
     pub(crate) unfinished: Arc<Copies>,
     pub(crate) tally: Tally,
+    pub(crate) check_media: bool,
 }
 
 /// What is heard of a folder.
@@ -110,9 +112,11 @@ impl Folder {
             tally.count(Counted::Rejection);
         }
         let compared = compared(&context, &said.named).await;
+        let doubtful = examine::doubts(&context, &said.media).await;
         let unnamed = self.unnamed(&context, &said);
         let mut entries = said.entries;
         entries.extend(compared);
+        entries.extend(doubtful);
         entries.extend(unnamed);
         let recordings = said.recordings.into_iter().map(|mut recording| {
             let about = |entry: &&Entry| entry.is_about(&recording.document);

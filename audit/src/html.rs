@@ -121,6 +121,7 @@ fn head(report: &Report, made: &Made, recordings: u64) -> Markup {
         (sections::log(report))
         (sections::days(report))
         (sections::entries("Findings", "findings", &report.findings))
+        (sections::entries("Doubtful media", "doubtful", &report.doubtful))
         (sections::entries("Not looked at", "unread", &report.unread))
         (sections::pending(&report.pending))
         (sections::notes(report))

@@ -21,6 +21,7 @@ pub mod check;
 mod compare;
 mod crew;
 mod documents;
+mod examine;
 pub mod find;
 mod folder;
 pub mod html;
@@ -60,6 +61,8 @@ pub struct Scope {
     pub layout: Layout,
     /// The days.
     pub window: Window,
+    /// `true` if media is examined whose manifest has no verdict on it.
+    pub check_media: bool,
 }
 
 /// The layout of an archive whose ACS resource is not known: the locations of documents that an
@@ -145,6 +148,7 @@ pub async fn audit(
         findings: vec![],
         pending: vec![],
         notes: BTreeMap::new(),
+        doubtful: vec![],
         unread: vec![],
     };
 
@@ -171,6 +175,7 @@ pub async fn audit(
         layout: scope.layout.clone(),
         unfinished: Arc::new(unfinished.copies),
         tally: tally.clone(),
+        check_media: scope.check_media,
     };
     let mut elsewhere = vec![scope.layout.rejected()];
     if !own_work {

@@ -79,7 +79,8 @@ impl Buckets {
 /// Audits, and returns the exit status.
 async fn audited(arguments: &Arguments) -> Result<u8, Fault> {
     let place = &arguments.place;
-    let scope = place.scope().map_err(|fault| fault + HINT)?;
+    let mut scope = place.scope().map_err(|fault| fault + HINT)?;
+    scope.check_media = arguments.check_media;
     // Before anything is asked of S3: what is wrong with a file is known at once.
     let reconciliation = match &arguments.against {
         Some(file) => Some(log(file, arguments.exported.as_deref(), &scope.window)?),

@@ -49,6 +49,9 @@ pub struct Report {
     pub pending: Vec<Pending>,
     /// What is worth a look, by what it is.
     pub notes: BTreeMap<What, Noted>,
+    /// Manifests whose media is doubtful, by key. They are no findings: what is archived is what ACS
+    /// has sent.
+    pub doubtful: Vec<Entry>,
     /// What could not be looked at: if there is any, this report is not complete.
     pub unread: Vec<Entry>,
 }
@@ -141,6 +144,8 @@ pub enum What {
     NotInLog,
     /// A recording in ACS's log that ended a moment ago.
     OnItsWay,
+    /// The media of a recording is doubtful.
+    Doubtful,
     /// An object that could not be looked at.
     Unread,
 }
@@ -201,6 +206,7 @@ impl What {
             Self::Foreign => "foreign",
             Self::NotInLog => "notInLog",
             Self::OnItsWay => "onItsWay",
+            Self::Doubtful => "doubtful",
             Self::Unread => "unread",
         }
     }
@@ -273,6 +279,8 @@ impl Report {
     pub fn add(&mut self, entry: Entry) {
         if entry.what == What::Unread {
             self.unread.push(entry);
+        } else if entry.what == What::Doubtful {
+            self.doubtful.push(entry);
         } else if entry.what.is_note() {
             let noted = self.notes.entry(entry.what).or_default();
             noted.count += 1;
@@ -288,6 +296,7 @@ impl Report {
     pub fn conclude(&mut self, counts: Counts) {
         self.findings.sort();
         self.unread.sort();
+        self.doubtful.sort();
         self.pending.sort_by(|a, b| {
             let age = b.age_seconds.cmp(&a.age_seconds);
             age.then_with(|| a.key.cmp(&b.key))

@@ -16,6 +16,7 @@ pub fn table(report: &Report) -> String {
     against(&mut text, report);
     section(&mut text, "FINDINGS", &report.findings);
     section(&mut text, "UNREAD", &report.unread);
+    section(&mut text, "DOUBTFUL", &report.doubtful);
     pending(&mut text, &report.pending);
     notes(&mut text, report);
     let _ = writeln!(text, "\n{}", conclusion(report));
@@ -73,6 +74,7 @@ fn counts(text: &mut String, report: &Report) {
             "object",
             format!(" compared, {} by checksum", counts.by_checksum),
         ),
+        (counts.examined, "media object", " examined".to_owned()),
         (counts.unfinished, "object", " of pending events".to_owned()),
         (counts.uploads, "unfinished upload", String::new()),
     ] {

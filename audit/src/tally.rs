@@ -17,6 +17,7 @@ struct Counters {
     rejections: AtomicU64,
     compared: AtomicU64,
     by_checksum: AtomicU64,
+    examined: AtomicU64,
     unfinished: AtomicU64,
     uploads: AtomicU64,
 }
@@ -35,6 +36,8 @@ pub struct Counts {
     pub compared: u64,
     /// Of those, how many by their checksums.
     pub by_checksum: u64,
+    /// Media objects that were examined.
+    pub examined: u64,
     /// Media and metadata of pending events.
     pub unfinished: u64,
     /// Unfinished uploads.
@@ -55,6 +58,8 @@ pub enum Counted {
         /// Whether both had a checksum.
         by_checksum: bool,
     },
+    /// A media object examined.
+    Examined,
     /// Media or metadata of a pending event.
     Unfinished,
     /// An unfinished upload.
@@ -76,6 +81,7 @@ impl Tally {
                     .fetch_add(by_checksum, Ordering::Relaxed);
                 &counters.compared
             }
+            Counted::Examined => &counters.examined,
             Counted::Unfinished => &counters.unfinished,
             Counted::Upload => &counters.uploads,
         };
@@ -92,6 +98,7 @@ impl Tally {
             rejections: read(&self.0.rejections),
             compared: read(&self.0.compared),
             by_checksum: read(&self.0.by_checksum),
+            examined: read(&self.0.examined),
             unfinished: read(&self.0.unfinished),
             uploads: read(&self.0.uploads),
         }

@@ -53,6 +53,10 @@ pub(super) fn advice(what: What) -> &'static str {
         What::UnsureMatch => {
             "Compare call, start and length by eye; the log's correlation id leads to the call."
         }
+        What::Doubtful => {
+            "Play it. While ACS still has the source, fetch it again (RUNBOOK, Media doubtful): \
+             after 24 hours this is all there is."
+        }
         What::Unread => "Give the reader s3:GetObject, or run the audit again.",
         What::Rewritten
         | What::ArchivedLater

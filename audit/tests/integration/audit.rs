@@ -11,6 +11,7 @@ use acs_recording_audit::table::table;
 use acs_recording_audit::tally::Tally;
 use acs_recording_audit::window::{Day, Window};
 use acs_recording_audit::{Failure, Scope, layout};
+use emulators::media::{Format, Media};
 use emulators::s3::{Etags, Fault, Object, Settings};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -28,6 +29,19 @@ pub fn now() -> SystemTime {
 
 /// Audits the bucket of a world.
 async fn try_audit(world: &World, days: (&str, &str)) -> Result<Report, Failure> {
+    audit_with(world, days, false).await
+}
+
+/// Audits the bucket of a world, and examines media on which there is no verdict.
+async fn audit_media(world: &World) -> Report {
+    audit_with(world, ("", ""), true).await.unwrap()
+}
+
+async fn audit_with(
+    world: &World,
+    days: (&str, &str),
+    check_media: bool,
+) -> Result<Report, Failure> {
     let day = |text: &str| (!text.is_empty()).then(|| Day::parse(text).unwrap());
     let two = world.s3.has(WORK);
     let pending = if two {
@@ -38,6 +52,7 @@ async fn try_audit(world: &World, days: (&str, &str)) -> Result<Report, Failure>
     let scope = Scope {
         layout: layout(Prefix::new("recordings/").unwrap(), pending).unwrap(),
         window: Window::new(day(days.0), day(days.1)).unwrap(),
+        check_media,
     };
     let sdk = sdk(&world.s3).await;
     let bucket = Bucket::new(&sdk, world.s3.bucket(), true, &limits());
@@ -872,6 +887,122 @@ async fn a_bucket_of_unfinished_work_is_looked_at() {
     assert_eq!(json["pending"].as_array().unwrap().len(), 2);
 }
 
+/// A recording of a file of `tests/media`, archived.
+async fn archived_file(world: &World, name: &str) -> Recording {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/media/");
+    let bytes = std::fs::read(format!("{folder}{name}")).unwrap();
+    let mut recording = another(7);
+    recording.chunks[0].media = Media::file(Format::Mp4, bytes);
+    recording.publish(world);
+    let mut event = recording.event(world);
+    event["data"]["recordingDurationMs"] = 2000.into();
+    assert_eq!(world.deliver(&event).await.status, 200);
+    recording
+}
+
+#[tokio::test]
+async fn doubtful_recordings_are_listed_and_are_no_findings() {
+    // Nothing can be played of what the emulator makes.
+    let (world, doubtful) = archived().await;
+    archived_file(&world, "last.mp4").await;
+    let report = audit(&world).await;
+    assert_eq!(report.status(), 0, "{report:?}");
+    let keys: Vec<_> = report.doubtful.iter().map(|entry| &entry.key).collect();
+    assert_eq!(keys, [&doubtful.manifest_key()]);
+    let detail = &report.doubtful[0].detail;
+    assert!(
+        detail.starts_with("chunk 0 is truncated: `ftyp` box"),
+        "{detail}"
+    );
+    let table = table(&report);
+    for text in ["\nDOUBTFUL\n", &doubtful.manifest_key(), detail] {
+        assert!(table.contains(text), "{text}: {table}");
+    }
+}
+
+/// Takes all that a manifest says of its media, or makes it unknown.
+fn forget(world: &World, recording: &Recording, verdict: Option<&str>) {
+    edit(world, &recording.manifest_key(), |manifest| {
+        if verdict.is_none() {
+            manifest.as_object_mut().unwrap().remove("check");
+        } else {
+            manifest["check"]["doubts"] = json!([]);
+        }
+        for chunk in manifest["chunks"].as_array_mut().unwrap() {
+            match verdict {
+                Some(verdict) => chunk["check"]["verdict"] = verdict.into(),
+                None => drop(chunk.as_object_mut().unwrap().remove("check")),
+            }
+        }
+    });
+}
+
+#[tokio::test]
+async fn media_without_a_verdict_is_examined_where_that_is_asked_for() {
+    for verdict in [None, Some("unknown")] {
+        let (world, doubtful) = archived().await;
+        let good = archived_file(&world, "mfra.mp4").await;
+        for recording in [&doubtful, &good] {
+            forget(&world, recording, verdict);
+        }
+        let report = audit(&world).await;
+        assert!(report.doubtful.is_empty(), "{report:?}");
+        world.s3.clear_calls();
+
+        let report = audit_media(&world).await;
+        assert_eq!(
+            (report.status(), report.counts.examined),
+            (0, 4),
+            "{report:?}"
+        );
+        let keys: Vec<_> = report.doubtful.iter().map(|entry| &entry.key).collect();
+        assert_eq!(keys, [&doubtful.manifest_key()]);
+        // Ranges of media and nothing else.
+        let calls = world.s3.calls();
+        let reads = calls.iter().filter(|call| call.operation == "GetObject");
+        let (ranges, documents): (Vec<_>, Vec<_>) =
+            reads.partition(|call| call.headers.contains_key("range"));
+        let is_media = |key: &Option<String>| {
+            key.as_deref()
+                .is_some_and(|key| key.rsplit('.').next() == Some("mp4"))
+        };
+        assert!(ranges.iter().all(|call| is_media(&call.key)));
+        assert!((4..=12).contains(&ranges.len()) && documents.len() == 2);
+    }
+}
+
+#[tokio::test]
+async fn media_with_a_verdict_is_not_examined_again() {
+    let (world, _) = archived().await;
+    archived_file(&world, "last.mp4").await;
+    let report = audit_media(&world).await;
+    assert_eq!((report.doubtful.len(), report.counts.examined), (1, 0));
+}
+
+#[tokio::test]
+async fn media_that_cannot_be_examined_is_unread() {
+    let (world, recording) = archived().await;
+    forget(&world, &recording, None);
+    world.s3.inject(|call| {
+        let is_read = call.operation == "GetObject" && call.headers.contains_key("range");
+        is_read.then_some(Fault::Refuse {
+            status: 403,
+            code: "AccessDenied",
+        })
+    });
+    let report = audit_media(&world).await;
+    assert_eq!(report.status(), 2);
+    assert_eq!(
+        report.unread[0].key,
+        recording.media_key(&recording.chunks[0])
+    );
+    // What the comparison finds is not said twice.
+    world.s3.heal();
+    world.s3.remove(&recording.media_key(&recording.chunks[0]));
+    let report = audit_media(&world).await;
+    assert_eq!((report.status(), report.unread.len()), (1, 0), "{report:?}");
+}
+
 #[tokio::test]
 async fn the_json_has_its_documented_form() {
     let (world, recording) = archived().await;
@@ -882,6 +1013,14 @@ async fn the_json_has_its_documented_form() {
     let pending = format!("{}/event.json", young.pending());
     world.s3.put(&pending, young.event(&world).to_string());
     let mut json: Value = serde_json::from_str(&audit(&world).await.to_json()).unwrap();
+    let doubt = json["doubtful"][0]["detail"].take();
+    assert!(
+        doubt
+            .as_str()
+            .unwrap()
+            .starts_with("chunk 0 is truncated: "),
+        "{doubt}"
+    );
     for field in ["ageSeconds", "secondsLeft"] {
         assert!(json["pending"][0][field].take().is_u64());
     }
@@ -903,9 +1042,13 @@ async fn the_json_has_its_documented_form() {
             "to": null,
             "inOrder": false,
             "counts": {
-                "objects": 8, "manifests": 1, "rejections": 0, "compared": 5, "byChecksum": 5, "unfinished": 0, "uploads": 0,
+                "objects": 8, "manifests": 1, "rejections": 0, "compared": 5, "byChecksum": 5,
+                "examined": 0, "unfinished": 0, "uploads": 0,
             },
             "days": null,
+            "doubtful": [{
+                "key": recording.manifest_key(), "what": "doubtful", "document": null, "uploadId": null, "detail": null,
+            }],
             "findings": [entry(&missing, "missing", recording.manifest_key().into(), "is not there")],
             "pending": [{
                 "key": pending, "eventId": "another-1", "folder": format!("{}/", young.folder()),
@@ -950,6 +1093,7 @@ async fn names_are_the_same_in_json_and_in_the_help() {
         What::Foreign,
         What::NotInLog,
         What::OnItsWay,
+        What::Doubtful,
     ] {
         assert_eq!(serde_json::to_value(what).unwrap(), what.name());
         let line = format!("\n  {} ", what.name());
