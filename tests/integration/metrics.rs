@@ -104,7 +104,7 @@ async fn they_tell_what_has_become_of_everything() {
         ("ChunksSuspended", 4.0),
         ("ChunksExpired", 1.0),
         ("ChunksRejected", 1.0),
-        // Nothing can be played of what the emulator makes.
+        // Ten bytes are no file.
         ("MediaDoubtful", 1.0),
         ("EventsSetAside", 1.0),
         ("EventsUnstored", 1.0),

@@ -902,7 +902,7 @@ async fn archived_file(world: &World, name: &str) -> Recording {
 
 #[tokio::test]
 async fn doubtful_recordings_are_listed_and_are_no_findings() {
-    // Nothing can be played of what the emulator makes.
+    // Its first chunk has ten bytes.
     let (world, doubtful) = archived().await;
     archived_file(&world, "last.mp4").await;
     let report = audit(&world).await;

@@ -6,17 +6,23 @@ use std::ops::Range;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 
-const MP4_HEADER: u64 = 48;
+const MP4_HEADER: u64 = 553;
+/// Samples in a second of all sound, of two bytes in MP4 and WAV.
+const RATE: u32 = 16_000;
 const WAV_HEADER: u64 = 44;
 const WORD: u64 = 8;
 const MP3_WORDS_PER_FRAME: u64 = 36;
+/// The bytes of the shortest tag.
+const TAG: u64 = 10;
 
 /// What a recording looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// An `ftyp` box and an `mdat` box of pseudo-random bytes: recognised by tools, but nothing to play.
+    /// Noise, 16 kHz, mono, 16 bits: pseudo-random bytes as they are, with the boxes that make them
+    /// a file that plays.
     Mp4,
-    /// Silent frames (16 kHz, mono, 64 kbit/s) that carry pseudo-random bytes no decoder looks at.
+    /// Silent frames (16 kHz, mono, 64 kbit/s) that carry pseudo-random bytes no decoder looks at. A tag in
+    /// front takes what is no whole frame.
     Mp3,
     /// A quiet tone, 16 kHz, mono, 16 bits; the seed picks its pitch. Noise in the lowest bits makes each place
     /// in it different from all others.
@@ -126,22 +132,35 @@ impl Media {
     fn header(&self) -> Vec<u8> {
         match self.format {
             Format::Mp4 => self.mp4_header(),
-            Format::Mp3 => Vec::new(),
+            Format::Mp3 => self.mp3_header(),
             Format::Wav => self.wav_header(),
         }
     }
 
     /// The `mdat` box takes its size in 64 bits, so that the header has one length for all media.
     fn mp4_header(&self) -> Vec<u8> {
-        let mut header = Vec::with_capacity(size(MP4_HEADER));
-        header.extend_from_slice(&32_u32.to_be_bytes());
-        header.extend_from_slice(b"ftypisom");
-        header.extend_from_slice(&512_u32.to_be_bytes());
-        header.extend_from_slice(b"isomiso2avc1mp41");
-        header.extend_from_slice(&1_u32.to_be_bytes());
-        header.extend_from_slice(b"mdat");
-        header.extend_from_slice(&self.length.saturating_sub(32).max(16).to_be_bytes());
+        let media = self.length.saturating_sub(MP4_HEADER);
+        let mut header = mp4(*b"ftyp", &[b"isom\0\0\x02\0isomiso2avc1mp41"]);
+        header.extend(movie(media / 2));
+        header.extend(1_u32.to_be_bytes());
+        header.extend(b"mdat");
+        header.extend((media + 16).to_be_bytes());
+        debug_assert_eq!(header.len() as u64, MP4_HEADER);
         header
+    }
+
+    fn mp3_header(&self) -> Vec<u8> {
+        let frame = MP3_WORDS_PER_FRAME * WORD;
+        let length = match self.length % frame {
+            0 => return Vec::new(),
+            rest if rest < TAG => rest + frame,
+            rest => rest,
+        };
+        let size = u32::try_from(length - TAG).unwrap_or_default();
+        let size = [21, 14, 7, 0].map(|shift| (size >> shift & 0x7f).to_le_bytes()[0]);
+        let mut tag = [&b"ID3\x04\0\0"[..], &size].concat();
+        tag.resize(usize::try_from(length).unwrap_or_default(), 0);
+        tag
     }
 
     fn wav_header(&self) -> Vec<u8> {
@@ -153,8 +172,8 @@ impl Media {
         header.extend_from_slice(&16_u32.to_le_bytes());
         header.extend_from_slice(&1_u16.to_le_bytes());
         header.extend_from_slice(&1_u16.to_le_bytes());
-        header.extend_from_slice(&16_000_u32.to_le_bytes());
-        header.extend_from_slice(&32_000_u32.to_le_bytes());
+        header.extend_from_slice(&RATE.to_le_bytes());
+        header.extend_from_slice(&(2 * RATE).to_le_bytes());
         header.extend_from_slice(&2_u16.to_le_bytes());
         header.extend_from_slice(&16_u16.to_le_bytes());
         header.extend_from_slice(b"data");
@@ -204,6 +223,88 @@ impl Media {
             }
         }
     }
+}
+
+/// A `moov` box of one track of so many samples of sound, which are one after another behind it.
+fn movie(samples: u64) -> Vec<u8> {
+    let samples = u32::try_from(samples).unwrap_or(u32::MAX).to_be_bytes();
+    let (zero, one, rate) = (0_u32.to_be_bytes(), 1_u32.to_be_bytes(), RATE.to_be_bytes());
+    // 1.0, for the speed, and for the diagonal of the matrices that leave pictures as they are.
+    let fixed = 0x1_0000_u32.to_be_bytes();
+    let matrix = [
+        &fixed[..],
+        &[0; 12],
+        &fixed,
+        &[0; 12],
+        &0x4000_0000_u32.to_be_bytes(),
+    ]
+    .concat();
+    let offset = MP4_HEADER.to_be_bytes();
+    let entry = [
+        &[0, 0, 0, 36][..],
+        b"sowt",
+        &[0, 0, 0, 0, 0, 0, 0, 1],
+        &[0; 8],
+        // A channel of 16 bits.
+        &[0, 1, 0, 16, 0, 0, 0, 0],
+        &(RATE << 16).to_be_bytes(),
+    ];
+    let tables = [
+        mp4(*b"stsd", &[&zero, &one, &entry.concat()]),
+        mp4(*b"stts", &[&zero, &one, &samples, &one]),
+        mp4(*b"stsc", &[&zero, &one, &one, &samples, &one]),
+        mp4(*b"stsz", &[&zero, &2_u32.to_be_bytes(), &samples]),
+        mp4(*b"co64", &[&zero, &one, &offset]),
+    ];
+    let source = mp4(*b"dref", &[&zero, &one, &mp4(*b"url ", &[&one])]);
+    let media = [
+        mp4(*b"smhd", &[&[0; 8]]),
+        mp4(*b"dinf", &[&source]),
+        mp4(*b"stbl", &[&tables.concat()]),
+    ];
+    let media = [
+        // In a language that is not told.
+        mp4(*b"mdhd", &[&[0; 12], &rate, &samples, &[0x55, 0xc4, 0, 0]]),
+        mp4(*b"hdlr", &[&[0; 8], b"soun", &[0; 13]]),
+        mp4(*b"minf", &[&media.concat()]),
+    ];
+    let volume = [1, 0, 0, 0];
+    let track = [
+        mp4(
+            *b"tkhd",
+            &[
+                &[0, 0, 0, 3],
+                &[0; 8],
+                &one,
+                &zero,
+                &samples,
+                &[0; 12],
+                &volume,
+                &matrix,
+                &[0; 8],
+            ],
+        ),
+        mp4(*b"mdia", &[&media.concat()]),
+    ];
+    let header = [
+        &[0; 12][..],
+        &rate,
+        &samples,
+        &fixed,
+        &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        &matrix,
+        &[0; 24],
+        &2_u32.to_be_bytes(),
+    ];
+    let parts = [mp4(*b"mvhd", &header), mp4(*b"trak", &[&track.concat()])];
+    mp4(*b"moov", &[&parts.concat()])
+}
+
+/// A box of that content.
+fn mp4(kind: [u8; 4], content: &[&[u8]]) -> Vec<u8> {
+    let content = content.concat();
+    let size = u32::try_from(content.len() + 8).unwrap_or(u32::MAX);
+    [&size.to_be_bytes(), &kind[..], &content].concat()
 }
 
 /// One period of a tone between 222 and 444 Hz. Two parabolas come near enough to a sine and, all in integers, are
@@ -302,17 +403,20 @@ mod tests {
         assert_eq!(&wav[36..40], b"data");
         assert_eq!(&wav[40..44], &32_000_u32.to_le_bytes());
 
-        let mp4 = Media::new(Format::Mp4, 5_000_000_000, 1).bytes(0..48);
+        let mp4 = Media::new(Format::Mp4, 5_000_000_000, 1).bytes(0..MP4_HEADER);
         assert_eq!(&mp4[4..12], b"ftypisom");
-        assert_eq!(&mp4[36..40], b"mdat");
-        assert_eq!(&mp4[40..48], &(5_000_000_000_u64 - 32).to_be_bytes());
+        assert_eq!(&mp4[36..40], b"moov");
+        assert_eq!(&mp4[541..545], b"mdat");
+        let media = 5_000_000_000 - MP4_HEADER + 16;
+        assert_eq!(&mp4[545..], &media.to_be_bytes());
 
-        let mp3 = Media::new(Format::Mp3, 1000, 1).bytes(0..1000);
-        for frame in 0..3 {
-            assert_eq!(
-                &mp3[frame * 288..frame * 288 + 4],
-                &[0xFF, 0xF3, 0x88, 0xC0]
-            );
+        // The tag takes what is no whole frame.
+        for (length, tag) in [(864, 0), (1000, 136), (866, 290), (874, 10)] {
+            let mp3 = Media::new(Format::Mp3, length, 1).bytes(0..length);
+            assert_eq!(mp3.starts_with(b"ID3"), tag > 0);
+            for frame in (tag..size(length)).step_by(288) {
+                assert_eq!(&mp3[frame..frame + 4], &[0xFF, 0xF3, 0x88, 0xC0]);
+            }
         }
     }
 
