@@ -37,10 +37,14 @@ enum Kind<'a> {
 pub fn check(s3: &S3, expected: &[Expected]) -> Checked {
     let objects = s3.objects();
     let kinds = kinds(expected);
+    let verdicts = verdicts(&objects);
     let mut checked = Checked::default();
     for (key, object) in &objects {
         let judged = match kinds.get(key.as_str()) {
-            Some(Kind::Media(media)) => is_media(object, media),
+            Some(Kind::Media(media)) => is_media(object, media).map(|verified| {
+                let verdict = verdicts.get(key.as_str());
+                verdict.copied().unwrap_or(verified)
+            }),
             Some(Kind::Metadata(bytes)) if object.body == *bytes => Ok("verified"),
             Some(Kind::Metadata(_)) => Err("is not the metadata that ACS has".to_owned()),
             Some(Kind::Manifest(recording)) => is_manifest(object, recording, &objects),
@@ -75,6 +79,28 @@ pub fn check(s3: &S3, expected: &[Expected]) -> Checked {
         ));
     }
     checked
+}
+
+/// What the manifests say of the media, by its key: whole, and playable?
+fn verdicts(objects: &BTreeMap<String, Object>) -> BTreeMap<String, &'static str> {
+    let manifests = objects
+        .iter()
+        .filter(|(key, _)| key.ends_with(".manifest.json"));
+    let manifests = manifests.filter_map(|(_, object)| {
+        let manifest: Value = serde_json::from_slice(&object.body).ok()?;
+        manifest.get("chunks")?.as_array().cloned()
+    });
+    let verdicts = manifests.flatten().filter_map(|chunk| {
+        let key = chunk.pointer("/media/key")?.as_str()?.to_owned();
+        let verdict = match chunk.pointer("/check/verdict")?.as_str()? {
+            "complete" => "verified, complete",
+            "truncated" => "verified, truncated",
+            "unreadable" => "verified, unreadable",
+            _ => "verified, unknown",
+        };
+        Some((key, verdict))
+    });
+    verdicts.collect()
 }
 
 fn kinds(expected: &[Expected]) -> BTreeMap<&str, Kind<'_>> {
