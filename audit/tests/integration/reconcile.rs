@@ -65,7 +65,7 @@ async fn one_command_asks_the_log_audits_and_counts_what_is_missing() {
     let there = json!({"RecordingId": "eyJQbGF0", "RecordingStartTime": started, "ChunkCount": "3", "RecordingLength": "600"});
     let missing = json!({"RecordingId": "missing", "RecordingStartTime": started, "ChunkCount": "1", "TimeGenerated": "2026-01-01T00:00:00Z"});
     let log = |rows: serde_json::Value| {
-        fs::write(cloud.path().join("log.json"), rows.to_string()).unwrap()
+        fs::write(cloud.path().join("log.json"), rows.to_string()).unwrap();
     };
     let always = ["--workspace", "w", "--bucket", "recordings"];
 
