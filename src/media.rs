@@ -8,7 +8,7 @@
 //! An [`Examination`] makes no call. It names the next range to read, at most 8 of at most 128 KiB
 //! each, and gives its [`Check`] when it has seen enough. Each step begins at the object's first
 //! byte again with all that has been read, so a parser is a plain function over bytes that may not
-//! be there yet ([`Stop::Unread`]), and keeps no state between the reads.
+//! be there yet (`Stop::Unread`), and keeps no state between the reads.
 //!
 //! No library is used: `lofty`, `mp4-atom` and `re_mp4` read whole boxes (the sample tables of a
 //! long video are megabytes) and do not compare lengths with the object's, and the licence of
