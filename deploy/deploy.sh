@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 usage() {
     cat <<'END_OF_USAGE'
 Installs the archiver, or a newer version of it: checks tools, logins and the account's concurrency; builds; deploys the
-stack; fills in the connection string; asks the function for Event Grid's handshake; subscribes it; raises a test alarm.
+stack; fills in the connection string, or lets the functions get tokens in its place; asks the function for Event Grid's handshake; subscribes it; raises a test alarm.
 Each step says what it does, what it costs and how it is undone. It is always safe to run it again: what is there is kept,
 and it goes on where it stopped.
 
@@ -172,6 +172,11 @@ parameter() {
     jq --raw-output --arg name "$1" --arg default "$2" '.[$name] // $default' <<<"$known"
 }
 
+# With Entra tokens, the stack has no secret of Azure.
+keyless() {
+    [[ $(parameter CommunicationServicesEndpoint "") ]]
+}
+
 check_parameters() {
     local given names
     names=$(awk '/^[A-Za-z]/ { section = $1 } section == "Parameters:" && /^  [A-Za-z]/ { print $1 }' template.yaml)
@@ -247,7 +252,9 @@ deploy() {
     [[ ! $dry_run ]] || return 0
     described=$(aws cloudformation describe-stacks --stack-name "$stack" --output json)
     names=$(jq --raw-output '.Stacks[0].Outputs[].OutputKey' <<<"$described")
-    for name in FunctionUrl ConnectionSecretArn WebhookSecretArn AlarmTopicArn RecordingsBucketName DashboardUrl; do
+    local outputs=(FunctionUrl WebhookSecretArn AlarmTopicArn RecordingsBucketName DashboardUrl)
+    keyless || outputs+=(ConnectionSecretArn)
+    for name in "${outputs[@]}"; do
         grep -qx "$name" <<<"$names" || fail "the stack has no output $name"
     done
 }
@@ -255,6 +262,17 @@ deploy() {
 output() {
     jq --exit-status --raw-output --arg name "$1" '.Stacks[0].Outputs[] | select(.OutputKey == $name).OutputValue' \
         <<<"$described" || fail "the stack has no output $1"
+}
+
+federate() {
+    change azure/federate.sh --stack "$stack" --region "$region" --resource-group "$group" --acs "$acs"
+    # Entra takes minutes to know a new credential. Only tests set the pause.
+    local tries
+    for tries in 1 2 3 4 5 6; do
+        if change azure/check-tokens.sh --stack "$stack" --region "$region"; then return; fi
+        [[ $tries == 6 ]] || sleep "${DEPLOY_PAUSE:-30}"
+    done
+    fail "the functions get no tokens: RUNBOOK.md, Tokens unavailable, says what each refusal means"
 }
 
 fill_in() {
@@ -347,9 +365,16 @@ begin "Deploy the stack" \
     "aws cloudformation delete-stack --stack-name $stack; the buckets stay (README, Cleaning up)"
 deploy
 
-begin "Fill in the connection string" "copies it from Azure into the stack's secret, unless that has one" \
-    "nothing" "it goes with the stack"
-fill_in
+if keyless; then
+    begin "Let the functions act as the application" \
+        "adds a federated credential for each of their two roles, and has both get the tokens of a download" \
+        "nothing" "az ad app federated-credential delete (README, Cleaning up)"
+    federate
+else
+    begin "Fill in the connection string" "copies it from Azure into the stack's secret, unless that has one" \
+        "nothing" "it goes with the stack"
+    fill_in
+fi
 
 begin "Verify" "sends Event Grid's handshake to the function" "nothing" "nothing to undo"
 verify

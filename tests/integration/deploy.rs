@@ -387,6 +387,41 @@ fn a_dry_run_shows_every_step_and_changes_nothing() {
 }
 
 #[test]
+fn with_tokens_there_is_no_connection_string_to_fill_in() {
+    let keyless = [
+        "--parameter",
+        "CommunicationServicesEndpoint=https://contoso.communication.azure.com",
+    ];
+    let options = [&INSTALL[..], &keyless].concat();
+    let said = Clouds::new().done(&[&options[..], &["--dry-run"]].concat());
+    for command in [
+        "+ azure/federate.sh --stack archiver ",
+        "+ azure/check-tokens.sh --stack archiver ",
+    ] {
+        assert!(said.contains(command), "{command}: {said}");
+    }
+    assert!(!said.contains("set-access-key"), "{said}");
+
+    let clouds = Clouds::new();
+    let mut outputs: Value = serde_json::from_str(&clouds.read("outputs")).unwrap();
+    outputs
+        .as_object_mut()
+        .unwrap()
+        .remove("ConnectionSecretArn");
+    clouds.write("outputs", outputs.to_string().as_bytes());
+    let said = text(&clouds.deploy(&options));
+    // These clouds know no applications.
+    assert!(
+        said.contains("deploy: stopped at step 5, Let the"),
+        "{said}"
+    );
+    assert_eq!(clouds.changes(), CHANGES[..3]);
+    // Another run needs no parameter to know.
+    let said = clouds.done(&[&INSTALL[..], &["--dry-run"]].concat());
+    assert!(said.contains("+ azure/federate.sh "), "{said}");
+}
+
+#[test]
 fn each_tool_that_is_missing_is_named_before_anything_is_done() {
     for tool in ["aws", "az", "jq", "curl", "sha256sum"] {
         let clouds = Clouds::new();
