@@ -1,0 +1,133 @@
+"""The template on LocalStack's CloudFormation, and the commands of README and RUNBOOK on it."""
+
+import base64
+import re
+import unittest
+
+from awscrt import checksums
+
+import documents
+import events
+from stack import PART, ROOT, world
+
+# What cannot work here, and why. Everything else that fails is a fault of a document, and so is
+# one of these that works.
+CANNOT = {
+    "cloudformation update-stack": "LocalStack has no --use-previous-template",
+    "cloudformation detect-stack-drift": "LocalStack does not have it",
+    "cloudformation describe-stack-resource-drifts": "LocalStack does not have it",
+}
+# Named in prose, and not to be run.
+NOT_RUN = {
+    "cloudformation wait": "follows update-stack",
+    "configure export-credentials": "hands an operator's session to the audit; there is none",
+    "s3api put-object": "its arguments are the operator's",
+    "sso login": "signs an operator in",
+    "s3api delete-bucket-policy": "the root user's last resort, which ends the archive's promise",
+}
+# Values for the placeholders of the documents, by the beginning of their line.
+PLACEHOLDERS = {
+    "KEY=recordings/": lambda made: f"KEY={made.rejection}",
+    "OBJECT=": lambda made: f"OBJECT={made.object}",
+    "UPLOAD_ID=": lambda made: f"UPLOAD_ID={made.upload_id}",
+    "MARKER=": lambda made: f"MARKER={made.marker()}",
+    "WORKSPACE_ID=": lambda made: f"WORKSPACE_ID={events.TOPIC}/workspace",
+}
+
+
+def setUpModule():
+    world.start()
+
+
+class Stack(unittest.TestCase):
+    """The stack, and everything that an operator types, in the order of the documents."""
+
+    def test_1_the_stack(self):
+        for section, made in (("Resources", world.made.resources), ("Outputs", world.made.outputs)):
+            self.assertEqual(set(), set(unconditional(section)) - set(made))
+        for name, resource in world.made.resources.items():
+            self.assertEqual("CREATE_COMPLETE", resource["ResourceStatus"], name)
+        versions = world.made.s3.get_bucket_versioning(Bucket=world.made.archive)
+        self.assertEqual("Enabled", versions["Status"])
+        policy = world.made.s3.get_bucket_policy(Bucket=world.made.archive)["Policy"]
+        self.assertIn("RefuseReplacing", policy)
+
+    def test_2_the_documents(self):
+        self.ran = set()
+        outputs = self.run_blocks(documents.fences("README.md"), world.made.archive_one)
+        self.assertIn('{"validationResponse":"hello"}', outputs)
+        self.assertEqual("archived", world.made.outcome)
+        self.assertIn("All is in order.", outputs, "the audit")
+        nothing = {"pending": 0, "taken": 0, "finished": 0, "oldestSeconds": 0}
+        self.assertEqual(nothing, world.made.tick())
+
+        world.made.trouble()
+        self.assertEqual("setAside", world.made.rejected)
+        outputs = self.run_blocks(documents.fences("RUNBOOK.md"))
+        self.assertIn("key holds an object that is not a copy of this document", outputs)
+        self.assertIn('"outcome":"alreadyArchived"', outputs)
+        self.assertIn("1 of 1 taken", outputs)
+        self.completed()
+        versions = world.made.s3.list_object_versions(Bucket=world.made.archive)
+        self.assertNotIn("DeleteMarkers", versions, "what was deleted is restored")
+
+        mentioned = documents.mentioned("README.md") | documents.mentioned("RUNBOOK.md")
+        listed = set(CANNOT) | set(NOT_RUN)
+        self.assertEqual(set(), mentioned - self.ran - listed, "neither run nor listed")
+        self.assertEqual(set(), listed - mentioned, "listed, and in no document")
+        self.assertEqual(set(), listed & self.ran, "listed, and works")
+
+    def run_blocks(self, fences, between=None):
+        """Runs blocks, and calls `between` once the first section is done; returns the output."""
+        self.assertTrue(fences)
+        outputs = ""
+        for fence in fences:
+            if between and fence.heading != fences[0].heading:
+                between()
+                between = None
+            outputs += self.run_block(fence)
+        return outputs
+
+    def run_block(self, fence):
+        output, ran, failed, others = world.made.terminal.run(filled_in(fence))
+        self.ran |= ran
+        with self.subTest(str(fence)):
+            self.assertEqual(set(), set(failed) - set(CANNOT), output)
+            if not failed:
+                self.assertEqual([], others, output)
+        return output
+
+    def completed(self):
+        """The recipe has made the object of the upload's parts."""
+        head = world.made.s3.head_object(
+            Bucket=world.made.archive, Key=world.made.object, ChecksumMode="ENABLED"
+        )
+        checksum = checksums.crc64nvme(bytes(PART) + b"rest").to_bytes(8, "big")
+        self.assertEqual(base64.b64encode(checksum).decode(), head["ChecksumCRC64NVME"])
+        self.assertEqual("FULL_OBJECT", head["ChecksumType"])
+
+
+def unconditional(section):
+    """Returns the names in a section of the template that hang on no condition."""
+    template = (ROOT / "template.yaml").read_text()
+    text = re.search(rf"(?ms)^{section}:\n(.*?)(?=^\S|\Z)", template)[1]
+    blocks = re.findall(r"(?ms)^  (\w+):\n(.*?)(?=^  \w|\Z)", text)
+    return [name for name, block in blocks if "\n    Condition: " not in "\n" + block]
+
+
+def filled_in(fence):
+    """Returns a block with values in place of its placeholders."""
+    lines = []
+    for line in fence.text.replace("{callId}", world.made.call).splitlines():
+        code = line.split(" #")[0]
+        for beginning, value in PLACEHOLDERS.items():
+            if "…" in code and code.startswith(beginning):
+                line = code = value(world.made)
+        if "…" in code:
+            raise AssertionError(f"{fence}: no value for the placeholder in {line}")
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    unittest.main()
