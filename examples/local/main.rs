@@ -60,6 +60,9 @@ async fn main() -> ExitCode {
     let code = match run(&arguments).await {
         Ok(differences) if differences.is_empty() => {
             say("All is as it must be.");
+            if !arguments.serve {
+                say("With -- --serve it stays up, and tells the command that makes a page of it.");
+            }
             ExitCode::SUCCESS
         }
         Ok(differences) => {

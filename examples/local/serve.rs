@@ -45,7 +45,14 @@ list what is archived, and audit it:
     --endpoint-url {endpoint}
   AWS_ENDPOINT_URL_S3={endpoint} \\
     cargo run --bin audit -- --force-path-style \\
-      --bucket {bucket} --work-bucket {WORK}"
+      --bucket {bucket} --work-bucket {WORK}
+
+and make a page of it, held against a log of ACS with one recording more:
+
+  AWS_ENDPOINT_URL_S3={endpoint} \\
+    cargo run --bin audit -- --force-path-style \\
+      --bucket {bucket} --work-bucket {WORK} \\
+      --against examples/acs-log.json --format html > report.html"
     ))
 }
 
