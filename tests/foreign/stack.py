@@ -91,7 +91,7 @@ def deploy():
     )
     aws(
         "cloudformation", "deploy", "--template-file", str(packaged), "--stack-name", STACK,
-        "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND",
+        "--s3-bucket", "artefacts", "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND",
         "--parameter-overrides", "AlarmEmail=oncall@example.com",
     )
 
