@@ -45,6 +45,9 @@ pub(super) fn parse(bytes: &Sparse, found: &mut Found) -> Result<String, Stop> {
         codec: first.codec().to_owned(),
     }];
     let end = tags::strip(bytes)?;
+    if end <= start {
+        return Err(Stop::Unreadable("no frame between its tags".to_owned()));
+    }
     let summary = Summary::read(bytes, start, &first)?;
     if let Some(frames) = summary.frames {
         let samples = u64::from(frames).saturating_mul(first.samples);

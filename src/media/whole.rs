@@ -26,8 +26,8 @@ impl RecordingCheck {
     /// is one, where the event names the recording from its first chunk to its last.
     #[must_use]
     pub fn new(recording: &Recording, checks: &[(u64, &Check)]) -> Self {
-        let durations = checks.iter().map(|(_, check)| check.duration_ms);
-        let sum = durations.sum::<Option<u64>>();
+        let mut durations = checks.iter().map(|(_, check)| check.duration_ms);
+        let sum = durations.try_fold(0_u64, |sum, duration| Some(sum.saturating_add(duration?)));
         let told = recording.duration_ms;
         let difference = sum.zip(told).and_then(|(sum, told)| {
             let difference = i128::from(sum) - i128::from(told);
@@ -81,6 +81,15 @@ mod tests {
             duration_ms,
             ..Check::failed("as the test says")
         }
+    }
+
+    #[test]
+    fn durations_of_any_size_are_summed() {
+        let longest = of(Verdict::Complete, Some(u64::MAX));
+        let recording = recording(&json!(5000), &[(0, "SessionEnded"), (1, "SessionEnded")]);
+        let check = RecordingCheck::new(&recording, &[(0, &longest), (1, &longest)]);
+        assert_eq!(check.duration_ms, Some(u64::MAX));
+        assert_eq!(check.doubts, [""; 0]);
     }
 
     #[test]

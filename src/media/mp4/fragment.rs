@@ -3,7 +3,7 @@
 use super::boxes::Header;
 use super::movie::Movie;
 use crate::media::sparse::Sparse;
-use crate::media::{Stop, milliseconds};
+use crate::media::{MOST_TRACKS, Stop, milliseconds};
 
 /// The flags of `tfhd` that say which fields come before the sample's duration.
 const BASE_DATA_OFFSET: u32 = 0x1;
@@ -26,7 +26,8 @@ pub(super) struct Run {
     duration: u64,
 }
 
-/// Where the fragments so far begin and end, by track.
+/// Where the fragments so far begin and end, by track; of no more tracks than a movie may have, so
+/// that the time to look one up is bounded.
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
     spans: Vec<Span>,
@@ -49,7 +50,7 @@ impl Timeline {
             if let Some(span) = spans.find(|span| span.track == run.track) {
                 let start = run.start.unwrap_or(span.end);
                 span.end = span.end.max(start.saturating_add(run.duration));
-            } else {
+            } else if self.spans.len() < MOST_TRACKS {
                 let start = run.start.unwrap_or_default();
                 self.spans.push(Span {
                     track: run.track,
@@ -68,8 +69,10 @@ impl Timeline {
 
     /// Adds fragments of a track that an index names.
     pub(super) fn extend(&mut self, track: u32, milliseconds: u64) {
+        let most = self.indexed.len() == MOST_TRACKS;
         match self.indexed.iter_mut().find(|(id, _)| *id == track) {
             Some((_, all)) => *all = all.saturating_add(milliseconds),
+            None if most => {}
             None => self.indexed.push((track, milliseconds)),
         }
     }

@@ -140,6 +140,15 @@ fn an_object_of_tiny_boxes_is_read_within_bounds() {
     assert_eq!(examine(&riff).verdict, Verdict::Unknown);
 }
 
+/// The tag at the end begins within the one at the start.
+#[test]
+fn tags_that_overlap_are_unreadable() {
+    let mut bytes = b"ID3TAG\0\0\0\0\xff\xfb\x90\x64".to_vec();
+    bytes.resize(131, 0);
+    let (check, _) = Source::of(&bytes).examine(Format::Mp3);
+    assert_eq!(check.verdict, Verdict::Unreadable, "{check:?}");
+}
+
 #[test]
 fn counts_beyond_the_box_are_unreadable() {
     for (name, kind, place) in [("fragments.mp4", &b"trun"[..], 4), ("mfra.mp4", b"trun", 4)] {
