@@ -46,6 +46,9 @@ pub struct Archive {
     limits: Arc<Limits>,
     /// The examinations of media at the same time.
     checks: Arc<Semaphore>,
+    /// The number of this instance's trial of the store. A trial that is repeated since an answer
+    /// was lost meets its own object, and clears it.
+    trial: u64,
 }
 
 /// The end of the work on one event.
@@ -75,6 +78,7 @@ impl Archive {
             layout,
             topics,
             checks: Arc::new(Semaphore::new(limits.media_checks)),
+            trial: fastrand::u64(..),
             limits,
         }
     }
@@ -91,7 +95,7 @@ impl Archive {
     ///
     /// [`store::Error::Ignores`] where it cannot; any other where that could not be found out.
     pub async fn verify_store(&self) -> Result<(), store::Error> {
-        let trial = || self.layout.trial(fastrand::u64(..));
+        let trial = || self.layout.trial(self.trial);
         self.store.verify(trial).await
     }
 

@@ -94,6 +94,8 @@ impl Archive {
     ) -> Result<Verdict, store::Error> {
         let keys = &event.keys;
         if let Some(manifest) = Manifest::new(recording, &chunks.copied) {
+            // Before the manifest: once it is there, no other run looks at the media again.
+            measure_doubts(recording, &manifest);
             let (key, json) = (keys.manifest(), to_json(&manifest));
             let outcome = match self.store.create(&key, json, JSON, None).await? {
                 Written::Here(_) => Outcome::Archived,
@@ -105,9 +107,6 @@ impl Archive {
                     self.reject_unmanifested(recording, keys, copied).await?
                 }
             };
-            if outcome != Outcome::SetAside {
-                measure_doubts(recording, &manifest);
-            }
             return Ok(Verdict::Finished(outcome));
         }
         let ages = event.ages(recording);
