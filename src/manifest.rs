@@ -25,7 +25,11 @@ const VERSION: u32 = 1;
 pub struct Manifest<'a> {
     version: u32,
     /// The version of the program that wrote it; older documents have none.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "if_readable",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub archiver: Option<Cow<'a, str>>,
     /// The event as it came.
     #[serde(borrow)]
@@ -89,7 +93,11 @@ pub struct StoredObject<'a> {
 pub struct Rejection<'a> {
     version: u32,
     /// The version of the program that wrote it; older documents have none.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "if_readable",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub archiver: Option<Cow<'a, str>>,
     /// Why the recording as a whole is rejected, where that is not the fate of a chunk.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
@@ -164,7 +172,11 @@ pub struct KeptUpload<'a> {
 pub struct SetAside<'a> {
     version: u32,
     /// The version of the program that wrote it; older documents have none.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "if_readable",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub archiver: Option<Cow<'a, str>>,
     /// Why it is not archived.
     #[serde(borrow)]
@@ -470,6 +482,17 @@ mod tests {
         let rejection: Rejection<'_> = from_json(json.as_bytes()).unwrap();
         assert_eq!((rejection.archiver, rejection.chunks.len()), (None, 1));
         let json = without(to_json(&SetAside::new(&recording.event, "a reason")));
+        let set_aside: SetAside<'_> = from_json(json.as_bytes()).unwrap();
+        assert_eq!((set_aside.archiver, &*set_aside.reason), (None, "a reason"));
+    }
+
+    #[test]
+    fn a_version_of_another_form_makes_no_document_unreadable() {
+        let recording = recording();
+        let json = to_json(&SetAside::new(&recording.event, "a reason"));
+        let mut json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        json["archiver"] = json!({"version": 7});
+        let json = json.to_string();
         let set_aside: SetAside<'_> = from_json(json.as_bytes()).unwrap();
         assert_eq!((set_aside.archiver, &*set_aside.reason), (None, "a reason"));
     }
