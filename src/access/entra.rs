@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use aws_config::SdkConfig;
 use aws_sdk_sts::Client;
 use aws_sdk_sts::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_sts::config::timeout::TimeoutConfig;
 use aws_sdk_sts::config::{
     Builder, ConfigBag, Intercept, RuntimeComponents, StalledStreamProtectionConfig,
 };
@@ -46,6 +47,8 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// Requests that one reading makes to Entra, if they fail in a way that may pass.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(250);
+/// The time for one try, so that a connection that has died in silence leaves time for another.
+const TRY: Duration = Duration::from_millis(2_500);
 
 /// The application in Entra that the function acts as.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,6 +171,12 @@ impl Tokens {
     pub fn new(sdk: &SdkConfig, http: reqwest::Client, application: Application) -> Self {
         let config = Builder::from(sdk)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(TRY)
+                    .operation_attempt_timeout(TRY)
+                    .build(),
+            )
             .interceptor(PrivateOnly);
         Self {
             sts: Client::from_conf(config.build()),
@@ -250,6 +259,7 @@ impl Tokens {
             .http
             .post(format!("{authority}/{tenant}/oauth2/v2.0/token"))
             .header(CONTENT_TYPE, FORM)
+            .timeout(TRY)
             .body(form);
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status();
