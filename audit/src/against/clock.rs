@@ -27,6 +27,8 @@ struct Written<'a> {
     dotted: bool,
     clock: &'a str,
     afternoon: Option<bool>,
+    /// The half of the day, as it is written.
+    half: &'a str,
 }
 
 impl Clock {
@@ -56,7 +58,8 @@ impl Clock {
         }
         let written = Written::split(text).ok_or(UNKNOWN)?;
         let order = match (self.order, written.afternoon) {
-            (Order::Unknown, Some(_)) => Order::MonthFirst,
+            // The United States alone write it in capitals.
+            (Order::Unknown, Some(_)) if written.is_american() => Order::MonthFirst,
             (order, _) => order,
         };
         let (month, day) = match order {
@@ -79,15 +82,17 @@ impl<'a> Written<'a> {
         let mut numbers = date.split(['/', '.']).map(str::trim);
         let mut number = || numbers.next()?.parse::<u32>().ok();
         let (first, second, year) = (number()?, number()?, number()?);
-        let upper = clock.trim().to_uppercase();
-        let afternoon = match () {
-            () if upper.ends_with("AM") => Some(false),
-            () if upper.ends_with("PM") => Some(true),
-            () => None,
+        let clock = clock.trim();
+        let digits = clock.trim_end_matches(|other: char| !other.is_ascii_digit());
+        let half = clock.get(digits.len()..)?;
+        // `p. m.` and `p.m.` are Spanish.
+        let letters = half.replace(['.', ' ', '\u{a0}', '\u{202f}'], "");
+        let afternoon = match letters.to_uppercase().as_str() {
+            "" => None,
+            "AM" => Some(false),
+            "PM" => Some(true),
+            _ => return None,
         };
-        let digits = clock
-            .trim()
-            .trim_end_matches(|other: char| !other.is_ascii_digit());
         Some(Self {
             first,
             second,
@@ -95,7 +100,13 @@ impl<'a> Written<'a> {
             dotted,
             clock: digits,
             afternoon,
+            half: half.trim(),
         })
+    }
+
+    /// Returns `true` if the half of the day is written as in the United States.
+    fn is_american(&self) -> bool {
+        matches!(self.half, "AM" | "PM")
     }
 
     fn at(&self, month: u32, day: u32) -> Option<Timestamp> {
@@ -124,6 +135,9 @@ mod tests {
             "8/17/2022, 11:55:43.330\u{202f}PM",
             "17/08/2022, 23:55:43.330",
             "17.8.2022, 23:55:43,330",
+            "17/08/2022, 11:55:43.330 pm",
+            "17/8/2022, 11:55:43.330 p.m.",
+            "17/8/2022, 11:55:43.330 p.\u{a0}m.",
             "2022-08-17T23:55:43.3300000Z",
             "2022-08-17 23:55:43.33",
         ] {
@@ -148,6 +162,9 @@ mod tests {
         for texts in [
             vec!["7/8/2022, 12:05:00"],
             vec!["7/18/2022, 12:05:00 PM", "18/7/2022, 12:05:00 PM"],
+            // Day first in Australia and in Mexico.
+            vec!["11/05/2022, 11:55:43 pm"],
+            vec!["11/5/2022, 11:55:43 p.m."],
         ] {
             let clock = Clock::of(texts.iter().copied());
             let refused = clock.read(texts[0]).unwrap_err();
@@ -160,6 +177,7 @@ mod tests {
             "8/17/2022, ",
             "8/17/2022, 13:00:00 PM",
             "13/32/2022, 1:00:00",
+            "17/8/2022, 11:55:43 Uhr",
         ] {
             assert!(Clock::of([text].into_iter()).read(text).is_err(), "{text}");
         }
