@@ -74,10 +74,10 @@ fi
 
 run() {
     if [[ ${AUDIT:-} ]]; then
-        "$AUDIT" "${audit[@]}" "${days[@]}" --against "$work/log.json" "$@"
+        "$AUDIT" "${audit[@]}" ${days[@]+"${days[@]}"} --against "$work/log.json" "$@"
     else
         cargo run --quiet --release --manifest-path "$(dirname "$0")/../Cargo.toml" --bin audit -- \
-            "${audit[@]}" "${days[@]}" --against "$work/log.json" "$@"
+            "${audit[@]}" ${days[@]+"${days[@]}"} --against "$work/log.json" "$@"
     fi
 }
 

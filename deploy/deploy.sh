@@ -303,11 +303,14 @@ verify() {
 }
 
 subscribe() {
-    local state
+    local subscription url
     if [[ ! $dry_run ]]; then
-        state=$(az eventgrid event-subscription show --name "${SUBSCRIPTION_NAME:-archive-recordings}" \
-            --source-resource-id "$acs_id" --query provisioningState --output tsv 2>/dev/null) || state=""
-        if [[ $state == Succeeded ]]; then
+        subscription=$(az eventgrid event-subscription show --name "${SUBSCRIPTION_NAME:-archive-recordings}" \
+            --source-resource-id "$acs_id" --output json 2>/dev/null) || subscription="{}"
+        url=$(output FunctionUrl)
+        # One of another stack, or of a URL that is gone, would leave this one without events.
+        if jq --exit-status --arg url "${url%/}" '.provisioningState == "Succeeded"
+            and ((.destination.endpointBaseUrl // "" | rtrimstr("/")) == $url)' >/dev/null <<<"${subscription:-null}"; then
             echo "    It is there already. (azure/subscribe.sh changes it.)"
             return
         fi

@@ -84,7 +84,7 @@ case "$*" in
 "communication list-key"*) echo 'endpoint=https://contoso.communication.azure.com/;accesskey=the-key-of-the-test==' ;;
 "eventgrid system-topic list"*) echo '[]' ;;
 "eventgrid event-subscription show"*) cat "$WORLD/subscription" ;;
-"deployment group create"*) echo subscribe >> "$WORLD/changes" && echo Succeeded > "$WORLD/subscription" ;;
+"deployment group create"*) echo subscribe >> "$WORLD/changes" && cat "$WORLD/subscribed.json" > "$WORLD/subscription" ;;
 *) echo "unknown: $*" >&2 && exit 2 ;;
 esac
 "#;
@@ -229,6 +229,10 @@ impl Clouds {
             ("subscribed", "arn:aws:topic:1\n"),
             ("alarm", "INSUFFICIENT_DATA\n"),
             ("subscription", ""),
+            (
+                "subscribed.json",
+                r#"{"provisioningState": "Succeeded", "destination": {"endpointBaseUrl": "https://function.example/"}}"#,
+            ),
             ("fail", ""),
             ("changes", ""),
         ] {
@@ -354,6 +358,17 @@ fn another_run_keeps_what_is_there() {
     let parameters: Value = serde_json::from_str(&clouds.read("parameters")).unwrap();
     let kept = json!({"AlarmEmail": "a@example.com", "LogRetentionInDays": "30"});
     assert_eq!(parameters, kept);
+}
+
+#[test]
+fn a_subscription_to_another_url_is_brought_here() {
+    let clouds = Clouds::installed();
+    let other = clouds
+        .read("subscription")
+        .replace("function.example", "gone.example");
+    clouds.write("subscription", other.as_bytes());
+    clouds.done(&INSTALL);
+    assert!(clouds.changes().contains(&"subscribe".to_owned()));
 }
 
 #[test]
