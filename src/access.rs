@@ -21,7 +21,7 @@ pub use token::Token;
 /// The current credentials. Each kind is read again by itself.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// What authorizes downloads from the ACS resource.
+    /// The credential of downloads from the ACS resource.
     pub credential: Arc<Kept<Credential>>,
     /// The webhook secrets; `None` within where no webhook secret is set.
     pub secrets: Arc<Kept<Option<Secrets>>>,

@@ -3,7 +3,7 @@
 use super::{AccessKey, Token};
 use crate::kept::Lifetime;
 
-/// What authorizes a download from ACS.
+/// The credential of a download from ACS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// The resource's access key, which signs each request.
@@ -13,7 +13,7 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// How long it is of use, if it ends by itself.
+    /// Its lifetime, if it ends by itself.
     #[must_use]
     pub fn lifetime(&self) -> Option<Lifetime> {
         match self {

@@ -57,11 +57,11 @@ pub struct Application {
     pub tenant: String,
     /// The application's id, a GUID in lower case.
     pub client: String,
-    /// Where the tenant issues tokens.
+    /// The authority that issues the tenant's tokens.
     pub authority: Url,
 }
 
-/// Where tokens come from.
+/// The source of tokens.
 #[derive(Clone, Debug)]
 pub struct Tokens {
     sts: Client,
@@ -69,13 +69,13 @@ pub struct Tokens {
     application: Application,
 }
 
-/// What an assertion and a token say, of what tells whether they are the right ones. Without their
+/// The claims of an assertion and a token that show whether they are the right ones. Without their
 /// signatures, nobody can use them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Claims {
-    /// What AWS says of the function's role.
+    /// AWS's statement about the function's role.
     pub assertion: Map<String, Value>,
-    /// What Entra says of the application.
+    /// Entra's statement about the application.
     pub token: Map<String, Value>,
 }
 
@@ -116,7 +116,7 @@ pub enum Error {
     NoToken,
 }
 
-/// What an answer calls its error, if it has the form of such.
+/// The error's name in an answer, if it has the form of one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Code(Option<String>);
 
@@ -223,7 +223,7 @@ impl Tokens {
         })
     }
 
-    /// What AWS says of the function's role.
+    /// AWS's statement about the function's role.
     async fn assertion(&self) -> Result<String, Error> {
         let asked = self.sts.get_web_identity_token();
         let asked = asked
@@ -296,7 +296,7 @@ impl Error {
     }
 }
 
-/// What Entra issues:
+/// The token that Entra issues:
 /// <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>.
 #[derive(Deserialize)]
 struct Issued {

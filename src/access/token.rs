@@ -11,8 +11,8 @@ use crate::kept::Lifetime;
 const MAX_TOKEN: usize = 16 * 1024;
 /// The longest life that is believed.
 const LONGEST: Duration = Duration::from_hours(24);
-/// How long before its end a token is refreshed, or half of its life if that is less: time enough
-/// for many attempts.
+/// The time before its end at which a token is refreshed, or half of its life if that is less:
+/// time enough for many attempts.
 const AHEAD: Duration = Duration::from_mins(5);
 
 /// A Microsoft Entra token, which authorizes any call to the ACS resource until its end. It does
@@ -58,7 +58,7 @@ impl Token {
         text.strip_prefix("Bearer ").unwrap_or_default()
     }
 
-    /// How long it is of use.
+    /// Its lifetime.
     #[must_use]
     pub fn lifetime(&self) -> Lifetime {
         self.lifetime
