@@ -173,7 +173,11 @@ impl<'a> Said<'a> {
         };
         let facts = Facts::of(manifest.event.get().as_bytes());
         let mut recording = Recording::new(document, State::Archived, facts);
-        recording.media = checked(json);
+        let checks = manifest
+            .chunks
+            .iter()
+            .filter_map(|chunk| chunk.check.as_deref());
+        recording.media = checked(checks, manifest.check.as_ref());
         let (mut named, mut keys, mut placed) = (BTreeSet::new(), BTreeSet::new(), true);
         let mut media = Vec::new();
         for chunk in manifest.chunks {

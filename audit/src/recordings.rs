@@ -1,6 +1,7 @@
 //! Recordings as the archive tells of them: what their events say, and what has become of them.
 
 use acs_recording_archiver::event_grid;
+use acs_recording_archiver::media::{Check, RecordingCheck};
 use acs_recording_archiver::recording::{StorageClass, Timestamp};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -196,19 +197,19 @@ impl Recording {
     }
 }
 
-/// What a manifest says of the containers, where they were looked at: a verdict for each chunk, and
-/// what is doubtful about the recording.
+/// The checks of a manifest in a line: the verdicts on its chunks, each once, and the doubts about
+/// the recording; `None` where the media was not looked at.
 #[must_use]
-pub(crate) fn checked(manifest_json: &[u8]) -> Option<String> {
-    let manifest: Value = serde_json::from_slice(manifest_json).ok()?;
-    let chunks = manifest.get("chunks").and_then(Value::as_array)?;
-    let verdict = |chunk: &Value| chunk.pointer("/check/verdict")?.as_str().map(str::to_owned);
-    let mut said: Vec<String> = chunks.iter().filter_map(verdict).collect();
+pub(crate) fn checked<'a>(
+    chunks: impl Iterator<Item = &'a Check>,
+    whole: Option<&RecordingCheck>,
+) -> Option<String> {
+    let mut said: Vec<String> = chunks
+        .map(|check| check.verdict.name().to_owned())
+        .collect();
     said.sort();
     said.dedup();
-    let doubts = manifest.pointer("/check/doubts").and_then(Value::as_array);
-    let doubts = doubts.into_iter().flatten().filter_map(Value::as_str);
-    said.extend(doubts.map(str::to_owned));
+    said.extend(whole.into_iter().flat_map(|check| check.doubts.clone()));
     (!said.is_empty()).then(|| said.join(", "))
 }
 
@@ -264,25 +265,35 @@ fn moment<S: Serializer>(moment: &Option<Timestamp>, to: S) -> Result<S::Ok, S::
 
 #[cfg(test)]
 mod tests {
+    use acs_recording_archiver::media::Verdict;
     use serde_json::json;
 
     use super::*;
 
     #[test]
     fn the_verdicts_of_a_manifest_in_one_line() {
-        let complete = json!({"check": {"verdict": "complete"}});
-        for (manifest, expected) in [
-            (json!({"chunks": [complete, complete]}), Some("complete")),
+        let of = |verdict| Check {
+            verdict,
+            ..Check::failed("as the test says")
+        };
+        let (complete, truncated) = (of(Verdict::Complete), of(Verdict::Truncated));
+        let doubtful = RecordingCheck {
+            duration_ms: None,
+            recording_duration_ms: None,
+            difference_ms: None,
+            doubts: vec!["short".to_owned()],
+        };
+        for (chunks, whole, expected) in [
+            (vec![&complete, &complete], None, Some("complete")),
             (
-                json!({"chunks": [complete, {"check": {"verdict": "truncated"}}],
-                    "check": {"doubts": ["short"]}}),
+                vec![&complete, &truncated],
+                Some(&doubtful),
                 Some("complete, truncated, short"),
             ),
-            (json!({"chunks": [{"check": 7}], "check": []}), None),
-            (json!({}), None),
+            (vec![], None, None),
         ] {
-            let json = manifest.to_string();
-            assert_eq!(checked(json.as_bytes()).as_deref(), expected, "{json}");
+            let said = checked(chunks.into_iter(), whole);
+            assert_eq!(said.as_deref(), expected);
         }
     }
 
