@@ -30,13 +30,13 @@ use crate::sweep::Swept;
 use crate::webhook::{Acknowledge, Delivery, Verdict, presents_any, without_credentials};
 use rooms::{Means, Rooms};
 
-/// What is read again, as the log names it.
+/// The name of the cached settings in the log.
 const SETTINGS: &str = "settings";
 
 /// The function: made once, it borrows itself to each event.
 #[derive(Clone, Debug)]
 pub struct Function {
-    /// What serves events; nothing while the settings could not be read.
+    /// The handlers of events; none while the settings could not be read.
     rooms: Arc<Kept<Rooms>>,
     limits: Arc<Limits>,
 }
@@ -250,7 +250,7 @@ impl Function {
         Ok(Answer::Http(Box::new(response)))
     }
 
-    /// What the tokens of downloads say, or why there are none.
+    /// The claims of the downloads' tokens, or why there are none.
     async fn check(&self, deadline: Instant) -> Result<Claims, String> {
         let rooms = timeout_at(deadline, self.rooms.current()).await;
         let rooms = rooms

@@ -32,7 +32,7 @@ pub struct Pace {
     pub patience: Duration,
 }
 
-/// How long a value is of use, by the wall clock.
+/// The time for which a value is of use, by the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
     /// From then on it is read again when it is next used.

@@ -19,7 +19,7 @@ const X_MS_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-ms-content-sh
 const X_MS_DATE: HeaderName = HeaderName::from_static("x-ms-date");
 const X_MS_HOST: HeaderName = HeaderName::from_static("x-ms-host");
 
-/// What names the host in a request, and the date in a signed one.
+/// The names of the headers for the host, and for the date of a signed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// `Date`, to the resource itself, as the 2021 preview has it.

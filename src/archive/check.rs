@@ -35,7 +35,7 @@ impl Archive {
             let Ok(object) = &copied.media.result else {
                 continue;
             };
-            // What stays of an examination that panics.
+            // The result of an examination that panics.
             copied.check = Some(Check::failed("examination ended without a result"));
             let one = MediaCheck {
                 store: self.store.clone(),

@@ -1,4 +1,4 @@
-//! What serves events, made by one reading of the settings.
+//! The handlers of events, made by one reading of the settings.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ use crate::sweep::Sweep;
 use crate::transfer::Transfers;
 use crate::webhook::Webhook;
 
-/// What is read again, as the log names it.
+/// The names of cached values in the log.
 const CONNECTION_STRING: &str = "connection string";
 const WEBHOOK_SECRETS: &str = "webhook secrets";
 const ENTRA_TOKEN: &str = "Microsoft Entra token for ACS";
 
-/// What serves events, by one reading of the settings.
+/// The handlers of events, by one reading of the settings.
 #[derive(Debug)]
 pub(super) struct Rooms {
     pub(super) webhook: Arc<Webhook>,
@@ -33,7 +33,7 @@ pub(super) struct Rooms {
     pub(super) tokens: Option<Tokens>,
 }
 
-/// What [`Rooms`] are made from.
+/// The parts that [`Rooms`] are made from.
 #[derive(Clone)]
 pub(super) struct Means {
     pub(super) settings: Settings,

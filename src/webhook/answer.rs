@@ -60,7 +60,7 @@ pub enum Verdict {
     NotEvents,
     /// Events, judged one by one.
     Judged(Vec<Report>),
-    /// What the tokens of downloads say, or why there are none: to an operator who may invoke the
+    /// The claims of the downloads' tokens, or why there are none: to an operator who may invoke the
     /// function, not to a request.
     Checked(Result<Claims, String>),
     /// A fault of our own in the middle of it.
