@@ -10,7 +10,7 @@ mod token;
 
 use std::sync::Arc;
 
-use crate::kept::Kept;
+use crate::cached::Cached;
 
 pub use credential::Credential;
 pub use entra::{Application, Claims, Tokens};
@@ -22,7 +22,7 @@ pub use token::Token;
 #[derive(Clone, Debug)]
 pub struct Access {
     /// The credential of downloads from the ACS resource.
-    pub credential: Arc<Kept<Credential>>,
+    pub credential: Arc<Cached<Credential>>,
     /// The webhook secrets; `None` within where no webhook secret is set.
-    pub secrets: Arc<Kept<Option<Secrets>>>,
+    pub secrets: Arc<Cached<Option<Secrets>>>,
 }

@@ -25,8 +25,8 @@ use tracing::warn;
 use url::Url;
 
 use crate::access::{Credential, Resource};
+use crate::cached::{Cached, Refresh};
 use crate::clock;
-use crate::kept::{Kept, Look};
 use crate::limits::Limits;
 use crate::locations::{AllowedLocations, media_path, metadata_path};
 use crate::metrics::{Cause, Measured};
@@ -70,7 +70,7 @@ impl fmt::Debug for Source {
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    credential: Arc<Kept<Credential>>,
+    credential: Arc<Cached<Credential>>,
     resource: Resource,
     allowed: AllowedLocations,
     stall: Duration,
@@ -96,7 +96,7 @@ impl Client {
     #[must_use]
     pub fn new(
         http: reqwest::Client,
-        credential: Arc<Kept<Credential>>,
+        credential: Arc<Cached<Credential>>,
         resource: Resource,
         allowed: AllowedLocations,
         limits: &Limits,
@@ -119,7 +119,7 @@ impl Client {
     /// Reads the access key again if it is old, so that one that was taken back is not used for as long as ACS accepts it;
     /// and a first token where there is none.
     pub async fn renew(&self) {
-        self.credential.current().await;
+        self.credential.fresh().await;
     }
 
     /// Where a chunk's media is.
@@ -245,22 +245,22 @@ impl Client {
         form: Form,
         range: Option<&Range<u64>>,
     ) -> Result<reqwest::Response, Error> {
-        let credential = self.credential.usable().await.ok_or(Error::NoToken)?;
+        let credential = self.credential.valid().await.ok_or(Error::NoToken)?;
         let response = self.send(&credential, url, form, range).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
         let is_token = matches!(*credential, Credential::Token(_));
-        match self.credential.other_than(&credential).await {
-            Look::New(newer) if newer != credential => {
+        match self.credential.refresh(&credential).await {
+            Refresh::Refreshed(newer) if newer != credential => {
                 let what = if is_token { "token" } else { "access key" };
                 warn!("ACS refused the {what}; trying again with the one that was just read");
                 Measured::retry(Cause::AcsUnauthorized).say();
                 self.send(&newer, url, form, range).await
             }
             // Another token might have done: the fault is where it comes from.
-            Look::Unknown if is_token => Err(Error::NoToken),
-            Look::New(_) | Look::Same | Look::Unknown => Ok(response),
+            Refresh::Failed if is_token => Err(Error::NoToken),
+            Refresh::Refreshed(_) | Refresh::TooRecent | Refresh::Failed => Ok(response),
         }
     }
 

@@ -20,7 +20,7 @@ use reqwest::Client;
 use url::form_urlencoded;
 
 use crate::access::{Secrets, Which};
-use crate::kept::{Kept, Look};
+use crate::cached::{Cached, Refresh};
 use crate::limits::Limits;
 use admission::{Found, wants_token};
 use keys::TokenKeys;
@@ -36,7 +36,7 @@ const BEARER: &str = "bearer";
 /// The judgement of who may deliver.
 #[derive(Debug)]
 pub struct Authentication {
-    secrets: Arc<Kept<Option<Secrets>>>,
+    secrets: Arc<Cached<Option<Secrets>>>,
     entra: Option<Entra>,
     require: Require,
 }
@@ -44,7 +44,7 @@ pub struct Authentication {
 #[derive(Debug)]
 struct Entra {
     tenant: Tenant,
-    keys: Kept<TokenKeys>,
+    keys: Cached<TokenKeys>,
 }
 
 impl Authentication {
@@ -52,7 +52,7 @@ impl Authentication {
     /// the tenant's keys are fetched with `http`.
     #[must_use]
     pub fn new(
-        secrets: Arc<Kept<Option<Secrets>>>,
+        secrets: Arc<Cached<Option<Secrets>>>,
         tenant: Option<Tenant>,
         require: Require,
         http: &Client,
@@ -61,7 +61,7 @@ impl Authentication {
         let entra = tenant.map(|tenant| {
             let (http, url) = (http.clone(), tenant.keys());
             let read = move || Box::pin(TokenKeys::fetch(http.clone(), url.clone())) as _;
-            let keys = Kept::new("token keys", None, limits.token_keys, read);
+            let keys = Cached::new("token keys", None, limits.token_keys, read);
             Entra { tenant, keys }
         });
         Self {
@@ -111,22 +111,22 @@ impl Authentication {
     /// reading before it is called bad; a request that presents none causes no reading where
     /// secrets are known to be set.
     async fn secret(&self, presented: &[Cow<'_, [u8]>]) -> Found<Which> {
-        let known = self.secrets.latest();
+        let known = self.secrets.peek();
         let are_set = known.is_some_and(|secrets| secrets.is_some());
         if presented.is_empty() && are_set {
             return Found::Bad;
         }
-        let Some(secrets) = self.secrets.current().await else {
+        let Some(secrets) = self.secrets.fresh().await else {
             return Found::Unknown;
         };
         let found = find(secrets.as_ref().as_ref(), presented);
         if matches!(found, Found::Good(_)) || presented.is_empty() {
             return found;
         }
-        match self.secrets.other_than(&secrets).await {
-            Look::New(newer) => find(newer.as_ref().as_ref(), presented),
-            Look::Same => found,
-            Look::Unknown => Found::Unknown,
+        match self.secrets.refresh(&secrets).await {
+            Refresh::Refreshed(newer) => find(newer.as_ref().as_ref(), presented),
+            Refresh::TooRecent => found,
+            Refresh::Failed => Found::Unknown,
         }
     }
 }
@@ -136,18 +136,18 @@ impl Entra {
         let Some(presented) = Presented::read(token) else {
             return Found::Bad;
         };
-        let Some(keys) = self.keys.current().await else {
+        let Some(keys) = self.keys.fresh().await else {
             return Found::Unknown;
         };
         if let Some(key) = keys.find(&presented.key_id) {
             return self.judge(&presented, key);
         }
-        match self.keys.other_than(&keys).await {
-            Look::New(keys) => keys
+        match self.keys.refresh(&keys).await {
+            Refresh::Refreshed(keys) => keys
                 .find(&presented.key_id)
                 .map_or(Found::Bad, |key| self.judge(&presented, key)),
-            Look::Same => Found::Bad,
-            Look::Unknown => Found::Unknown,
+            Refresh::TooRecent => Found::Bad,
+            Refresh::Failed => Found::Unknown,
         }
     }
 
@@ -209,7 +209,7 @@ mod tests {
         };
         let headers = headers.iter().map(pair).collect();
         let secrets = Secrets::parse(&format!("{FIRST},{SECOND}")).unwrap();
-        let secrets = Arc::new(Kept::fixed("settings", Some(secrets)));
+        let secrets = Arc::new(Cached::fixed("settings", Some(secrets)));
         let http = crate::acs::http_client().build().unwrap();
         let limits = Limits::default();
         let authentication = Authentication::new(secrets, None, Require::Any, &http, &limits);

@@ -19,10 +19,10 @@ use tracing::{Instrument as _, error, info_span, warn};
 use crate::VERSION;
 use crate::access::Claims;
 use crate::acs;
+use crate::cached::{Cached, RefreshPolicy};
 use crate::chain::chain;
 use crate::clock;
 use crate::config::{Faults, Settings, Unusable};
-use crate::kept::{Kept, Pace};
 use crate::limits::Limits;
 use crate::metrics::{Measured, Metric};
 use crate::store;
@@ -37,7 +37,7 @@ const SETTINGS: &str = "settings";
 #[derive(Clone, Debug)]
 pub struct Function {
     /// The handlers of events; none while the settings could not be read.
-    rooms: Arc<Kept<Rooms>>,
+    rooms: Arc<Cached<Rooms>>,
     limits: Arc<Limits>,
 }
 
@@ -129,14 +129,14 @@ impl Function {
         limits: Limits,
     ) -> Result<Self, Faults> {
         let limits = Arc::new(limits);
-        let (pace, are_fixed) = (limits.secret, settings.are_fixed());
+        let (policy, are_fixed) = (limits.secret, settings.are_fixed());
         let means = Means {
             settings,
             sdk,
             http,
             limits: Arc::clone(&limits),
         };
-        let read = timeout(pace.patience, means.clone().rooms()).await;
+        let read = timeout(policy.timeout, means.clone().rooms()).await;
         let first = match read {
             Ok(Ok(rooms)) => Some(rooms),
             Ok(Err(Unusable::Faults(faults))) => {
@@ -157,12 +157,15 @@ impl Function {
         if first.is_none() {
             Measured::once(Metric::SecretsUnreadable).say();
         }
-        let pace = Pace { age: None, ..pace };
-        let rooms = Kept::new(SETTINGS, first, pace, move || {
+        let policy = RefreshPolicy {
+            max_age: None,
+            ..policy
+        };
+        let rooms = Cached::new(SETTINGS, first, policy, move || {
             let means = means.clone();
             Box::pin(async move { Ok(means.rooms().await?) })
         })
-        .alarming(Metric::SecretsUnreadable);
+        .counting_failures(Metric::SecretsUnreadable);
         Ok(Self {
             rooms: Arc::new(rooms),
             limits,
@@ -175,7 +178,7 @@ impl Function {
     ///
     /// [`store::Error`]; none where there are no settings yet.
     pub async fn try_store(&self) -> Result<(), store::Error> {
-        match self.rooms.latest() {
+        match self.rooms.peek() {
             Some(rooms) => rooms.archive.verify_store().await,
             None => Ok(()),
         }
@@ -252,14 +255,14 @@ impl Function {
 
     /// The claims of the downloads' tokens, or why there are none.
     async fn check(&self, deadline: Instant) -> Result<Claims, String> {
-        let rooms = timeout_at(deadline, self.rooms.current()).await;
+        let rooms = timeout_at(deadline, self.rooms.fresh()).await;
         let rooms = rooms
             .ok()
             .flatten()
             .ok_or("the settings could not be read")?;
         let tokens = rooms.tokens.as_ref();
         let tokens = tokens.ok_or("downloads are signed with the access key, without tokens")?;
-        let patience = self.limits.entra_token.patience;
+        let patience = self.limits.entra_token.timeout;
         match timeout(patience, tokens.claims()).await {
             Ok(claims) => claims.map_err(|error| chain(&error)),
             Err(_) => Err(format!("no answer within {patience:?}")),
@@ -267,7 +270,7 @@ impl Function {
     }
 
     async fn tick(&self, deadline: Instant) -> Result<Swept, TickError> {
-        let rooms = timeout_at(deadline, self.rooms.current()).await;
+        let rooms = timeout_at(deadline, self.rooms.fresh()).await;
         let rooms = rooms.ok().flatten().ok_or(TickError::NoSettings)?;
         // In a task of its own: what the runtime would say of a panic may hold anything.
         let tick = async move { rooms.sweep.tick(deadline).await }.in_current_span();
@@ -287,10 +290,10 @@ impl Function {
         }
         // A handshake without credentials is anybody's, and makes nothing be read.
         let rooms = if presents_any(&request) {
-            let rooms = timeout_at(deadline, self.rooms.current()).await;
+            let rooms = timeout_at(deadline, self.rooms.fresh()).await;
             rooms.ok().flatten()
         } else {
-            self.rooms.latest()
+            self.rooms.peek()
         };
         let Some(rooms) = rooms else {
             return delivery.answered(&Verdict::Unverified.into(), Acknowledge::default());

@@ -71,7 +71,7 @@
 //! | [`keys`] | pure: the layout of the buckets; identities and locations |
 //! | [`recording`] | pure: a recording and its chunks, ids and times |
 //! | [`locations`] | pure: where an event may send us |
-//! | [`kept`] | a value that is read from elsewhere, kept, and read again |
+//! | [`cached`] | a cached value that is refreshed when it is stale or when a caller finds it wrong |
 //! | [`metrics`] | what is measured: names, units, and the lines that CloudWatch takes them from |
 //! | [`outcome`] | what can become of an event |
 //! | [`limits`] | the numbers that all work by |
@@ -186,13 +186,13 @@ pub mod access;
 pub mod acs;
 pub mod archive;
 pub mod authentication;
+pub mod cached;
 pub mod chain;
 mod clock;
 pub mod config;
 pub mod event_grid;
 pub mod finality;
 pub mod function;
-pub mod kept;
 pub mod keys;
 pub mod limits;
 pub mod locations;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::kept::Pace;
+use crate::cached::RefreshPolicy;
 
 /// A kibibyte, in bytes.
 pub(crate) const KIB: u64 = 1024;
@@ -58,14 +58,14 @@ pub struct Limits {
     /// The longest time that the examination of one media object may take.
     pub media_check: Duration,
     /// How often the settings are read again from Secrets Manager.
-    pub secret: Pace,
+    pub secret: RefreshPolicy,
     /// The longest time that webhook secrets are good after they were read, if they cannot be read
     /// again or are unusable then.
     pub webhook_secrets: Duration,
     /// How often a tenant's keys are fetched again.
-    pub token_keys: Pace,
+    pub token_keys: RefreshPolicy,
     /// How often a Microsoft Entra token for ACS is asked for; its own lifetime says when.
-    pub entra_token: Pace,
+    pub entra_token: RefreshPolicy,
     /// Time between the answer and Lambda's deadline.
     pub margin: Duration,
     /// Of the margin, the time to write down how a run ended.
@@ -113,21 +113,21 @@ impl Default for Limits {
             chunks_at_once: 16,
             media_checks: 8,
             media_check: Duration::from_secs(10),
-            secret: Pace {
-                age: Some(Duration::from_mins(5)),
-                pause: Duration::from_secs(10),
-                patience: Duration::from_secs(5),
+            secret: RefreshPolicy {
+                max_age: Some(Duration::from_mins(5)),
+                min_interval: Duration::from_secs(10),
+                timeout: Duration::from_secs(5),
             },
             webhook_secrets: Duration::from_hours(1),
-            token_keys: Pace {
-                age: Some(Duration::from_hours(24)),
-                pause: Duration::from_secs(10),
-                patience: Duration::from_secs(5),
+            token_keys: RefreshPolicy {
+                max_age: Some(Duration::from_hours(24)),
+                min_interval: Duration::from_secs(10),
+                timeout: Duration::from_secs(5),
             },
-            entra_token: Pace {
-                age: None,
-                pause: Duration::from_secs(10),
-                patience: Duration::from_secs(8),
+            entra_token: RefreshPolicy {
+                max_age: None,
+                min_interval: Duration::from_secs(10),
+                timeout: Duration::from_secs(8),
             },
             margin: Duration::from_secs(2),
             conclusion: Duration::from_millis(1_300),

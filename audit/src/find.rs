@@ -311,7 +311,9 @@ impl Wanted {
                     let detail = "is too long to be searched";
                     return Err(Entry::new(What::Unread, &object.key, detail));
                 }
-                Err(error) => return Err(Entry::new(What::Unread, &object.key, chain(&error))),
+                Err(error) => {
+                    return Err(Entry::new(What::Unread, &object.key, chain(&error)));
+                }
             }
         }
         Ok(false)

@@ -46,7 +46,9 @@ async fn set_aside(bucket: Bucket, key: String) -> Vec<Heard> {
                     heard.push(Heard::Recording(Box::new(recording)));
                     set_aside.reason.into_owned()
                 }
-                Err(unreadable) => format!("for a reason that is lost: {}", chain(&unreadable)),
+                Err(unreadable) => {
+                    format!("for a reason that is lost: {}", chain(&unreadable))
+                }
             };
             (What::SetAside, reason)
         }

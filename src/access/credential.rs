@@ -1,7 +1,7 @@
 //! The credential of a download.
 
 use super::{AccessKey, Token};
-use crate::kept::Lifetime;
+use crate::cached::Lifetime;
 
 /// The credential of a download from ACS.
 #[derive(Clone, Debug, PartialEq, Eq)]

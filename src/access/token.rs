@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::HeaderValue;
 
-use crate::kept::Lifetime;
+use crate::cached::Lifetime;
 
 /// The longest token that is taken, in bytes; real ones have about 2 KiB.
 const MAX_TOKEN: usize = 16 * 1024;

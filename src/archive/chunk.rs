@@ -154,8 +154,8 @@ impl ChunkCopy {
                 }
             }
         };
-        self.say("media", media.as_ref().err());
-        self.say("metadata", metadata.as_ref().err());
+        self.log("media", media.as_ref().err());
+        self.log("metadata", metadata.as_ref().err());
         Self::measure(outcome, &media, &metadata, [&progress, &metadata_progress]);
         let objects = [&media, &metadata].map(|made| made.as_ref().is_ok_and(|made| !made.already));
         let objects = objects.into_iter().map(u32::from).sum::<u32>();
@@ -240,7 +240,7 @@ impl ChunkCopy {
     }
 
     /// The one place that logs why an object is not there.
-    fn say(&self, what: &str, failure: Option<&Failure>) {
+    fn log(&self, what: &str, failure: Option<&Failure>) {
         let Some(failure) = failure else { return };
         let (event, index, error) = (&self.event_id, self.chunk.index, chain(failure));
         if failure.is_final(self.ages, None) {

@@ -5,7 +5,7 @@ use reqwest::Client;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::kept::BoxError;
+use crate::cached::BoxError;
 
 /// Bytes of a key document that are read; Entra's have about 10 KiB.
 const MAX_DOCUMENT: usize = 1024 * 1024;

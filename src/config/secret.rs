@@ -9,7 +9,7 @@ use aws_sdk_secretsmanager::config::StalledStreamProtectionConfig;
 use serde_json::Value;
 
 use super::SETTINGS;
-use crate::kept::BoxError;
+use crate::cached::BoxError;
 
 /// One secret, to be read as often as it is asked for.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 use super::secret::{Malformed, Members, Secret};
 use super::{Config, Faults, SETTINGS, list, variable};
 use crate::access::{AccessKey, Resource, Secrets};
-use crate::kept::BoxError;
+use crate::cached::BoxError;
 
 type Lookup = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 

@@ -8,8 +8,8 @@ use crate::access::{Access, AccessKey, Credential, Resource, Secrets, Tokens};
 use crate::acs::Client;
 use crate::archive::Archive;
 use crate::authentication::Authentication;
+use crate::cached::Cached;
 use crate::config::{Config, CredentialSource, Senders, Settings, Unusable};
-use crate::kept::Kept;
 use crate::keys::Layout;
 use crate::limits::Limits;
 use crate::metrics::Metric;
@@ -110,22 +110,22 @@ impl Means {
 
     /// The application's token. The first one is asked for by the first download, so that nobody
     /// who only knocks causes a call.
-    fn token(&self, tokens: Tokens) -> Kept<Credential> {
+    fn token(&self, tokens: Tokens) -> Cached<Credential> {
         let read = move || {
             let tokens = tokens.clone();
             Box::pin(async move { Ok(Credential::Token(tokens.obtain().await?)) }) as _
         };
-        Kept::new(ENTRA_TOKEN, None, self.limits.entra_token, read)
-            .lasting(Credential::lifetime)
-            .alarming(Metric::TokensUnavailable)
+        Cached::new(ENTRA_TOKEN, None, self.limits.entra_token, read)
+            .with_lifetime(Credential::lifetime)
+            .counting_failures(Metric::TokensUnavailable)
     }
 
     /// The access key, read again. That of another resource than the first is not taken over: its
     /// chunks are elsewhere.
-    fn access_key(&self, resource: &Resource, first: AccessKey) -> Kept<Credential> {
+    fn access_key(&self, resource: &Resource, first: AccessKey) -> Cached<Credential> {
         let first = Credential::AccessKey(first);
         if self.settings.are_fixed() {
-            return Kept::fixed(CONNECTION_STRING, first);
+            return Cached::fixed(CONNECTION_STRING, first);
         }
         let (settings, known) = (self.settings.clone(), resource.clone());
         let read = move || {
@@ -138,15 +138,15 @@ impl Means {
                 Err("it is for another ACS resource, which this stack does not archive".into())
             }) as _
         };
-        Kept::new(CONNECTION_STRING, Some(first), self.limits.secret, read)
-            .alarming(Metric::SecretsUnreadable)
+        Cached::new(CONNECTION_STRING, Some(first), self.limits.secret, read)
+            .counting_failures(Metric::SecretsUnreadable)
     }
 
     /// The webhook secrets, read again. Where some are needed and there are none, a delivery looks
     /// for them.
-    fn secrets(&self, first: Option<Secrets>, needed: bool) -> Kept<Option<Secrets>> {
+    fn secrets(&self, first: Option<Secrets>, needed: bool) -> Cached<Option<Secrets>> {
         if self.settings.are_fixed() {
-            return Kept::fixed(WEBHOOK_SECRETS, first);
+            return Cached::fixed(WEBHOOK_SECRETS, first);
         }
         let settings = self.settings.clone();
         let read = move || {
@@ -154,8 +154,8 @@ impl Means {
             Box::pin(async move { Ok(settings.read_secrets(needed).await?) }) as _
         };
         let first = Some(first).filter(|first| first.is_some() || !needed);
-        Kept::new(WEBHOOK_SECRETS, first, self.limits.secret, read)
-            .good_for(self.limits.webhook_secrets)
-            .alarming(Metric::SecretsUnreadable)
+        Cached::new(WEBHOOK_SECRETS, first, self.limits.secret, read)
+            .valid_for(self.limits.webhook_secrets)
+            .counting_failures(Metric::SecretsUnreadable)
     }
 }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use acs_recording_archiver::cached::RefreshPolicy;
 use acs_recording_archiver::config::Settings;
 use acs_recording_archiver::function::Function;
-use acs_recording_archiver::kept::Pace;
 use acs_recording_archiver::limits::Limits;
 use aws_config::SdkConfig;
 use aws_types::origin::Origin;
@@ -198,10 +198,10 @@ impl Keyless {
 /// A pace that does not hold back a second reading.
 fn eager() -> Limits {
     Limits {
-        entra_token: Pace {
-            age: None,
-            pause: Duration::ZERO,
-            patience: Duration::from_secs(30),
+        entra_token: RefreshPolicy {
+            max_age: None,
+            min_interval: Duration::ZERO,
+            timeout: Duration::from_secs(30),
         },
         ..limits()
     }
@@ -471,7 +471,7 @@ fn failures() -> Vec<(Option<sts::Fault>, Option<entra::Fault>)> {
 #[tokio::test]
 async fn no_failure_of_either_is_ever_final() {
     let mut impatient = eager();
-    impatient.entra_token.patience = Duration::from_secs(1);
+    impatient.entra_token.timeout = Duration::from_secs(1);
     let mut keyless = Keyless::start().await;
     for (number, (of_sts, of_entra)) in (0..).zip(failures()) {
         // Only where nobody answers is it waited for to the end.

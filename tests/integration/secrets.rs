@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use acs_recording_archiver::cached::RefreshPolicy;
 use acs_recording_archiver::config::{Faults, Settings};
 use acs_recording_archiver::function::Function;
-use acs_recording_archiver::kept::Pace;
 use acs_recording_archiver::limits::Limits;
 use aws_config::SdkConfig;
 use emulators::acs::{self, Kind};
@@ -21,10 +21,10 @@ const HOUR: Duration = Duration::from_hours(1);
 const SHORT: Duration = Duration::from_millis(500);
 
 /// Reads again whenever something does not match.
-pub const EAGER: Pace = Pace {
-    age: Some(HOUR),
-    pause: Duration::ZERO,
-    patience: Duration::from_millis(500),
+pub const EAGER: RefreshPolicy = RefreshPolicy {
+    max_age: Some(HOUR),
+    min_interval: Duration::ZERO,
+    timeout: Duration::from_millis(500),
 };
 
 /// A world and a Secrets Manager beside it.
@@ -56,11 +56,11 @@ impl Vault {
     /// A function whose environment names the secret, and has `variables` besides.
     pub async fn function(
         &self,
-        pace: Pace,
+        policy: RefreshPolicy,
         variables: &[(&'static str, &str)],
     ) -> Result<Function, Faults> {
         let limits = Limits {
-            secret: pace,
+            secret: policy,
             ..limits()
         };
         self.function_within(limits, variables).await
@@ -82,8 +82,8 @@ impl Vault {
     }
 
     /// The world with such a function.
-    pub async fn world(&self, pace: Pace, variables: &[(&'static str, &str)]) -> World {
-        let function = self.function(pace, variables).await;
+    pub async fn world(&self, policy: RefreshPolicy, variables: &[(&'static str, &str)]) -> World {
+        let function = self.function(policy, variables).await;
         World::over(&self.world, function.expect("the settings are good"))
     }
 }
@@ -234,8 +234,8 @@ async fn webhook_secrets_that_are_not_confirmed_are_good_for_their_time_and_then
             let vault = Vault::start().await;
             vault.set(&json!({"WEBHOOK_SECRETS": OLD}));
             let limits = Limits {
-                secret: Pace {
-                    age: Some(Duration::ZERO),
+                secret: RefreshPolicy {
+                    max_age: Some(Duration::ZERO),
                     ..EAGER
                 },
                 webhook_secrets: longest,
@@ -272,8 +272,8 @@ async fn webhook_secrets_that_are_not_confirmed_are_good_for_their_time_and_then
 async fn a_removed_webhook_secret_is_refused_whatever_the_same_edit_breaks() {
     let vault = Vault::start().await;
     vault.set(&json!({"WEBHOOK_SECRETS": format!("{OLD},{NEW}")}));
-    let aged = Pace {
-        age: Some(Duration::ZERO),
+    let aged = RefreshPolicy {
+        max_age: Some(Duration::ZERO),
         ..EAGER
     };
     let world = vault.world(aged, &[]).await;
@@ -296,8 +296,8 @@ async fn a_new_secret_is_known_at_once_and_an_old_one_forgotten_by_age() {
     assert_eq!(knock(&world, NEW).await, 200);
     assert_eq!(knock(&world, OLD).await, 200);
 
-    let aged = Pace {
-        age: Some(Duration::ZERO),
+    let aged = RefreshPolicy {
+        max_age: Some(Duration::ZERO),
         ..EAGER
     };
     let world = vault.world(aged, &[]).await;
@@ -313,8 +313,8 @@ async fn wrong_secrets_cause_one_reading_in_the_time_that_is_allowed() {
     vault.set(&json!({"WEBHOOK_SECRETS": OLD}));
     let world = vault
         .world(
-            Pace {
-                pause: HOUR,
+            RefreshPolicy {
+                min_interval: HOUR,
                 ..EAGER
             },
             &[],
@@ -347,11 +347,11 @@ async fn the_limits_are_those_that_are_documented() {
     } = Limits::default();
     assert_eq!(webhook_secrets, HOUR);
     assert_eq!(
-        (secret.age, secret.pause),
+        (secret.max_age, secret.min_interval),
         (Some(Duration::from_mins(5)), Duration::from_secs(10))
     );
     assert_eq!(
-        (token_keys.age, token_keys.pause),
+        (token_keys.max_age, token_keys.min_interval),
         (Some(Duration::from_hours(24)), Duration::from_secs(10))
     );
 }
@@ -392,8 +392,8 @@ async fn a_tick_does_not_go_on_with_an_old_access_key() {
     let acs = &vault.world.acs;
     let with = |key: &[u8]| json!({"COMMUNICATION_SERVICES_CONNECTION_STRING": acs.connection_string_with(key)});
     vault.set(&with(&old));
-    let aged = Pace {
-        age: Some(Duration::ZERO),
+    let aged = RefreshPolicy {
+        max_age: Some(Duration::ZERO),
         ..EAGER
     };
     let world = vault.world(aged, &[]).await;
@@ -418,8 +418,8 @@ async fn an_access_key_that_is_wrong_everywhere_costs_one_reading_and_the_event_
     vault.set(&json!({}));
     let world = vault
         .world(
-            Pace {
-                pause: Duration::from_millis(1),
+            RefreshPolicy {
+                min_interval: Duration::from_millis(1),
                 ..EAGER
             },
             &[],

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use acs_recording_archiver::kept::Pace;
+use acs_recording_archiver::cached::RefreshPolicy;
 use emulators::entra::claims::{v1, v2};
 use emulators::entra::tokens::{hs256, ps256, rs512, signature, unsigned, with_signature};
 use emulators::entra::{Entra, Fault, SigningKey, key_set};
@@ -19,10 +19,10 @@ const GOVERNMENT: &str = "54316b56-3481-47f9-8f30-0300f5542a7b";
 const HOUR: Duration = Duration::from_hours(1);
 
 /// Fetches keys whenever one is not known.
-const EAGER: Pace = Pace {
-    age: Some(HOUR),
-    pause: Duration::ZERO,
-    patience: Duration::from_millis(500),
+const EAGER: RefreshPolicy = RefreshPolicy {
+    max_age: Some(HOUR),
+    min_interval: Duration::ZERO,
+    timeout: Duration::from_millis(500),
 };
 
 /// A function that takes the tokens of a tenant, and the tenant, which publishes the first of the shared keys.
@@ -36,7 +36,7 @@ impl Door {
         Self::with(EAGER, &[]).await
     }
 
-    async fn with(pace: Pace, variables: &[(&'static str, &str)]) -> Self {
+    async fn with(policy: RefreshPolicy, variables: &[(&'static str, &str)]) -> Self {
         let entra = Entra::start(TENANT).await;
         entra.publish(&[key()]);
         let own = [
@@ -51,7 +51,7 @@ impl Door {
             variables: given.chain(own).collect(),
             ..setup()
         };
-        setup.limits.token_keys = pace;
+        setup.limits.token_keys = policy;
         Self {
             world: World::with(setup).await,
             entra,
@@ -432,8 +432,8 @@ async fn a_key_document_that_is_none_leaves_the_last_good_one() {
     assert_eq!(door.knock(&short.token(&claims)).await, 401);
     assert_eq!(door.knock(&token).await, 200);
 
-    let aged = Pace {
-        age: Some(Duration::ZERO),
+    let aged = RefreshPolicy {
+        max_age: Some(Duration::ZERO),
         ..EAGER
     };
     let door = Door::with(aged, &[]).await;
@@ -453,8 +453,8 @@ async fn keys_roll_over_and_are_fetched_no_more_often_than_allowed() {
     assert_eq!(door.knock(&old).await, 200);
     assert_eq!(door.entra.calls(), 2);
 
-    let slow = Pace {
-        pause: HOUR,
+    let slow = RefreshPolicy {
+        min_interval: HOUR,
         ..EAGER
     };
     let door = Door::with(slow, &[]).await;
@@ -465,8 +465,8 @@ async fn keys_roll_over_and_are_fetched_no_more_often_than_allowed() {
     }
     assert_eq!(door.entra.calls(), 1);
 
-    let aged = Pace {
-        age: Some(Duration::ZERO),
+    let aged = RefreshPolicy {
+        max_age: Some(Duration::ZERO),
         ..EAGER
     };
     let door = Door::with(aged, &[]).await;

@@ -3,8 +3,8 @@
 use std::ops::Deref;
 use std::time::{Duration, SystemTime};
 
+use acs_recording_archiver::cached::RefreshPolicy;
 use acs_recording_archiver::function::Function;
-use acs_recording_archiver::kept::Pace;
 use acs_recording_archiver::limits::Limits;
 use emulators::acs::{Document, Fault, Kind};
 use emulators::media::{Format, Media};
@@ -49,8 +49,8 @@ pub fn limits() -> Limits {
         source_stall: Duration::from_secs(30),
         store_stall: Duration::from_secs(40),
         store_call: Duration::from_secs(30),
-        entra_token: Pace {
-            patience: Duration::from_secs(30),
+        entra_token: RefreshPolicy {
+            timeout: Duration::from_secs(30),
             ..Limits::default().entra_token
         },
         ..Limits::default()

@@ -1,7 +1,7 @@
-//! A value that is read from elsewhere, kept, and read again: by age, and when something does not match it.
+//! A cached value that is refreshed when it is stale or when a caller finds it wrong.
 //!
-//! The last good value is kept through an outage of where it comes from: without end, for as long
-//! as it may be good without being confirmed, or until its own end.
+//! While its source is down, the last good value stays in use: without end, for the time that it
+//! is valid without a new read, or until its own end.
 
 use std::fmt;
 use std::pin::Pin;
@@ -18,30 +18,30 @@ use crate::metrics::{Measured, Metric};
 
 /// Any error, to be logged.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-/// One reading of the value.
+/// One read of the value from its source.
 pub type Reading<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 
-/// How often a value is read, and for how long it is waited for.
+/// The rules by which a cached value is read again.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    /// The age at which it is read again when it is next used; none where it does not age.
-    pub age: Option<Duration>,
-    /// The shortest time between two readings.
-    pub pause: Duration,
-    /// The longest time that one reading may take.
-    pub patience: Duration,
+pub struct RefreshPolicy {
+    /// The age from which the next use refreshes the value; `None` if age does not matter.
+    pub max_age: Option<Duration>,
+    /// The shortest time between two reads.
+    pub min_interval: Duration,
+    /// The longest time that one read may take.
+    pub timeout: Duration,
 }
 
-/// The time for which a value is of use, by the wall clock.
+/// The lifetime that a value states itself, by the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
-    /// From then on it is read again when it is next used.
+    /// The time from which the next use refreshes the value.
     pub refresh: SystemTime,
-    /// From then on it is of no use.
+    /// The time from which the value is no longer valid.
     pub end: SystemTime,
 }
 
-/// Where a value is in its lifetime.
+/// The stage of a value within its lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Fresh,
@@ -49,28 +49,30 @@ enum Stage {
     Over,
 }
 
-/// A value that is read again while the function runs.
-pub struct Kept<T> {
-    /// Its name in the log.
+/// A cached value that is refreshed when it is stale or when a caller finds it wrong.
+pub struct Cached<T> {
+    /// The value's name in the log.
     name: &'static str,
     source: Option<Source<T>>,
     value: RwLock<Option<Arc<T>>>,
-    /// The longest time that a value is good after it was read; none where it is good without end.
-    good_for: Option<Duration>,
-    /// How long a value itself is of use, where it says so.
+    /// The longest time that a value is valid after it was read; `None` if without end.
+    valid_for: Option<Duration>,
+    /// Reads the lifetime off a value that states one.
     lifetime: fn(&T) -> Option<Lifetime>,
-    /// The metric of a reading that fails, which is then an error in the log and not a warning.
-    alarm: Option<Metric>,
+    /// The metric that counts failed reads. With it, a failed read is logged as an error, not as a
+    /// warning.
+    failures: Option<Metric>,
 }
 
 struct Source<T> {
     read: Box<dyn Fn() -> Reading<T> + Send + Sync>,
-    pace: Pace,
-    /// Held while the value is being read, so that many that find it wrong at once cause one reading.
+    policy: RefreshPolicy,
+    // Locked during a read, so that many callers that find the value wrong at once cause one read.
     last: Mutex<Last>,
 }
 
-/// The last readings, by the wall clock: others stand still while Lambda has frozen the process.
+/// The times of the last reads, by the wall clock: a monotonic clock stands still while Lambda has
+/// frozen the process.
 #[derive(Clone, Copy, Default)]
 struct Last {
     begun: Option<SystemTime>,
@@ -78,37 +80,38 @@ struct Last {
     failed: bool,
 }
 
-/// What came of a look for a newer value.
+/// The result of [`Cached::refresh`].
 #[derive(Debug)]
-pub enum Look<T> {
-    /// It has been read again.
-    New(Arc<T>),
-    /// It is as new as may be.
-    Same,
-    /// It could not be read, so nothing is known.
-    Unknown,
+pub enum Refresh<T> {
+    /// A newer value.
+    Refreshed(Arc<T>),
+    /// Not refreshed: the last read was too recent, or the value never changes.
+    TooRecent,
+    /// Not refreshed: the read failed, so nothing is known.
+    Failed,
 }
 
-impl<T> Kept<T> {
-    /// A value that never changes.
+impl<T> Cached<T> {
+    /// Returns a value that never changes.
     #[must_use]
     pub fn fixed(name: &'static str, value: T) -> Self {
         Self {
             name,
             source: None,
             value: RwLock::new(Some(Arc::new(value))),
-            good_for: None,
+            valid_for: None,
             lifetime: |_| None,
-            alarm: None,
+            failures: None,
         }
     }
 
-    /// A value that `read` gives: `first` is what it gave just now, or nothing where that failed or was not tried.
+    /// Returns a value that `read` refreshes. `first` is the result of a read just now; `None` if
+    /// that read failed or was not tried.
     #[must_use]
     pub fn new(
         name: &'static str,
         first: Option<T>,
-        pace: Pace,
+        policy: RefreshPolicy,
         read: impl Fn() -> Reading<T> + Send + Sync + 'static,
     ) -> Self {
         let last = Last {
@@ -120,43 +123,43 @@ impl<T> Kept<T> {
             name,
             source: Some(Source {
                 read: Box::new(read),
-                pace,
+                policy,
                 last: Mutex::new(last),
             }),
             value: RwLock::new(first.map(Arc::new)),
-            good_for: None,
+            valid_for: None,
             lifetime: |_| None,
-            alarm: None,
+            failures: None,
         }
     }
 
-    /// The same, but a value is good only for so long after it was read.
+    /// Limits the time that a value is valid after it was read.
     #[must_use]
-    pub fn good_for(self, longest: Duration) -> Self {
+    pub fn valid_for(self, longest: Duration) -> Self {
         Self {
-            good_for: Some(longest),
+            valid_for: Some(longest),
             ..self
         }
     }
 
-    /// The same, but a value says itself how long it is of use.
+    /// Reads the lifetime of each value off the value itself.
     #[must_use]
-    pub fn lasting(self, lifetime: fn(&T) -> Option<Lifetime>) -> Self {
+    pub fn with_lifetime(self, lifetime: fn(&T) -> Option<Lifetime>) -> Self {
         Self { lifetime, ..self }
     }
 
-    /// The same, but a reading that fails is an error, and is counted as `metric`.
+    /// Logs a failed read as an error and counts it as `metric`.
     #[must_use]
-    pub fn alarming(self, metric: Metric) -> Self {
+    pub fn counting_failures(self, metric: Metric) -> Self {
         Self {
-            alarm: Some(metric),
+            failures: Some(metric),
             ..self
         }
     }
 
-    /// The last value that was read, without a look for a newer one or at its age.
+    /// Returns the cached value as it is, without a refresh, however old.
     #[must_use]
-    pub fn latest(&self) -> Option<Arc<T>> {
+    pub fn peek(&self) -> Option<Arc<T>> {
         // A panic elsewhere does not make the value wrong.
         self.value
             .read()
@@ -164,29 +167,29 @@ impl<T> Kept<T> {
             .clone()
     }
 
-    /// The value, read again where there is none or it is old. Where that fails it is the last one,
-    /// or none if that is no longer good.
-    pub async fn current(&self) -> Option<Arc<T>> {
+    /// Returns the value, refreshed first if it is missing or older than the policy's maximum age.
+    /// If the refresh fails, returns the cached value, or `None` if that is no longer valid.
+    pub async fn fresh(&self) -> Option<Arc<T>> {
         if let Some(source) = &self.source {
             let mut last = source.last.lock().await;
             let old = source
-                .pace
-                .age
+                .policy
+                .max_age
                 .is_some_and(|age| elapsed(last.succeeded) >= age);
-            if (old || self.latest().is_none()) && elapsed(last.begun) >= source.pace.pause {
+            if (old || self.peek().is_none()) && elapsed(last.begun) >= source.policy.min_interval {
                 self.read(source, &mut last).await;
             }
             if self.is_over(&last) {
                 return None;
             }
         }
-        self.latest()
+        self.peek()
     }
 
-    /// The value for one use, by its own lifetime. While it is fresh, nobody waits. Ahead of its
-    /// end, one caller reads it again and the others take what there is; after it, or where there
-    /// is no value yet, all wait for one reading.
-    pub async fn usable(&self) -> Option<Arc<T>> {
+    /// Returns the value for one use, by the lifetime that it states. While it is fresh, no caller
+    /// waits. Once it is stale, one caller refreshes it and the others take the cached value. After
+    /// its end, or if there is no value yet, all callers wait for one read.
+    pub async fn valid(&self) -> Option<Arc<T>> {
         let (value, stage) = self.staged();
         let Some(source) = self.source.as_ref().filter(|_| stage != Stage::Fresh) else {
             return value;
@@ -196,9 +199,9 @@ impl<T> Kept<T> {
             Stage::Fresh | Stage::Over => Some(source.last.lock().await),
         };
         if let Some(mut last) = last {
-            // Another caller may have read it meanwhile.
+            // Another caller may have refreshed the value while this one waited.
             let (_, stage) = self.staged();
-            if stage != Stage::Fresh && elapsed(last.begun) >= source.pace.pause {
+            if stage != Stage::Fresh && elapsed(last.begun) >= source.policy.min_interval {
                 self.read(source, &mut last).await;
             }
         }
@@ -206,9 +209,9 @@ impl<T> Kept<T> {
         value.filter(|_| stage != Stage::Over)
     }
 
-    /// The last value that was read, and where it is in its lifetime.
+    /// Returns the cached value and its stage.
     fn staged(&self) -> (Option<Arc<T>>, Stage) {
-        let value = self.latest();
+        let value = self.peek();
         let lifetime = value.as_deref().map(|value| (self.lifetime)(value));
         let stage = match lifetime {
             None => Stage::Over,
@@ -222,53 +225,54 @@ impl<T> Kept<T> {
         (value, stage)
     }
 
-    /// Returns `true` if the value is no longer good: it has ended, or has not been confirmed for
-    /// too long.
+    /// Returns `true` if the value is no longer valid: its own lifetime has ended, or the last
+    /// successful read is too long ago.
     fn is_over(&self, last: &Last) -> bool {
-        let good_for = self.good_for;
-        let unconfirmed = good_for.is_some_and(|longest| elapsed(last.succeeded) >= longest);
+        let valid_for = self.valid_for;
+        let unconfirmed = valid_for.is_some_and(|longest| elapsed(last.succeeded) >= longest);
         unconfirmed || self.staged().1 == Stage::Over
     }
 
-    /// A newer value than `seen`, which something does not match.
-    pub async fn other_than(&self, seen: &Arc<T>) -> Look<T> {
+    /// Refreshes the value because a caller found `seen` wrong. A value that was refreshed since
+    /// `seen` was taken is returned without another read.
+    pub async fn refresh(&self, seen: &Arc<T>) -> Refresh<T> {
         let Some(source) = &self.source else {
-            return Look::Same;
+            return Refresh::TooRecent;
         };
         let mut last = source.last.lock().await;
-        let newer = || self.latest().filter(|latest| !Arc::ptr_eq(latest, seen));
-        if newer().is_none() && elapsed(last.begun) >= source.pace.pause {
+        let newer = || self.peek().filter(|cached| !Arc::ptr_eq(cached, seen));
+        if newer().is_none() && elapsed(last.begun) >= source.policy.min_interval {
             self.read(source, &mut last).await;
         }
         match newer() {
-            Some(newer) => Look::New(newer),
-            None if last.failed => Look::Unknown,
-            None => Look::Same,
+            Some(newer) => Refresh::Refreshed(newer),
+            None if last.failed => Refresh::Failed,
+            None => Refresh::TooRecent,
         }
     }
 
     async fn read(&self, source: &Source<T>, last: &mut Last) {
-        // Noted before, so that a reading that is dropped half-way counts.
+        // Set before the read, so that a read whose caller is dropped half-way counts as a failure.
         last.begun = Some(clock::now());
         last.failed = true;
-        let patience = source.pace.patience;
-        let read = timeout(patience, (source.read)()).await;
-        match read.unwrap_or_else(|_| Err(format!("no answer within {patience:?}").into())) {
+        let limit = source.policy.timeout;
+        let read = timeout(limit, (source.read)()).await;
+        match read.unwrap_or_else(|_| Err(format!("no answer within {limit:?}").into())) {
             Ok(value) => {
                 info!(what = self.name, "read");
                 last.succeeded = Some(clock::now());
                 last.failed = false;
-                let mut kept = self.value.write().unwrap_or_else(PoisonError::into_inner);
-                *kept = Some(Arc::new(value));
+                let mut cached = self.value.write().unwrap_or_else(PoisonError::into_inner);
+                *cached = Some(Arc::new(value));
             }
             Err(error) => {
                 let (what, error) = (self.name, chain(&*error));
-                let message = match (self.latest(), self.is_over(last)) {
+                let message = match (self.peek(), self.is_over(last)) {
                     (None, _) => "could not be read",
                     (Some(_), true) => "could not be read again; what was last read is too old",
                     (Some(_), false) => "could not be read again; what was last read holds",
                 };
-                if let Some(metric) = self.alarm {
+                if let Some(metric) = self.failures {
                     error!(what, error, "{message}");
                     Measured::once(metric).say();
                 } else {
@@ -279,13 +283,14 @@ impl<T> Kept<T> {
     }
 }
 
-impl<T> fmt::Debug for Kept<T> {
+impl<T> fmt::Debug for Cached<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Kept({})", self.name)
+        write!(f, "Cached({})", self.name)
     }
 }
 
-/// The time since then: without end where it never was, or where the clock has been put back.
+/// Returns the time since `since`; the longest duration if there is no such time, or if the clock
+/// has been set back.
 fn elapsed(since: Option<SystemTime>) -> Duration {
     since
         .and_then(|since| clock::now().duration_since(since).ok())
@@ -307,15 +312,19 @@ mod tests {
     }
 
     impl Counter {
-        fn kept(&self, first: Option<u32>, age: Option<Duration>, pause: Duration) -> Kept<u32> {
+        fn cached(
+            &self,
+            first: Option<u32>,
+            age: Option<Duration>,
+            pause: Duration,
+        ) -> Cached<u32> {
             let counter = self.clone();
-            let patience = Duration::from_secs(5);
-            let pace = Pace {
-                age,
-                pause,
-                patience,
+            let policy = RefreshPolicy {
+                max_age: age,
+                min_interval: pause,
+                timeout: Duration::from_secs(5),
             };
-            Kept::new("counter", first, pace, move || {
+            Cached::new("counter", first, policy, move || {
                 let reading = counter.readings.fetch_add(1, Ordering::Relaxed) + 1;
                 let broken = counter.broken.load(Ordering::Relaxed) > 0;
                 Box::pin(async move {
@@ -340,11 +349,11 @@ mod tests {
     #[tokio::test]
     async fn a_mismatch_reads_once_within_the_pause() {
         let counter = Counter::default();
-        let kept = counter.kept(None, None, HOUR);
-        let seen = kept.current().await.unwrap();
+        let cached = counter.cached(None, None, HOUR);
+        let seen = cached.fresh().await.unwrap();
         for _ in 0..100 {
-            assert!(matches!(kept.other_than(&seen).await, Look::Same));
-            assert_eq!(kept.current().await.as_deref(), Some(&1));
+            assert!(matches!(cached.refresh(&seen).await, Refresh::TooRecent));
+            assert_eq!(cached.fresh().await.as_deref(), Some(&1));
         }
         assert_eq!(counter.readings(), 1);
     }
@@ -352,60 +361,62 @@ mod tests {
     #[tokio::test]
     async fn many_that_find_it_wrong_at_once_cause_one_reading() {
         let counter = Counter::default();
-        let kept = counter.kept(Some(0), None, Duration::ZERO);
-        let seen = kept.latest().unwrap();
-        let looks = async { tokio::join!(kept.other_than(&seen), kept.other_than(&seen)) };
+        let cached = counter.cached(Some(0), None, Duration::ZERO);
+        let seen = cached.peek().unwrap();
+        let looks = async { tokio::join!(cached.refresh(&seen), cached.refresh(&seen)) };
         let (one, two) = looks.await;
-        assert!(matches!((one, two), (Look::New(one), Look::New(two)) if *one == 1 && *two == 1));
+        assert!(
+            matches!((one, two), (Refresh::Refreshed(one), Refresh::Refreshed(two)) if *one == 1 && *two == 1)
+        );
         assert_eq!(counter.readings(), 1);
     }
 
     #[tokio::test]
     async fn age_reads_again() {
         let counter = Counter::default();
-        let young = counter.kept(Some(0), Some(HOUR), Duration::ZERO);
-        assert_eq!(young.current().await.as_deref(), Some(&0));
-        let old = counter.kept(Some(0), Some(Duration::ZERO), Duration::ZERO);
-        assert_eq!(old.current().await.as_deref(), Some(&1));
-        let paused = counter.kept(Some(0), Some(Duration::ZERO), HOUR);
-        assert_eq!(paused.current().await.as_deref(), Some(&0));
+        let young = counter.cached(Some(0), Some(HOUR), Duration::ZERO);
+        assert_eq!(young.fresh().await.as_deref(), Some(&0));
+        let old = counter.cached(Some(0), Some(Duration::ZERO), Duration::ZERO);
+        assert_eq!(old.fresh().await.as_deref(), Some(&1));
+        let paused = counter.cached(Some(0), Some(Duration::ZERO), HOUR);
+        assert_eq!(paused.fresh().await.as_deref(), Some(&0));
     }
 
     #[tokio::test]
     async fn an_outage_leaves_the_last_good_value_and_says_that_nothing_is_known() {
         let counter = Counter::default();
-        let kept = counter.kept(Some(0), Some(Duration::ZERO), Duration::ZERO);
+        let cached = counter.cached(Some(0), Some(Duration::ZERO), Duration::ZERO);
         counter.break_it(true);
-        let seen = kept.current().await.unwrap();
+        let seen = cached.fresh().await.unwrap();
         assert_eq!(*seen, 0);
-        assert!(matches!(kept.other_than(&seen).await, Look::Unknown));
+        assert!(matches!(cached.refresh(&seen).await, Refresh::Failed));
         counter.break_it(false);
-        assert!(matches!(kept.other_than(&seen).await, Look::New(_)));
+        assert!(matches!(cached.refresh(&seen).await, Refresh::Refreshed(_)));
     }
 
     #[tokio::test]
     async fn a_value_that_is_not_confirmed_is_good_for_its_time_and_no_longer() {
         let counter = Counter::default();
-        let kept = |longest| {
-            let kept = counter.kept(Some(0), Some(Duration::ZERO), Duration::ZERO);
-            kept.good_for(longest)
+        let cached = |longest| {
+            let cached = counter.cached(Some(0), Some(Duration::ZERO), Duration::ZERO);
+            cached.valid_for(longest)
         };
-        let (short, long) = (kept(Duration::ZERO), kept(HOUR));
+        let (short, long) = (cached(Duration::ZERO), cached(HOUR));
         counter.break_it(true);
-        assert!(short.current().await.is_none());
-        assert_eq!(long.current().await.as_deref(), Some(&0));
+        assert!(short.fresh().await.is_none());
+        assert_eq!(long.fresh().await.as_deref(), Some(&0));
         counter.break_it(false);
-        assert!(long.current().await.is_some_and(|value| *value > 0));
+        assert!(long.fresh().await.is_some_and(|value| *value > 0));
     }
 
     #[tokio::test]
     async fn nothing_is_there_until_a_reading_succeeds() {
         let counter = Counter::default();
         counter.break_it(true);
-        let kept = counter.kept(None, None, Duration::ZERO);
-        assert!(kept.current().await.is_none());
+        let cached = counter.cached(None, None, Duration::ZERO);
+        assert!(cached.fresh().await.is_none());
         counter.break_it(false);
-        assert_eq!(kept.current().await.as_deref(), Some(&2));
+        assert_eq!(cached.fresh().await.as_deref(), Some(&2));
     }
 
     /// A lifetime that is stale, or over, so many hours from now.
@@ -442,31 +453,33 @@ mod tests {
     #[tokio::test]
     async fn a_value_is_read_again_ahead_of_its_end_and_not_used_after_it() {
         let counter = Counter::default();
-        let kept = counter.kept(None, None, Duration::ZERO).lasting(by_number);
-        assert_eq!(kept.usable().await.as_deref(), Some(&1));
+        let cached = counter
+            .cached(None, None, Duration::ZERO)
+            .with_lifetime(by_number);
+        assert_eq!(cached.valid().await.as_deref(), Some(&1));
         assert_eq!(
-            kept.usable().await.as_deref(),
+            cached.valid().await.as_deref(),
             None,
             "what was read is over"
         );
         counter.break_it(true);
-        assert_eq!(kept.usable().await.as_deref(), None);
+        assert_eq!(cached.valid().await.as_deref(), None);
         counter.break_it(false);
         for _ in 0..3 {
-            assert_eq!(kept.usable().await.as_deref(), Some(&4));
+            assert_eq!(cached.valid().await.as_deref(), Some(&4));
         }
         assert_eq!(counter.readings(), 4);
 
         // One that is stale holds through an outage.
         let counter = Counter::default();
-        let kept = counter.kept(Some(1), None, HOUR).lasting(by_number);
+        let cached = counter.cached(Some(1), None, HOUR).with_lifetime(by_number);
         let soon = counter
-            .kept(Some(1), None, Duration::ZERO)
-            .lasting(by_number);
+            .cached(Some(1), None, Duration::ZERO)
+            .with_lifetime(by_number);
         counter.break_it(true);
-        for kept in [kept, soon] {
+        for cached in [cached, soon] {
             for _ in 0..3 {
-                assert_eq!(kept.usable().await.as_deref(), Some(&1));
+                assert_eq!(cached.valid().await.as_deref(), Some(&1));
             }
         }
         assert_eq!(
@@ -481,15 +494,15 @@ mod tests {
         first: Option<u32>,
         go: &Arc<tokio::sync::Semaphore>,
         lifetime: fn(&u32) -> Option<Lifetime>,
-    ) -> (Arc<Kept<u32>>, Arc<AtomicU32>) {
+    ) -> (Arc<Cached<u32>>, Arc<AtomicU32>) {
         let (go, readings) = (Arc::clone(go), Arc::<AtomicU32>::default());
         let counted = Arc::clone(&readings);
-        let pace = Pace {
-            age: None,
-            pause: Duration::ZERO,
-            patience: HOUR,
+        let policy = RefreshPolicy {
+            max_age: None,
+            min_interval: Duration::ZERO,
+            timeout: HOUR,
         };
-        let kept = Kept::new("held", first, pace, move || {
+        let cached = Cached::new("held", first, policy, move || {
             let (go, readings) = (Arc::clone(&go), Arc::clone(&counted));
             Box::pin(async move {
                 readings.fetch_add(1, Ordering::Relaxed);
@@ -497,18 +510,18 @@ mod tests {
                 Ok(3)
             })
         });
-        (Arc::new(kept.lasting(lifetime)), readings)
+        (Arc::new(cached.with_lifetime(lifetime)), readings)
     }
 
     #[tokio::test]
     async fn many_that_want_a_value_cause_one_reading_and_wait_only_where_there_is_none() {
         let go = Arc::new(tokio::sync::Semaphore::new(0));
         for first in [None, Some(1)] {
-            let (kept, readings) = held(first, &go, by_number);
+            let (cached, readings) = held(first, &go, by_number);
             let mut waiting = tokio::task::JoinSet::new();
             for _ in 0..50 {
-                let kept = Arc::clone(&kept);
-                waiting.spawn(async move { kept.usable().await.map(|value| *value) });
+                let cached = Arc::clone(&cached);
+                waiting.spawn(async move { cached.valid().await.map(|value| *value) });
             }
             if first.is_some() {
                 for _ in 0..49 {
@@ -528,8 +541,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_fixed_is_as_new_as_may_be() {
-        let kept = Kept::fixed("fixed", 7);
-        let seen = kept.current().await.unwrap();
-        assert!(matches!(kept.other_than(&seen).await, Look::Same));
+        let cached = Cached::fixed("fixed", 7);
+        let seen = cached.fresh().await.unwrap();
+        assert!(matches!(cached.refresh(&seen).await, Refresh::TooRecent));
     }
 }
