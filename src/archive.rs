@@ -22,8 +22,8 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, error, info, warn};
 
 use crate::acs::Client;
-use crate::chain::chain;
 use crate::clock;
+use crate::error_chain::error_chain;
 use crate::keys::Layout;
 use crate::limits::Limits;
 use crate::manifest::{SetAside, to_json};
@@ -230,7 +230,7 @@ fn report(recording: &Recording, outcome: Outcome, bytes: u64, started: Instant)
 
 fn unstored(id: &str, failure: &Unstored) -> Outcome {
     Measured::once(Metric::EventsUnstored).say();
-    error!(event = %safe_id(id), error = chain(failure), "event could not be stored");
+    error!(event = %safe_id(id), error = error_chain(failure), "event could not be stored");
     Outcome::Unstored
 }
 

@@ -12,8 +12,8 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use crate::chain::chain;
 use crate::clock;
+use crate::error_chain::error_chain;
 use crate::metrics::{Measured, Metric};
 
 /// Any error, to be logged.
@@ -266,7 +266,7 @@ impl<T> Cached<T> {
                 *cached = Some(Arc::new(value));
             }
             Err(error) => {
-                let (what, error) = (self.name, chain(&*error));
+                let (what, error) = (self.name, error_chain(&*error));
                 let message = match (self.peek(), self.is_over(last)) {
                     (None, _) => "could not be read",
                     (Some(_), true) => "could not be read again; what was last read is too old",

@@ -20,9 +20,9 @@ use crate::VERSION;
 use crate::access::Claims;
 use crate::acs;
 use crate::cached::{Cached, RefreshPolicy};
-use crate::chain::chain;
 use crate::clock;
 use crate::config::{Faults, Settings, Unusable};
+use crate::error_chain::error_chain;
 use crate::limits::Limits;
 use crate::metrics::{Measured, Metric};
 use crate::store;
@@ -72,7 +72,7 @@ struct Failed(TickError);
 
 impl fmt::Debug for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&chain(&self.0))
+        f.write_str(&error_chain(&self.0))
     }
 }
 
@@ -80,7 +80,7 @@ impl From<Failed> for Diagnostic {
     fn from(Failed(error): Failed) -> Self {
         Self {
             error_type: "TickError".to_owned(),
-            error_message: chain(&error),
+            error_message: error_chain(&error),
         }
     }
 }
@@ -146,7 +146,7 @@ impl Function {
                 return Err(faults);
             }
             Ok(Err(unread)) => {
-                error!(error = chain(&unread), "starting without settings");
+                error!(error = error_chain(&unread), "starting without settings");
                 None
             }
             Err(_) => {
@@ -264,7 +264,7 @@ impl Function {
         let tokens = tokens.ok_or("downloads are signed with the access key, without tokens")?;
         let patience = self.limits.entra_token.timeout;
         match timeout(patience, tokens.claims()).await {
-            Ok(claims) => claims.map_err(|error| chain(&error)),
+            Ok(claims) => claims.map_err(|error| error_chain(&error)),
             Err(_) => Err(format!("no answer within {patience:?}")),
         }
     }

@@ -75,7 +75,7 @@
 //! | [`metrics`] | what is measured: names, units, and the lines that CloudWatch takes them from |
 //! | [`outcome`] | what can become of an event |
 //! | [`limits`] | the numbers that all work by |
-//! | [`chain`] | an error with its causes, in one line |
+//! | [`error_chain`] | an error with its causes, on one line |
 //! | `clock` | the time |
 //!
 //! # Identity
@@ -187,9 +187,9 @@ pub mod acs;
 pub mod archive;
 pub mod authentication;
 pub mod cached;
-pub mod chain;
 mod clock;
 pub mod config;
+pub mod error_chain;
 pub mod event_grid;
 pub mod finality;
 pub mod function;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use acs_recording_archiver::VERSION;
 use acs_recording_archiver::config::{self, Logging};
 use acs_recording_archiver::function::Function;
-use acs_recording_archiver::{chain::chain, logging};
+use acs_recording_archiver::{error_chain::error_chain, logging};
 use tracing::{error, info};
 
 const USAGE: &str = "\
@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
     match start().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let error = chain(&*error);
+            let error = error_chain(&*error);
             error!(version = VERSION, error, "the function cannot run");
             ExitCode::FAILURE
         }

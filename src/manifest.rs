@@ -260,7 +260,7 @@ impl<'a> Rejection<'a> {
                 Ok(object) => return Fate::Archived(StoredObject::from((&copied.key, object))),
                 Err(failure) => failure,
             };
-            let reason = crate::chain::chain(failure);
+            let reason = crate::error_chain::error_chain(failure);
             let upload = kept.map(|kept| KeptUpload {
                 key: copied.key.as_str().into(),
                 upload_id: kept.upload_id.as_str().into(),

@@ -18,8 +18,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{info, warn};
 
 use crate::archive::Archive;
-use crate::chain::chain;
 use crate::clock;
+use crate::error_chain::error_chain;
 use crate::finality::EXPIRY;
 use crate::keys::Key;
 use crate::limits::Limits;
@@ -124,7 +124,7 @@ impl Sweep {
             match cleared.await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    warn!(%key, error = chain(&error), "what a run left over is not cleared yet");
+                    warn!(%key, error = error_chain(&error), "what a run left over is not cleared yet");
                 }
                 Err(_) => return,
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use acs_recording_archiver::chain::chain;
+use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_archiver::keys::Key;
 use acs_recording_archiver::limits::Limits;
 use acs_recording_archiver::media::Check;
@@ -188,11 +188,11 @@ impl Bucket {
     ///
     /// A text for people, where the credentials cannot sign it.
     pub async fn link(&self, key: &str, lasts: Duration) -> Result<String, String> {
-        let lasts = PresigningConfig::expires_in(lasts).map_err(|error| chain(&error))?;
+        let lasts = PresigningConfig::expires_in(lasts).map_err(|error| error_chain(&error))?;
         let request = self.client.get_object().bucket(&self.name).key(key);
         let link = request.presigned(lasts).await;
         link.map(|link| link.uri().to_owned())
-            .map_err(|error| chain(&error))
+            .map_err(|error| error_chain(&error))
     }
 
     /// The unfinished uploads to keys that begin with `prefix`, page by page.

@@ -4,7 +4,7 @@
 mod steps;
 mod uploads;
 
-use acs_recording_archiver::chain::chain;
+use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_archiver::store::Error;
 use serde::Serialize;
 
@@ -63,7 +63,7 @@ enum Fault {
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
-        Self::Lacking(chain(&error))
+        Self::Lacking(error_chain(&error))
     }
 }
 

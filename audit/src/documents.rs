@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use acs_recording_archiver::chain::chain;
+use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_archiver::event_grid;
 use acs_recording_archiver::keys::{Bucket as At, ChunkName, Key, Kind, Layout};
 use acs_recording_archiver::manifest::{Fate, Manifest, Rejection, StoredObject, from_json};
@@ -127,7 +127,10 @@ impl Read {
                     let entry = Entry::new(What::Missing, key, "was listed and is gone");
                     (None, Some(entry))
                 }
-                Err(error) => (None, Some(Entry::new(What::Unread, key, chain(&error)))),
+                Err(error) => (
+                    None,
+                    Some(Entry::new(What::Unread, key, error_chain(&error))),
+                ),
             };
             read.bytes.push(bytes);
             read.entries.extend(entry);
@@ -326,7 +329,7 @@ impl<'a> Said<'a> {
 
     fn unreadable(&mut self, document: &str, unreadable: &dyn std::error::Error) {
         self.whole = false;
-        let detail = chain(unreadable);
+        let detail = error_chain(unreadable);
         self.entries
             .push(Entry::new(What::Unreadable, document, detail));
     }

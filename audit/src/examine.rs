@@ -1,6 +1,6 @@
 //! Doubts about media: those that manifests have, and those that an examination finds.
 
-use acs_recording_archiver::chain::chain;
+use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_archiver::keys::Bucket as At;
 use acs_recording_archiver::media::{Check, RecordingCheck, Verdict};
 
@@ -82,7 +82,9 @@ async fn one(
             Ok(check)
         }
         // Gone, or another object: the comparison has found that.
-        Err(error) if matches!(error.status(), Some(404 | 412)) => Ok(Check::failed(chain(&error))),
-        Err(error) => Err(chain(&error)),
+        Err(error) if matches!(error.status(), Some(404 | 412)) => {
+            Ok(Check::failed(error_chain(&error)))
+        }
+        Err(error) => Err(error_chain(&error)),
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use acs_recording_archiver::chain::chain;
+use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_archiver::keys::{Bucket as At, Kind};
 use acs_recording_archiver::recording::{Timestamp, safe_id};
 use acs_recording_archiver::store;
@@ -255,7 +255,7 @@ async fn read(context: Context, wanted: Wanted, folder: String) -> Vec<Heard> {
             return vec![Heard::Entry(Entry::new(
                 What::Unread,
                 folder,
-                chain(&error),
+                error_chain(&error),
             ))];
         }
     };
@@ -312,7 +312,7 @@ impl Wanted {
                     return Err(Entry::new(What::Unread, &object.key, detail));
                 }
                 Err(error) => {
-                    return Err(Entry::new(What::Unread, &object.key, chain(&error)));
+                    return Err(Entry::new(What::Unread, &object.key, error_chain(&error)));
                 }
             }
         }

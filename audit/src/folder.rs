@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use acs_recording_archiver::chain::chain;
+use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_archiver::keys::{Bucket as At, Kind, Layout};
 use acs_recording_archiver::store::{Error, Object};
 use tokio::task::JoinSet;
@@ -132,7 +132,7 @@ impl Folder {
     pub(crate) async fn judge_again(context: Context, name: String) -> Vec<Entry> {
         let folder = match Self::list(&context, &name).await {
             Ok(folder) => folder,
-            Err(error) => return vec![Entry::new(What::Unread, name, chain(&error))],
+            Err(error) => return vec![Entry::new(What::Unread, name, error_chain(&error))],
         };
         let read = folder.read(&context).await;
         folder.unnamed(&context, &folder.said(&context, &read))
@@ -209,7 +209,7 @@ fn judged(
             compared.difference?
         }
         Ok(None) => (What::Missing, "is not there".to_owned()),
-        Err(error) => (What::Unread, chain(&error)),
+        Err(error) => (What::Unread, error_chain(&error)),
     };
     let entry = Entry::new(what, named.key.as_str(), detail);
     Some(entry.named_by(named.document))

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use acs_recording_archiver::chain::chain;
+use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_archiver::function::sdk_config;
 use acs_recording_archiver::limits::Limits;
 use acs_recording_archiver::recording::Timestamp;
@@ -105,7 +105,7 @@ async fn audited(arguments: &Arguments) -> Result<u8, Fault> {
         &mut ledger,
     );
     let audited = progress::watched(&tally, audited).await;
-    let mut report = audited.map_err(|failure| chain(&failure))?;
+    let mut report = audited.map_err(|failure| error_chain(&failure))?;
     let (reconciliation, rows) = ledger;
     if let Some(reconciliation) = reconciliation {
         reconciliation.conclude(now, &mut report);
@@ -142,7 +142,7 @@ fn log(file: &Path, exported: Option<&Path>, window: &Window) -> Result<Reconcil
     let rows = export::read(&bytes).map_err(|error| {
         format!(
             "{name} is no export of ACSCallRecordingSummary: {}",
-            chain(&error)
+            error_chain(&error)
         )
     })?;
     let reconciliation = Reconciliation::new(&name, rows, window);
@@ -182,7 +182,7 @@ async fn credentials(sdk: &SdkConfig) -> Result<(), Fault> {
         Err(CredentialsError::CredentialsNotLoaded(_)) => {
             Err(none("none in the environment, a profile or a role"))
         }
-        Err(error) => Err(none(&chain(&error))),
+        Err(error) => Err(none(&error_chain(&error))),
     }
 }
 

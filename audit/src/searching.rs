@@ -3,7 +3,7 @@
 use std::io::{self, Write as _, stdout};
 use std::time::Duration;
 
-use acs_recording_archiver::chain::chain;
+use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_audit::find::{Found, find};
 use acs_recording_audit::table::found;
 use acs_recording_audit::tally::Tally;
@@ -28,7 +28,7 @@ pub(crate) async fn search(arguments: &Find) -> Result<u8, Fault> {
     let both = (&buckets.archive, &buckets.work);
     let search = find(both, &scope, &wanted, presign, (now(), &tally), &mut show);
     let searched = progress::watched(&tally, search).await;
-    let searched = searched.map_err(|failure| chain(&failure))?;
+    let searched = searched.map_err(|failure| error_chain(&failure))?;
     // Whoever no longer reads has seen enough.
     let _ = shown.end();
     for entry in &searched.unread {

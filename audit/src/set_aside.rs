@@ -1,6 +1,6 @@
 //! Events that were set aside under `rejected/`.
 
-use acs_recording_archiver::chain::chain;
+use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_archiver::keys::{Bucket as At, Kind};
 use acs_recording_archiver::manifest::{SetAside, from_json};
 use acs_recording_archiver::store::Error;
@@ -47,14 +47,14 @@ async fn set_aside(bucket: Bucket, key: String) -> Vec<Heard> {
                     set_aside.reason.into_owned()
                 }
                 Err(unreadable) => {
-                    format!("for a reason that is lost: {}", chain(&unreadable))
+                    format!("for a reason that is lost: {}", error_chain(&unreadable))
                 }
             };
             (What::SetAside, reason)
         }
         Ok(Document::TooLong) => (What::SetAside, "for a reason that is too long".to_owned()),
         Ok(Document::Gone) => return vec![],
-        Err(error) => (What::Unread, chain(&error)),
+        Err(error) => (What::Unread, error_chain(&error)),
     };
     heard.push(Heard::Entry(Entry::new(what, key, detail)));
     heard

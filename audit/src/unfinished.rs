@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
-use acs_recording_archiver::chain::chain;
+use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_archiver::event_grid;
 use acs_recording_archiver::finality::EXPIRY;
 use acs_recording_archiver::keys::{Bucket as At, Kind, Layout, RecordingKeys};
@@ -228,7 +228,7 @@ async fn record(bucket: Bucket, key: String) -> Vec<Found> {
 }
 
 fn unread(key: String, error: &Error) -> Found {
-    Found::Entry(Entry::new(What::Unread, key, chain(error)))
+    Found::Entry(Entry::new(What::Unread, key, error_chain(error)))
 }
 
 fn overdue(pending: &Pending) -> Option<Entry> {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use acs_recording_archiver::acs::http_client;
-use acs_recording_archiver::chain::chain;
+use acs_recording_archiver::error_chain::error_chain;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ impl Grid {
     /// Delivers to `origin`.
     pub fn new(origin: String) -> Result<Self, String> {
         let client = http_client().no_proxy().build();
-        let client = client.map_err(|error| chain(&error))?;
+        let client = client.map_err(|error| error_chain(&error))?;
         Ok(Self { client, origin })
     }
 
@@ -44,7 +44,7 @@ impl Grid {
             request = request.header(name, value);
         }
         let started = Instant::now();
-        let failed = |error: reqwest::Error| named(chain(&error.without_url()));
+        let failed = |error: reqwest::Error| named(error_chain(&error.without_url()));
         let mut response = request.send().await.map_err(failed)?;
         let mut body = Vec::new();
         while let Some(bytes) = response.chunk().await.map_err(failed)? {

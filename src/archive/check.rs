@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 
 use super::Archive;
 use super::chunk::Chunks;
-use crate::chain::chain;
+use crate::error_chain::error_chain;
 use crate::keys::Key;
 use crate::media::Check;
 use crate::recording::{Format, Recording};
@@ -85,7 +85,7 @@ impl MediaCheck {
             .examine(&self.key, self.size, &self.etag, self.format);
         match timeout(self.patience, examination).await {
             Ok(Ok(check)) => check,
-            Ok(Err(error)) => Check::failed(chain(&error)),
+            Ok(Err(error)) => Check::failed(error_chain(&error)),
             Err(_) => {
                 let seconds = self.patience.as_secs_f32();
                 Check::failed(format!("examination took longer than {seconds} s"))

@@ -8,8 +8,8 @@ use tracing::{error, info, warn};
 
 use super::Archive;
 use crate::acs::{NotAskable, Source};
-use crate::chain::chain;
 use crate::clock;
+use crate::error_chain::error_chain;
 use crate::finality::{Ages, Failure};
 use crate::keys::{Key, RecordingKeys};
 use crate::manifest::{Copied, CopiedChunk};
@@ -242,7 +242,7 @@ impl ChunkCopy {
     /// The one place that logs why an object is not there.
     fn log(&self, what: &str, failure: Option<&Failure>) {
         let Some(failure) = failure else { return };
-        let (event, index, error) = (&self.event_id, self.chunk.index, chain(failure));
+        let (event, index, error) = (&self.event_id, self.chunk.index, error_chain(failure));
         if failure.is_final(self.ages, None) {
             error!(event, index, error, "{what} cannot be archived");
         } else {

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::attempt::Attempt;
-use crate::chain::chain;
+use crate::error_chain::error_chain;
 use crate::keys::Key;
 use crate::store::{self, JSON, Receipt, Store, Written};
 
@@ -100,7 +100,7 @@ impl Claim {
         if self.state != State::Lost
             && let Err(error) = self.write().await
         {
-            warn!(key = %self.key, error = chain(&error), "a claim could not be written again");
+            warn!(key = %self.key, error = error_chain(&error), "a claim could not be written again");
         }
     }
 

@@ -9,8 +9,8 @@ use super::chunk::Chunks;
 use super::claim::{Claim, Unfinished};
 use super::pending::{Pending, StoredEvent};
 use super::{Archive, within};
-use crate::chain::chain;
 use crate::clock;
+use crate::error_chain::error_chain;
 use crate::finality::{Ages, Failure};
 use crate::keys::Key;
 use crate::manifest::{CopiedChunk, Manifest, Rejection, to_json};
@@ -58,7 +58,7 @@ impl Archive {
                 let Pending { event, claim } = pending;
                 match within(deadline, self.clear_pending(claim, &event.key)).await {
                     Ok(()) => (outcome, None),
-                    Err(fault) => (Outcome::Suspended, Some(chain(&fault))),
+                    Err(fault) => (Outcome::Suspended, Some(error_chain(&fault))),
                 }
             }
             Ok(Verdict::Unfinished) => {
@@ -67,7 +67,7 @@ impl Archive {
                 (Outcome::Suspended, None)
             }
             Err(fault) => {
-                let fault = chain(&fault);
+                let fault = error_chain(&fault);
                 let left = Unfinished {
                     failure: Some(fault.clone()),
                     ..Unfinished::default()
@@ -175,7 +175,7 @@ impl Archive {
         match timeout_at(end, pending.claim.release(left)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                warn!(%key, error = chain(&error), "a claim could not be released");
+                warn!(%key, error = error_chain(&error), "a claim could not be released");
             }
             Err(_) => warn!(%key, "a claim could not be released in time"),
         }
@@ -196,7 +196,7 @@ impl Chunks {
         let telling = failures
             .find(|(_, _, failure)| !failure.is_out_of_time() || failure.costs_everything());
         let failure = telling.map(|(index, what, failure)| {
-            let text = format!("chunk {index}, {what}: {}", chain(failure));
+            let text = format!("chunk {index}, {what}: {}", error_chain(failure));
             text.chars().take(LONGEST_FAILURE).collect()
         });
         let asked = self.failures().filter_map(Failure::retry_after).max();

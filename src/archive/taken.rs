@@ -7,8 +7,8 @@ use super::attempt::{self, Attempt};
 use super::claim::{Claim, Unfinished};
 use super::pending::{Intake, Pending, StoredEvent};
 use super::{Archive, report};
-use crate::chain::chain;
 use crate::clock;
+use crate::error_chain::error_chain;
 use crate::keys::{ATTEMPT, EVENT, Key};
 use crate::outcome::Outcome;
 use crate::recording::{Recording, StorageClass};
@@ -153,12 +153,12 @@ impl Archive {
 /// Releases a claim after a fault of S3, so that it does not look like that of a process that died.
 async fn failed(claim: Claim, error: store::Error) -> store::Error {
     let left = Unfinished {
-        failure: Some(chain(&error)),
+        failure: Some(error_chain(&error)),
         ..Unfinished::default()
     };
     if let Err(unreleased) = claim.release(left).await {
         warn!(
-            error = chain(&unreleased),
+            error = error_chain(&unreleased),
             "a claim could not be released after a fault"
         );
     }

@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 use tracing::warn;
 
 use super::{Error, JSON, Store, Written};
-use crate::chain::chain;
+use crate::error_chain::error_chain;
 use crate::keys::Key;
 
 /// An ETag in the form of an MD5, which no object of ours has.
@@ -78,7 +78,7 @@ impl Store {
         let first = self.create(&key, CONTENT, JSON, None).await?;
         let verdict = self.try_conditions(&key, first).await;
         if let Err(error) = self.delete(&key).await {
-            warn!(%key, error = chain(&error), "a trial of the store is not cleared yet");
+            warn!(%key, error = error_chain(&error), "a trial of the store is not cleared yet");
         }
         verdict
     }

@@ -13,8 +13,8 @@ use super::backlog::{Backlog, Candidate};
 use super::listing::{self, Seen};
 use crate::archive::attempt::Attempt;
 use crate::archive::{Archive, Intake, Taken};
-use crate::chain::chain;
 use crate::clock;
+use crate::error_chain::error_chain;
 use crate::event_grid;
 use crate::limits::Limits;
 use crate::outcome::Outcome;
@@ -125,7 +125,7 @@ impl Tick {
         let ours = match working.join_next().await? {
             Ok(Ok(ours)) => ours,
             Ok(Err(error)) => {
-                let error = chain(&error);
+                let error = error_chain(&error);
                 warn!(key = %event, error, "a pending event could not be read or cleared");
                 true
             }
@@ -166,7 +166,7 @@ impl Tick {
                 Ok(backlog) => events.backlog = backlog,
                 Err(error) => {
                     warn!(
-                        error = chain(&error),
+                        error = error_chain(&error),
                         "what is pending could not be listed again"
                     );
                     return None;

@@ -8,7 +8,7 @@ use tracing::warn;
 use super::{Error, Transfer};
 use crate::acs;
 use crate::acs::download::Download;
-use crate::chain::chain;
+use crate::error_chain::error_chain;
 use crate::limits::Limits;
 use crate::metrics::{Cause, Measured};
 use crate::store;
@@ -31,7 +31,7 @@ impl Transfer {
             };
             Measured::retry(cause).say();
             let key = &self.task.key;
-            warn!(%key, failures, pause = ?pause, error = chain(&error), "trying again");
+            warn!(%key, failures, pause = ?pause, error = error_chain(&error), "trying again");
             sleep(pause).await;
         }
     }

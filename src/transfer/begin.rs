@@ -12,8 +12,8 @@ use super::upload::{Upload, is_whole};
 use super::{Error, Opened, Task, Transfer};
 use crate::acs;
 use crate::acs::download::Download;
-use crate::chain::chain;
 use crate::clock;
+use crate::error_chain::error_chain;
 use crate::plan::Plan;
 use crate::store::{self, Identity, JSON, StoredDocument, Written};
 
@@ -47,7 +47,7 @@ impl Transfer {
         let by_range = 0..self.tools.limits.part_size;
         let first = match self.attempts(|| self.open_or_copy(Some(&by_range))).await {
             Err(error) if error.is_about_ranges() => {
-                warn!(key = %task.key, error = chain(&error), "asking for the whole instead");
+                warn!(key = %task.key, error = error_chain(&error), "asking for the whole instead");
                 self.attempts(|| self.open_or_copy(None)).await?
             }
             first => first?,
@@ -111,7 +111,7 @@ impl Transfer {
         {
             // The new record names it, and it is ended with that.
             let key = &task.key;
-            warn!(%key, error = chain(&error), "an upload that was replaced is not ended yet");
+            warn!(%key, error = error_chain(&error), "an upload that was replaced is not ended yet");
         }
         // A run that completes the object deletes its record after it. So ours was written either
         // before another could be, or when all was over, while our first reply was on its way: a

@@ -7,7 +7,7 @@ use super::object::Wrote;
 use super::record::Cause;
 use super::rounds::Round;
 use super::upload::{Filled, Upload};
-use crate::chain::chain;
+use crate::error_chain::error_chain;
 use crate::store::{self, Object};
 
 /// The end of an attempt at completing an upload.
@@ -70,7 +70,7 @@ impl Upload {
             return Err(Error::UploadGone);
         }
         if error.is_useless_upload() {
-            warn!(key = %task.key, error = chain(&error), "upload cannot be completed");
+            warn!(key = %task.key, error = error_chain(&error), "upload cannot be completed");
             return Ok(Completion::Useless);
         }
         // It may have taken effect and only its answer been lost; or another upload has been

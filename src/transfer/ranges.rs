@@ -15,7 +15,7 @@ use super::upload::{Filled, Upload, is_whole};
 use super::{Error, Opened, Order, Slot};
 use crate::acs;
 use crate::acs::download::Download;
-use crate::chain::chain;
+use crate::error_chain::error_chain;
 use crate::plan::{ListedParts, PartNumber, Plan};
 
 impl Upload {
@@ -194,7 +194,7 @@ impl Crew {
             // Parts that others have put are only good to know.
             Err(error) => {
                 let key = &transfer.task.key;
-                warn!(%key, error = chain(&error), "listing the parts again failed");
+                warn!(%key, error = error_chain(&error), "listing the parts again failed");
             }
         }
         missing.next = Instant::now() + missing.pause;

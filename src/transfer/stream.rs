@@ -15,7 +15,7 @@ use super::upload::{Filled, Upload};
 use super::{Error, Opened};
 use crate::acs;
 use crate::acs::download::Download;
-use crate::chain::chain;
+use crate::error_chain::error_chain;
 use crate::plan::{ListedParts, MAX_PARTS, PartNumber, Plan};
 
 impl Upload {
@@ -36,7 +36,7 @@ impl Upload {
         if let Err(error) = self.mark_whole(&filled).await {
             // Only a later run would need it.
             let key = &self.transfer.task.key;
-            warn!(%key, error = chain(&error), "the end of a reply is not recorded");
+            warn!(%key, error = error_chain(&error), "the end of a reply is not recorded");
         }
         Ok(filled)
     }

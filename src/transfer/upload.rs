@@ -11,7 +11,7 @@ use super::record::{Found, Record};
 use super::{Error, Opened, Transfer};
 use crate::acs::download::Download;
 use crate::acs::reply::Extent;
-use crate::chain::chain;
+use crate::error_chain::error_chain;
 use crate::plan::{ListedParts, PartNumber, Plan, combined, combined_crc64nvme};
 use crate::store::{self, Written};
 
@@ -104,7 +104,7 @@ impl Upload {
             match self.fill_by_ranges(plan, opened.take()).await {
                 Err(error) if error.is_about_ranges() => {
                     let key = &self.transfer.task.key;
-                    warn!(%key, error = chain(&error), "asking for the whole instead");
+                    warn!(%key, error = error_chain(&error), "asking for the whole instead");
                 }
                 filled => return filled,
             }

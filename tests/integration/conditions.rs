@@ -59,7 +59,7 @@ async fn a_store_that_ignores_conditions_is_not_worked_with() {
         let before = world.s3.objects();
         let error = tick(&world).await.expect_err("the store is unfit");
         assert!(matches!(error, TickError::Unfit(_)), "{error:?}");
-        let error = acs_recording_archiver::chain::chain(&error);
+        let error = acs_recording_archiver::error_chain::error_chain(&error);
         let header = match condition {
             Condition::PutIfMatch => "If-Match",
             _ => "If-None-Match",

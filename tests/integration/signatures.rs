@@ -364,7 +364,7 @@ async fn a_relative_redirect_stays_on_its_host() {
 }
 
 /// The hops of a chain, each to the next of [`HOPS`] and the last one where the document is.
-fn chain(acs: &Acs, hops: usize) {
+fn error_chain(acs: &Acs, hops: usize) {
     let names: Vec<&str> = [MEDIA].into_iter().chain(HOPS).take(hops + 1).collect();
     acs.inject(move |request| {
         let place = names.iter().position(|name| *name == request.host);
@@ -386,7 +386,7 @@ async fn a_chain_of_three_hops_is_followed_and_each_is_authorized_afresh() {
         let world = &trap.world;
         let recording = Recording::of(&[10]);
         recording.publish(world);
-        chain(&world.acs, 3);
+        error_chain(&world.acs, 3);
         assert_eq!(world.deliver(&recording.event(world)).await.status, 200);
         world.assert_archived(&recording);
 
@@ -419,7 +419,7 @@ async fn a_fourth_hop_is_not_taken() {
         let world = &trap.world;
         let recording = Recording::of(&[10]);
         recording.publish(world);
-        chain(&world.acs, 4);
+        error_chain(&world.acs, 4);
         assert_eq!(world.deliver(&recording.event(world)).await.status, 503);
         let requests = world.acs.requests();
         assert_eq!(requests.len(), 2 * (1 + 3));

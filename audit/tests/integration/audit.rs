@@ -716,7 +716,7 @@ async fn a_store_that_refuses_to_list_ends_the_audit() {
             })
         });
         let failure = try_audit(&world, ("", "")).await.unwrap_err();
-        let said = acs_recording_archiver::chain::chain(&failure);
+        let said = acs_recording_archiver::error_chain::error_chain(&failure);
         assert!(
             said.starts_with("bucket recordings cannot be listed: S3 answered")
                 && said.contains("403 AccessDenied"),

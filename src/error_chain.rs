@@ -1,10 +1,11 @@
-//! An error with all its causes, in one line.
+//! An error with all its causes, on one line.
 
 use std::error::Error;
 
-/// `error: cause: cause of the cause`. Our errors never repeat a source's text, so each appears once.
+/// Returns `error: cause: cause of the cause`. The errors of this crate never repeat the text of
+/// their source, so each text appears once.
 #[must_use]
-pub fn chain(error: &dyn Error) -> String {
+pub fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
