@@ -255,7 +255,7 @@ impl Client {
             Refresh::Refreshed(newer) if newer != credential => {
                 let what = if is_token { "token" } else { "access key" };
                 warn!("ACS refused the {what}; trying again with the one that was just read");
-                Measured::retry(Cause::AcsUnauthorized).say();
+                Measured::retry(Cause::AcsUnauthorized).emit();
                 self.send(&newer, url, form, range).await
             }
             // Another token might have done: the fault is where it comes from.

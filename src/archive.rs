@@ -202,7 +202,7 @@ impl Archive {
         };
         match within(deadline, write).await {
             Ok(_) => {
-                Measured::once(Metric::EventsSetAside).say();
+                Measured::once(Metric::EventsSetAside).emit();
                 warn!(event = %safe_id(id), key = %key, reason, "event is set aside");
                 Outcome::SetAside
             }
@@ -215,7 +215,7 @@ impl Archive {
 fn report(recording: &Recording, outcome: Outcome, bytes: u64, started: Instant) -> Report {
     let id = safe_id(&recording.event_id).into_owned();
     let lag = recording.event_time.map(|time| time.age(clock::now()));
-    Measured::recording(outcome, lag, started.elapsed(), bytes).say();
+    Measured::recording(outcome, lag, started.elapsed(), bytes).emit();
     info!(
         event = id,
         call = %recording.call_id(),
@@ -229,7 +229,7 @@ fn report(recording: &Recording, outcome: Outcome, bytes: u64, started: Instant)
 }
 
 fn unstored(id: &str, failure: &Unstored) -> Outcome {
-    Measured::once(Metric::EventsUnstored).say();
+    Measured::once(Metric::EventsUnstored).emit();
     error!(event = %safe_id(id), error = error_chain(failure), "event could not be stored");
     Outcome::Unstored
 }

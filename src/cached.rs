@@ -274,7 +274,7 @@ impl<T> Cached<T> {
                 };
                 if let Some(metric) = self.failures {
                     error!(what, error, "{message}");
-                    Measured::once(metric).say();
+                    Measured::once(metric).emit();
                 } else {
                     warn!(what, error, "{message}");
                 }

@@ -141,7 +141,7 @@ impl Function {
             Ok(Ok(rooms)) => Some(rooms),
             Ok(Err(Unusable::Faults(faults))) => {
                 if !are_fixed {
-                    Measured::once(Metric::SecretsUnreadable).say();
+                    Measured::once(Metric::SecretsUnreadable).emit();
                 }
                 return Err(faults);
             }
@@ -155,7 +155,7 @@ impl Function {
             }
         };
         if first.is_none() {
-            Measured::once(Metric::SecretsUnreadable).say();
+            Measured::once(Metric::SecretsUnreadable).emit();
         }
         let policy = RefreshPolicy {
             max_age: None,

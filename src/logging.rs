@@ -37,7 +37,7 @@ pub fn install(logging: Logging) {
         panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);
             error!(place, "the function panicked");
-            Measured::once(Metric::Panics).say();
+            Measured::once(Metric::Panics).emit();
         }));
     }
     let lines = logging.installation.map(|installation| {

@@ -262,7 +262,7 @@ impl Measured {
     }
 
     /// Hands it to the logger; without one it is lost.
-    pub(crate) fn say(&self) {
+    pub(crate) fn emit(&self) {
         if !self.values.is_empty() {
             let measured = serde_json::to_string(self).unwrap_or_default();
             info!(target: TARGET, measured);

@@ -78,7 +78,7 @@ impl Sweep {
         let hours_left = backlog.oldest_source.map(hours_left);
         let (pending, left_over) = (backlog.pending, backlog.left_over());
         let (in_trouble, unfinished) = (backlog.in_trouble, backlog.unfinished);
-        Measured::tick(pending, in_trouble, unfinished, hours_left).say();
+        Measured::tick(pending, in_trouble, unfinished, hours_left).emit();
         // An outage is found out again by whatever is tried, as in any tick.
         if let Ok(Err(error @ store::Error::Ignores(_))) =
             timeout_at(deadline, self.archive.verify_store()).await
@@ -137,7 +137,7 @@ async fn beats(pause: Duration) {
     let mut next = Instant::now() + pause;
     loop {
         sleep_until(next).await;
-        Measured::tick_at_work().say();
+        Measured::tick_at_work().emit();
         next += pause;
     }
 }

@@ -190,7 +190,7 @@ impl Webhook {
         if missed > 0 {
             error!(missed, "out of time before all events were stored");
             let unstored = Measured::default().and_count(Metric::EventsUnstored, missed);
-            unstored.say();
+            unstored.emit();
         }
         self.work(admitted, order, deadline, &mut reports).await;
         let broken = || Report::of(String::new(), Outcome::Unstored);

@@ -222,7 +222,7 @@ impl ChunkCopy {
                 Metric::BytesReused,
                 progress.map(Progress::bytes_reused).iter().sum(),
             )
-            .say();
+            .emit();
     }
 
     async fn in_time(

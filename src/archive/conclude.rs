@@ -224,7 +224,7 @@ fn measure_doubts(recording: &Recording, manifest: &Manifest<'_>) {
     let Some(doubt) = check.doubts.first() else {
         return;
     };
-    Measured::once(Metric::MediaDoubtful).say();
+    Measured::once(Metric::MediaDoubtful).emit();
     let (id, doubts) = (safe_id(&recording.event_id), check.doubts.len());
     warn!(event = %id, doubts, doubt, "media is doubtful");
 }
@@ -248,5 +248,5 @@ fn measure_rejection(chunks: &[CopiedChunk]) {
     })
     .and_count(Metric::ChunksExpired, expired)
     .and_count(Metric::ChunksRejected, all - expired)
-    .say();
+    .emit();
 }

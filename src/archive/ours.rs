@@ -45,7 +45,7 @@ impl Archive {
         let rejection = Rejection::new(recording, chunks, &kept).because(reason);
         self.keep_rejection(recording, keys, to_json(&rejection))
             .await?;
-        Measured::once(Metric::RecordingsRejected).say();
+        Measured::once(Metric::RecordingsRejected).emit();
         error!(event = %safe_id(&recording.event_id), key = %keys.rejection(), "recording has no manifest");
         Ok(Outcome::SetAside)
     }

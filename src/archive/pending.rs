@@ -61,7 +61,7 @@ impl Archive {
             return done(outcome.await);
         }
         if recording.storage() == StorageClass::Customer {
-            Measured::once(Metric::RecordingsInCustomerStorage).say();
+            Measured::once(Metric::RecordingsInCustomerStorage).emit();
             info!(event = %safe_id(id), "ACS has written this recording to the customer's own storage");
             return done(Outcome::Ignored);
         }

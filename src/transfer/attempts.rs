@@ -29,7 +29,7 @@ impl Transfer {
             let Some((pause, cause)) = pause(&error, failures, &self.tools.limits) else {
                 return Err(error);
             };
-            Measured::retry(cause).say();
+            Measured::retry(cause).emit();
             let key = &self.task.key;
             warn!(%key, failures, pause = ?pause, error = error_chain(&error), "trying again");
             sleep(pause).await;

@@ -106,13 +106,13 @@ impl Delivery {
         match verdict {
             // A request without a credential is a stranger's.
             Verdict::Unauthenticated if self.presents => {
-                Measured::once(Metric::DeliveriesRefused).say();
+                Measured::once(Metric::DeliveriesRefused).emit();
             }
             Verdict::NoSecret => {
                 error!("no webhook secret is set, so no delivery can be verified");
-                Measured::once(Metric::DeliveriesUnverified).say();
+                Measured::once(Metric::DeliveriesUnverified).emit();
             }
-            Verdict::Unverified => Measured::once(Metric::DeliveriesUnverified).say(),
+            Verdict::Unverified => Measured::once(Metric::DeliveriesUnverified).emit(),
             _ => {}
         }
         response
