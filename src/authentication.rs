@@ -5,7 +5,7 @@
 //! a request but its query string and headers is looked at.
 
 mod admission;
-mod keys;
+mod jwks;
 mod token;
 
 pub use admission::{Admission, Credential, Decision, Require};
@@ -23,7 +23,7 @@ use crate::access::{Secrets, Which};
 use crate::cached::{Cached, Refresh};
 use crate::limits::Limits;
 use admission::{Found, wants_token};
-use keys::TokenKeys;
+use jwks::TokenKeys;
 use token::Presented;
 
 /// The query parameter that a webhook URL carries its secret in.
