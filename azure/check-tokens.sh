@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Shows what the tokens say that the archiver's functions get for their downloads, before there is any download.
 set -euo pipefail
+# shellcheck source=deploy/stack.sh
+. "$(dirname "$0")/../deploy/stack.sh"
 
 usage() {
     cat <<'END'
@@ -25,7 +27,7 @@ fail() {
     exit "${2:-1}"
 }
 
-stack="" region=()
+STACK=""
 while (($#)); do
     case $1 in
     -h | --help) usage && exit ;;
@@ -33,21 +35,21 @@ while (($#)); do
     *) fail "unknown option $1; see --help" 2 ;;
     esac
     case $1 in
-    --stack) stack=$2 ;;
-    --region) region=(--region "$2") ;;
+    --stack) STACK=$2 ;;
+    --region) use_region "$2" ;;
     esac
     shift 2
 done
-[[ $stack ]] || fail "--stack is required; see --help" 2
+[[ $STACK ]] || fail "--stack is required; see --help" 2
+need_tools aws jq
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 status=0
 for function in Archiver Sweeper; do
-    name=$(aws cloudformation describe-stack-resource ${region[@]+"${region[@]}"} --stack-name "$stack" \
-        --logical-resource-id "$function" --query StackResourceDetail.PhysicalResourceId --output text)
-    aws lambda invoke ${region[@]+"${region[@]}"} --function-name "$name" --cli-binary-format raw-in-base64-out \
+    name=$(resource "$function")
+    aws lambda invoke --function-name "$name" --cli-binary-format raw-in-base64-out \
         --payload '{"check":"tokens"}' --output json "$work/answer" >/dev/null
     echo "$function:"
     jq '.body | fromjson' "$work/answer"

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Makes the application in Microsoft Entra that the archiver downloads as, and lets the archiver's roles act as it.
 set -euo pipefail
+# shellcheck source=deploy/stack.sh
+. "$(dirname "$0")/../deploy/stack.sh"
 
 usage() {
     cat <<'END'
@@ -29,7 +31,7 @@ fail() {
     exit "${2:-1}"
 }
 
-stack="" group="" acs="" application=acs-recording-archiver role="Communication and Email Service Owner" region=()
+STACK="" group="" acs="" application=acs-recording-archiver role="Communication and Email Service Owner"
 while (($#)); do
     case $1 in
     -h | --help) usage && exit ;;
@@ -37,22 +39,23 @@ while (($#)); do
     *) fail "unknown option $1; see --help" 2 ;;
     esac
     case $1 in
-    --stack) stack=$2 ;;
+    --stack) STACK=$2 ;;
     --resource-group) group=$2 ;;
     --acs) acs=$2 ;;
     --application) application=$2 ;;
     --role) role=$2 ;;
-    --region) region=(--region "$2") ;;
+    --region) use_region "$2" ;;
     esac
     shift 2
 done
 [[ $group && $acs ]] || fail "--resource-group and --acs are required; see --help" 2
 [[ $application =~ ^[A-Za-z0-9._-]+$ ]] || fail "--application is letters, digits, dots, dashes and underscores" 2
+if [[ $STACK ]]; then need_tools aws az jq; else need_tools az; fi
 
-resource() {
+acs_property() {
     az communication show --resource-group "$group" --name "$acs" --query "$1" --output tsv
 }
-id=$(resource id) host=$(resource hostName)
+id=$(acs_property id) host=$(acs_property hostName)
 [[ $id == /subscriptions/* && $host =~ ^[A-Za-z0-9.-]+$ ]] || fail "Azure knows no Communication Services resource $acs in $group"
 tenant=$(az account show --query tenantId --output tsv)
 
@@ -75,7 +78,7 @@ if [[ $assigned == 0 ]]; then
         --role "$role" --scope "$id" --output none
 fi
 
-if [[ ! $stack ]]; then
+if [[ ! $STACK ]]; then
     echo "Deploy the stack with these parameters, then run this again with --stack:" >&2
     printf '%s\n' "CommunicationServicesEndpoint=https://$host" "AcsTenantId=$tenant" "AcsClientId=$client"
     exit
@@ -97,8 +100,6 @@ trust() {
     echo "$application trusts $subject"
 }
 for function in Archiver Sweeper; do
-    arn=$(aws cloudformation describe-stacks ${region[@]+"${region[@]}"} --stack-name "$stack" \
-        --query "Stacks[0].Outputs[?OutputKey=='${function}RoleArn'].OutputValue" --output text)
-    [[ $arn == arn:*:role/* ]] || fail "stack $stack has no output ${function}RoleArn"
-    trust "$stack-$function" "$arn"
+    arn=$(output "${function}RoleArn")
+    trust "$STACK-$function" "$arn"
 done

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Asks ACS's own log which recordings there were, and audits the archive against it.
 set -euo pipefail
+# shellcheck source=deploy/stack.sh
+. "$(dirname "$0")/../deploy/stack.sh"
 
 usage() {
     cat <<'END'
@@ -51,9 +53,7 @@ done
 [[ $workspace && $bucket ]] || fail "--workspace and --bucket are required; see --help"
 [[ $hours =~ ^[1-9][0-9]{0,4}$ ]] || fail "--hours must be a whole number"
 [[ $format == table || $format == json || $format == html ]] || fail "--format is table, json or html"
-for tool in az jq ${metric:+aws}; do
-    command -v "$tool" >/dev/null || fail "$tool is not installed; see --help"
-done
+need_tools az jq ${metric:+aws} || exit 2
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Posts what Event Grid gave up on to the function again.
 set -euo pipefail
+# shellcheck source=deploy/stack.sh
+. "$(dirname "$0")/../deploy/stack.sh"
 
 usage() {
     cat <<'END'
@@ -49,10 +51,7 @@ done
 [[ $url && $account ]] || fail "--url and --account are required; see --help" 2
 [[ $url == https://* ]] || fail "--url must be https: the secret goes there" 2
 [[ $dry_run || ${WEBHOOK_SECRET:-} ]] || fail "WEBHOOK_SECRET is not set; see --help" 2
-
-for tool in az curl; do
-    command -v "$tool" >/dev/null || fail "$tool is not installed"
-done
+need_tools az curl
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

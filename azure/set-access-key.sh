@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Writes a connection string of the Communication Services resource into the archiver's secret of it.
 set -euo pipefail
+# shellcheck source=deploy/stack.sh
+. "$(dirname "$0")/../deploy/stack.sh"
 
 usage() {
     cat <<'END'
@@ -25,7 +27,7 @@ fail() {
     exit "${2:-1}"
 }
 
-stack="" group="" acs="" key=primary region=()
+STACK="" group="" acs="" key=primary
 while (($#)); do
     case $1 in
     -h | --help) usage && exit ;;
@@ -33,32 +35,24 @@ while (($#)); do
     *) fail "unknown option $1; see --help" 2 ;;
     esac
     case $1 in
-    --stack) stack=$2 ;;
+    --stack) STACK=$2 ;;
     --resource-group) group=$2 ;;
     --acs) acs=$2 ;;
-    --region) region=(--region "$2") ;;
+    --region) use_region "$2" ;;
     --key) key=$2 ;;
     esac
     shift 2
 done
-[[ $stack && $group && $acs ]] || fail "--stack, --resource-group and --acs are required; see --help" 2
+[[ $STACK && $group && $acs ]] || fail "--stack, --resource-group and --acs are required; see --help" 2
 [[ $key == primary || $key == secondary ]] || fail "--key is primary or secondary" 2
-for tool in aws az jq; do
-    command -v "$tool" >/dev/null || fail "$tool is not installed"
-done
+need_tools aws az jq
 
-secret=$(aws cloudformation describe-stacks ${region[@]+"${region[@]}"} --stack-name "$stack" \
-    --query "Stacks[0].Outputs[?OutputKey=='ConnectionSecretArn'].OutputValue" --output text)
-[[ $secret == arn:* ]] || fail "stack $stack has no output ConnectionSecretArn"
+secret=$(output ConnectionSecretArn)
 connection=$(az communication list-key --resource-group "$group" --name "$acs" \
     --query "${key}ConnectionString" --output tsv)
 [[ $connection == endpoint=* ]] || fail "Azure gave no connection string for $acs"
 
-# Through pipes and the environment: what is an argument, others see in the list of processes, and what is a here-string is
-# a file for a time.
-old=$(aws secretsmanager get-secret-value ${region[@]+"${region[@]}"} --secret-id "$secret" \
-    --query SecretString --output text)
-new=$(printf '%s' "$old" | CONNECTION=$connection jq '.COMMUNICATION_SERVICES_CONNECTION_STRING = env.CONNECTION')
-printf '%s' "$new" | aws secretsmanager put-secret-value ${region[@]+"${region[@]}"} --secret-id "$secret" \
-    --secret-string file:///dev/stdin --output text --query VersionId >/dev/null
-echo "The secret of $stack has the $key connection string of $acs. The functions take it within five minutes."
+# Through the environment: other users see arguments in the list of processes.
+read_secret "$secret" | CONNECTION=$connection jq '.COMMUNICATION_SERVICES_CONNECTION_STRING = env.CONNECTION' |
+    write_secret "$secret" >/dev/null
+echo "The secret of $STACK has the $key connection string of $acs. The functions take it within five minutes."

@@ -2,6 +2,8 @@
 # Subscribes a deployed archiver to the recordings of a Communication Services resource, by subscription.bicep.
 set -euo pipefail
 cd "$(dirname "$0")"
+# shellcheck source=deploy/stack.sh
+. ../deploy/stack.sh
 
 usage() {
     cat <<'END'
@@ -36,7 +38,7 @@ fail() {
     exit "${2:-1}"
 }
 
-stack="" group="" acs="" region=() verify=""
+STACK="" group="" acs="" verify=""
 while (($#)); do
     case $1 in
     -h | --help) usage && exit ;;
@@ -46,33 +48,20 @@ while (($#)); do
     *) fail "unknown option $1; see --help" 2 ;;
     esac
     case $1 in
-    --stack) stack=$2 ;;
+    --stack) STACK=$2 ;;
     --resource-group) group=$2 ;;
     --acs) acs=$2 ;;
-    --region) region=(--region "$2") ;;
+    --region) use_region "$2" ;;
     esac
     shift 2
 done
-[[ $stack ]] || fail "--stack is required; see --help" 2
+[[ $STACK ]] || fail "--stack is required; see --help" 2
 [[ $verify || ($group && $acs) ]] || fail "--resource-group and --acs are required; see --help" 2
-tools=(aws curl jq)
-[[ $verify ]] || tools+=(az)
-for tool in "${tools[@]}"; do
-    command -v "$tool" >/dev/null || fail "$tool is not installed"
-done
-
-output() {
-    aws cloudformation describe-stacks ${region[@]+"${region[@]}"} --stack-name "$stack" \
-        --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue" --output text
-}
+if [[ $verify ]]; then need_tools aws curl jq; else need_tools aws az curl jq; fi
 
 url=$(output FunctionUrl)
-[[ $url && $url != None ]] || fail "stack $stack has no output FunctionUrl"
-[[ $url == https://* ]] || fail "FunctionUrl of stack $stack is not https, and the secret goes there: $url"
-secret=$(output WebhookSecretArn)
-[[ $secret == arn:* ]] || fail "stack $stack has no output WebhookSecretArn"
-code=$(aws secretsmanager get-secret-value ${region[@]+"${region[@]}"} --secret-id "$secret" \
-    --query SecretString --output text | jq --raw-output '[.WEBHOOK_SECRETS | splits("[,\\s]+") | select(. != "")] | last')
+[[ $url == https://* ]] || fail "FunctionUrl of stack $STACK is not https, and the secret goes there: $url"
+code=$(webhook_secret)
 [[ $code =~ ^[A-Za-z0-9_-]{16,}$ ]] || fail "the secret has no usable WEBHOOK_SECRETS"
 
 echo "Asking the function for the handshake ..."
@@ -90,8 +79,7 @@ fi
 
 if [[ ! ${ALARM_EMAIL:-} ]]; then
     export ALARM_EMAIL
-    ALARM_EMAIL=$(aws cloudformation describe-stacks ${region[@]+"${region[@]}"} --stack-name "$stack" \
-        --query "Stacks[0].Parameters[?ParameterKey=='AlarmEmail'].ParameterValue" --output text)
+    ALARM_EMAIL=$(parameter AlarmEmail)
 fi
 if [[ ! ${SYSTEM_TOPIC_ID:-} ]]; then
     # A resource can have only one, whoever made it and in whichever group.

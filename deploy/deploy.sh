@@ -2,6 +2,8 @@
 # Installs the archiver, or a newer version of it, from a checkout to the first archived call.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=deploy/stack.sh
+. deploy/stack.sh
 
 usage() {
     cat <<'END_OF_USAGE'
@@ -37,7 +39,7 @@ fail() {
 }
 
 readonly NAME=acs-recording-archiver
-stack=$NAME group="" acs="" email="" has_email="" region="" from="" arch=arm64 artifacts="" dry_run="" yes=""
+STACK=$NAME group="" acs="" email="" has_email="" region="" from="" arch=arm64 artifacts="" dry_run="" yes=""
 parameters=()
 while (($#)); do
     case $1 in
@@ -53,7 +55,7 @@ while (($#)); do
     --resource-group) group=$2 ;;
     --acs) acs=$2 ;;
     --email) email=$2 has_email=yes ;;
-    --stack) stack=$2 ;;
+    --stack) STACK=$2 ;;
     --region) region=$2 ;;
     --parameter)
         [[ $2 =~ ^[A-Za-z]+= ]] || fail "--parameter is NAME=VALUE" 2
@@ -66,7 +68,7 @@ while (($#)); do
     shift 2
 done
 [[ $group && $acs ]] || fail "--resource-group and --acs are required; see --help" 2
-[[ $stack =~ ^[A-Za-z][A-Za-z0-9-]{0,127}$ ]] || fail "--stack is letters, digits and dashes, a letter first" 2
+[[ $STACK =~ ^[A-Za-z][A-Za-z0-9-]{0,127}$ ]] || fail "--stack is letters, digits and dashes, a letter first" 2
 [[ $arch == arm64 || $arch == x86_64 ]] || fail "--arch is arm64 or x86_64" 2
 [[ ! $has_email ]] || parameters+=("AlarmEmail=$email")
 
@@ -104,16 +106,9 @@ at_least() {
 }
 
 check_tools() {
-    local missing="" tool version
-    for tool in aws az jq curl sha256sum; do
-        command -v "$tool" >/dev/null || missing+=" $tool"
-    done
-    if [[ ! $from ]]; then
-        for tool in cargo rustup python3; do
-            command -v "$tool" >/dev/null || missing+=" $tool"
-        done
-    fi
-    [[ ! $missing ]] || fail "not installed:$missing. (Without Rust, deploy a build with --from.)"
+    local version tools=(aws az jq curl sha256sum)
+    [[ $from ]] || tools+=(cargo rustup python3)
+    need_tools "${tools[@]}" || fail "install them first (without Rust, deploy a build with --from)"
     version=$(aws --version 2>&1) || fail "aws --version fails: $version"
     [[ $version =~ ^aws-cli/([0-9.]+) ]] || fail "aws --version says: $version"
     at_least "${BASH_REMATCH[1]}" 2 || fail "aws is ${BASH_REMATCH[1]}, and has to be 2 or later"
@@ -129,7 +124,8 @@ check_logins() {
     local identity
     [[ $region ]] || region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
     [[ $region =~ ^[a-z0-9-]+$ ]] || fail "no AWS region: give --region"
-    export AWS_REGION=$region AWS_PAGER=""
+    use_region "$region"
+    export AWS_PAGER=""
     identity=$(aws sts get-caller-identity --output json) || fail "aws is not signed in (aws sso login, or aws configure)"
     account=$(jq --raw-output .Account <<<"$identity")
     [[ $account =~ ^[0-9]{12}$ ]] || fail "aws names no account: $identity"
@@ -143,9 +139,9 @@ check_logins() {
 
 # Reads the stack that is there. `known` is its parameters by name, `{}` if there is none.
 check_stack() {
-    local error
+    local error described
     known="{}" status=""
-    if described=$(aws cloudformation describe-stacks --stack-name "$stack" --output json 2>"$work/error"); then
+    if described=$(aws cloudformation describe-stacks --stack-name "$STACK" --output json 2>"$work/error"); then
         status=$(jq --raw-output '.Stacks[0].StackStatus' <<<"$described")
         known=$(jq '.Stacks[0].Parameters // [] | map({(.ParameterKey): .ParameterValue}) | add // {}' <<<"$described")
     else
@@ -155,16 +151,16 @@ check_stack() {
     case $status in
     "" | REVIEW_IN_PROGRESS) status="" ;;
     ROLLBACK_COMPLETE | ROLLBACK_FAILED | DELETE_FAILED)
-        fail "$stack is $status, which cannot be updated. Delete it first: aws cloudformation delete-stack --stack-name $stack"
+        fail "$STACK is $status, which cannot be updated. Delete it first: aws cloudformation delete-stack --stack-name $STACK"
         ;;
-    *_IN_PROGRESS) fail "$stack is $status: wait until that is over" ;;
-    *_FAILED) fail "$stack is $status: look at its events in the CloudFormation console" ;;
+    *_IN_PROGRESS) fail "$STACK is $status: wait until that is over" ;;
+    *_FAILED) fail "$STACK is $status: look at its events in the CloudFormation console" ;;
     esac
     [[ $status || $has_email ]] || fail "--email is required at the first time: alarms that reach nobody are none" 2
 }
 
 # The value that a parameter of the stack will have.
-parameter() {
+chosen() {
     local given
     for given in ${parameters[@]+"${parameters[@]}"}; do
         [[ $given != "$1="* ]] || { echo "${given#*=}" && return; }
@@ -174,7 +170,7 @@ parameter() {
 
 # With Entra tokens, the stack has no secret of Azure.
 keyless() {
-    [[ $(parameter CommunicationServicesEndpoint "") ]]
+    [[ $(chosen CommunicationServicesEndpoint "") ]]
 }
 
 check_parameters() {
@@ -194,7 +190,7 @@ check_concurrency() {
     [[ $unreserved =~ ^[0-9]+$ && $limit =~ ^[0-9]+$ ]] || fail "Lambda names no limits: $limits"
     minimum=$((limit < 100 ? limit : 100))
     for name in Archiver:20 Sweeper:16; do
-        one=$(parameter "${name%:*}Concurrency" "${name#*:}")
+        one=$(chosen "${name%:*}Concurrency" "${name#*:}")
         [[ $one =~ ^[0-9]+$ ]] || fail "${name%:*}Concurrency is no number: $one" 2
         total=$((total + one))
         [[ ! $status ]] || reserved=$((reserved + $(jq --arg name "${name%:*}Concurrency" '.[$name] // "0" | tonumber' <<<"$known")))
@@ -207,7 +203,7 @@ Have the limit raised (aws service-quotas request-service-quota-increase --servi
 }
 
 check_artifacts() {
-    [[ $artifacts ]] || artifacts=$(tr '[:upper:]' '[:lower:]' <<<"$stack-artifacts-$account-$region")
+    [[ $artifacts ]] || artifacts=$(tr '[:upper:]' '[:lower:]' <<<"$STACK-artifacts-$account-$region")
     ((${#artifacts} <= 63)) || fail "the name $artifacts is too long for a bucket: give --artifacts" 2
     has_artifacts=yes
     aws s3api head-bucket --bucket "$artifacts" --expected-bucket-owner "$account" >/dev/null 2>"$work/error" && return
@@ -239,37 +235,30 @@ upload() {
 }
 
 deploy() {
-    local overrides=() names
+    local overrides=() name
     ((!${#parameters[@]})) || overrides=(--parameter-overrides "${parameters[@]}")
     if [[ ! $dry_run ]]; then
         # By its content: CloudFormation sees a change of the code by its key.
         sed "s|CodeUri: $NAME-$arch\.zip\$|CodeUri: s3://$artifacts/$sum.zip|" "$template" >"$work/template.yaml"
         grep -q "CodeUri: s3://$artifacts/$sum.zip" "$work/template.yaml" || fail "$template names no code"
     fi
-    change aws cloudformation deploy --stack-name "$stack" --template-file "$work/template.yaml" --s3-bucket "$artifacts" \
+    change aws cloudformation deploy --stack-name "$STACK" --template-file "$work/template.yaml" --s3-bucket "$artifacts" \
         --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset ${overrides[@]+"${overrides[@]}"} ||
-        fail "CloudFormation did not deploy $stack: aws cloudformation describe-stack-events --stack-name $stack says why"
+        fail "CloudFormation did not deploy $STACK: aws cloudformation describe-stack-events --stack-name $STACK says why"
     [[ ! $dry_run ]] || return 0
-    described=$(aws cloudformation describe-stacks --stack-name "$stack" --output json)
-    names=$(jq --raw-output '.Stacks[0].Outputs[].OutputKey' <<<"$described")
     local outputs=(FunctionUrl WebhookSecretArn AlarmTopicArn RecordingsBucketName DashboardUrl)
     keyless || outputs+=(ConnectionSecretArn)
     for name in "${outputs[@]}"; do
-        grep -qx "$name" <<<"$names" || fail "the stack has no output $name"
+        output "$name" >/dev/null
     done
 }
 
-output() {
-    jq --exit-status --raw-output --arg name "$1" '.Stacks[0].Outputs[] | select(.OutputKey == $name).OutputValue' \
-        <<<"$described" || fail "the stack has no output $1"
-}
-
 federate() {
-    change azure/federate.sh --stack "$stack" --region "$region" --resource-group "$group" --acs "$acs"
+    change azure/federate.sh --stack "$STACK" --region "$region" --resource-group "$group" --acs "$acs"
     # Entra takes minutes to know a new credential. Only tests set the pause.
     local tries
     for tries in 1 2 3 4 5 6; do
-        if change azure/check-tokens.sh --stack "$stack" --region "$region"; then return; fi
+        if change azure/check-tokens.sh --stack "$STACK" --region "$region"; then return; fi
         [[ $tries == 6 ]] || sleep "${DEPLOY_PAUSE:-30}"
     done
     fail "the functions get no tokens: RUNBOOK.md, Tokens unavailable, says what each refusal means"
@@ -279,8 +268,7 @@ fill_in() {
     local secret text
     if [[ ! $dry_run ]]; then
         secret=$(output ConnectionSecretArn)
-        text=$(aws secretsmanager get-secret-value --secret-id "$secret" --query SecretString --output text) ||
-            fail "the secret $secret cannot be read"
+        text=$(read_secret "$secret") || fail "the secret $secret cannot be read"
         # Whatever key is in use stays: after a rotation it is not the first one.
         if printf '%s' "$text" | jq --exit-status \
             '.COMMUNICATION_SERVICES_CONNECTION_STRING // "" | startswith("endpoint=")' >/dev/null 2>&1; then
@@ -288,15 +276,15 @@ fill_in() {
             return
         fi
     fi
-    change azure/set-access-key.sh --stack "$stack" --region "$region" --resource-group "$group" --acs "$acs"
+    change azure/set-access-key.sh --stack "$STACK" --region "$region" --resource-group "$group" --acs "$acs"
 }
 
 verify() {
     local tries
-    [[ ! $dry_run ]] || { change azure/subscribe.sh --verify --stack "$stack" --region "$region" && return; }
+    [[ ! $dry_run ]] || { change azure/subscribe.sh --verify --stack "$STACK" --region "$region" && return; }
     # An instance may still be starting with the secret of before. Only tests set the pause.
     for tries in 1 2 3 4 5 6; do
-        if change azure/subscribe.sh --verify --stack "$stack" --region "$region"; then return; fi
+        if change azure/subscribe.sh --verify --stack "$STACK" --region "$region"; then return; fi
         [[ $tries == 6 ]] || sleep "${DEPLOY_PAUSE:-10}"
     done
     fail "the function does not answer the handshake: aws logs tail says why (RUNBOOK.md, Archiver errors)"
@@ -315,17 +303,17 @@ subscribe() {
             return
         fi
     fi
-    change azure/subscribe.sh --stack "$stack" --region "$region" --resource-group "$group" --acs "$acs"
+    change azure/subscribe.sh --stack "$STACK" --region "$region" --resource-group "$group" --acs "$acs"
 }
 
 alarm() {
-    local name=$stack-event-set-aside topic subscribed state
+    local name=$STACK-event-set-aside topic subscribed state
     if [[ ! $dry_run ]]; then
         topic=$(output AlarmTopicArn)
         subscribed=$(aws sns list-subscriptions-by-topic --topic-arn "$topic" \
             --query 'Subscriptions[].SubscriptionArn' --output text) || fail "the topic $topic cannot be looked at"
         if [[ ! $subscribed || $subscribed == None ]]; then
-            [[ ! $(parameter AlarmEmail "") ]] || fail "nobody is subscribed to $topic, so no alarm reaches anybody"
+            [[ ! $(chosen AlarmEmail "") ]] || fail "nobody is subscribed to $topic, so no alarm reaches anybody"
             echo "    Nobody is told of an alarm: run this again with --email, or subscribe to $topic."
             return
         fi
@@ -362,10 +350,10 @@ begin "Upload the code" "puts the zip into the bucket $artifacts, and makes that
 upload
 
 begin "Deploy the stack" \
-    "makes or updates $stack; AWS mails the address, which has to confirm. At the first time sweeper-errors and schedule-silent
+    "makes or updates $STACK; AWS mails the address, which has to confirm. At the first time sweeper-errors and schedule-silent
            are raised, and may be mailed, until the next step is done" \
     "about 6.35 USD a month with nothing to do (README, What it uses)" \
-    "aws cloudformation delete-stack --stack-name $stack; the buckets stay (README, Cleaning up)"
+    "aws cloudformation delete-stack --stack-name $STACK; the buckets stay (README, Cleaning up)"
 deploy
 
 if keyless; then
@@ -387,7 +375,7 @@ begin "Subscribe" \
     "about 0.30 USD a month" "az eventgrid event-subscription delete (README, Cleaning up)"
 subscribe
 
-begin "Raise a test alarm" "sets $stack-event-set-aside to ALARM: a mail comes within a minute, and the alarm goes back by itself" \
+begin "Raise a test alarm" "sets $STACK-event-set-aside to ALARM: a mail comes within a minute, and the alarm goes back by itself" \
     "nothing" "nothing to undo"
 alarm
 

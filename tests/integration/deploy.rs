@@ -441,14 +441,14 @@ fn each_tool_that_is_missing_is_named_before_anything_is_done() {
     for tool in ["aws", "az", "jq", "curl", "sha256sum"] {
         let clouds = Clouds::new();
         fs::remove_file(clouds.path("bin").join(tool)).unwrap();
-        clouds.refuses(&INSTALL, 1, &format!("not installed: {tool}."));
+        clouds.refuses(&INSTALL, 1, &format!("not installed: {tool}\n"));
         assert!(!clouds.read("arguments").contains("sts"), "{tool}");
     }
     // Without a build, what builds is needed as well; all are named at once.
     let clouds = Clouds::new();
     fs::remove_file(clouds.path("bin/az")).unwrap();
     let said = text(&clouds.run("deploy/deploy.sh", &INSTALL));
-    assert!(said.contains("not installed: az cargo rustup."), "{said}");
+    assert!(said.contains("not installed: az cargo rustup\n"), "{said}");
 }
 
 #[test]
@@ -483,7 +483,7 @@ fn the_other_scripts_name_a_missing_tool_as_well() {
             let output = clouds.run(name, options);
             let said = text(&output);
             assert_eq!(output.status.code(), Some(1), "{said}");
-            assert!(said.contains(&format!("{tool} is not installed")), "{said}");
+            assert!(said.contains(&format!("not installed: {tool}")), "{said}");
             assert_eq!(clouds.read("arguments"), "", "{name} {tool}");
         }
     }
@@ -608,7 +608,7 @@ fn an_output_that_is_missing_is_named() {
         let said = text(&output);
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(
-            said.contains(&format!("the stack has no output {name}")),
+            said.contains(&format!("stack archiver has no output {name}")),
             "{said}"
         );
         assert_eq!(clouds.changes(), CHANGES[..3]);
