@@ -90,7 +90,6 @@ pub struct Document {
 
 impl Document {
     /// A document with small metadata, no `ETag`, and ranges honoured.
-    #[must_use]
     pub fn new(id: &str, media: Media) -> Self {
         let metadata =
             serde_json::json!({"resourceId": id, "chunkDocumentId": id, "chunkIndex": 0});
@@ -166,9 +165,6 @@ pub struct Acs {
 
 impl Acs {
     /// Starts one plain and one TLS listener on free ports of 127.0.0.1; both serve the same documents.
-    ///
-    /// # Panics
-    /// If there is no free port, or a name of the settings cannot stand in a certificate.
     pub async fn start(settings: Settings) -> Self {
         let plain = bind().await;
         let tls = bind().await;
@@ -192,7 +188,6 @@ impl Acs {
     }
 
     /// The resource's endpoint, without a trailing slash.
-    #[must_use]
     pub fn endpoint(&self) -> String {
         match &self.shared.settings.resource_host {
             Some(host) => format!("https://{host}"),
@@ -201,43 +196,36 @@ impl Acs {
     }
 
     /// `http://` and the plain listener's address.
-    #[must_use]
     pub fn plain_origin(&self) -> String {
         format!("http://{}", self.shared.plain_host)
     }
 
     /// Where a client must connect for every https URL of the emulator.
-    #[must_use]
     pub fn tls_address(&self) -> SocketAddr {
         self.shared.tls_address
     }
 
     /// The certificate that a client must trust.
-    #[must_use]
     pub fn ca_pem(&self) -> String {
         self.authority().pem()
     }
 
     /// The authority, for further servers that the same clients are to trust.
-    #[must_use]
     pub fn authority(&self) -> &Authority {
         &self.shared.authority
     }
 
     /// The media host's name.
-    #[must_use]
     pub fn media_host(&self) -> &str {
         &self.shared.settings.media_host
     }
 
     /// The resource's connection string, as the portal shows it.
-    #[must_use]
     pub fn connection_string(&self) -> String {
         self.connection_string_with(&self.shared.settings.access_key)
     }
 
     /// The connection string with that access key, be it one that signs or not.
-    #[must_use]
     pub fn connection_string_with(&self, access_key: &[u8]) -> String {
         let key = STANDARD.encode(access_key);
         format!("endpoint={}/;accesskey={key}", self.endpoint())
@@ -279,49 +267,41 @@ impl Acs {
     }
 
     /// Whether the document is still held, that is, neither removed nor deleted by a request.
-    #[must_use]
     pub fn holds(&self, id: &str) -> bool {
         self.shared.document(id).is_some()
     }
 
     /// A document's content on the media host.
-    #[must_use]
     pub fn content_location(&self, id: &str) -> String {
         format!("{}/content/video", self.delete_location(id))
     }
 
     /// A document's content on the plain listener.
-    #[must_use]
     pub fn plain_content_location(&self, id: &str) -> String {
         format!("{}/content/video", self.plain_delete_location(id))
     }
 
     /// A document's metadata on the media host.
-    #[must_use]
     pub fn metadata_location(&self, id: &str) -> String {
         format!("{}/content/acsmetadata", self.delete_location(id))
     }
 
     /// A document's metadata on the plain listener.
-    #[must_use]
     pub fn plain_metadata_location(&self, id: &str) -> String {
         format!("{}/content/acsmetadata", self.plain_delete_location(id))
     }
 
     /// A document's delete location on the media host.
-    #[must_use]
     pub fn delete_location(&self, id: &str) -> String {
         format!("https://{}/v1/objects/{id}", self.media_host())
     }
 
     /// A document's delete location on the plain listener.
-    #[must_use]
     pub fn plain_delete_location(&self, id: &str) -> String {
         format!("{}/v1/objects/{id}", self.plain_origin())
     }
 
     /// The requests so far, in the order of their arrival.
-    #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.shared.requests()
     }
@@ -333,7 +313,6 @@ impl Acs {
 
     /// How many bytes of this document's content were sent so far. Counted as they are handed to the connection,
     /// so a client that breaks off has seen less.
-    #[must_use]
     pub fn sent(&self, id: &str) -> u64 {
         self.shared.sent(id).load(Ordering::Relaxed)
     }

@@ -24,10 +24,6 @@ pub struct Authority {
 
 impl Authority {
     /// A new authority with a key of its own.
-    ///
-    /// # Panics
-    /// If the machine has no randomness to give.
-    #[must_use]
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -40,16 +36,11 @@ impl Authority {
     }
 
     /// The authority's certificate, for a client to trust.
-    #[must_use]
     pub fn pem(&self) -> String {
         self.issuer.pem()
     }
 
     /// A TLS server for these DNS names or IP addresses, speaking HTTP/1.1.
-    ///
-    /// # Panics
-    /// If a name cannot stand in a certificate.
-    #[must_use]
     pub fn server(&self, names: &[&str]) -> Arc<ServerConfig> {
         let mut params =
             CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>())

@@ -73,10 +73,6 @@ struct Shared {
 
 impl Entra {
     /// Starts a server on a free port of 127.0.0.1. It publishes no keys yet.
-    ///
-    /// # Panics
-    ///
-    /// If no port can be bound.
     pub async fn start(tenant: &str) -> Self {
         let shared = Arc::new(Shared {
             tenant: tenant.to_owned(),
@@ -97,13 +93,11 @@ impl Entra {
     }
 
     /// The value of `ENTRA_AUTHORITY`.
-    #[must_use]
     pub fn authority(&self) -> String {
         self.server.url()
     }
 
     /// The tenant's id.
-    #[must_use]
     pub fn tenant(&self) -> &str {
         &self.shared.tenant
     }
@@ -130,7 +124,6 @@ impl Entra {
     }
 
     /// How many requests came in since the start or the last [`Self::clear_calls`], for whatever path.
-    #[must_use]
     pub fn calls(&self) -> usize {
         self.shared.calls.load(Ordering::Relaxed)
     }
@@ -142,7 +135,6 @@ impl Entra {
 }
 
 /// The document that publishes these keys, each as [`SigningKey::jwk`] has it.
-#[must_use]
 pub fn key_set(keys: &[Value]) -> Value {
     json!({ "keys": keys })
 }

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 /// The SHA-256 of `bytes` in lower-case hexadecimal.
-#[must_use]
 pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
     let hash = Sha256::digest(bytes);
     hash.iter()

@@ -5,7 +5,13 @@
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::missing_panics_doc,
     reason = "an emulator that cannot go on fails its test by panicking"
+)]
+#![allow(
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
+    reason = "a value that a test leaves unused does no harm"
 )]
 
 pub mod acs;

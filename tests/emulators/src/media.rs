@@ -41,7 +41,6 @@ pub struct Media {
 
 impl Media {
     /// Media of exactly this many bytes; a length shorter than the format's header cuts the header short.
-    #[must_use]
     pub fn new(format: Format, length: u64, seed: u64) -> Self {
         Self {
             format,
@@ -52,7 +51,6 @@ impl Media {
     }
 
     /// A file of that format.
-    #[must_use]
     pub fn file(format: Format, bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         Self {
@@ -64,19 +62,16 @@ impl Media {
     }
 
     /// The number of bytes.
-    #[must_use]
     pub fn length(&self) -> u64 {
         self.length
     }
 
     /// The format.
-    #[must_use]
     pub fn format(&self) -> Format {
         self.format
     }
 
     /// The media type of the format.
-    #[must_use]
     pub fn content_type(&self) -> &'static str {
         match self.format {
             Format::Mp4 => "video/mp4",
@@ -86,10 +81,6 @@ impl Media {
     }
 
     /// The bytes of a half-open range; what lies past the end of the media is left out.
-    ///
-    /// # Panics
-    /// If the range does not fit in memory.
-    #[must_use]
     pub fn bytes(&self, range: Range<u64>) -> Bytes {
         let end = range.end.min(self.length);
         let start = range.start.min(end);
@@ -117,7 +108,6 @@ impl Media {
     }
 
     /// The CRC64NVME of all bytes as Amazon S3 writes it: the base64 form of eight big-endian bytes.
-    #[must_use]
     pub fn crc64nvme(&self) -> String {
         const BLOCK: u64 = 1 << 20;
         let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme);

@@ -24,10 +24,6 @@ type Asked = Arc<Mutex<Vec<String>>>;
 
 impl Proxy {
     /// Starts a proxy on loopback that leads to `target`.
-    ///
-    /// # Panics
-    ///
-    /// If there is no loopback.
     pub async fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
@@ -52,13 +48,11 @@ impl Proxy {
     }
 
     /// Its URL, the value of `HTTPS_PROXY`.
-    #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Where connections were asked for so far, as `host:port`, in order.
-    #[must_use]
     pub fn asked(&self) -> Vec<String> {
         self.asked
             .lock()

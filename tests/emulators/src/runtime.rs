@@ -60,10 +60,6 @@ struct Polls {
 
 impl RuntimeApi {
     /// Listens on a free port of 127.0.0.1.
-    ///
-    /// # Panics
-    ///
-    /// Where loopback cannot be listened on.
     pub async fn start() -> RuntimeApi {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
@@ -85,13 +81,11 @@ impl RuntimeApi {
     }
 
     /// `127.0.0.1:PORT`, the value of `AWS_LAMBDA_RUNTIME_API`.
-    #[must_use]
     pub fn address(&self) -> String {
         self.address.to_string()
     }
 
     /// The variables that Lambda sets for the function's process.
-    #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let fixed = [
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
@@ -147,7 +141,6 @@ impl RuntimeApi {
     }
 
     /// What processes that could not start reported, oldest first.
-    #[must_use]
     pub fn init_errors(&self) -> Vec<Bytes> {
         lock(&self.state.init_errors).clone()
     }

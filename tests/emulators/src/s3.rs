@@ -111,10 +111,6 @@ pub struct S3 {
 
 impl S3 {
     /// Starts a server on a free port of 127.0.0.1.
-    ///
-    /// # Panics
-    ///
-    /// If no port can be bound.
     pub async fn start(settings: Settings) -> Self {
         let bucket = settings.bucket.clone();
         let state = Arc::new(State::new(settings));
@@ -127,11 +123,6 @@ impl S3 {
     }
 
     /// The same server, seen from another of its buckets.
-    ///
-    /// # Panics
-    ///
-    /// If it has no bucket of that name.
-    #[must_use]
     pub fn of(&self, bucket: &str) -> Self {
         assert!(self.state.has(bucket), "there is no bucket {bucket}");
         Self {
@@ -141,7 +132,6 @@ impl S3 {
     }
 
     /// Returns `true` if the server has a bucket of that name.
-    #[must_use]
     pub fn has(&self, bucket: &str) -> bool {
         self.state.has(bucket)
     }
@@ -151,57 +141,48 @@ impl S3 {
     }
 
     /// The address as a URL without a trailing slash.
-    #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.server.address())
     }
 
     /// The name of the bucket.
-    #[must_use]
     pub fn bucket(&self) -> &str {
         &self.bucket
     }
 
     /// The only access key id that is known here.
-    #[must_use]
     pub fn access_key_id(&self) -> &str {
         ACCESS_KEY_ID
     }
 
     /// The secret that belongs to [`Self::access_key_id`].
-    #[must_use]
     pub fn secret_access_key(&self) -> &str {
         SECRET_ACCESS_KEY
     }
 
     /// What the bucket holds, by key.
-    #[must_use]
     pub fn objects(&self) -> BTreeMap<String, Object> {
         self.store().objects.clone()
     }
 
     /// The object of this key.
-    #[must_use]
     pub fn object(&self, key: &str) -> Option<Object> {
         self.store().objects.get(key).cloned()
     }
 
     /// The unfinished uploads, by key and upload id.
-    #[must_use]
     pub fn uploads(&self) -> Vec<Upload> {
         self.store().uploads.values().cloned().collect()
     }
 
     /// Bytes of parts and objects that came in for this key, those of refused and broken requests
     /// too. They are counted while they stream.
-    #[must_use]
     pub fn received(&self, key: &str) -> u64 {
         self.store().received.get(key).copied().unwrap_or(0)
     }
 
     /// Every request to any bucket since the start or the last [`Self::clear_calls`], in order of
     /// arrival.
-    #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.state.calls().calls.clone()
     }
@@ -235,7 +216,6 @@ impl S3 {
     }
 
     /// Begins an upload of this key as somebody else would, and answers its id.
-    #[must_use]
     pub fn begin(&self, key: &str) -> String {
         self.store().begin(Upload::new(key))
     }

@@ -92,10 +92,6 @@ enum Content {
 
 impl SecretsManager {
     /// Starts a server on a free port of 127.0.0.1. The secret is there, but has no value yet.
-    ///
-    /// # Panics
-    ///
-    /// If no port can be bound.
     pub async fn start(settings: Settings) -> Self {
         let shared = Arc::new(Shared {
             settings,
@@ -115,25 +111,21 @@ impl SecretsManager {
     }
 
     /// The value of `AWS_ENDPOINT_URL_SECRETS_MANAGER`.
-    #[must_use]
     pub fn endpoint(&self) -> String {
         self.server.url()
     }
 
     /// The name of the secret that the methods without a name mean.
-    #[must_use]
     pub fn secret_id(&self) -> &str {
         &self.shared.settings.secret_id
     }
 
     /// The only access key id that is known here.
-    #[must_use]
     pub fn access_key_id(&self) -> &str {
         &self.shared.settings.access_key_id
     }
 
     /// The secret that belongs to [`Self::access_key_id`].
-    #[must_use]
     pub fn secret_access_key(&self) -> &str {
         &self.shared.settings.secret_access_key
     }
@@ -165,10 +157,6 @@ impl SecretsManager {
     }
 
     /// How requests for the secret of that name fail from now on, or that they do not.
-    ///
-    /// # Panics
-    ///
-    /// If the fault is one that does not answer.
     pub fn fail_named(&self, secret_id: &str, fault: Option<Fault>) {
         assert!(!matches!(fault, Some(Fault::Hang | Fault::Drop)));
         let mut faults = lock(&self.shared.faults);
@@ -179,7 +167,6 @@ impl SecretsManager {
     }
 
     /// How many requests came in since the start or the last [`Self::clear_calls`], refused and failed ones too.
-    #[must_use]
     pub fn calls(&self) -> usize {
         self.shared.calls.load(Ordering::Relaxed)
     }

@@ -74,10 +74,6 @@ struct Shared {
 
 impl Sts {
     /// Starts a server on a free port of 127.0.0.1. It knows the credentials of the emulated S3.
-    ///
-    /// # Panics
-    ///
-    /// If no port can be bound.
     pub async fn start() -> Self {
         let shared = Arc::<Shared>::default();
         let answering = Arc::clone(&shared);
@@ -89,13 +85,11 @@ impl Sts {
     }
 
     /// The value of `AWS_ENDPOINT_URL_STS`.
-    #[must_use]
     pub fn endpoint(&self) -> String {
         self.server.url()
     }
 
     /// The key that its tokens are signed with.
-    #[must_use]
     pub fn key() -> &'static SigningKey {
         SigningKey::shared(2)
     }
@@ -111,13 +105,11 @@ impl Sts {
     }
 
     /// The fields of each request so far, refused and failed ones too.
-    #[must_use]
     pub fn calls(&self) -> Vec<BTreeMap<String, String>> {
         lock(&self.shared.calls).clone()
     }
 
     /// The tokens so far.
-    #[must_use]
     pub fn issued(&self) -> Vec<String> {
         lock(&self.shared.issued).clone()
     }

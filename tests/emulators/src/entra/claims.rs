@@ -14,7 +14,6 @@ pub const EVENT_GRID_US_GOVERNMENT: &str = "54316b56-3481-47f9-8f30-0300f5542a7b
 const PRINCIPAL: &str = "0b1c2d3e-4f50-4617-8293-a4b5c6d7e8f9";
 
 /// A token of version 1.0, valid from `from` to `until`, in seconds since 1970.
-#[must_use]
 pub fn v1(tenant: &str, audience: &str, from: i64, until: i64) -> Value {
     let issuer = format!("https://sts.windows.net/{tenant}/");
     json!({
@@ -37,7 +36,6 @@ pub fn v1(tenant: &str, audience: &str, from: i64, until: i64) -> Value {
 }
 
 /// A token of version 2.0, valid from `from` to `until`, in seconds since 1970.
-#[must_use]
 pub fn v2(tenant: &str, audience: &str, from: i64, until: i64) -> Value {
     json!({
         "aud": audience,

@@ -41,7 +41,6 @@ pub struct Application {
 
 impl Entra {
     /// The key that its tokens are signed with.
-    #[must_use]
     pub fn key() -> &'static SigningKey {
         SigningKey::shared(3)
     }
@@ -52,13 +51,11 @@ impl Entra {
     }
 
     /// The forms that were sent to the token endpoint, refused and failed ones too.
-    #[must_use]
     pub fn asked(&self) -> Vec<BTreeMap<String, String>> {
         lock(&self.shared.asked).clone()
     }
 
     /// The tokens that were issued so far.
-    #[must_use]
     pub fn issued(&self) -> Vec<String> {
         lock(&self.shared.issued).clone()
     }
@@ -175,7 +172,6 @@ fn refusal(status: u16, error: &str, code: u32, why: &str) -> Response<Body> {
 }
 
 /// An error as Entra writes it.
-#[must_use]
 pub fn refused(error: &str, code: u32, why: &str) -> Value {
     json!({
         "error": error,

@@ -28,11 +28,6 @@ pub struct SigningKey {
 
 impl SigningKey {
     /// Makes a key of 2048 bits, which takes its time: see [`Self::shared`].
-    ///
-    /// # Panics
-    ///
-    /// If the machine has no randomness to give.
-    #[must_use]
     pub fn generate(kid: &str) -> Self {
         let key = rsa(2048);
         Self {
@@ -43,11 +38,6 @@ impl SigningKey {
     }
 
     /// Makes a key of 1024 bits, which RS256 does not allow.
-    ///
-    /// # Panics
-    ///
-    /// If the machine has no randomness to give.
-    #[must_use]
     pub fn generate_short(kid: &str) -> Self {
         Self {
             kid: kid.to_owned(),
@@ -58,18 +48,12 @@ impl SigningKey {
 
     /// The same key of 2048 bits for each of the numbers 0 to 3, whoever asks in this process; its id is `key-0`, and
     /// so on.
-    ///
-    /// # Panics
-    ///
-    /// If the number is greater.
-    #[must_use]
     pub fn shared(number: usize) -> &'static Self {
         static KEYS: [OnceLock<SigningKey>; SHARED] = [const { OnceLock::new() }; SHARED];
         KEYS[number].get_or_init(|| Self::generate(&format!("key-{number}")))
     }
 
     /// The same key under another id.
-    #[must_use]
     pub fn with_kid(&self, kid: &str) -> Self {
         let mut key = self.clone();
         kid.clone_into(&mut key.kid);
@@ -77,13 +61,11 @@ impl SigningKey {
     }
 
     /// The key's id.
-    #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
     /// The key as a tenant of Entra ID publishes it; for other documents, a test changes it.
-    #[must_use]
     pub fn jwk(&self, tenant: &str) -> Value {
         json!({
             "kty": "RSA",
@@ -99,13 +81,11 @@ impl SigningKey {
     }
 
     /// The header of an honest token.
-    #[must_use]
     pub fn header(&self) -> Value {
         json!({"typ": "JWT", "alg": "RS256", "x5t": self.thumbprint(), "kid": self.kid})
     }
 
     /// A token with this header, signed with RS256 whatever the header says.
-    #[must_use]
     pub fn sign(&self, header: &Value, claims: &Value) -> String {
         let signed = tokens::signed_part(header, claims);
         let signature = self.sign_hash(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(&signed));
@@ -113,7 +93,6 @@ impl SigningKey {
     }
 
     /// An honest token.
-    #[must_use]
     pub fn token(&self, claims: &Value) -> String {
         self.sign(&self.header(), claims)
     }
@@ -133,17 +112,11 @@ impl SigningKey {
     }
 
     /// The public key.
-    #[must_use]
     pub fn public(&self) -> RsaPublicKey {
         self.key.to_public_key()
     }
 
     /// The public key as PEM (`BEGIN PUBLIC KEY`), line ends included.
-    ///
-    /// # Panics
-    ///
-    /// Never: every key can be written.
-    #[must_use]
     pub fn public_pem(&self) -> String {
         self.public()
             .to_public_key_pem(LineEnding::LF)
@@ -151,29 +124,18 @@ impl SigningKey {
     }
 
     /// The public key as DER (`SubjectPublicKeyInfo`).
-    ///
-    /// # Panics
-    ///
-    /// Never: every key can be written.
-    #[must_use]
     pub fn public_der(&self) -> Vec<u8> {
         let der = self.public().to_public_key_der();
         der.expect("a key can be written").into_vec()
     }
 
     /// The public key as DER (`RSAPublicKey`), without the algorithm around it.
-    ///
-    /// # Panics
-    ///
-    /// Never: every key can be written.
-    #[must_use]
     pub fn public_pkcs1_der(&self) -> Vec<u8> {
         let der = self.public().to_pkcs1_der();
         der.expect("a key can be written").into_vec()
     }
 
     /// The modulus, big-endian.
-    #[must_use]
     pub fn modulus(&self) -> Vec<u8> {
         self.key.n().to_bytes_be()
     }

@@ -38,7 +38,6 @@ pub struct Object {
 impl Object {
     /// An object of these bytes, written now, with the `ETag` and checksum that Amazon S3 would
     /// give it.
-    #[must_use]
     pub fn new(body: impl Into<Bytes>) -> Self {
         let body = body.into();
         Self {
