@@ -2,7 +2,9 @@
 //!
 //! - this file: what a test sets up and looks at
 //! - `signature`, `bearer`: whether a request is signed as ACS wants it, or has a token that it takes
+//! - `settings`, `document`: what a test starts it with, and adds
 //! - `fault`: what can go wrong on purpose
+//! - `request`: what it was asked
 //! - `target`: what a request names, by host and path
 //! - `answer`: what is answered to it
 //! - `reply`, `body`: how the answer is put together and sent
@@ -11,150 +13,31 @@
 mod answer;
 mod bearer;
 mod body;
+mod document;
 mod fault;
 mod reply;
+mod request;
 mod server;
+mod settings;
 mod shared;
 mod signature;
 mod target;
 
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::Bytes;
 use tokio::net::TcpListener;
 
 pub use self::bearer::Tokens;
+pub use self::document::{Document, Ranges};
 pub use self::fault::Fault;
+pub use self::request::{Kind, Request};
+pub use self::settings::Settings;
 use self::shared::{Faults, Shared, lock};
-use crate::{certificates::Authority, media::Media};
-
-/// How an emulator is set up; the default is a sound ACS with its resource on the plain listener.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The resource's access key, decoded.
-    pub access_key: Vec<u8>,
-    /// The resource's name, served over TLS, as `contoso.communication.azure.com`; without one, the plain
-    /// listener is the resource.
-    pub resource_host: Option<String>,
-    /// The name of the media host, served over TLS.
-    pub media_host: String,
-    /// The speed limit of each answer's body.
-    pub bytes_per_second: Option<u64>,
-    /// The speed limit of all answers together, which share it as they ask.
-    pub total_bytes_per_second: Option<u64>,
-    /// How long each answer's head takes.
-    pub latency: Duration,
-    /// How far a signature's date may be from now.
-    pub max_date_skew: Duration,
-    /// Further media hosts, served over TLS: hosts to which a test redirects.
-    pub more_names: Vec<String>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            access_key: (0..32).collect(),
-            resource_host: None,
-            media_host: "eus-prod.asm.skype.com".to_owned(),
-            bytes_per_second: None,
-            total_bytes_per_second: None,
-            latency: Duration::ZERO,
-            max_date_skew: Duration::from_mins(15),
-            more_names: Vec::new(),
-        }
-    }
-}
-
-/// A recording's chunk that the emulator holds.
-#[derive(Clone, Debug)]
-pub struct Document {
-    /// Its document id.
-    pub id: String,
-    /// Its content.
-    pub media: Media,
-    /// Its metadata file.
-    pub metadata: Bytes,
-    /// The content's `ETag`, sent as it stands here.
-    pub etag: Option<String>,
-    /// The content's media type where it is not that of the media's format.
-    pub content_type: Option<String>,
-    /// What a `Range` does, on content and metadata alike.
-    pub ranges: Ranges,
-}
-
-impl Document {
-    /// A document with small metadata, no `ETag`, and ranges honoured.
-    pub fn new(id: &str, media: Media) -> Self {
-        let metadata =
-            serde_json::json!({"resourceId": id, "chunkDocumentId": id, "chunkIndex": 0});
-        Self {
-            id: id.to_owned(),
-            media,
-            metadata: metadata.to_string().into(),
-            etag: None,
-            content_type: None,
-            ranges: Ranges::Honoured,
-        }
-    }
-}
-
-/// What is answered to a request with a `Range`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ranges {
-    /// 206 and the range.
-    #[default]
-    Honoured,
-    /// 206 and the beginning of the range, of at most so many bytes.
-    Shortened(u64),
-    /// 200 and everything, with its length.
-    Ignored,
-    /// 200 and everything, chunked; so is an answer to a request without a `Range`.
-    IgnoredWithoutLength,
-}
-
-/// A request that the emulator saw.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Counted from 0, and from 0 again after [`Acs::clear_requests`].
-    pub number: usize,
-    /// The `Host` header.
-    pub host: String,
-    /// Whether it came over TLS.
-    pub tls: bool,
-    /// The method.
-    pub method: String,
-    /// Path and query, byte for byte.
-    pub path_and_query: String,
-    /// The document it asks for, whether or not there is one.
-    pub document: Option<String>,
-    /// What it asks for.
-    pub kind: Kind,
-    /// The `Range` header.
-    pub range: Option<String>,
-    /// All headers by their lower-case names; repeated ones are joined with a comma.
-    pub headers: BTreeMap<String, String>,
-    /// The answer's status, once there is one.
-    pub status: Option<u16>,
-}
-
-/// What a request asks for, going by its path alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A document's content.
-    Media,
-    /// A document's metadata.
-    Metadata,
-    /// The location whose deletion deletes a document.
-    Delete,
-    /// Nothing that ACS serves.
-    Other,
-}
+use crate::certificates::Authority;
 
 /// A running emulator. Its servers stop, and break their connections, when the last clone is dropped.
 #[derive(Clone, Debug)]

@@ -5,7 +5,10 @@
 //! checksums, pages. It can be made to fail on purpose, and it shows what it holds and what it was
 //! asked.
 //!
+//! - `settings`: how it behaves
 //! - `state`: what the buckets hold, and the changes to it that must be atomic
+//! - `object`, `upload`: an object, an unfinished upload and its parts
+//! - `etags`, `conditions`: what names an object's bytes, and what a write makes of it
 //! - `completion`: making an object of an upload's parts
 //! - `operations`: the S3 operations
 //! - `listings`: the three listings and their pages
@@ -17,11 +20,16 @@
 mod body;
 mod calls;
 mod completion;
+mod conditions;
+mod etags;
 mod faults;
 mod listings;
+mod object;
 mod operations;
 mod server;
+mod settings;
 mod state;
+mod upload;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard};
@@ -30,74 +38,17 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 pub use calls::Call;
+pub use conditions::Condition;
+pub use etags::Etags;
 pub use faults::Fault;
-pub use state::{Object, Part, Upload};
+pub use object::Object;
+pub use settings::Settings;
+pub use upload::{Part, Upload};
 
 use state::{State, Store};
 
 pub(crate) const ACCESS_KEY_ID: &str = "AKIAEMULATEDEXAMPLE0";
 pub(crate) const SECRET_ACCESS_KEY: &str = "emulated/secret/access/key/EXAMPLE";
-
-/// How an [`S3`] behaves.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The name of the first bucket.
-    pub bucket: String,
-    /// The names of further buckets; none by default.
-    pub more_buckets: Vec<String>,
-    /// The size below which only the last part of an upload may be. 5 MiB by default, as Amazon S3
-    /// has it.
-    pub min_part_size: u64,
-    /// The longest page of any listing, whatever a client asks for. 1,000 by default.
-    pub page_size: usize,
-    /// Whether bodies are kept. If not, parts, and whole objects of 1 MiB or more, are only counted
-    /// and checksummed; reading such an object answers 501.
-    pub keep_bodies: bool,
-    /// Whether `ListParts` reports checksums. If not, this plays a store that has them checked but
-    /// does not list them.
-    pub part_checksums: bool,
-    /// How `ETags` are made.
-    pub etags: Etags,
-    /// The conditions that are ignored, as by some S3-compatible stores; none by default.
-    pub ignored: Vec<Condition>,
-}
-
-/// A condition of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// `If-None-Match` of `PutObject`.
-    PutIfNoneMatch,
-    /// `If-Match` of `PutObject`.
-    PutIfMatch,
-    /// `If-None-Match` of `CompleteMultipartUpload`.
-    CompleteIfNoneMatch,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            bucket: "recordings".to_owned(),
-            more_buckets: vec![],
-            min_part_size: 5 * 1024 * 1024,
-            page_size: 1000,
-            keep_bodies: true,
-            part_checksums: true,
-            etags: Etags::Md5,
-            ignored: vec![],
-        }
-    }
-}
-
-/// How `ETags` are made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Etags {
-    /// From the MD5 of the bytes, as without encryption. Where bodies are not kept it is spared, and
-    /// `ETags` are opaque.
-    #[default]
-    Md5,
-    /// A fresh one for each write, even of the same bytes, as under SSE-KMS.
-    Opaque,
-}
 
 /// A running server, seen from one of its buckets. Clones are the same server; it stops when the
 /// last one is dropped.

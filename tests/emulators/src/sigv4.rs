@@ -8,11 +8,12 @@ use std::time::{Duration, SystemTime};
 use hmac::{Hmac, Mac as _};
 use hyper::HeaderMap;
 use hyper::http::request::Parts;
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 use time::PrimitiveDateTime;
 use time::format_description::FormatItem;
 use time::macros::format_description;
 
+use crate::hashes::{hex, sha256_hex};
 use crate::headers::one;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -188,12 +189,7 @@ fn canonical_request(head: &Parts, signed: &[String], body: &[u8]) -> Result<Str
         let words: Vec<&str> = value.split(' ').filter(|word| !word.is_empty()).collect();
         let _ = writeln!(request, "{name}:{}", words.join(" "));
     }
-    let _ = write!(
-        request,
-        "\n{}\n{}",
-        signed.join(";"),
-        hex(&Sha256::digest(body))
-    );
+    let _ = write!(request, "\n{}\n{}", signed.join(";"), sha256_hex(body));
     Ok(request)
 }
 
@@ -208,7 +204,7 @@ fn sign(secret_access_key: &str, scope: &Scope, date: &str, canonical_request: &
     for step in [day, region, service, terminator] {
         key = hmac(&key, step);
     }
-    let hash = hex(&Sha256::digest(canonical_request));
+    let hash = sha256_hex(canonical_request);
     let string_to_sign =
         format!("{ALGORITHM}\n{date}\n{day}/{region}/{service}/{terminator}\n{hash}");
     hex(&hmac(&key, &string_to_sign))
@@ -218,13 +214,6 @@ fn hmac(key: &[u8], text: &str) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(text.as_bytes());
     mac.finalize().into_bytes().to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -12,9 +12,10 @@ use super::{
     Document, Fault, Kind, Ranges, Request, bearer,
     body::{Body, Cut, Source},
     reply::Reply,
+    request::seen,
     shared::{Shared, lock},
     signature::{self, Form},
-    target::{Site, Target, seen},
+    target::{Site, Target},
 };
 
 const PREVIEW_QUERY: &str = "api-version=2021-04-15-preview1";

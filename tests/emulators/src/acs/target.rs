@@ -1,10 +1,3 @@
-use std::collections::BTreeMap;
-
-use hyper::{
-    header::{HOST, HeaderValue, RANGE},
-    http::request::Parts,
-};
-
 use super::{Kind, Request, shared::Shared, signature::Form};
 
 /// What a path names.
@@ -69,35 +62,5 @@ impl Site {
             Form::Preview => self.resource,
             Form::Current => self.media,
         }
-    }
-}
-
-/// The request as tests see it, not yet numbered.
-pub(super) fn seen(head: &Parts, tls: bool, target: &Target) -> Request {
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let mut headers = BTreeMap::<String, String>::new();
-    for (name, value) in &head.headers {
-        headers
-            .entry(name.as_str().to_owned())
-            .and_modify(|values| {
-                values.push_str(", ");
-                values.push_str(&text(value));
-            })
-            .or_insert_with(|| text(value));
-    }
-    Request {
-        number: 0,
-        host: headers.get(HOST.as_str()).cloned().unwrap_or_default(),
-        tls,
-        method: head.method.to_string(),
-        path_and_query: head
-            .uri
-            .path_and_query()
-            .map_or_else(String::new, ToString::to_string),
-        document: target.id.clone(),
-        kind: target.kind,
-        range: headers.get(RANGE.as_str()).cloned(),
-        headers,
-        status: None,
     }
 }

@@ -78,6 +78,34 @@ impl Call {
     }
 }
 
+/// The requests, in order of arrival.
+#[derive(Default)]
+pub(super) struct Calls {
+    pub(super) calls: Vec<Call>,
+    serial: u64,
+}
+
+impl Calls {
+    pub(super) fn record(&mut self, mut call: Call) -> Call {
+        self.serial += 1;
+        call.serial = self.serial;
+        call.number = self.calls.len();
+        self.calls.push(call.clone());
+        call
+    }
+
+    pub(super) fn answered(&mut self, serial: u64, status: u16) {
+        let call = self
+            .calls
+            .iter_mut()
+            .rev()
+            .find(|call| call.serial == serial);
+        if let Some(call) = call {
+            call.status = Some(status);
+        }
+    }
+}
+
 /// Undoes percent-encoding.
 fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());

@@ -6,7 +6,11 @@ use s3s::dto::{CompleteMultipartUploadInput, CompletedPart};
 use s3s::{S3Result, s3_error};
 
 use super::body::{Algorithm, encode};
-use super::state::{Object, Part, Store, Upload, check, hex, now, quoted, unquoted};
+use super::conditions::check;
+use super::etags::{quoted, unquoted};
+use super::state::{Store, now};
+use super::{Object, Part, Upload};
+use crate::hashes::hex;
 
 impl Store {
     /// Makes an object of an upload's parts; if it cannot, the upload stays.

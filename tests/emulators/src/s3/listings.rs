@@ -7,9 +7,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use s3s::dto;
 use s3s::{S3Result, s3_error};
 
-use super::Settings;
 use super::body::Algorithm;
-use super::state::{Store, Upload, strong};
+use super::etags::strong;
+use super::state::Store;
+use super::{Settings, Upload};
 
 /// The checksum algorithm and type that an upload was created with.
 pub(super) fn agreed(

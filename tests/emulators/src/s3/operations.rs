@@ -9,10 +9,12 @@ use hyper::header::HeaderValue;
 use s3s::dto;
 use s3s::{Body, S3, S3Request, S3Response, S3Result, s3_error};
 
-use super::Condition;
 use super::body::{self, Algorithm, Checksum, Keep, encode};
+use super::conditions::{Condition, check};
+use super::etags::strong;
 use super::listings;
-use super::state::{Object, State, Upload, check, now, strong};
+use super::state::{State, now};
+use super::{Object, Upload};
 
 /// Whole objects below this size are kept even when bodies are not: they are a client's notes, not
 /// its freight.

@@ -1,109 +1,18 @@
 //! The contents of the buckets, and the changes to them that must be atomic.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use bytes::Bytes;
-use crc_fast::CrcAlgorithm;
-use md5::{Digest as _, Md5};
-use s3s::dto::{ETag, ETagCondition};
+use s3s::dto::ETagCondition;
 use s3s::{S3Result, s3_error};
 
-use super::body::{Algorithm, Checksum, Received, encode};
-use super::{Call, Etags, Fault, Settings};
-
-/// An object in the bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Object {
-    /// Its bytes; empty if bodies are not kept.
-    pub body: Bytes,
-    /// Its size in bytes.
-    pub size: u64,
-    /// Its `ETag` in double quotes, as headers carry it.
-    pub etag: String,
-    /// Its content type, if it was given one.
-    pub content_type: Option<String>,
-    /// Its user metadata, without the `x-amz-meta-` prefix.
-    pub metadata: BTreeMap<String, String>,
-    /// Its full-object CRC64NVME in base64, unless it was stored with another algorithm.
-    pub crc64nvme: Option<String>,
-    /// Its version.
-    pub version_id: String,
-    /// When it was written.
-    pub last_modified: SystemTime,
-}
-
-impl Object {
-    /// An object of these bytes, written now, with the `ETag` and checksum that Amazon S3 would
-    /// give it.
-    pub fn new(body: impl Into<Bytes>) -> Self {
-        let body = body.into();
-        Self {
-            size: body.len() as u64,
-            etag: quoted(&hex(&Md5::digest(&body))),
-            content_type: None,
-            metadata: BTreeMap::new(),
-            crc64nvme: Some(encode(crc_fast::checksum(CrcAlgorithm::Crc64Nvme, &body))),
-            version_id: "null".to_owned(),
-            last_modified: now(),
-            body,
-        }
-    }
-}
-
-/// An unfinished multipart upload.
-#[derive(Clone, Debug)]
-pub struct Upload {
-    /// The key its object will have.
-    pub key: String,
-    /// Its id.
-    pub upload_id: String,
-    /// The content type its object will have.
-    pub content_type: Option<String>,
-    /// The user metadata its object will have.
-    pub metadata: BTreeMap<String, String>,
-    /// When it was begun.
-    pub initiated: SystemTime,
-    /// What came in so far, by part number.
-    pub parts: BTreeMap<i32, Part>,
-    pub(super) algorithm: Option<Algorithm>,
-    pub(super) full_object: bool,
-}
-
-impl Upload {
-    /// An upload as a client of the newest kind begins it, still without an id.
-    pub(super) fn new(key: &str) -> Self {
-        Self {
-            key: key.to_owned(),
-            upload_id: String::new(),
-            content_type: None,
-            metadata: BTreeMap::new(),
-            initiated: now(),
-            parts: BTreeMap::new(),
-            algorithm: Some(Algorithm::Crc64Nvme),
-            full_object: true,
-        }
-    }
-}
-
-/// A part of an unfinished upload.
-#[derive(Clone, Debug)]
-pub struct Part {
-    /// Its size in bytes.
-    pub size: u64,
-    /// Its `ETag` in double quotes, as headers carry it.
-    pub etag: String,
-    /// Its CRC64NVME in base64, if it was sent with one and part checksums are reported.
-    pub crc64nvme: Option<String>,
-    /// When it came in.
-    pub last_modified: SystemTime,
-    pub(super) checksum: Option<Checksum>,
-    pub(super) crc: u64,
-    pub(super) md5: Option<[u8; 16]>,
-    pub(super) body: Bytes,
-}
+use super::body::{Algorithm, Received};
+use super::calls::Calls;
+use super::conditions::check;
+use super::etags::quoted;
+use super::{Call, Etags, Fault, Object, Part, Settings, Upload};
+use crate::hashes::hex;
 
 pub(super) type Faults = Arc<dyn Fn(&Call) -> Option<Fault> + Send + Sync>;
 
@@ -168,34 +77,6 @@ impl State {
     /// Whether `ETags` come from MD5.
     pub(super) fn hashes(&self) -> bool {
         self.settings.etags == Etags::Md5 && self.settings.keep_bodies
-    }
-}
-
-/// The requests, in order of arrival.
-#[derive(Default)]
-pub(super) struct Calls {
-    pub(super) calls: Vec<Call>,
-    serial: u64,
-}
-
-impl Calls {
-    pub(super) fn record(&mut self, mut call: Call) -> Call {
-        self.serial += 1;
-        call.serial = self.serial;
-        call.number = self.calls.len();
-        self.calls.push(call.clone());
-        call
-    }
-
-    pub(super) fn answered(&mut self, serial: u64, status: u16) {
-        let call = self
-            .calls
-            .iter_mut()
-            .rev()
-            .find(|call| call.serial == serial);
-        if let Some(call) = call {
-            call.status = Some(status);
-        }
     }
 }
 
@@ -279,59 +160,7 @@ impl Store {
     }
 }
 
-/// Whether the conditions of a request hold for the object that is there, or is not.
-pub(super) fn check(
-    current: Option<&Object>,
-    if_match: Option<&ETagCondition>,
-    if_none_match: Option<&ETagCondition>,
-) -> S3Result<()> {
-    match if_none_match {
-        Some(ETagCondition::Any) if current.is_some() => {
-            return Err(s3_error!(PreconditionFailed, "If-None-Match"));
-        }
-        Some(ETagCondition::ETag(_)) => {
-            return Err(s3_error!(
-                NotImplemented,
-                "a write's If-None-Match can only be *"
-            ));
-        }
-        _ => {}
-    }
-    let Some(wanted) = if_match else {
-        return Ok(());
-    };
-    let Some(current) = current else {
-        return Err(s3_error!(NoSuchKey, "there is nothing to match"));
-    };
-    match wanted {
-        ETagCondition::ETag(wanted) if wanted.as_strong() != Some(unquoted(&current.etag)) => {
-            Err(s3_error!(PreconditionFailed, "If-Match"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// An `ETag` for `s3s`, which wants it without its quotes.
-pub(super) fn strong(etag: &str) -> ETag {
-    ETag::Strong(unquoted(etag).to_owned())
-}
-
 #[expect(clippy::disallowed_methods, reason = "a store has a clock of its own")]
 pub(super) fn now() -> SystemTime {
     SystemTime::now()
-}
-
-pub(super) fn unquoted(etag: &str) -> &str {
-    etag.trim_matches('"')
-}
-
-pub(super) fn quoted(value: &str) -> String {
-    format!("\"{value}\"")
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

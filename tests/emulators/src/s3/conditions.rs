@@ -1,0 +1,50 @@
+//! The conditions of a write.
+
+use s3s::dto::ETagCondition;
+use s3s::{S3Result, s3_error};
+
+use super::Object;
+use super::etags::unquoted;
+
+/// A condition of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// `If-None-Match` of `PutObject`.
+    PutIfNoneMatch,
+    /// `If-Match` of `PutObject`.
+    PutIfMatch,
+    /// `If-None-Match` of `CompleteMultipartUpload`.
+    CompleteIfNoneMatch,
+}
+
+/// Whether the conditions of a request hold for the object that is there, or is not.
+pub(super) fn check(
+    current: Option<&Object>,
+    if_match: Option<&ETagCondition>,
+    if_none_match: Option<&ETagCondition>,
+) -> S3Result<()> {
+    match if_none_match {
+        Some(ETagCondition::Any) if current.is_some() => {
+            return Err(s3_error!(PreconditionFailed, "If-None-Match"));
+        }
+        Some(ETagCondition::ETag(_)) => {
+            return Err(s3_error!(
+                NotImplemented,
+                "a write's If-None-Match can only be *"
+            ));
+        }
+        _ => {}
+    }
+    let Some(wanted) = if_match else {
+        return Ok(());
+    };
+    let Some(current) = current else {
+        return Err(s3_error!(NoSuchKey, "there is nothing to match"));
+    };
+    match wanted {
+        ETagCondition::ETag(wanted) if wanted.as_strong() != Some(unquoted(&current.etag)) => {
+            Err(s3_error!(PreconditionFailed, "If-Match"))
+        }
+        _ => Ok(()),
+    }
+}
