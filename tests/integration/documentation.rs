@@ -1,4 +1,4 @@
-//! What the README says, held against the code, the template and the sample events.
+//! The documents, held against the code, the template, the sample events and one another.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,81 @@ use acs_recording_archiver::metrics::{Cause, Metric};
 use lambda_http::http::StatusCode;
 use serde_yaml_ng::Value;
 
+use crate::operations::headings;
+
 const README: &str = include_str!("../../README.md");
 const TEMPLATE: &str = include_str!("../../template.yaml");
 const ANSWERS: &str = include_str!("../../src/webhook/answer.rs");
+
+/// The Markdown files of the repository, by their paths within it.
+fn documents() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = vec![];
+    for entry in std::fs::read_dir(root).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if name.starts_with('.') || name == "target" {
+            continue;
+        }
+        if entry.file_type().unwrap().is_dir() {
+            let files = sources(&entry.path()).into_iter();
+            found.extend(files.map(|file| Path::new(&name).join(file)));
+        } else {
+            found.push(PathBuf::from(name));
+        }
+    }
+    found.retain(|file| file.extension().is_some_and(|kind| kind == "md"));
+    found.sort();
+    let text = |file: &PathBuf| std::fs::read_to_string(root.join(file)).unwrap();
+    found
+        .into_iter()
+        .map(|file| (file.clone(), text(&file)))
+        .collect()
+}
+
+/// The targets of a document's links and pictures, those in its code left out.
+fn links(text: &str) -> Vec<String> {
+    let mut in_code = false;
+    let prose = text.lines().filter(|line| {
+        let fence = line.trim_start().starts_with("```");
+        in_code ^= fence;
+        !in_code && !fence
+    });
+    let prose = prose.collect::<Vec<_>>().join("\n");
+    let targets = prose.split("](").skip(1);
+    targets
+        .map(|rest| rest.split_once(')').unwrap().0.to_owned())
+        .collect()
+}
+
+#[test]
+fn each_link_leads_to_a_file_and_a_heading() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let documents = documents();
+    let mut followed = 0;
+    for (name, text) in &documents {
+        let links = links(text);
+        for link in links.iter().filter(|link| !link.contains("://")) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() {
+                root.join(name)
+            } else {
+                root.join(name).parent().unwrap().join(path)
+            };
+            let place = format!("{}: {link}", name.display());
+            assert!(target.exists(), "{place}");
+            if !anchor.is_empty() {
+                let target = std::fs::read_to_string(target).unwrap();
+                let known = headings(&target)
+                    .into_iter()
+                    .any(|(_, known)| known == anchor);
+                assert!(known, "{place}");
+            }
+            followed += 1;
+        }
+    }
+    assert!(followed > 50, "{followed} links were found");
+}
 
 /// The cells of the first table under a heading, without its two head rows.
 fn table(heading: &str) -> Vec<Vec<&'static str>> {

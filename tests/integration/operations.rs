@@ -59,7 +59,7 @@ fn anchor(name: &str) -> String {
 }
 
 /// The headings of a Markdown text outside its code: level, and the anchor that a link to it has.
-fn headings(text: &str) -> Vec<(usize, String)> {
+pub(crate) fn headings(text: &str) -> Vec<(usize, String)> {
     let mut in_code = false;
     let mut headings = vec![];
     for line in text.lines() {
