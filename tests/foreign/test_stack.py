@@ -1,4 +1,4 @@
-"""The template on LocalStack's CloudFormation, and the commands of README and RUNBOOK on it."""
+"""The template on LocalStack's CloudFormation, and the commands of the documents on it."""
 
 import base64
 import re
@@ -10,7 +10,9 @@ import documents
 import events
 from stack import PART, ROOT, world
 
-DOCUMENTS = ("README.md", "RUNBOOK.md")
+# In the order in which an operator types their commands; before the runbook's, there is trouble.
+MANUAL = ("README.md", "docs/auditing.md")
+DOCUMENTS = (*MANUAL, "RUNBOOK.md")
 # What cannot work here, and why. Everything else that fails is a fault of a document, and so is
 # one of these that works.
 CANNOT = {
@@ -71,7 +73,7 @@ class Stack(unittest.TestCase):
 
     def test_2_the_documents(self):
         self.ran = set()
-        outputs = self.run_blocks(tried("README.md"), world.made.archive_one)
+        outputs = self.run_blocks(tried(*MANUAL), world.made.archive_one)
         self.assertIn('{"validationResponse":"hello"}', outputs)
         self.assertEqual("archived", world.made.outcome)
         self.assertIn("All is in order.", outputs, "the audit")
@@ -91,7 +93,12 @@ class Stack(unittest.TestCase):
         texts = [each.text for name in DOCUMENTS for each in documents.fences(name)]
         for part in UNTRIED:
             self.assertTrue(any(part in text for text in texts), f"{part} is in no block")
-        mentioned = documents.mentioned("README.md") | documents.mentioned("RUNBOOK.md")
+        every = [
+            str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))
+        ]
+        for name in set(every) - set(DOCUMENTS):
+            self.assertEqual([], list(map(str, documents.fences(name))), "not in DOCUMENTS")
+        mentioned = set().union(*map(documents.mentioned, every))
         listed = set(CANNOT) | set(NOT_RUN)
         self.assertEqual(set(), mentioned - self.ran - listed, "neither run nor listed")
         self.assertEqual(set(), listed - mentioned, "listed, and in no document")
@@ -127,11 +134,12 @@ class Stack(unittest.TestCase):
         self.assertEqual("FULL_OBJECT", head["ChecksumType"])
 
 
-def tried(document):
-    """Returns the blocks of a document that are run."""
+def tried(*names):
+    """Returns the blocks of documents that are run."""
     return [
         fence
-        for fence in documents.fences(document)
+        for name in names
+        for fence in documents.fences(name)
         if not any(part in fence.text for part in UNTRIED)
     ]
 
