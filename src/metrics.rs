@@ -20,7 +20,10 @@ pub(crate) const TARGET: &str = module_path!();
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the README says of each when it is measured")]
+#[expect(
+    missing_docs,
+    reason = "docs/reference.md says of each when it is measured"
+)]
 pub enum Metric {
     RecordingsArchived,
     RecordingsAlreadyArchived,

@@ -1,6 +1,6 @@
 """Recording events, made and serialised by Microsoft's own SDK, and the keys that they lead to.
 
-The keys are computed here a second time, from the README alone."""
+The keys are computed here a second time, from docs/reference.md alone."""
 
 import datetime
 import hashlib
@@ -70,7 +70,7 @@ class Recording:
         )
 
     def identity(self):
-        """Returns the identity, as the README defines it."""
+        """Returns the identity, as docs/reference.md defines it."""
         chunks = []
         for index, document in enumerate(self.documents):
             content, metadata = None, None

@@ -11,6 +11,7 @@ use serde_yaml_ng::Value;
 use crate::operations::headings;
 
 const README: &str = include_str!("../../README.md");
+const REFERENCE: &str = include_str!("../../docs/reference.md");
 const TEMPLATE: &str = include_str!("../../template.yaml");
 const ANSWERS: &str = include_str!("../../src/webhook/answer.rs");
 
@@ -84,11 +85,11 @@ fn each_link_leads_to_a_file_and_a_heading() {
     assert!(followed > 50, "{followed} links were found");
 }
 
-/// The cells of the first table under a heading, without its two head rows.
-fn table(heading: &str) -> Vec<Vec<&'static str>> {
-    let (_, section) = README
+/// The cells of the first table under a document's heading, without its two head rows.
+fn table(document: &'static str, heading: &str) -> Vec<Vec<&'static str>> {
+    let (_, section) = document
         .split_once(&format!("\n## {heading}\n"))
-        .unwrap_or_else(|| panic!("README has no section {heading}"));
+        .unwrap_or_else(|| panic!("there is no section {heading}"));
     section
         .lines()
         .skip_while(|line| !line.starts_with('|'))
@@ -99,9 +100,9 @@ fn table(heading: &str) -> Vec<Vec<&'static str>> {
 }
 
 /// The first column of such a table: a name in each row, in backticks.
-fn names(heading: &str) -> BTreeSet<&'static str> {
+fn names(document: &'static str, heading: &str) -> BTreeSet<&'static str> {
     let name = |row: Vec<&'static str>| row[0].trim_matches('`');
-    table(heading).into_iter().map(name).collect()
+    table(document, heading).into_iter().map(name).collect()
 }
 
 /// The names in one section of the template.
@@ -115,13 +116,13 @@ fn in_template(section: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_settings_are_those_of_the_code() {
-    assert_eq!(names("Settings"), BTreeSet::from(SETTINGS));
+    assert_eq!(names(REFERENCE, "Settings"), BTreeSet::from(SETTINGS));
 }
 
 #[test]
 fn the_answers_are_those_of_the_code() {
     // The constants are named by the statuses' reasons.
-    let documented: BTreeSet<String> = table("Answers")
+    let documented: BTreeSet<String> = table(REFERENCE, "Answers")
         .iter()
         .flat_map(|row| row[1].split(|other: char| !other.is_ascii_digit()))
         .filter_map(|status| StatusCode::from_bytes(status.as_bytes()).ok())
@@ -142,7 +143,7 @@ fn the_answers_are_those_of_the_code() {
 
 #[test]
 fn the_parameters_and_outputs_are_those_of_the_template() {
-    let documented = names("Deploying").into_iter().map(str::to_owned);
+    let documented = names(README, "Deploying").into_iter().map(str::to_owned);
     assert_eq!(
         documented.collect::<BTreeSet<_>>(),
         in_template("Parameters")
@@ -154,7 +155,7 @@ fn the_parameters_and_outputs_are_those_of_the_template() {
 
 #[test]
 fn the_metrics_are_those_of_the_code() {
-    let documented: Vec<_> = table("Metrics and alarms")
+    let documented: Vec<_> = table(REFERENCE, "Metrics and alarms")
         .iter()
         .map(|row| (row[0].trim_matches('`').to_owned(), row[1].to_owned()))
         .collect();
@@ -163,7 +164,7 @@ fn the_metrics_are_those_of_the_code() {
     for cause in Cause::ALL {
         let cause = serde_json::to_value(cause).unwrap();
         let cause = cause.as_str().unwrap();
-        assert!(README.contains(&format!("`{cause}`")), "{cause}");
+        assert!(REFERENCE.contains(&format!("`{cause}`")), "{cause}");
     }
 }
 
@@ -223,11 +224,14 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn the_sample_events_are_there() {
-    let named: BTreeSet<&str> = README
-        .split(|other: char| !other.is_ascii_alphanumeric() && !"/.-".contains(other))
+    let documents = documents();
+    let words = documents.iter().flat_map(|(_, text)| {
+        text.split(|other: char| !other.is_ascii_alphanumeric() && !"/.-".contains(other))
+    });
+    let named: BTreeSet<&str> = words
         .filter(|path| path.starts_with("events/") && *path != "events/")
         .collect();
-    assert!(!named.is_empty(), "README names no sample event");
+    assert!(!named.is_empty(), "no document names a sample event");
     for path in named {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
         assert!(file.is_file(), "{path}");
