@@ -19,7 +19,7 @@ Usage: deploy/deploy.sh --resource-group GROUP --acs NAME --email ADDRESS [OPTIO
   --email ADDRESS          where alarms are sent to, '' for nowhere; needed at the first time, kept afterwards
   --stack STACK            the CloudFormation stack; acs-recording-archiver unless told
   --region REGION          the AWS region; as the AWS command line is set up unless told
-  --parameter NAME=VALUE   another parameter of the stack, as the README lists them; may be repeated; kept afterwards
+  --parameter NAME=VALUE   another parameter of the stack, as docs/deploying.md lists them; may be repeated; kept afterwards
   --from DIR               deploy what deploy/build.sh has written there, and build nothing: then no Rust is needed
   --arch ARCH              arm64 or x86_64; arm64 unless told
   --artifacts BUCKET       the bucket for the code; STACK-artifacts-ACCOUNT-REGION, which is made, unless told
@@ -27,7 +27,7 @@ Usage: deploy/deploy.sh --resource-group GROUP --acs NAME --email ADDRESS [OPTIO
   --yes                    do not ask before the first change
 
 Needs aws 2, az 2.53 or later with its extension `communication`, jq and curl; both command lines signed in, with the rights
-that the README lists; without --from also what deploy/build.sh needs.
+that docs/deploying.md lists; without --from also what deploy/build.sh needs.
 
 Exit status: 0 if all is done, 1 if a step failed, 2 for a wrong option.
 END_OF_USAGE
@@ -353,13 +353,13 @@ begin "Deploy the stack" \
     "makes or updates $STACK; AWS mails the address, which has to confirm. At the first time sweeper-errors and schedule-silent
            are raised, and may be mailed, until the next step is done" \
     "about 6.35 USD a month with nothing to do (docs/performance.md)" \
-    "aws cloudformation delete-stack --stack-name $STACK; the buckets stay (README, Cleaning up)"
+    "aws cloudformation delete-stack --stack-name $STACK; the buckets stay (docs/deploying.md, Cleaning up)"
 deploy
 
 if keyless; then
     begin "Let the functions act as the application" \
         "adds a federated credential for each of their two roles, and has both get the tokens of a download" \
-        "nothing" "az ad app federated-credential delete (README, Cleaning up)"
+        "nothing" "az ad app federated-credential delete (docs/deploying.md, Cleaning up)"
     federate
 else
     begin "Fill in the connection string" "copies it from Azure into the stack's secret, unless that has one" \
@@ -372,7 +372,7 @@ verify
 
 begin "Subscribe" \
     "subscribes the function to the recordings of $acs, with a container for what Event Grid gives up on and three alerts" \
-    "about 0.30 USD a month" "az eventgrid event-subscription delete (README, Cleaning up)"
+    "about 0.30 USD a month" "az eventgrid event-subscription delete (docs/deploying.md, Cleaning up)"
 subscribe
 
 begin "Raise a test alarm" "sets $STACK-event-set-aside to ALARM: a mail comes within a minute, and the alarm goes back by itself" \

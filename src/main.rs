@@ -12,7 +12,7 @@ const USAGE: &str = "\
 acs-recording-archiver is an AWS Lambda function: Lambda starts it, with its settings in the environment.
 
   cargo run --example local    runs it here, against an embedded S3 and an emulated ACS
-  deploy/deploy.sh --help      puts it into an AWS account (see README.md)";
+  deploy/deploy.sh --help      puts it into an AWS account (see docs/deploying.md)";
 
 // One thread fills what Lambda's network gives several times over, and holds a third less memory than two.
 #[tokio::main(flavor = "current_thread")]
