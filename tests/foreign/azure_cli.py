@@ -37,8 +37,8 @@ def recorded(path):
 def in_prose():
     """Returns the command lines that stand in the text of the documents."""
     found = []
-    for document in ("README.md", "RUNBOOK.md", "SECURITY.md"):
-        text = re.sub(r"(?ms)^\s*```.*?^\s*```$", "", (ROOT / document).read_text())
+    for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
+        text = re.sub(r"(?ms)^\s*```.*?^\s*```$", "", document.read_text())
         for span in re.findall(r"`(az [^`]*)`", text):
             words = shlex.split(span.replace("\n", " "))
             if any(word.startswith("--") for word in words):

@@ -11,7 +11,13 @@ import events
 from stack import PART, ROOT, world
 
 # In the order in which an operator types their commands; before the runbook's, there is trouble.
-MANUAL = ("README.md", "docs/deploying.md", "docs/reference.md", "docs/auditing.md")
+MANUAL = (
+    "README.md",
+    "docs/deploying.md",
+    "docs/reference.md",
+    "docs/auditing.md",
+    "CONTRIBUTING.md",
+)
 DOCUMENTS = (*MANUAL, "RUNBOOK.md")
 # What cannot work here, and why. Everything else that fails is a fault of a document, and so is
 # one of these that works.

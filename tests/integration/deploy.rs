@@ -776,6 +776,7 @@ fn verifying_needs_neither_azure_nor_a_change() {
 fn the_commands_of_the_documents_fail_without_credentials_or_an_output() {
     let documents = [
         include_str!("../../README.md"),
+        include_str!("../../CONTRIBUTING.md"),
         include_str!("../../docs/deploying.md"),
         include_str!("../../docs/reference.md"),
         include_str!("../../docs/auditing.md"),

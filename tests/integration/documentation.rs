@@ -10,7 +10,7 @@ use serde_yaml_ng::Value;
 
 use crate::operations::headings;
 
-const README: &str = include_str!("../../README.md");
+const CONTRIBUTING: &str = include_str!("../../CONTRIBUTING.md");
 const DEPLOYING: &str = include_str!("../../docs/deploying.md");
 const REFERENCE: &str = include_str!("../../docs/reference.md");
 const TEMPLATE: &str = include_str!("../../template.yaml");
@@ -243,10 +243,12 @@ fn the_sample_events_are_there() {
 
 #[cfg(unix)]
 #[test]
-fn the_readme_dates_a_sample_event_to_now() {
+fn a_command_dates_a_sample_event_to_now() {
     use serde_json::{Value, from_slice, from_str};
 
-    let command = README.lines().find(|line| line.starts_with("jq '.body"));
+    let command = CONTRIBUTING
+        .lines()
+        .find(|line| line.starts_with("jq '.body"));
     let (command, _) = command.unwrap().split_once(" > now.json").unwrap();
     let output = std::process::Command::new("bash")
         .args(["-c", command])
