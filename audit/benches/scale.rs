@@ -10,14 +10,6 @@
     reason = "a benchmark reads the environment and the clock"
 )]
 
-#[path = "../../benches/transfer/measure.rs"]
-#[expect(
-    dead_code,
-    unreachable_pub,
-    reason = "the other benchmarks measure more"
-)]
-mod measure;
-
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -27,6 +19,7 @@ use acs_recording_archiver::recording::Timestamp;
 use acs_recording_audit::layout;
 use acs_recording_audit::recordings::iso;
 use emulators::s3::{Object, S3, Settings};
+use harness::measure;
 use serde_json::{Value, json};
 use tokio::process::Command;
 

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::ends::Ends;
-use crate::measure::peak;
+use harness::measure::peak;
 
 const MIB: u64 = 1024 * 1024;
 /// The ratio of the sizes that are deployed to those of a scaled run.

@@ -25,9 +25,6 @@
 mod backlog;
 mod ends;
 mod instance;
-#[path = "../transfer/measure.rs"]
-#[expect(dead_code, reason = "the other benchmark measures CPU time as well")]
-mod measure;
 mod outage;
 
 fn main() {

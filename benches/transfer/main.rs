@@ -21,7 +21,6 @@
 )]
 
 mod ends;
-mod measure;
 mod run;
 mod table;
 

@@ -9,7 +9,7 @@ use acs_recording_archiver::acs::http_client;
 use emulators::runtime::RuntimeApi;
 use serde_json::{Value, json};
 
-use crate::measure::{Usage, cpu, forget_peak, peak};
+use harness::measure::{Usage, cpu, forget_peak, peak};
 
 /// Source and sink, in a process of their own.
 pub struct Ends {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::measure::median;
 use crate::run::{Ends, Function, general_tool, relayed};
+use harness::measure::median;
 
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::embedded::SECRET;
+use harness::embedded::SECRET;
 
 /// How often a delivery was tried before.
 const DELIVERY_COUNT: &str = "aeg-delivery-count";

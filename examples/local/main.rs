@@ -2,7 +2,6 @@
 //!
 //! - `arguments`: the command line
 //! - `deliveries`: the samples and files that are delivered, as HTTP requests
-//! - `embedded`: both ends and the function between them
 //! - `recordings`: what the emulated ACS holds, by the events that name it
 //! - `server`, `grid`: the local Function URL, and who delivers to it
 //! - `serve`: commands for another terminal
@@ -16,7 +15,7 @@
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "what the tests share with the local run fails by panicking"
+    reason = "a local run that cannot go on fails"
 )]
 #![allow(
     unreachable_pub,
@@ -27,8 +26,6 @@ mod archive;
 mod arguments;
 mod check;
 mod deliveries;
-#[allow(dead_code, reason = "the tests use all of it")]
-mod embedded;
 mod ending;
 mod grid;
 mod interrupt;

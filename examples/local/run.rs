@@ -12,7 +12,6 @@ use crate::archive::Folder;
 use crate::arguments::Arguments;
 use crate::check::{Checked, check};
 use crate::deliveries::{Delivery, Input};
-use crate::embedded::{Embedded, RESOURCE, SECRET};
 use crate::grid::{Answered, Grid};
 use crate::interrupt::Cut;
 use crate::progress::watched;
@@ -23,6 +22,7 @@ use crate::serve;
 use crate::server::{self, Served};
 use crate::setup::{room, setup, sizes};
 use crate::table::table;
+use harness::embedded::{Embedded, RESOURCE, SECRET};
 
 /// A run in its course.
 pub struct Run {

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::archive::{TARGET, shown};
-use crate::embedded::{Embedded, REGION};
 use crate::setup::WORK;
+use harness::embedded::{Embedded, REGION};
 
 /// An event to deliver by hand.
 const EVENT: &str = "local-event.json";

@@ -24,12 +24,12 @@ use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 
 use crate::deliveries::Delivery;
-use crate::embedded::{self, Embedded};
 use crate::grid::Answered;
 use crate::progress::watched;
 use crate::recordings::Recordings;
 use crate::report::{beside, handshake, report};
 use crate::screen::{columns, say};
+use harness::embedded::{self, Embedded};
 
 /// The longest body that Lambda hands to a function.
 const MOST_BYTES: usize = 6 * 1024 * 1024;

@@ -7,8 +7,8 @@ use acs_recording_archiver::limits::Limits;
 
 use crate::arguments::Arguments;
 use crate::deliveries::Input;
-use crate::embedded::{RESOURCE, Setup};
 use crate::recordings::hosts;
+use harness::embedded::{RESOURCE, Setup};
 
 const MIB: u64 = 1 << 20;
 /// In the order of the samples: several parts and a rest; less than one; as three chunks exactly two parts, one byte,

@@ -12,9 +12,9 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::binary::{Lambda, PATIENCE};
-use crate::embedded::{Response, SECRET, Setup, Status, payload};
 use crate::secrets::{EAGER, Vault};
-use crate::world::{Recording, World, setup};
+use harness::embedded::{Response, SECRET, Setup, Status, payload};
+use harness::world::{Recording, World, setup};
 
 const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
 const AUDIENCE: &str = "api://recordings-archive";

@@ -9,8 +9,8 @@ use emulators::acs::{Fault, Kind};
 use emulators::s3;
 use serde_json::{Value, json};
 
-use crate::embedded::{Response, SECRET, Setup, delivery, payload};
-use crate::world::{Form, PART, Recording, TOPIC, World, setup};
+use harness::embedded::{Response, SECRET, Setup, delivery, payload};
+use harness::world::{Form, PART, Recording, TOPIC, World, setup};
 
 const MIB: usize = 1024 * 1024;
 const QUERY: &str = "code=local-secret-for-trying-out";

@@ -22,9 +22,9 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::contract::{self, Keys};
-use crate::embedded::{RESOURCE, Response, SECRET, Setup, Status, delivery, payload};
-use crate::world::{PREFIX, Recording, World};
+use harness::contract::{self, Keys};
+use harness::embedded::{RESOURCE, Response, SECRET, Setup, Status, delivery, payload};
+use harness::world::{PREFIX, Recording, World};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_acs-recording-archiver");
 const EVENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/events");

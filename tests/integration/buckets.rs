@@ -12,8 +12,8 @@ use emulators::acs::{Fault, Kind};
 use emulators::s3::{self, S3};
 use serde_json::Value;
 
-use crate::embedded::{Setup, function, sdk};
-use crate::world::{PART, Recording, WORK, World, limits, setup, setup_with_work};
+use harness::embedded::{Setup, function, sdk};
+use harness::world::{PART, Recording, WORK, World, limits, setup, setup_with_work};
 
 /// The set-ups with one bucket and with two.
 fn setups() -> [Setup; 2] {

@@ -7,8 +7,8 @@ use emulators::s3::{Call, Condition, Fault};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::embedded::{Setup, function};
-use crate::world::{PART, Recording, WORK, World, setup, setup_with_work};
+use harness::embedded::{Setup, function};
+use harness::world::{PART, Recording, WORK, World, setup, setup_with_work};
 
 const AT_ONCE: usize = 4;
 
@@ -118,7 +118,10 @@ async fn instances_that_try_a_store_at_once_do_not_mislead_one_another() {
     let world = World::start().await;
     let mut starting = tokio::task::JoinSet::new();
     for number in 0..AT_ONCE {
-        let (world, recording) = (world.clone(), crate::world::numbered(number as u64, &[10]));
+        let (world, recording) = (
+            world.clone(),
+            harness::world::numbered(number as u64, &[10]),
+        );
         recording.publish(&world);
         starting.spawn(async move {
             let other = another(&world, &setup()).await;
@@ -195,7 +198,7 @@ async fn a_trial_that_is_left_over_is_cleared_by_a_tick() {
     setup.limits.housekeeping = Duration::from_mins(1);
     let world = World::with(Setup {
         limits: setup.limits.clone(),
-        ..crate::world::setup()
+        ..harness::world::setup()
     })
     .await;
     world.s3.inject(|call| {

@@ -10,10 +10,10 @@ use emulators::entra::claims::v1;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::embedded::{Setup, Status, delivery, payload};
 use crate::keyless::Credential;
 use crate::leaks::scene::{AUDIENCE, Scene, TENANT};
-use crate::world::{Recording, TOPIC, World, setup};
+use harness::embedded::{Setup, Status, delivery, payload};
+use harness::world::{Recording, TOPIC, World, setup};
 
 const MIB: usize = 1024 * 1024;
 /// Settings and keys are read again at most once in this time.
@@ -254,7 +254,7 @@ async fn a_fresh_delivery_makes_no_call_for_the_schedule() {
     let mut pages = setup();
     pages.s3.page_size = 1000;
     let world = World::with(pages).await;
-    let recording = Recording::of(&[4 * crate::world::PART]);
+    let recording = Recording::of(&[4 * harness::world::PART]);
     recording.publish(&world);
     let event = recording.event(&world).to_string();
     assert_eq!(deliver(&world, &event).await, 200);

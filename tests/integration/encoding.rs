@@ -12,8 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::embedded::{Setup, client_to, environment, sdk};
-use crate::world::{Recording, World};
+use harness::embedded::{Setup, client_to, environment, sdk};
+use harness::world::{Recording, World};
 
 const MIB: u64 = 1024 * 1024;
 

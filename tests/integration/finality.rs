@@ -7,7 +7,7 @@ use emulators::acs::{Fault, Kind};
 use emulators::s3;
 use serde_json::{Value, json};
 
-use crate::world::{Form, PART, Recording, World};
+use harness::world::{Form, PART, Recording, World};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -174,7 +174,7 @@ async fn a_place_that_must_not_be_called_is_final_at_once_and_never_called() {
                 chunk["contentLocation"] =
                     "https://eus-prod.asm.skype.com.example.net/v1/objects/0/content/video".into();
                 chunk["metadataLocation"] =
-                    format!("https://{}/identities/8:acs", crate::embedded::RESOURCE).into();
+                    format!("https://{}/identities/8:acs", harness::embedded::RESOURCE).into();
             }
             Form::Preview2021 => chunk["documentId"] = "../identities".into(),
         }
@@ -245,7 +245,7 @@ async fn media_and_metadata_are_archived_independently() {
 
 #[tokio::test]
 async fn a_rejection_keeps_the_parts_and_what_is_posted_again_goes_on_from_them() {
-    let mut tidy = crate::world::setup();
+    let mut tidy = harness::world::setup();
     tidy.limits.housekeeping = MINUTE;
     let world = World::with(tidy).await;
     let recording = Recording::of(&[4 * PART]).aged(25 * HOUR);
@@ -370,7 +370,7 @@ async fn a_404_is_not_final_if_another_delivery_has_finished_meanwhile() {
 #[tokio::test]
 async fn being_out_of_time_is_never_final() {
     for after in [5, 0] {
-        let mut hasty = crate::world::setup();
+        let mut hasty = harness::world::setup();
         hasty.limits.unknown_deadline = Duration::from_millis(1_500);
         hasty.limits.margin = Duration::ZERO;
         hasty.limits.source_stall = 100 * MINUTE;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::template::{fields, list, parsed};
-use crate::world::Recording;
+use harness::world::Recording;
 
 fn resources() -> Value {
     let mut template = parsed(include_str!("../../examples/hand-over/template.yaml"));

@@ -14,8 +14,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value, json};
 use tokio::runtime::Builder;
 
-use crate::embedded::{RESOURCE, SECRET, Setup, delivery, payload};
-use crate::world::{Recording, TOPIC, World, setup};
+use harness::embedded::{RESOURCE, SECRET, Setup, delivery, payload};
+use harness::world::{Recording, TOPIC, World, setup};
 
 const RECORDING_EVENT: &str = "Microsoft.Communication.RecordingFileStatusUpdated";
 /// Inputs of each property.

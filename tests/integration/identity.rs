@@ -6,9 +6,9 @@ use emulators::acs::{Document, Fault, Kind};
 use emulators::media::{Format, Media};
 use serde_json::{Value, json};
 
-use crate::contract;
-use crate::embedded::Setup;
-use crate::world::{MEDIA_HOST, PART, Recording, World, setup};
+use harness::contract;
+use harness::embedded::Setup;
+use harness::world::{MEDIA_HOST, PART, Recording, World, setup};
 
 /// A function that acknowledges what it has stored.
 async fn world() -> World {

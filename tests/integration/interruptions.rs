@@ -25,10 +25,10 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
-use crate::embedded::{
+use harness::embedded::{
     Response, SECRET, Setup, Status, client_to, delivery, function, function_over,
 };
-use crate::world::{PART, Recording, World, limits, setup};
+use harness::world::{PART, Recording, World, limits, setup};
 
 /// Longer than any test: what hangs this long never answers.
 const NEVER: Duration = Duration::from_hours(1);

@@ -17,9 +17,9 @@ use emulators::sts::{self, Sts};
 use serde_json::{Value, json};
 
 use crate::binary::{Lambda, named};
-use crate::embedded::{Status, client_to, environment, function_by, sdk};
 use crate::listener::{Listener, answer};
-use crate::world::{Form, PART, Recording, World, limits, numbered, setup};
+use harness::embedded::{Status, client_to, environment, function_by, sdk};
+use harness::world::{Form, PART, Recording, World, limits, numbered, setup};
 
 pub const TENANT: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 pub const CLIENT: &str = "5e1f2a3b-86f1-41af-91ab-2d7cd011db47";
@@ -270,7 +270,7 @@ async fn one_token_is_asked_for_however_many_wait() {
 async fn nobody_who_only_knocks_causes_a_call() {
     let keyless = Keyless::start().await;
     let world = &keyless.world;
-    let stranger = crate::embedded::payload("POST", "/", "code=wrong", &json!({}), "[]");
+    let stranger = harness::embedded::payload("POST", "/", "code=wrong", &json!({}), "[]");
     assert_eq!(world.call(&stranger).await.status, 401);
     assert_eq!(world.deliver(&json!([])).await.status, 200);
     let deletion = json!([{"id": "1", "eventType": "Microsoft.EventGrid.Other"}]);
@@ -741,7 +741,7 @@ async fn an_operator_is_shown_what_the_tokens_say_and_not_the_tokens() {
         keyless.issuers.entra.fail(None);
     }
     // Nobody outside can ask for it: Lambda wraps what comes to the URL.
-    let mut request = crate::embedded::payload("POST", "/", "", &json!({}), "[]");
+    let mut request = harness::embedded::payload("POST", "/", "", &json!({}), "[]");
     request["check"] = "tokens".into();
     assert_eq!(world.call(&request).await.status, 401);
     let signing = World::start().await;

@@ -16,10 +16,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::binary::{PATIENCE, named};
-use crate::embedded::{SECRET, payload};
 use crate::keyless::Credential;
 use crate::listener::{Listener, answer};
-use crate::world::TOPIC;
+use harness::embedded::{SECRET, payload};
+use harness::world::TOPIC;
 use scene::{AUDIENCE, MANAGED, Scene, TENANT};
 
 const WRONG: [&str; 2] = ["wrong-secret-in-the-query", "wrong-secret-in-the-header"];

@@ -12,12 +12,7 @@
 )]
 
 mod conditions;
-mod contract;
-#[path = "../../examples/local/embedded.rs"]
-mod embedded;
 mod listener;
-mod steady;
-mod world;
 
 mod access;
 mod acs_emulator;

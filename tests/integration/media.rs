@@ -8,7 +8,7 @@ use emulators::s3::{Call, Fault};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::world::{Recording, World, setup};
+use harness::world::{Recording, World, setup};
 
 /// A file of `tests/media`.
 fn file(name: &str) -> Vec<u8> {

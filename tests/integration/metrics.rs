@@ -11,8 +11,8 @@ use emulators::s3;
 use serde_json::{Value, json};
 
 use crate::binary::{Lambda, PART, PATIENCE, first_byte, named};
-use crate::embedded::payload;
-use crate::world::World;
+use harness::embedded::payload;
+use harness::world::World;
 
 /// `access` shows when secrets count as unreadable, `keyless` when tokens do as unavailable: the
 /// function of this test has none of either.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::template::{action, do_everything, fields, list, template};
-use crate::world::{WORK, World, setup_with_work};
+use harness::world::{WORK, World, setup_with_work};
 
 const ACCOUNT: &str = "123456789012";
 const ARCHIVER: &str = "arn:aws:iam::123456789012:role/ArchiverRole";

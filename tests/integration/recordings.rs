@@ -8,7 +8,7 @@ use emulators::acs::Kind;
 use emulators::s3::Object;
 use serde_json::{Value, json};
 
-use crate::world::{Form, PART, Recording, World, setup};
+use harness::world::{Form, PART, Recording, World, setup};
 
 fn json_of(world: &World, key: &str) -> Value {
     serde_json::from_slice(&world.s3.object(key).expect("it is there").body).unwrap()
@@ -26,7 +26,7 @@ async fn three_chunks_arrive_byte_for_byte_in_both_forms() {
         assert_eq!(response.status.code(), 200, "{response:?}");
         world.assert_archived(&recording);
         let bytes =
-            |chunk: &crate::world::Chunk| chunk.media.length() + chunk.metadata().len() as u64;
+            |chunk: &harness::world::Chunk| chunk.media.length() + chunk.metadata().len() as u64;
         let bytes: u64 = recording.chunks.iter().map(bytes).sum();
         let report = json!({"id": recording.event_id, "outcome": "archived", "bytes": bytes});
         assert_eq!(response.body, json!({"events": [report]}));

@@ -7,8 +7,8 @@ use emulators::acs::{Fault, Kind, Request};
 use emulators::s3::{self, Etags};
 use serde_json::{Value, json};
 
-use crate::embedded::Setup;
-use crate::world::{PART, Recording, World, setup};
+use harness::embedded::Setup;
+use harness::world::{PART, Recording, World, setup};
 
 /// Answers 503 to every request for media but the first `most`.
 fn only_the_first(most: usize) -> impl Fn(&Request) -> Option<Fault> + Send + Sync {
@@ -104,7 +104,7 @@ async fn kept_parts_are_not_fetched_again() {
 async fn a_hole_in_the_middle_or_a_part_of_another_size_is_put_again() {
     let (world, recording) = suspended(6, 5, setup()).await;
     let client = aws_sdk_s3::Client::from_conf(
-        aws_sdk_s3::config::Builder::from(&crate::embedded::sdk(&world.s3).await)
+        aws_sdk_s3::config::Builder::from(&harness::embedded::sdk(&world.s3).await)
             .force_path_style(true)
             .build(),
     );
@@ -336,7 +336,7 @@ async fn a_record_that_is_broken_or_of_another_part_size() {
     let mut larger = setup();
     larger.limits.part_size = 2 * PART;
     let (world, recording) = suspended(5, 2, setup()).await;
-    let function = crate::embedded::function(&world.s3, &world.acs, larger.limits, &[]).await;
+    let function = harness::embedded::function(&world.s3, &world.acs, larger.limits, &[]).await;
     let newer = World::over(&world, function);
     assert_eq!(
         newer
@@ -406,7 +406,8 @@ async fn several_deliveries_at_once_end_in_the_same_bytes() {
     let event = recording.event(&world);
     let mut deliveries = tokio::task::JoinSet::new();
     for count in 0..6 {
-        let function = crate::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
+        let function =
+            harness::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
         let (world, event) = (World::over(&world, function), event.clone());
         deliveries.spawn(async move { world.deliver_again(&event, count).await });
     }
@@ -422,7 +423,8 @@ async fn deliveries_of_even_and_odd_count_begin_at_different_ends() {
         let (world, recording) = suspended(8, 1, setup()).await;
         let one_at_a_time = [("TRANSFER_CONCURRENCY", "1".to_owned())];
         let function =
-            crate::embedded::function(&world.s3, &world.acs, setup().limits, &one_at_a_time).await;
+            harness::embedded::function(&world.s3, &world.acs, setup().limits, &one_at_a_time)
+                .await;
         World::over(&world, function)
             .deliver_again(&recording.event(&world), count)
             .await;

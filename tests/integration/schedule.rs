@@ -13,9 +13,9 @@ use emulators::acs::{self, Fault, Kind, Ranges};
 use emulators::s3;
 use serde_json::{Value, json};
 
-use crate::embedded::Setup;
 use crate::interruptions::{DEPLOYED_PART, Machine};
-use crate::world::{PART, Recording, World, numbered, setup};
+use harness::embedded::Setup;
+use harness::world::{PART, Recording, World, numbered, setup};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -230,7 +230,7 @@ async fn eight_slow_events_do_not_stop_a_ninth() {
     let quick = numbered(8, &[10]);
     quick.publish(&world);
     quick.store(&world, 5 * MINUTE);
-    let function = crate::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
+    let function = harness::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
     let other = World::over(&world, function);
     let begun = async {
         while media_requests(&world) < 8 {
@@ -267,7 +267,7 @@ async fn ticks_that_overlap_take_different_events() {
     let mut others = vec![world.clone()];
     for _ in 0..3 {
         let limits = slow(0, Duration::from_secs(20)).limits;
-        let function = crate::embedded::function(&world.s3, &world.acs, limits, &[]).await;
+        let function = harness::embedded::function(&world.s3, &world.acs, limits, &[]).await;
         others.push(World::over(&world, function));
     }
     let mut ticking = tokio::task::JoinSet::new();
@@ -404,7 +404,7 @@ async fn a_last_try_is_a_real_one() {
     let swept = tick(&world).await;
     assert_eq!((swept.pending, swept.taken), (1, 0));
     assert!(world.s3.object(&recording.rejection_key()).is_none());
-    let function = crate::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
+    let function = harness::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
     assert_eq!(tick(&World::over(&world, function)).await.finished, 1);
     world.assert_archived(&recording);
 }
@@ -784,7 +784,7 @@ async fn one_reply_that_outlasts_a_run_is_asked_for_more_and_more_rarely() {
     world.age_pending(HOUR);
     assert_eq!(tick(&world).await.taken, 0);
     world.age_pending(HOUR + MINUTE);
-    let function = crate::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
+    let function = harness::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
     assert_eq!(tick(&World::over(&world, function)).await.finished, 1);
     world.assert_archived(&recording);
     assert_eq!(world.count("UploadPart"), 8, "no part is put twice");

@@ -12,8 +12,8 @@ use emulators::secrets_manager::{self, Fault, SecretsManager};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::embedded::{Response, Status, client_to, environment, function_by, payload, sdk};
-use crate::world::{PART, Recording, World, limits};
+use harness::embedded::{Response, Status, client_to, environment, function_by, payload, sdk};
+use harness::world::{PART, Recording, World, limits};
 
 const OLD: &str = "old-secret-0123456789";
 const NEW: &str = "new-secret-0123456789";

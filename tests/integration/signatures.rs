@@ -16,10 +16,10 @@ use ring::hmac;
 use serde_json::{Value, json};
 use tokio_rustls::TlsAcceptor;
 
-use crate::embedded::{RESOURCE, Setup, function_over};
 use crate::keyless::{Credential, Issuers};
 use crate::listener::{Listener, answer};
-use crate::world::{Form, Recording, World, setup};
+use harness::embedded::{RESOURCE, Setup, function_over};
+use harness::world::{Form, Recording, World, setup};
 use places::{HOSTILE, ODD};
 
 const MEDIA: &str = "eus-prod.asm.skype.com";

@@ -7,8 +7,8 @@ use emulators::acs::{self, Document, Fault, Kind, Ranges, Request};
 use emulators::media::{Format, Media};
 use serde_json::json;
 
-use crate::embedded::Setup;
-use crate::world::{Chunk, PART, Recording, World, impatient, setup};
+use harness::embedded::Setup;
+use harness::world::{Chunk, PART, Recording, World, impatient, setup};
 
 fn publish(world: &World, recording: &Recording, change: impl Fn(Document) -> Document) {
     for chunk in &recording.chunks {
@@ -289,7 +289,7 @@ async fn redirects_are_taken_by_hand_to_allowed_hosts_alone() {
             false,
         ),
         (
-            format!("https://{}/identities/x", crate::embedded::RESOURCE),
+            format!("https://{}/identities/x", harness::embedded::RESOURCE),
             false,
         ),
         (
@@ -374,7 +374,7 @@ async fn a_host_that_cannot_be_trusted_or_reached_suspends() {
         let http = acs_recording_archiver::acs::http_client();
         let http = http.resolve_to_addrs(world.acs.media_host(), &addresses);
         let limits = setup().limits;
-        let function = crate::embedded::function_over(&world.s3, &world.acs, http, limits, &[]);
+        let function = harness::embedded::function_over(&world.s3, &world.acs, http, limits, &[]);
         let world = World::over(&world, function.await);
         let response = world.deliver(&recording.event(&world)).await;
         assert_eq!(response.status.code(), 503, "{addresses:?}");

@@ -10,8 +10,8 @@ use emulators::s3::{Call, Etags, Fault, Object};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::embedded::Setup;
-use crate::world::{PART, Recording, World, setup};
+use harness::embedded::Setup;
+use harness::world::{PART, Recording, World, setup};
 
 /// A call, told by its operation and the end of its key.
 type Target = (&'static str, &'static str);
@@ -389,7 +389,7 @@ async fn a_part_that_is_not_the_listed_one_is_listed_again() {
 async fn the_same_part_put_again_between_listing_and_complete_has_another_etag() {
     let (world, recording) = one(3, opaque()).await;
     let client = aws_sdk_s3::Client::from_conf(
-        aws_sdk_s3::config::Builder::from(&crate::embedded::sdk(&world.s3).await)
+        aws_sdk_s3::config::Builder::from(&harness::embedded::sdk(&world.s3).await)
             .force_path_style(true)
             .build(),
     );

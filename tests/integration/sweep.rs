@@ -8,7 +8,7 @@ use emulators::acs::{Fault, Kind};
 use emulators::s3;
 use serde_json::{Value, json};
 
-use crate::world::{PART, Recording, World, numbered, setup};
+use harness::world::{PART, Recording, World, numbered, setup};
 
 /// Stands for an identity or a location in keys of no event.
 const HASH: &str = "0123456789abcdef";
@@ -246,7 +246,7 @@ async fn two_ticks_at_once_do_no_harm() {
     for recording in &recordings {
         store(&world, recording);
     }
-    let function = crate::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
+    let function = harness::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
     let other = World::over(&world, function);
     let payload = rule();
     tokio::join!(tick(&world, &payload), tick(&other, &payload));
@@ -255,7 +255,7 @@ async fn two_ticks_at_once_do_no_harm() {
 }
 
 /// A function each of whose ticks looks at what ended runs have left.
-fn tidy() -> crate::embedded::Setup {
+fn tidy() -> harness::embedded::Setup {
     let mut tidy = setup();
     tidy.limits.housekeeping = Duration::from_mins(1);
     tidy

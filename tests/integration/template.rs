@@ -11,7 +11,7 @@ use serde_yaml_ng::Value as Yaml;
 
 use crate::policies::{KEYLESS, Stack};
 use crate::secrets::{EAGER, Vault};
-use crate::world::{PART, Recording, WORK, World, setup_with_work};
+use harness::world::{PART, Recording, WORK, World, setup_with_work};
 
 /// The function behind the URL, and the one behind the schedule.
 const FUNCTIONS: [&str; 2] = ["Archiver", "Sweeper"];

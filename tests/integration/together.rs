@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::embedded::{Response, Setup, function};
 use crate::interruptions::{DEPLOYED_PART, Machine};
-use crate::world::{PART, Recording, World, limits, setup};
+use harness::embedded::{Response, Setup, function};
+use harness::world::{PART, Recording, World, limits, setup};
 
 /// A byte, some parts and a rest.
 fn recording() -> Recording {

@@ -8,8 +8,8 @@ use emulators::entra::tokens::{hs256, ps256, rs512, signature, unsigned, with_si
 use emulators::entra::{Entra, Fault, SigningKey, key_set};
 use serde_json::{Value, json};
 
-use crate::embedded::{SECRET, Setup, Status, payload};
-use crate::world::{World, setup};
+use harness::embedded::{SECRET, Setup, Status, payload};
+use harness::world::{World, setup};
 
 const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
 const OTHER: &str = "99999999-86f1-41af-91ab-2d7cd011db47";

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::audit::{another, command, now, run};
-use crate::world::{Recording, World};
+use harness::world::{Recording, World};
 
 const HOUR: Duration = Duration::from_hours(1);
 

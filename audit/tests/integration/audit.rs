@@ -16,8 +16,8 @@ use emulators::s3::{Etags, Fault, Object, Settings};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::embedded::{Setup, sdk};
-use crate::world::{Form, PART, Recording, WORK, World, limits, setup, setup_with_work};
+use harness::embedded::{Setup, sdk};
+use harness::world::{Form, PART, Recording, WORK, World, limits, setup, setup_with_work};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::audit::{another, day, now, run};
-use crate::world::{Recording, World};
+use harness::world::{Recording, World};
 
 const HOUR: Duration = Duration::from_hours(1);
 

@@ -10,16 +10,6 @@
     unreachable_pub,
     reason = "nothing of a test binary is reached from outside"
 )]
-#![allow(dead_code, reason = "the function's own tests use more of the world")]
-
-#[path = "../../../tests/integration/contract.rs"]
-mod contract;
-#[path = "../../../examples/local/embedded.rs"]
-mod embedded;
-#[path = "../../../tests/integration/steady.rs"]
-mod steady;
-#[path = "../../../tests/integration/world.rs"]
-mod world;
 
 mod against;
 mod audit;

@@ -8,7 +8,7 @@ use emulators::s3::Object;
 use serde_json::json;
 
 use crate::audit::{another, archived, run};
-use crate::world::World;
+use harness::world::World;
 
 const HOUR: Duration = Duration::from_hours(1);
 const HOSTILE: &str = "<script>alert(1)</script>\"'&";

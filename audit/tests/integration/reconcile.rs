@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::audit::archived;
-use crate::world::World;
+use harness::world::World;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../azure/reconcile.sh");
 const AZ: &str =

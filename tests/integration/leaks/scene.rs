@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::binary::{Lambda, PATIENCE, Process};
-use crate::embedded::{RESOURCE, SECRET, Status};
 use crate::keyless::{Credential, Issuers};
+use harness::embedded::{RESOURCE, SECRET, Status};
 
 pub const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
 pub const AUDIENCE: &str = "api://recordings-archive";
