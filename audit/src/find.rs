@@ -13,12 +13,12 @@ use serde_json::Value;
 
 use crate::against::Id;
 use crate::bucket::{Bucket, Document};
-use crate::crew::Crew;
 use crate::folder::{Context, Folder, Heard};
 use crate::recordings::Recording;
 use crate::report::{Entry, What};
 use crate::tally::{Counted, Tally};
 use crate::unfinished::{Copies, Unfinished};
+use crate::workers::Workers;
 use crate::{Failure, Scope, set_aside};
 
 /// What is searched for. A recording must fit all that is given.
@@ -139,11 +139,11 @@ struct Search<'a> {
 impl Search<'_> {
     /// Searches days, several at once.
     async fn days(&mut self, days: Vec<String>) -> Result<(), store::Error> {
-        let mut listings = Crew::new();
-        let mut folders = Crew::new();
+        let mut listings = Workers::new();
+        let mut folders = Workers::new();
         for day in days {
             let listing = list(self.context.clone(), self.wanted.clone(), day);
-            listings.begin(listing).await;
+            listings.spawn(listing).await;
             if !self.read(&mut folders, listings.take()).await? {
                 return Ok(());
             }
@@ -157,12 +157,12 @@ impl Search<'_> {
     /// Begins to read folders. Returns `false` if nobody looks any more.
     async fn read(
         &mut self,
-        folders: &mut Crew<Heard>,
+        folders: &mut Workers<Heard>,
         listed: Vec<Result<String, store::Error>>,
     ) -> Result<bool, store::Error> {
         for folder in listed {
             let (context, wanted) = (self.context.clone(), self.wanted.clone());
-            folders.begin(read(context, wanted, folder?)).await;
+            folders.spawn(read(context, wanted, folder?)).await;
             if !self.sort_out(folders.take()).await {
                 return Ok(false);
             }

@@ -5,7 +5,7 @@
 //! has seen it end. It stands on these modules:
 //!
 //! - `tally`: what has been counted so far
-//! - `bucket`, `crew`: the calls to S3, several at a time
+//! - `bucket`, `workers`: the calls to S3, several at a time
 //! - `window`: which days are asked for
 //! - `unfinished`, `uploads`, `set_aside`: what is under `pending/`, in no record, and under `rejected/`
 //! - `folder`, `documents`, `compare`: the objects of a recording, its manifests and rejections, and how they agree
@@ -19,7 +19,6 @@ pub mod against;
 pub mod bucket;
 pub mod check;
 mod compare;
-mod crew;
 mod documents;
 mod examine;
 pub mod find;
@@ -33,6 +32,7 @@ pub mod tally;
 mod unfinished;
 mod uploads;
 pub mod window;
+mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -43,13 +43,13 @@ use acs_recording_archiver::store::Error;
 use url::Url;
 
 use bucket::Bucket;
-use crew::Crew;
 use folder::{Context, Folder, Heard};
 use recordings::Ledger;
 use report::{Entry, Report, What};
 use tally::{Counted, Counts, Tally};
 use unfinished::Unfinished;
 use window::Window;
+use workers::Workers;
 
 /// Objects that could not be looked at, after which the rest is not tried.
 const MOST_UNREAD: usize = 100;
@@ -238,7 +238,7 @@ async fn folders(
     unlisted: impl Fn(Error) -> Failure,
 ) -> Result<(), Failure> {
     let layout = &scope.layout;
-    let mut crew = Crew::new();
+    let mut workers = Workers::new();
     let mut open: Option<Folder> = None;
     let mut listing = context
         .bucket
@@ -263,19 +263,19 @@ async fn folders(
             if open.as_ref().map(Folder::name) != Some(place.folder) {
                 // The listing is in order: nothing more comes of the one before.
                 if let Some(folder) = open.replace(Folder::new(place.folder)) {
-                    crew.begin(folder.judge(context.clone())).await;
+                    workers.spawn(folder.judge(context.clone())).await;
                 }
             }
             if let Some(folder) = &mut open {
                 folder.add(object.key, place.kind);
             }
         }
-        findings.sort_out(context, crew.take())?;
+        findings.sort_out(context, workers.take())?;
     }
     if let Some(folder) = open {
-        crew.begin(folder.judge(context.clone())).await;
+        workers.spawn(folder.judge(context.clone())).await;
     }
-    findings.sort_out(context, crew.finish().await)
+    findings.sort_out(context, workers.finish().await)
 }
 
 impl Findings<'_> {
@@ -313,13 +313,14 @@ async fn again(
     suspects: BTreeSet<String>,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let mut crew = Crew::new();
+    let mut workers = Workers::new();
     for folder in suspects {
-        crew.begin(Folder::judge_again(context.clone(), folder))
+        workers
+            .spawn(Folder::judge_again(context.clone(), folder))
             .await;
-        take(report, crew.take())?;
+        take(report, workers.take())?;
     }
-    take(report, crew.finish().await)
+    take(report, workers.finish().await)
 }
 
 fn take(report: &mut Report, entries: Vec<Entry>) -> Result<(), Failure> {

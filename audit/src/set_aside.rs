@@ -7,15 +7,15 @@ use acs_recording_archiver::store::Error;
 
 use super::Scope;
 use super::bucket::{Bucket, Document};
-use super::crew::Crew;
 use super::folder::Heard;
 use super::recordings::{Facts, Recording, State};
 use super::report::{Entry, What};
+use super::workers::Workers;
 
 /// Lists them, with the reasons.
 pub(crate) async fn list(bucket: &Bucket, scope: &Scope) -> Result<Vec<Heard>, Error> {
     let layout = &scope.layout;
-    let mut crew = Crew::new();
+    let mut workers = Workers::new();
     let mut entries = Vec::new();
     let mut listing = bucket.objects(layout.rejected().as_str(), None);
     while let Some(page) = listing.page().await? {
@@ -25,11 +25,11 @@ pub(crate) async fn list(bucket: &Bucket, scope: &Scope) -> Result<Vec<Heard>, E
             if kind != Some(Kind::SetAside) {
                 entries.push(Heard::Entry(Entry::foreign(object.key)));
             } else if scope.window.has(object.last_modified) {
-                crew.begin(set_aside(bucket.clone(), object.key)).await;
+                workers.spawn(set_aside(bucket.clone(), object.key)).await;
             }
         }
     }
-    entries.extend(crew.finish().await);
+    entries.extend(workers.finish().await);
     Ok(entries)
 }
 

@@ -12,9 +12,9 @@ use acs_recording_archiver::store::{Error, Listed};
 use serde::Deserialize;
 
 use super::bucket::{Bucket, Document};
-use super::crew::Crew;
 use super::recordings::{Facts, Recording, State};
 use super::report::{Entry, Pending, What};
+use super::workers::Workers;
 
 /// Clocks may differ by that much.
 const SKEW: Duration = Duration::from_mins(5);
@@ -105,7 +105,7 @@ impl Unfinished {
     ) -> Result<Self, Error> {
         let mut unfinished = Self::default();
         let (mut events, mut records) = (HashSet::new(), Vec::new());
-        let mut crew = Crew::new();
+        let mut workers = Workers::new();
         let mut listing = bucket.objects(layout.pending().as_str(), None);
         while let Some(page) = listing.page().await? {
             for object in page {
@@ -116,19 +116,20 @@ impl Unfinished {
                     Some((Kind::PendingEvent { event_id, .. }, folder)) => {
                         events.insert(folder.to_owned());
                         let event_id = event_id.to_owned();
-                        crew.begin(event(bucket, layout, object, event_id, now))
+                        workers
+                            .spawn(event(bucket, layout, object, event_id, now))
                             .await;
                     }
                     Some((Kind::Record(_), folder)) => {
                         records.push((folder.to_owned(), object.key.clone()));
-                        crew.begin(record(bucket, object.key)).await;
+                        workers.spawn(record(bucket, object.key)).await;
                     }
                     Some((Kind::Attempt, _)) => {}
                     _ => unfinished.entries.push(Entry::foreign(object.key)),
                 }
             }
         }
-        for found in crew.finish().await {
+        for found in workers.finish().await {
             match found {
                 Found::Event(pending, copies, recording) => {
                     unfinished.recordings.push(*recording);
