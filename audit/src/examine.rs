@@ -4,10 +4,10 @@ use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_archiver::keys::Bucket as At;
 use acs_recording_archiver::media::{Check, RecordingCheck, Verdict};
 
+use super::counters::Counted;
 use super::documents::{ChunkMedia, RecordingMedia, few};
 use super::folder::Context;
 use super::report::{Entry, What};
-use super::tally::Counted;
 
 /// The doubts about the media of recordings.
 pub(crate) async fn doubts(context: &Context, media: &[RecordingMedia<'_>]) -> Vec<Entry> {
@@ -78,7 +78,7 @@ async fn one(
         .examine(&key, object.size, &object.etag, format);
     match examined.await {
         Ok(check) => {
-            context.tally.count(Counted::Examined);
+            context.counters.count(Counted::Examined);
             Ok(check)
         }
         // Gone, or another object: the comparison has found that.

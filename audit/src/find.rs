@@ -13,10 +13,10 @@ use serde_json::Value;
 
 use crate::against::Id;
 use crate::bucket::{Bucket, Document};
+use crate::counters::{Counted, Counters};
 use crate::folder::{Context, Folder, Heard};
 use crate::recordings::Recording;
 use crate::report::{Entry, What};
-use crate::tally::{Counted, Tally};
 use crate::unfinished::{Copies, Unfinished};
 use crate::workers::Workers;
 use crate::{Failure, Scope, set_aside};
@@ -67,7 +67,7 @@ pub async fn find(
     scope: &Scope,
     wanted: &Wanted,
     presign: Option<Duration>,
-    (now, tally): (SystemTime, &Tally),
+    (now, counters): (SystemTime, &Counters),
     show: &mut (dyn FnMut(Found) -> bool + Send),
 ) -> Result<Searched, Failure> {
     let unlisted = |bucket: &Bucket| {
@@ -80,7 +80,7 @@ pub async fn find(
             bucket: bucket.clone(),
             layout: layout.clone(),
             unfinished: Copies::default().into(),
-            tally: tally.clone(),
+            counters: counters.clone(),
             check_media: false,
         },
         wanted: wanted.clone(),
@@ -227,7 +227,7 @@ async fn list(context: Context, wanted: Wanted, day: String) -> Vec<Result<Strin
             Err(error) => return vec![Err(error)],
         };
         for object in page {
-            context.tally.count(Counted::Object);
+            context.counters.count(Counted::Object);
             let Some(place) = context.layout.place(At::Recordings, &object.key) else {
                 continue;
             };
@@ -260,7 +260,7 @@ async fn read(context: Context, wanted: Wanted, folder: String) -> Vec<Heard> {
         }
     };
     let (recordings, entries) = listed.recordings(&context).await;
-    context.tally.count(Counted::Manifest);
+    context.counters.count(Counted::Manifest);
     let unread = entries
         .into_iter()
         .filter(|entry| entry.what == What::Unread);

@@ -10,11 +10,11 @@ use tokio::task::JoinSet;
 
 use super::bucket::Bucket;
 use super::compare::compare;
+use super::counters::{Counted, Counters};
 use super::documents::{Listed, Named, Read, Said};
 use super::examine;
 use super::recordings::Recording;
 use super::report::{Entry, What};
-use super::tally::{Counted, Tally};
 use super::unfinished::Copies;
 
 /// What all folders are judged by.
@@ -24,7 +24,7 @@ pub(crate) struct Context {
     pub(crate) layout: Layout,
     /// The media and metadata of pending events.
     pub(crate) unfinished: Arc<Copies>,
-    pub(crate) tally: Tally,
+    pub(crate) counters: Counters,
     pub(crate) check_media: bool,
 }
 
@@ -104,12 +104,12 @@ impl Folder {
     pub(crate) async fn judge(self, context: Context) -> Vec<Heard> {
         let read = self.read(&context).await;
         let said = self.said(&context, &read);
-        let tally = &context.tally;
+        let counters = &context.counters;
         for _ in &self.manifests {
-            tally.count(Counted::Manifest);
+            counters.count(Counted::Manifest);
         }
         for _ in &self.rejections {
-            tally.count(Counted::Rejection);
+            counters.count(Counted::Rejection);
         }
         let compared = compared(&context, &said.named).await;
         let doubtful = examine::doubts(&context, &said.media).await;
@@ -165,7 +165,7 @@ impl Folder {
         let copies = self.copies.iter();
         for key in copies.filter(|key| !named.contains(key.as_str())) {
             if context.unfinished.contain(&context.layout, key) {
-                context.tally.count(Counted::Unfinished);
+                context.counters.count(Counted::Unfinished);
             } else {
                 let detail = "no manifest, rejection or pending event names it";
                 entries.push(Entry::new(What::WithoutManifest, key, detail));
@@ -203,7 +203,7 @@ fn judged(
                 return None;
             };
             let compared = compare(&named.object, name, &there);
-            context.tally.count(Counted::Compared {
+            context.counters.count(Counted::Compared {
                 by_checksum: compared.by_checksum,
             });
             compared.difference?

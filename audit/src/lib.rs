@@ -4,7 +4,7 @@
 //! [`audit`] goes through it in order. What may change meanwhile is read first: who finds less later
 //! has seen it end. It stands on these modules:
 //!
-//! - `tally`: what has been counted so far
+//! - `counters`: what has been counted so far
 //! - `bucket`, `workers`: the calls to S3, several at a time
 //! - `window`: which days are asked for
 //! - `unfinished`, `uploads`, `set_aside`: what is under `pending/`, in no record, and under `rejected/`
@@ -19,6 +19,7 @@ pub mod against;
 pub mod bucket;
 pub mod check;
 mod compare;
+pub mod counters;
 mod documents;
 mod examine;
 pub mod find;
@@ -28,7 +29,6 @@ pub mod recordings;
 pub mod report;
 mod set_aside;
 pub mod table;
-pub mod tally;
 mod unfinished;
 mod uploads;
 pub mod window;
@@ -43,10 +43,10 @@ use acs_recording_archiver::store::Error;
 use url::Url;
 
 use bucket::Bucket;
+use counters::{Counted, Counters, Counts};
 use folder::{Context, Folder, Heard};
 use recordings::Ledger;
 use report::{Entry, Report, What};
-use tally::{Counted, Counts, Tally};
 use unfinished::Unfinished;
 use window::Window;
 use workers::Workers;
@@ -110,7 +110,7 @@ pub enum Failure {
 }
 
 /// Audits the archive in a bucket, whose unfinished work is in the bucket `work`: the same one, or
-/// another. `now` is what ages are counted to; `tally` can be watched meanwhile. `ledger` takes
+/// another. `now` is what ages are counted to; `counters` can be watched meanwhile. `ledger` takes
 /// each recording.
 ///
 /// # Errors
@@ -121,7 +121,7 @@ pub async fn audit(
     work: &Bucket,
     scope: &Scope,
     now: SystemTime,
-    tally: &Tally,
+    counters: &Counters,
     ledger: &mut dyn Ledger,
 ) -> Result<Report, Failure> {
     let unlisted = |source| Failure::Unlisted {
@@ -163,9 +163,16 @@ pub async fn audit(
     }
     report.pending = unfinished.pending;
     take(&mut report, unfinished.entries)?;
-    uploads::check(bucket, scope, now, &unfinished.uploads, tally, &mut report)
-        .await
-        .map_err(unlisted)?;
+    uploads::check(
+        bucket,
+        scope,
+        now,
+        &unfinished.uploads,
+        counters,
+        &mut report,
+    )
+    .await
+    .map_err(unlisted)?;
     let set_aside = set_aside::list(bucket, scope).await.map_err(unlisted)?;
     let set_aside = enter(set_aside, &mut report, ledger);
     take(&mut report, set_aside)?;
@@ -174,7 +181,7 @@ pub async fn audit(
         bucket: bucket.clone(),
         layout: scope.layout.clone(),
         unfinished: Arc::new(unfinished.copies),
-        tally: tally.clone(),
+        counters: counters.clone(),
         check_media: scope.check_media,
     };
     let mut elsewhere = vec![scope.layout.rejected()];
@@ -199,12 +206,12 @@ pub async fn audit(
         take(&mut report, unread)?;
         let context = Context {
             unfinished: Arc::new(unfinished.copies),
-            tally: Tally::default(),
+            counters: Counters::default(),
             ..context
         };
         again(&context, suspects, &mut report).await?;
     }
-    report.conclude(tally.counts());
+    report.conclude(counters.counts());
     if report.is_of_nothing() && is_bare(bucket, scope).await.map_err(unlisted)? {
         return Err(Failure::Nothing {
             bucket: report.bucket,
@@ -249,7 +256,7 @@ async fn folders(
             if scope.window.is_over(layout, &key) {
                 break 'pages;
             }
-            context.tally.count(Counted::Object);
+            context.counters.count(Counted::Object);
             if elsewhere
                 .iter()
                 .any(|other| key.starts_with(other.as_str()))

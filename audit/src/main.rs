@@ -17,10 +17,10 @@ use acs_recording_archiver::limits::Limits;
 use acs_recording_archiver::recording::Timestamp;
 use acs_recording_audit::against::{Reconciliation, export};
 use acs_recording_audit::bucket::Bucket;
+use acs_recording_audit::counters::Counters;
 use acs_recording_audit::html::{self, Made, Rows};
 use acs_recording_audit::recordings::iso;
 use acs_recording_audit::report::Report;
-use acs_recording_audit::tally::Tally;
 use acs_recording_audit::window::Window;
 use acs_recording_audit::{audit, check, report, table};
 use aws_config::SdkConfig;
@@ -94,17 +94,17 @@ async fn audited(arguments: &Arguments) -> Result<u8, Fault> {
         Form::Table | Form::Json => None,
     };
     let buckets = Buckets::of(place).await?;
-    let (tally, now) = (Tally::default(), now());
+    let (counters, now) = (Counters::default(), now());
     let mut ledger = (reconciliation, rows);
     let audited = audit(
         &buckets.archive,
         &buckets.work,
         &scope,
         now,
-        &tally,
+        &counters,
         &mut ledger,
     );
-    let audited = progress::watched(&tally, audited).await;
+    let audited = progress::watched(&counters, audited).await;
     let mut report = audited.map_err(|failure| error_chain(&failure))?;
     let (reconciliation, rows) = ledger;
     if let Some(reconciliation) = reconciliation {

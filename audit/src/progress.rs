@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, stderr};
 use std::pin::pin;
 use std::time::Duration;
 
-use acs_recording_audit::tally::Tally;
+use acs_recording_audit::counters::Counters;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, interval_at};
 
@@ -13,7 +13,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 const LINES: Duration = Duration::from_secs(5);
 
 /// Waits for `work` and says meanwhile what has been counted.
-pub(crate) async fn watched<T>(tally: &Tally, work: impl Future<Output = T>) -> T {
+pub(crate) async fn watched<T>(counters: &Counters, work: impl Future<Output = T>) -> T {
     let terminal = stderr().is_terminal();
     let bar = if terminal {
         let style = ProgressStyle::with_template("{spinner} {msg}");
@@ -30,10 +30,10 @@ pub(crate) async fn watched<T>(tally: &Tally, work: impl Future<Output = T>) -> 
             done = &mut work => break done,
             _ = ticks.tick() => {
                 if terminal {
-                    bar.set_message(tally.to_string());
+                    bar.set_message(counters.to_string());
                     bar.tick();
                 } else {
-                    eprintln!("{tally}");
+                    eprintln!("{counters}");
                 }
             }
         }

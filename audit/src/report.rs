@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::against::Against;
+use super::counters::Counts;
 use super::recordings::{Recording, State};
-use super::tally::Counts;
 
 /// The exit status where all is in order.
 const IN_ORDER: u8 = 0;

@@ -4,9 +4,9 @@ use std::io::{self, Write as _, stdout};
 use std::time::Duration;
 
 use acs_recording_archiver::error_chain::error_chain;
+use acs_recording_audit::counters::Counters;
 use acs_recording_audit::find::{Found, find};
 use acs_recording_audit::table::found;
-use acs_recording_audit::tally::Tally;
 
 use crate::arguments::{Find, Form};
 use crate::{Buckets, Fault, HINT, now, progress};
@@ -19,15 +19,22 @@ pub(crate) async fn search(arguments: &Find) -> Result<u8, Fault> {
     let presign = arguments
         .presign
         .map(|minutes| Duration::from_secs(minutes * 60));
-    let tally = Tally::default();
+    let counters = Counters::default();
     let mut shown = Shown {
         form: arguments.format,
         count: 0,
     };
     let mut show = |found: Found| shown.show(&found).is_ok();
     let both = (&buckets.archive, &buckets.work);
-    let search = find(both, &scope, &wanted, presign, (now(), &tally), &mut show);
-    let searched = progress::watched(&tally, search).await;
+    let search = find(
+        both,
+        &scope,
+        &wanted,
+        presign,
+        (now(), &counters),
+        &mut show,
+    );
+    let searched = progress::watched(&counters, search).await;
     let searched = searched.map_err(|failure| error_chain(&failure))?;
     // Whoever no longer reads has seen enough.
     let _ = shown.end();

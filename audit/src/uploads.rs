@@ -7,8 +7,8 @@ use acs_recording_archiver::store::Error;
 
 use super::Scope;
 use super::bucket::Bucket;
+use super::counters::{Counted, Counters};
 use super::report::{Entry, Report, What};
-use super::tally::{Counted, Tally};
 
 /// An upload is begun before its record is written, and that may take several attempts.
 const RECORDED_WITHIN: Duration = Duration::from_mins(2);
@@ -20,7 +20,7 @@ pub(crate) async fn check(
     scope: &Scope,
     now: SystemTime,
     recorded: &HashSet<String>,
-    tally: &Tally,
+    counters: &Counters,
     report: &mut Report,
 ) -> Result<(), Error> {
     let layout = &scope.layout;
@@ -30,7 +30,7 @@ pub(crate) async fn check(
             if !scope.window.holds(layout, &upload.key) {
                 continue;
             }
-            tally.count(Counted::Upload);
+            counters.count(Counted::Upload);
             if recorded.contains(&upload.id) {
                 continue;
             }

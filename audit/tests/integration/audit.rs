@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use acs_recording_archiver::keys::{Pending, Prefix};
 use acs_recording_audit::bucket::Bucket;
+use acs_recording_audit::counters::Counters;
 use acs_recording_audit::report::{Report, What};
 use acs_recording_audit::table::table;
-use acs_recording_audit::tally::Tally;
 use acs_recording_audit::window::{Day, Window};
 use acs_recording_audit::{Failure, Scope, layout};
 use emulators::media::{Format, Media};
@@ -62,7 +62,7 @@ async fn audit_with(
         true,
         &limits(),
     );
-    acs_recording_audit::audit(&bucket, &work, &scope, now(), &Tally::default(), &mut ()).await
+    acs_recording_audit::audit(&bucket, &work, &scope, now(), &Counters::default(), &mut ()).await
 }
 
 pub async fn audit(world: &World) -> Report {

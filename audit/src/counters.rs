@@ -1,4 +1,4 @@
-//! What has been counted so far.
+//! The counters of an audit.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-/// Counters that all tasks of an audit share.
+/// The counters that all tasks of an audit share.
 #[derive(Clone, Debug, Default)]
-pub struct Tally(Arc<Counters>);
+pub struct Counters(Arc<Values>);
 
 #[derive(Debug, Default)]
-struct Counters {
+struct Values {
     objects: AtomicU64,
     manifests: AtomicU64,
     rejections: AtomicU64,
@@ -22,19 +22,19 @@ struct Counters {
     uploads: AtomicU64,
 }
 
-/// The counters at one moment.
+/// The values of the counters at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
-    /// Objects under the prefix, of the days asked for.
+    /// Objects under the prefix, of the selected days.
     pub objects: u64,
     /// Manifests.
     pub manifests: u64,
     /// Rejections.
     pub rejections: u64,
-    /// Objects that were compared with what a manifest or a rejection says of them.
+    /// Objects that were compared with the manifest or rejection that names them.
     pub compared: u64,
-    /// Of those, how many by their checksums.
+    /// Compared objects for which both sides have a checksum.
     pub by_checksum: u64,
     /// Media objects that were examined.
     pub examined: u64,
@@ -44,21 +44,18 @@ pub struct Counts {
     pub uploads: u64,
 }
 
-/// What is counted.
+/// A thing that is counted.
 #[derive(Clone, Copy, Debug)]
-pub enum Counted {
-    /// An object listed.
+pub(crate) enum Counted {
+    /// A listed object.
     Object,
-    /// A manifest.
     Manifest,
-    /// A rejection.
     Rejection,
-    /// An object compared with what is said of it.
+    /// An object that was compared with the document that names it.
     Compared {
-        /// Whether both had a checksum.
         by_checksum: bool,
     },
-    /// A media object examined.
+    /// An examined media object.
     Examined,
     /// Media or metadata of a pending event.
     Unfinished,
@@ -66,29 +63,27 @@ pub enum Counted {
     Upload,
 }
 
-impl Tally {
-    /// Counts one more.
-    pub fn count(&self, one_more: Counted) {
-        let counters = &self.0;
-        let counter = match one_more {
-            Counted::Object => &counters.objects,
-            Counted::Manifest => &counters.manifests,
-            Counted::Rejection => &counters.rejections,
+impl Counters {
+    /// Adds one to a counter.
+    pub(crate) fn count(&self, thing: Counted) {
+        let values = &self.0;
+        let counter = match thing {
+            Counted::Object => &values.objects,
+            Counted::Manifest => &values.manifests,
+            Counted::Rejection => &values.rejections,
             Counted::Compared { by_checksum } => {
                 let by_checksum = u64::from(by_checksum);
-                counters
-                    .by_checksum
-                    .fetch_add(by_checksum, Ordering::Relaxed);
-                &counters.compared
+                values.by_checksum.fetch_add(by_checksum, Ordering::Relaxed);
+                &values.compared
             }
-            Counted::Examined => &counters.examined,
-            Counted::Unfinished => &counters.unfinished,
-            Counted::Upload => &counters.uploads,
+            Counted::Examined => &values.examined,
+            Counted::Unfinished => &values.unfinished,
+            Counted::Upload => &values.uploads,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The counters now.
+    /// Returns the current values.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -105,7 +100,7 @@ impl Tally {
     }
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = self.counts();
         write!(
