@@ -4,13 +4,13 @@ use acs_recording_archiver::keys::ChunkName;
 use acs_recording_archiver::manifest::StoredObject;
 use acs_recording_archiver::store::Object;
 
-use super::report::What;
+use super::report::EntryKind;
 
 /// How an object compares.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Compared {
     /// What is to be said of it, if anything.
-    pub(crate) difference: Option<(What, String)>,
+    pub(crate) difference: Option<(EntryKind, String)>,
     /// Whether both sides had a checksum.
     pub(crate) by_checksum: bool,
 }
@@ -19,18 +19,18 @@ pub(crate) struct Compared {
 /// Two checksums and two sizes that agree mean the same bytes, whatever the ETag: that depends on
 /// how an object was uploaded, or encrypted.
 pub(crate) fn compare(named: &StoredObject<'_>, name: ChunkName<'_>, there: &Object) -> Compared {
-    let mut differences: Vec<(What, String)> = Vec::new();
+    let mut differences: Vec<(EntryKind, String)> = Vec::new();
     let differs = |field: &str, there: &str, named: &str| {
         let differ = there != named;
         differ.then(|| format!("{field} is {there} instead of {named}"))
     };
     let (size, named_size) = (there.size.to_string(), named.size.to_string());
     let size = differs("size", &size, &named_size);
-    differences.extend(size.map(|text| (What::SizeDiffers, text)));
+    differences.extend(size.map(|text| (EntryKind::SizeDiffers, text)));
 
     let checksums = there.crc64nvme.as_deref().zip(named.crc64nvme.as_deref());
     let checksum = checksums.and_then(|(there, named)| differs("CRC64NVME", there, named));
-    differences.extend(checksum.map(|text| (What::ChecksumDiffers, text)));
+    differences.extend(checksum.map(|text| (EntryKind::ChecksumDiffers, text)));
 
     let same_bytes = differences.is_empty();
     let (own, size) = (&there.identity, there.size.to_string());
@@ -41,25 +41,25 @@ pub(crate) fn compare(named: &StoredObject<'_>, name: ChunkName<'_>, there: &Obj
         source_length.and_then(|length| differs("source-length", &length, &size)),
     ];
     let origins = origins.into_iter().flatten();
-    differences.extend(origins.map(|text| (What::OriginDiffers, text)));
+    differences.extend(origins.map(|text| (EntryKind::OriginDiffers, text)));
 
     // Of other bytes the ETag says nothing more.
     if same_bytes {
         let etag = differs("ETag", &there.etag, &named.etag);
-        let what = match checksums {
-            Some(_) => What::Rewritten,
-            None => What::EtagDiffers,
+        let kind = match checksums {
+            Some(_) => EntryKind::Rewritten,
+            None => EntryKind::EtagDiffers,
         };
-        differences.extend(etag.map(|text| (what, text)));
+        differences.extend(etag.map(|text| (kind, text)));
     }
     let versions = there.version_id.as_deref().zip(named.version_id.as_deref());
     let version = versions.and_then(|(there, named)| differs("version", there, named));
-    differences.extend(version.map(|text| (What::Rewritten, text)));
+    differences.extend(version.map(|text| (EntryKind::Rewritten, text)));
 
-    let worst = differences.first().map(|(what, _)| *what);
+    let worst = differences.first().map(|(kind, _)| *kind);
     let texts: Vec<String> = differences.into_iter().map(|(_, text)| text).collect();
     Compared {
-        difference: worst.map(|what| (what, texts.join(", "))),
+        difference: worst.map(|kind| (kind, texts.join(", "))),
         by_checksum: checksums.is_some(),
     }
 }
@@ -104,24 +104,40 @@ mod tests {
             },
         };
         let (v, w, c, d) = (Some("v"), Some("w"), Some("c"), Some("d"));
-        for (named, there, what) in [
+        for (named, there, kind) in [
             (named(c), there(7, "e", v, c), None),
             (named(c), there(7, "e", None, c), None),
             (named(c), there(7, "e", v, None), None),
             (named(None), there(7, "e", v, c), None),
-            (named(c), there(8, "e", v, c), Some(What::SizeDiffers)),
-            (named(c), there(8, "f", w, d), Some(What::SizeDiffers)),
-            (named(c), there(7, "e", v, d), Some(What::ChecksumDiffers)),
-            (named(c), there(7, "f", v, None), Some(What::EtagDiffers)),
-            (named(None), there(7, "f", w, c), Some(What::EtagDiffers)),
-            (named(c), there(7, "f", w, c), Some(What::Rewritten)),
-            (named(c), there(7, "e", w, c), Some(What::Rewritten)),
-            (named(None), there(7, "e", w, None), Some(What::Rewritten)),
+            (named(c), there(8, "e", v, c), Some(EntryKind::SizeDiffers)),
+            (named(c), there(8, "f", w, d), Some(EntryKind::SizeDiffers)),
+            (
+                named(c),
+                there(7, "e", v, d),
+                Some(EntryKind::ChecksumDiffers),
+            ),
+            (
+                named(c),
+                there(7, "f", v, None),
+                Some(EntryKind::EtagDiffers),
+            ),
+            (
+                named(None),
+                there(7, "f", w, c),
+                Some(EntryKind::EtagDiffers),
+            ),
+            (named(c), there(7, "f", w, c), Some(EntryKind::Rewritten)),
+            (named(c), there(7, "e", w, c), Some(EntryKind::Rewritten)),
+            (
+                named(None),
+                there(7, "e", w, None),
+                Some(EntryKind::Rewritten),
+            ),
         ] {
             let compared = compare(&named, NAME, &there);
             assert_eq!(
-                compared.difference.map(|(what, _)| what),
-                what,
+                compared.difference.map(|(kind, _)| kind),
+                kind,
                 "{named:?} {there:?}"
             );
         }

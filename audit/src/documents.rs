@@ -12,7 +12,7 @@ use acs_recording_archiver::recording::{self, Chunk, safe_id};
 
 use super::bucket::{Bucket, Document};
 use super::recordings::{Archived, Facts, Recording, State, checked};
-use super::report::{Entry, What};
+use super::report::{Entry, EntryKind};
 
 /// Reasons that a finding gives.
 const MOST_REASONS: usize = 3;
@@ -120,16 +120,16 @@ impl Read {
             let (bytes, entry) = match bucket.read(key).await {
                 Ok(Document::There(bytes)) => (Some(bytes), None),
                 Ok(Document::TooLong) => {
-                    let entry = Entry::new(What::Unreadable, key, "is longer than it can be");
+                    let entry = Entry::new(EntryKind::Unreadable, key, "is longer than it can be");
                     (None, Some(entry))
                 }
                 Ok(Document::Gone) => {
-                    let entry = Entry::new(What::Missing, key, "was listed and is gone");
+                    let entry = Entry::new(EntryKind::Missing, key, "was listed and is gone");
                     (None, Some(entry))
                 }
                 Err(error) => (
                     None,
-                    Some(Entry::new(What::Unread, key, error_chain(&error))),
+                    Some(Entry::new(EntryKind::Unread, key, error_chain(&error))),
                 ),
             };
             read.bytes.push(bytes);
@@ -234,7 +234,7 @@ impl<'a> Said<'a> {
         };
         if !unnamed.is_empty() {
             self.entries
-                .push(Entry::new(What::Incomplete, document, few(&unnamed)));
+                .push(Entry::new(EntryKind::Incomplete, document, few(&unnamed)));
         }
         self.chunks.extend(named);
         self.recordings.push(recording);
@@ -282,13 +282,13 @@ impl<'a> Said<'a> {
         if later {
             let detail = "a manifest names its chunks";
             self.entries
-                .push(Entry::new(What::ArchivedLater, document, detail));
+                .push(Entry::new(EntryKind::ArchivedLater, document, detail));
         } else {
             let detail = few(&reasons);
             recording.reason = Some(detail.clone());
             self.recordings.push(recording);
             self.entries
-                .push(Entry::new(What::Rejected, document, detail));
+                .push(Entry::new(EntryKind::Rejected, document, detail));
         }
     }
 
@@ -321,7 +321,7 @@ impl<'a> Said<'a> {
             });
         } else {
             let detail = "is no key of this chunk in the folder of the document that names it";
-            let entry = Entry::new(What::Misplaced, object.key, detail);
+            let entry = Entry::new(EntryKind::Misplaced, object.key, detail);
             self.entries.push(entry.named_by(document));
         }
         here
@@ -331,7 +331,7 @@ impl<'a> Said<'a> {
         self.whole = false;
         let detail = error_chain(unreadable);
         self.entries
-            .push(Entry::new(What::Unreadable, document, detail));
+            .push(Entry::new(EntryKind::Unreadable, document, detail));
     }
 }
 

@@ -7,7 +7,7 @@ use acs_recording_archiver::media::{Check, RecordingCheck, Verdict};
 use super::counters::Counted;
 use super::documents::{ChunkMedia, RecordingMedia, few};
 use super::folder::Context;
-use super::report::{Entry, What};
+use super::report::{Entry, EntryKind};
 
 /// The doubts about the media of recordings.
 pub(crate) async fn doubts(context: &Context, media: &[RecordingMedia<'_>]) -> Vec<Entry> {
@@ -21,7 +21,7 @@ pub(crate) async fn doubts(context: &Context, media: &[RecordingMedia<'_>]) -> V
         let check = examined.as_ref().or(recording.check.as_ref());
         if let Some(check) = check.filter(|check| !check.doubts.is_empty()) {
             let detail = few(&check.doubts);
-            entries.push(Entry::new(What::Doubtful, recording.document, detail));
+            entries.push(Entry::new(EntryKind::Doubtful, recording.document, detail));
         }
     }
     entries
@@ -49,7 +49,7 @@ async fn examine(
             None => match one(context, media, chunk).await {
                 Ok(check) => check,
                 Err(detail) => {
-                    let entry = Entry::new(What::Unread, &*chunk.object.key, detail);
+                    let entry = Entry::new(EntryKind::Unread, &*chunk.object.key, detail);
                     entries.push(entry.named_by(media.document));
                     return None;
                 }

@@ -16,7 +16,7 @@ use crate::bucket::{Bucket, Document};
 use crate::counters::{Counted, Counters};
 use crate::folder::{Context, Folder, Heard};
 use crate::recordings::Recording;
-use crate::report::{Entry, What};
+use crate::report::{Entry, EntryKind};
 use crate::unfinished::{Copies, Unfinished};
 use crate::workers::Workers;
 use crate::{Failure, Scope, set_aside};
@@ -200,7 +200,7 @@ impl Search<'_> {
                 match self.context.bucket.link(&object.key, presign).await {
                     Ok(link) => links.push(link),
                     Err(why) => {
-                        let entry = Entry::new(What::Unread, &object.key, why);
+                        let entry = Entry::new(EntryKind::Unread, &object.key, why);
                         self.searched.unread.push(entry);
                     }
                 }
@@ -253,7 +253,7 @@ async fn read(context: Context, wanted: Wanted, folder: String) -> Vec<Heard> {
         Ok(listed) => listed,
         Err(error) => {
             return vec![Heard::Entry(Entry::new(
-                What::Unread,
+                EntryKind::Unread,
                 folder,
                 error_chain(&error),
             ))];
@@ -263,7 +263,7 @@ async fn read(context: Context, wanted: Wanted, folder: String) -> Vec<Heard> {
     context.counters.count(Counted::Manifest);
     let unread = entries
         .into_iter()
-        .filter(|entry| entry.what == What::Unread);
+        .filter(|entry| entry.kind == EntryKind::Unread);
     let mut heard: Vec<Heard> = unread.map(Heard::Entry).collect();
     for recording in recordings {
         if !wanted.fits(&recording) {
@@ -309,10 +309,14 @@ impl Wanted {
                 Ok(Document::There(_) | Document::Gone) => {}
                 Ok(Document::TooLong) => {
                     let detail = "is too long to be searched";
-                    return Err(Entry::new(What::Unread, &object.key, detail));
+                    return Err(Entry::new(EntryKind::Unread, &object.key, detail));
                 }
                 Err(error) => {
-                    return Err(Entry::new(What::Unread, &object.key, error_chain(&error)));
+                    return Err(Entry::new(
+                        EntryKind::Unread,
+                        &object.key,
+                        error_chain(&error),
+                    ));
                 }
             }
         }

@@ -14,7 +14,7 @@ use super::counters::{Counted, Counters};
 use super::documents::{Listed, Named, Read, Said};
 use super::examine;
 use super::recordings::Recording;
-use super::report::{Entry, What};
+use super::report::{Entry, EntryKind};
 use super::unfinished::Copies;
 
 /// What all folders are judged by.
@@ -132,7 +132,7 @@ impl Folder {
     pub(crate) async fn judge_again(context: Context, name: String) -> Vec<Entry> {
         let folder = match Self::list(&context, &name).await {
             Ok(folder) => folder,
-            Err(error) => return vec![Entry::new(What::Unread, name, error_chain(&error))],
+            Err(error) => return vec![Entry::new(EntryKind::Unread, name, error_chain(&error))],
         };
         let read = folder.read(&context).await;
         folder.unnamed(&context, &folder.said(&context, &read))
@@ -168,7 +168,7 @@ impl Folder {
                 context.counters.count(Counted::Unfinished);
             } else {
                 let detail = "no manifest, rejection or pending event names it";
-                entries.push(Entry::new(What::WithoutManifest, key, detail));
+                entries.push(Entry::new(EntryKind::WithoutManifest, key, detail));
             }
         }
         entries
@@ -196,7 +196,7 @@ fn judged(
     named: &Named<'_>,
     found: Result<Option<Object>, Error>,
 ) -> Option<Entry> {
-    let (what, detail) = match found {
+    let (kind, detail) = match found {
         Ok(Some(there)) => {
             let place = context.layout.place(At::Recordings, named.key.as_str());
             let (Kind::Media(name) | Kind::Metadata(name)) = place?.kind else {
@@ -208,9 +208,9 @@ fn judged(
             });
             compared.difference?
         }
-        Ok(None) => (What::Missing, "is not there".to_owned()),
-        Err(error) => (What::Unread, error_chain(&error)),
+        Ok(None) => (EntryKind::Missing, "is not there".to_owned()),
+        Err(error) => (EntryKind::Unread, error_chain(&error)),
     };
-    let entry = Entry::new(what, named.key.as_str(), detail);
+    let entry = Entry::new(kind, named.key.as_str(), detail);
     Some(entry.named_by(named.document))
 }

@@ -46,7 +46,7 @@ use bucket::Bucket;
 use counters::{Counted, Counters, Counts};
 use folder::{Context, Folder, Heard};
 use recordings::Ledger;
-use report::{Entry, Report, What};
+use report::{Entry, EntryKind, Report};
 use unfinished::Unfinished;
 use window::Window;
 use workers::Workers;
@@ -199,7 +199,7 @@ pub async fn audit(
         let unfinished = Unfinished::read(work, &scope.layout, now).await;
         let unfinished = unfinished.map_err(work_unlisted)?;
         let unread = unfinished.entries.into_iter();
-        let unread = unread.filter(|entry| entry.what == What::Unread);
+        let unread = unread.filter(|entry| entry.kind == EntryKind::Unread);
         let unread: Vec<_> = unread
             .filter(|entry| !report.unread.contains(entry))
             .collect();
@@ -289,7 +289,7 @@ impl Findings<'_> {
     /// Keeps what is said, and the folders that need a second look.
     fn sort_out(&mut self, context: &Context, heard: Vec<Heard>) -> Result<(), Failure> {
         let entries = enter(heard, self.report, self.ledger);
-        let suspected = |entry: &Entry| entry.what == What::WithoutManifest;
+        let suspected = |entry: &Entry| entry.kind == EntryKind::WithoutManifest;
         let (unnamed, said): (Vec<_>, Vec<_>) = entries.into_iter().partition(suspected);
         self.suspects.extend(unnamed.iter().filter_map(|entry| {
             let place = context.layout.place(At::Recordings, &entry.key)?;

@@ -48,7 +48,7 @@ pub struct Report {
     /// Events that are unfinished, the oldest first.
     pub pending: Vec<Pending>,
     /// What is worth a look, by what it is.
-    pub notes: BTreeMap<What, Noted>,
+    pub notes: BTreeMap<EntryKind, Noted>,
     /// Manifests whose media is doubtful, by key. They are no findings: what is archived is what ACS
     /// has sent.
     pub doubtful: Vec<Entry>,
@@ -78,8 +78,9 @@ pub struct Day {
 pub struct Entry {
     /// The key that it has, or would have; of what is in ACS's log alone, the recording's id.
     pub key: String,
-    /// The kind of the finding or note.
-    pub what: What,
+    /// The kind of the entry.
+    #[serde(rename = "what")]
+    pub kind: EntryKind,
     /// The manifest or rejection that names it.
     pub document: Option<String>,
     /// The upload, where the entry is of one.
@@ -88,10 +89,10 @@ pub struct Entry {
     pub detail: String,
 }
 
-/// What an entry is. The help says what each means.
+/// The kind of an entry. The help explains each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum What {
+pub enum EntryKind {
     /// An object that is named is not there.
     Missing,
     /// It has another size.
@@ -175,7 +176,7 @@ pub struct Pending {
     pub seconds_left: u64,
 }
 
-impl What {
+impl EntryKind {
     /// Its name in JSON, in the table and in the help.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -229,10 +230,10 @@ impl What {
 
 impl Entry {
     /// An entry without a document or an upload.
-    pub fn new(what: What, key: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub fn new(kind: EntryKind, key: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             key: key.into(),
-            what,
+            kind,
             document: None,
             upload_id: None,
             detail: detail.into(),
@@ -242,13 +243,13 @@ impl Entry {
     /// An object that has no form of ours.
     #[must_use]
     pub fn foreign(key: String) -> Self {
-        Self::new(What::Foreign, key, "has no form of ours")
+        Self::new(EntryKind::Foreign, key, "has no form of ours")
     }
 
     /// Returns `true` if it is a finding about the recording of that document.
     pub(crate) fn is_about(&self, document: &str) -> bool {
         let named = self.document.as_deref() == Some(document) || self.key == document;
-        named && !self.what.is_note()
+        named && !self.kind.is_note()
     }
 
     /// The same, as a manifest or rejection names it.
@@ -277,12 +278,12 @@ impl Report {
 
     /// Takes an entry to where it belongs.
     pub fn add(&mut self, entry: Entry) {
-        if entry.what == What::Unread {
+        if entry.kind == EntryKind::Unread {
             self.unread.push(entry);
-        } else if entry.what == What::Doubtful {
+        } else if entry.kind == EntryKind::Doubtful {
             self.doubtful.push(entry);
-        } else if entry.what.is_note() {
-            let noted = self.notes.entry(entry.what).or_default();
+        } else if entry.kind.is_note() {
+            let noted = self.notes.entry(entry.kind).or_default();
             noted.count += 1;
             let place = noted.first.partition_point(|other| *other < entry);
             noted.first.insert(place, entry);

@@ -9,7 +9,7 @@ use super::Scope;
 use super::bucket::{Bucket, Document};
 use super::folder::Heard;
 use super::recordings::{Facts, Recording, State};
-use super::report::{Entry, What};
+use super::report::{Entry, EntryKind};
 use super::workers::Workers;
 
 /// Lists them, with the reasons.
@@ -35,7 +35,7 @@ pub(crate) async fn list(bucket: &Bucket, scope: &Scope) -> Result<Vec<Heard>, E
 
 async fn set_aside(bucket: Bucket, key: String) -> Vec<Heard> {
     let mut heard = Vec::new();
-    let (what, detail) = match bucket.read(&key).await {
+    let (kind, detail) = match bucket.read(&key).await {
         Ok(Document::There(bytes)) => {
             let reason = match from_json::<SetAside<'_>>(&bytes) {
                 Ok(set_aside) => {
@@ -50,12 +50,15 @@ async fn set_aside(bucket: Bucket, key: String) -> Vec<Heard> {
                     format!("for a reason that is lost: {}", error_chain(&unreadable))
                 }
             };
-            (What::SetAside, reason)
+            (EntryKind::SetAside, reason)
         }
-        Ok(Document::TooLong) => (What::SetAside, "for a reason that is too long".to_owned()),
+        Ok(Document::TooLong) => (
+            EntryKind::SetAside,
+            "for a reason that is too long".to_owned(),
+        ),
         Ok(Document::Gone) => return vec![],
-        Err(error) => (What::Unread, error_chain(&error)),
+        Err(error) => (EntryKind::Unread, error_chain(&error)),
     };
-    heard.push(Heard::Entry(Entry::new(what, key, detail)));
+    heard.push(Heard::Entry(Entry::new(kind, key, detail)));
     heard
 }

@@ -6,7 +6,7 @@ use super::against::thousandths;
 use super::check::{Checked, Verdict};
 use super::find::Found;
 use super::recordings::iso;
-use super::report::{Entry, Pending, Report, What};
+use super::report::{Entry, EntryKind, Pending, Report};
 
 /// The report's text.
 #[must_use]
@@ -124,11 +124,11 @@ fn section(text: &mut String, title: &str, entries: &[Entry]) {
     if entries.is_empty() {
         return;
     }
-    let names = entries.iter().map(|entry| entry.what.name().len());
+    let names = entries.iter().map(|entry| entry.kind.name().len());
     let width = names.max().unwrap_or_default();
     let _ = writeln!(text, "\n{title}");
     for entry in entries {
-        row(text, width, entry.what.name(), entry);
+        row(text, width, entry.kind.name(), entry);
     }
 }
 
@@ -175,13 +175,13 @@ fn notes(text: &mut String, report: &Report) {
     if report.notes.is_empty() {
         return;
     }
-    let names = report.notes.keys().map(|what| what.name().len());
+    let names = report.notes.keys().map(|kind| kind.name().len());
     let width = names.max().unwrap_or_default();
     let _ = writeln!(text, "\nNOTES");
-    for (what, noted) in &report.notes {
-        let mut name = what.name();
+    for (kind, noted) in &report.notes {
+        let mut name = kind.name();
         for entry in &noted.first {
-            if *what == What::Foreign {
+            if *kind == EntryKind::Foreign {
                 let _ = writeln!(text, "  {name:width$}  {}", shown(&entry.key));
             } else {
                 row(text, width, name, entry);

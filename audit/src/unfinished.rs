@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::bucket::{Bucket, Document};
 use super::recordings::{Facts, Recording, State};
-use super::report::{Entry, Pending, What};
+use super::report::{Entry, EntryKind, Pending};
 use super::workers::Workers;
 
 /// Clocks may differ by that much.
@@ -147,7 +147,7 @@ impl Unfinished {
         let left_over = left_over.filter(|(folder, _)| !events.contains(folder));
         unfinished.entries.extend(left_over.map(|(_, key)| {
             let detail = "its event is no longer pending; the schedule clears it once its object is there or its upload is gone";
-            Entry::new(What::LeftOver, key, detail)
+            Entry::new(EntryKind::LeftOver, key, detail)
         }));
         Ok(unfinished)
     }
@@ -181,7 +181,7 @@ async fn event(
             folder = Some(archive);
         }
         Err(reason) => {
-            let entry = Entry::new(What::NotUnderstood, &key, reason.to_string());
+            let entry = Entry::new(EntryKind::NotUnderstood, &key, reason.to_string());
             found.push(Found::Entry(entry));
         }
     }
@@ -193,7 +193,7 @@ async fn event(
     let age = told.or(stored).unwrap_or_default();
     if let Some(ahead) = time.and_then(|time| time.until(now + SKEW).is_none().then_some(time)) {
         let detail = format!("is dated {}, which is still to come", ahead.compact());
-        let entry = Entry::new(What::Postdated, &key, detail);
+        let entry = Entry::new(EntryKind::Postdated, &key, detail);
         found.push(Found::Entry(entry));
     }
     let mut recording = Recording::new(&key, State::Pending, Facts::of(&bytes));
@@ -223,19 +223,19 @@ async fn record(bucket: Bucket, key: String) -> Vec<Found> {
         }
         Err(error) => {
             let detail = format!("is no record of an upload: {error}");
-            vec![Found::Entry(Entry::new(What::Unreadable, key, detail))]
+            vec![Found::Entry(Entry::new(EntryKind::Unreadable, key, detail))]
         }
     }
 }
 
 fn unread(key: String, error: &Error) -> Found {
-    Found::Entry(Entry::new(What::Unread, key, error_chain(error)))
+    Found::Entry(Entry::new(EntryKind::Unread, key, error_chain(error)))
 }
 
 fn overdue(pending: &Pending) -> Option<Entry> {
     let overdue = pending.age_seconds >= EXPIRY.as_secs();
     overdue.then(|| {
         let detail = "is pending past the 24 hours that ACS keeps the source";
-        Entry::new(What::Overdue, &pending.key, detail)
+        Entry::new(EntryKind::Overdue, &pending.key, detail)
     })
 }

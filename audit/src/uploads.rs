@@ -8,7 +8,7 @@ use acs_recording_archiver::store::Error;
 use super::Scope;
 use super::bucket::Bucket;
 use super::counters::{Counted, Counters};
-use super::report::{Entry, Report, What};
+use super::report::{Entry, EntryKind, Report};
 
 /// An upload is begun before its record is written, and that may take several attempts.
 const RECORDED_WITHIN: Duration = Duration::from_mins(2);
@@ -37,14 +37,17 @@ pub(crate) async fn check(
             let age = upload.initiated.map(|at| now.duration_since(at));
             let age = age.map(Result::unwrap_or_default);
             let young = age.is_some_and(|age| age < RECORDED_WITHIN);
-            let (what, detail) = if young {
-                (What::YoungUpload, "its record may be on its way")
+            let (kind, detail) = if young {
+                (EntryKind::YoungUpload, "its record may be on its way")
             } else {
-                (What::OrphanedUpload, "no record under pending/ names it")
+                (
+                    EntryKind::OrphanedUpload,
+                    "no record under pending/ names it",
+                )
             };
             let begun = age.map(|age| format!(", begun {} ago", super::table::span(age.as_secs())));
             let detail = format!("{detail}{}", begun.unwrap_or_default());
-            let mut entry = Entry::new(what, upload.key, detail);
+            let mut entry = Entry::new(kind, upload.key, detail);
             entry.upload_id = Some(upload.id);
             report.add(entry);
         }

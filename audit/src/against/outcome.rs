@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::export::Row;
 use super::{Reconciliation, Slot, Totals};
 use crate::recordings::{State, day, iso};
-use crate::report::{Entry, Report, What};
+use crate::report::{Entry, EntryKind, Report};
 use crate::table::{several, span};
 
 /// Event Grid's first attempts, and the work on a recording, take no longer where nothing fails.
@@ -143,7 +143,11 @@ impl Reconciliation {
         for other in self.others.iter().filter(|other| !other.placed) {
             totals.not_in_log += 1;
             let detail = "ACS's log has no recording of that id or start";
-            report.add(Entry::new(What::NotInLog, &other.seen.document, detail));
+            report.add(Entry::new(
+                EntryKind::NotInLog,
+                &other.seen.document,
+                detail,
+            ));
         }
         report.against = Some(Against {
             file: self.file,
@@ -233,7 +237,7 @@ impl Slot {
                     None => "the log does not tell how long ACS keeps it".to_owned(),
                 };
                 let detail = format!("{}: the archive has nothing of it; {kept}", told(&self.row));
-                report.add(Entry::new(What::NeverArchived, self.name(), detail));
+                report.add(Entry::new(EntryKind::NeverArchived, self.name(), detail));
                 if let Some(started) = self.row.started {
                     report.days.entry(day(started)).or_default().missing += 1;
                 }
@@ -241,11 +245,11 @@ impl Slot {
             Outcome::Unsure => {
                 let documents = self.perhaps.join(", ");
                 let detail = format!("{}: may be {documents}", told(&self.row));
-                report.add(Entry::new(What::UnsureMatch, self.name(), detail));
+                report.add(Entry::new(EntryKind::UnsureMatch, self.name(), detail));
             }
             Outcome::OnItsWay => {
                 let detail = format!("{}: its event may be on its way", told(&self.row));
-                report.add(Entry::new(What::OnItsWay, self.name(), detail));
+                report.add(Entry::new(EntryKind::OnItsWay, self.name(), detail));
             }
             Outcome::Archived => self.report_differences(report),
             _ => {}
@@ -260,7 +264,7 @@ impl Slot {
         if let Some(logged) = self.row.chunks.filter(|logged| *logged != chunks) {
             let noun = several(chunks, "chunk");
             let detail = format!("the archive has {chunks} {noun}, ACS's log {logged}");
-            report.add(Entry::new(What::ChunksDiffer, &document, detail));
+            report.add(Entry::new(EntryKind::ChunksDiffer, &document, detail));
         }
         let lengths: Option<Vec<u64>> = self.seen.iter().map(|seen| seen.duration_ms).collect();
         let Some((lengths, logged)) = lengths.zip(self.row.length_ms) else {
@@ -278,7 +282,7 @@ impl Slot {
                 thousandths(longest),
                 thousandths(logged)
             );
-            report.add(Entry::new(What::LengthDiffers, &document, detail));
+            report.add(Entry::new(EntryKind::LengthDiffers, &document, detail));
         }
     }
 

@@ -87,7 +87,7 @@ pub(super) fn entries(title: &str, id: &str, entries: &[Entry]) -> Markup {
 fn row(entry: &Entry) -> Markup {
     html! {
         tr {
-            td data-label="What" { span.badge.bad { (entry.what.name()) } }
+            td data-label="What" { span.badge.bad { (entry.kind.name()) } }
             td data-label="Where" {
                 code { (entry.key) }
                 p { (entry.detail) }
@@ -98,7 +98,7 @@ fn row(entry: &Entry) -> Markup {
                     p.faint { "upload " code { (upload) } }
                 }
             }
-            td data-label="What to do" { (advice(entry.what)) }
+            td data-label="What to do" { (advice(entry.kind)) }
         }
     }
 }
@@ -140,9 +140,9 @@ pub(super) fn notes(report: &Report) -> Markup {
         h2 { "Notes" }
         p { "Nothing that needs anybody; the audit's help says what each means." }
         ul.notes {
-            @for (what, noted) in &report.notes {
+            @for (kind, noted) in &report.notes {
                 li {
-                    strong { (noted.count) " " (what.name()) }
+                    strong { (noted.count) " " (kind.name()) }
                     ul {
                         @for entry in &noted.first {
                             li { code { (entry.key) } " " (entry.detail) }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use acs_recording_archiver::keys::{Pending, Prefix};
 use acs_recording_audit::bucket::Bucket;
 use acs_recording_audit::counters::Counters;
-use acs_recording_audit::report::{Report, What};
+use acs_recording_audit::report::{EntryKind, Report};
 use acs_recording_audit::table::table;
 use acs_recording_audit::window::{Day, Window};
 use acs_recording_audit::{Failure, Scope, layout};
@@ -70,14 +70,14 @@ pub async fn audit(world: &World) -> Report {
 }
 
 /// What is found, and of which object.
-fn findings(report: &Report) -> Vec<(What, &str)> {
+fn findings(report: &Report) -> Vec<(EntryKind, &str)> {
     let findings = report.findings.iter();
-    findings.map(|entry| (entry.what, &*entry.key)).collect()
+    findings.map(|entry| (entry.kind, &*entry.key)).collect()
 }
 
-fn notes(report: &Report) -> Vec<(What, usize)> {
+fn notes(report: &Report) -> Vec<(EntryKind, usize)> {
     let notes = report.notes.iter();
-    notes.map(|(what, noted)| (*what, noted.count)).collect()
+    notes.map(|(kind, noted)| (*kind, noted.count)).collect()
 }
 
 /// A world with a recording that is archived whole.
@@ -225,9 +225,9 @@ async fn objects_that_are_missing_or_others_are_found() {
     let report = audit(&world).await;
     assert_eq!(report.status(), 1);
     let mut expected = [
-        (What::Missing, &*missing),
-        (What::SizeDiffers, &*truncated),
-        (What::ChecksumDiffers, &*replaced),
+        (EntryKind::Missing, &*missing),
+        (EntryKind::SizeDiffers, &*truncated),
+        (EntryKind::ChecksumDiffers, &*replaced),
     ];
     expected.sort_by_key(|(_, key)| *key);
     assert_eq!(findings(&report), expected);
@@ -266,7 +266,10 @@ async fn without_checksums_the_etag_decides() {
     assert_eq!(report.status(), 0, "{report:?}");
     assert_eq!((report.counts.compared, report.counts.by_checksum), (6, 5));
     put("\"another\"");
-    assert_eq!(findings(&audit(&world).await), [(What::EtagDiffers, &*key)]);
+    assert_eq!(
+        findings(&audit(&world).await),
+        [(EntryKind::EtagDiffers, &*key)]
+    );
 }
 
 #[tokio::test]
@@ -280,8 +283,8 @@ async fn the_same_bytes_written_again_are_a_note() {
     world.s3.put_object(&key, again);
     let report = audit(&world).await;
     assert_eq!(report.status(), 0);
-    assert_eq!(notes(&report), [(What::Rewritten, 1)]);
-    let entry = &report.notes[&What::Rewritten].first[0];
+    assert_eq!(notes(&report), [(EntryKind::Rewritten, 1)]);
+    let entry = &report.notes[&EntryKind::Rewritten].first[0];
     assert_eq!(entry.key, key);
     assert!(entry.detail.contains("version is "), "{}", entry.detail);
 }
@@ -303,7 +306,7 @@ async fn broken_manifests_are_found() {
         // What it may have named is not said to belong to nothing.
         assert_eq!(
             findings(&report),
-            [(What::Unreadable, &*key)],
+            [(EntryKind::Unreadable, &*key)],
             "{broken}: {report:?}"
         );
         assert_eq!(report.status(), 1);
@@ -315,7 +318,10 @@ async fn a_manifest_that_is_too_long_is_found() {
     let (world, recording) = archived().await;
     let key = recording.manifest_key();
     world.s3.put(&key, vec![b' '; 17 * 1024 * 1024]);
-    assert_eq!(findings(&audit(&world).await), [(What::Unreadable, &*key)]);
+    assert_eq!(
+        findings(&audit(&world).await),
+        [(EntryKind::Unreadable, &*key)]
+    );
 }
 
 #[tokio::test]
@@ -340,10 +346,10 @@ async fn a_manifest_that_names_what_is_not_its_own_is_found() {
         });
         world.s3.clear_calls();
         let report = audit(&world).await;
-        let entry = |what| report.findings.iter().find(|entry| entry.what == what);
-        assert_eq!(entry(What::Misplaced).expect(key).key, key);
+        let entry = |kind| report.findings.iter().find(|entry| entry.kind == kind);
+        assert_eq!(entry(EntryKind::Misplaced).expect(key).key, key);
         assert_eq!(
-            entry(What::WithoutManifest).expect(key).key,
+            entry(EntryKind::WithoutManifest).expect(key).key,
             recording.media_key(&recording.chunks[0])
         );
         assert_eq!(report.findings.len(), 2, "{key}");
@@ -367,15 +373,15 @@ async fn a_manifest_that_lacks_a_chunk_is_found() {
     let report = audit(&world).await;
     let lacking = &recording.chunks[2];
     let mut expected = [
-        (What::WithoutManifest, recording.media_key(lacking)),
-        (What::WithoutManifest, recording.metadata_key(lacking)),
-        (What::Incomplete, manifest.clone()),
+        (EntryKind::WithoutManifest, recording.media_key(lacking)),
+        (EntryKind::WithoutManifest, recording.metadata_key(lacking)),
+        (EntryKind::Incomplete, manifest.clone()),
     ];
     expected.sort_by_key(|(_, key)| key.clone());
     let found = findings(&report).into_iter();
     assert_eq!(
         found
-            .map(|(what, key)| (what, key.to_owned()))
+            .map(|(kind, key)| (kind, key.to_owned()))
             .collect::<Vec<_>>(),
         expected
     );
@@ -384,7 +390,7 @@ async fn a_manifest_that_lacks_a_chunk_is_found() {
     let incomplete = report
         .findings
         .iter()
-        .find(|it| it.what == What::Incomplete)
+        .find(|it| it.kind == EntryKind::Incomplete)
         .unwrap();
     assert!(incomplete.detail.contains("cannot be understood"));
 }
@@ -403,7 +409,7 @@ async fn a_rejection_is_a_finding_until_the_recording_is_archived() {
 
     let report = audit(&world).await;
     let rejection = recording.rejection_key();
-    assert_eq!(findings(&report), [(What::Rejected, &*rejection)]);
+    assert_eq!(findings(&report), [(EntryKind::Rejected, &*rejection)]);
     let detail = &report.findings[0].detail;
     assert!(detail.starts_with("chunk 0 media rejected: "), "{detail}");
     // What it says is archived is held against what is there.
@@ -412,7 +418,10 @@ async fn a_rejection_is_a_finding_until_the_recording_is_archived() {
     let object = world.s3.object(&kept).unwrap();
     world.s3.remove(&kept);
     let found = audit(&world).await;
-    let mut expected = [(What::Missing, &*kept), (What::Rejected, &*rejection)];
+    let mut expected = [
+        (EntryKind::Missing, &*kept),
+        (EntryKind::Rejected, &*rejection),
+    ];
     expected.sort_by_key(|(_, key)| *key);
     assert_eq!(findings(&found), expected);
     world.s3.put_object(&kept, object);
@@ -422,7 +431,7 @@ async fn a_rejection_is_a_finding_until_the_recording_is_archived() {
     assert!(world.s3.object(&rejection).is_some(), "it stays");
     let report = audit(&world).await;
     assert_eq!(report.status(), 0, "{report:?}");
-    assert_eq!(notes(&report), [(What::ArchivedLater, 1)]);
+    assert_eq!(notes(&report), [(EntryKind::ArchivedLater, 1)]);
     assert_eq!(report.counts.compared, 4);
 
     // The same recording, told of by another event.
@@ -434,11 +443,11 @@ async fn a_rejection_is_a_finding_until_the_recording_is_archived() {
     world.s3.put_object(&rejection, renamed);
     let report = audit(&world).await;
     assert_eq!(report.status(), 0, "{report:?}");
-    assert_eq!(notes(&report), [(What::ArchivedLater, 2)]);
+    assert_eq!(notes(&report), [(EntryKind::ArchivedLater, 2)]);
     world.s3.put(&rejection, "{}");
     assert_eq!(
         findings(&audit(&world).await),
-        [(What::Unreadable, &*rejection)]
+        [(EntryKind::Unreadable, &*rejection)]
     );
 }
 
@@ -453,7 +462,7 @@ async fn events_that_are_set_aside_are_found_with_their_reasons() {
     assert_eq!(report.status(), 1);
     assert_eq!(report.findings.len(), 2);
     for entry in &report.findings {
-        assert_eq!(entry.what, What::SetAside);
+        assert_eq!(entry.kind, EntryKind::SetAside);
         let reason = if entry.key == odd {
             "for a reason that is lost"
         } else {
@@ -469,7 +478,7 @@ async fn events_that_are_set_aside_are_found_with_their_reasons() {
     let report = try_audit(&world, (&yesterday, "")).await.unwrap();
     assert_eq!(report.findings.len(), 1);
     let report = try_audit(&world, ("", &day(old))).await.unwrap();
-    assert_eq!(findings(&report), [(What::SetAside, &*odd)]);
+    assert_eq!(findings(&report), [(EntryKind::SetAside, &*odd)]);
 }
 
 /// A day as options have it.
@@ -494,8 +503,8 @@ async fn pending_events_are_listed_and_found_after_a_day() {
     world.s3.set_last_modified(broken, now() - 3 * HOUR);
 
     let report = audit(&world).await;
-    assert_eq!(findings(&report), [(What::Overdue, &*keys[1])]);
-    assert_eq!(notes(&report), [(What::NotUnderstood, 1)]);
+    assert_eq!(findings(&report), [(EntryKind::Overdue, &*keys[1])]);
+    assert_eq!(notes(&report), [(EntryKind::NotUnderstood, 1)]);
     assert_eq!(report.counts.unfinished, 1);
     let listed: Vec<_> = report.pending.iter().map(|it| &*it.key).collect();
     assert_eq!(listed, [&*keys[1], broken, &*keys[0]], "the oldest first");
@@ -514,7 +523,7 @@ async fn pending_events_are_listed_and_found_after_a_day() {
     assert_eq!(audit(&world).await.status(), 0);
     world.s3.remove(&keys[0]);
     let report = audit(&world).await;
-    assert_eq!(findings(&report), [(What::WithoutManifest, &*begun)]);
+    assert_eq!(findings(&report), [(EntryKind::WithoutManifest, &*begun)]);
 }
 
 #[tokio::test]
@@ -563,7 +572,7 @@ async fn uploads_that_no_record_names_are_found() {
     let report = audit(&world).await;
     assert_eq!(report.status(), 1);
     let found = report.findings.iter().map(|entry| {
-        assert_eq!(entry.what, What::OrphanedUpload);
+        assert_eq!(entry.kind, EntryKind::OrphanedUpload);
         assert!(entry.detail.contains("1 h 0 min"), "{}", entry.detail);
         entry.upload_id.clone().unwrap()
     });
@@ -572,8 +581,8 @@ async fn uploads_that_no_record_names_are_found() {
     orphans.sort();
     assert_eq!(found, orphans);
     assert_eq!(report.counts.uploads, 7);
-    assert_eq!(notes(&report), [(What::YoungUpload, 1)]);
-    let entry = &report.notes[&What::YoungUpload].first[0];
+    assert_eq!(notes(&report), [(EntryKind::YoungUpload, 1)]);
+    let entry = &report.notes[&EntryKind::YoungUpload].first[0];
     assert_eq!(entry.upload_id.as_ref(), Some(&young));
     assert!(table(&report).contains(&format!("upload {}", orphans[0])));
 
@@ -588,11 +597,14 @@ async fn uploads_that_no_record_names_are_found() {
     assert_eq!(report.status(), 0, "{report:?}");
     assert_eq!(
         notes(&report),
-        [(What::LeftOver, 1), (What::YoungUpload, 1)]
+        [(EntryKind::LeftOver, 1), (EntryKind::YoungUpload, 1)]
     );
     world.s3.put(&record, "{}");
     let report = audit(&world).await;
-    let mut expected = [(What::Unreadable, &*record), (What::OrphanedUpload, &media)];
+    let mut expected = [
+        (EntryKind::Unreadable, &*record),
+        (EntryKind::OrphanedUpload, &media),
+    ];
     expected.sort_by_key(|(_, key)| *key);
     assert_eq!(findings(&report), expected);
 }
@@ -608,8 +620,8 @@ async fn foreign_objects_are_counted_and_the_first_are_shown() {
     world.s3.put("elsewhere/notes.txt", "x");
     let report = audit(&world).await;
     assert_eq!(report.status(), 0);
-    assert_eq!(notes(&report), [(What::Foreign, 17)]);
-    let first = &report.notes[&What::Foreign].first;
+    assert_eq!(notes(&report), [(EntryKind::Foreign, 17)]);
+    let first = &report.notes[&EntryKind::Foreign].first;
     assert_eq!(first.len(), 10);
     assert_eq!(first[0].key, "recordings/pending/notes.txt");
     let table = table(&report);
@@ -742,7 +754,7 @@ async fn an_object_that_cannot_be_looked_at_leaves_the_audit_incomplete() {
     });
     let report = audit(&world).await;
     assert_eq!(report.status(), 2);
-    assert_eq!(findings(&report), [(What::Missing, &*missing)]);
+    assert_eq!(findings(&report), [(EntryKind::Missing, &*missing)]);
     assert_eq!(report.unread.len(), 1);
     assert_eq!(report.unread[0].key, media);
     assert!(table(&report).contains("1 finding, but 1 could not be looked at"));
@@ -785,7 +797,11 @@ async fn an_objects_own_word_is_held_against_its_key() {
         };
         world.s3.put_object(&key, object);
         let report = audit(&world).await;
-        assert_eq!(findings(&report), [(What::OriginDiffers, &*key)], "{name}");
+        assert_eq!(
+            findings(&report),
+            [(EntryKind::OriginDiffers, &*key)],
+            "{name}"
+        );
         let detail = &report.findings[0].detail;
         assert!(detail.starts_with(&format!("{name} is ")), "{detail}");
     }
@@ -807,7 +823,10 @@ async fn a_manifest_that_names_another_chunks_key_is_found() {
         recording.media_key(&recording.chunks[1]),
     );
     let found = findings(&report);
-    let expected = [(What::WithoutManifest, &*own), (What::Misplaced, &*other)];
+    let expected = [
+        (EntryKind::WithoutManifest, &*own),
+        (EntryKind::Misplaced, &*other),
+    ];
     assert_eq!(found, expected);
 }
 
@@ -825,9 +844,9 @@ async fn a_manifest_of_another_event_or_location_is_found() {
     let report = audit(&world).await;
     let found = findings(&report);
     for finding in [
-        (What::Incomplete, &*manifest),
-        (What::OriginDiffers, &other),
-        (What::WithoutManifest, &key),
+        (EntryKind::Incomplete, &*manifest),
+        (EntryKind::OriginDiffers, &other),
+        (EntryKind::WithoutManifest, &key),
     ] {
         assert!(found.contains(&finding), "{found:?}");
     }
@@ -837,7 +856,7 @@ async fn a_manifest_of_another_event_or_location_is_found() {
         manifest["event"]["id"] = "another".into();
     });
     let report = audit(&world).await;
-    assert_eq!(findings(&report), [(What::Incomplete, &*manifest)]);
+    assert_eq!(findings(&report), [(EntryKind::Incomplete, &*manifest)]);
     assert!(report.findings[0].detail.contains("another event"));
 }
 
@@ -855,7 +874,10 @@ async fn an_event_of_the_future_is_found_and_ages_all_the_same() {
     });
     world.s3.set_last_modified(&keys[0], now() - 30 * HOUR);
     let report = audit(&world).await;
-    let expected = [(What::Overdue, &*keys[0]), (What::Postdated, &*keys[0])];
+    let expected = [
+        (EntryKind::Overdue, &*keys[0]),
+        (EntryKind::Postdated, &*keys[0]),
+    ];
     assert_eq!(findings(&report), expected);
 }
 
@@ -877,7 +899,7 @@ async fn a_bucket_of_unfinished_work_is_looked_at() {
     assert_eq!(report.status(), 0, "{report:?}");
     assert_eq!(report.pending.len(), 2);
     assert_eq!(report.counts.unfinished, 2);
-    assert_eq!(notes(&report), [(What::Foreign, 2)]);
+    assert_eq!(notes(&report), [(EntryKind::Foreign, 2)]);
     assert_eq!(report.work_bucket.as_deref(), Some(WORK));
 
     let arguments = ["--bucket", "recordings", "--work-bucket", WORK];
@@ -1066,38 +1088,38 @@ async fn the_json_has_its_documented_form() {
 async fn names_are_the_same_in_json_and_in_the_help() {
     let world = World::start().await;
     let help = String::from_utf8(run(&world, &["--help"]).await.stdout).unwrap();
-    for what in [
-        What::Missing,
-        What::SizeDiffers,
-        What::ChecksumDiffers,
-        What::OriginDiffers,
-        What::EtagDiffers,
-        What::Misplaced,
-        What::Incomplete,
-        What::Unreadable,
-        What::Rejected,
-        What::SetAside,
-        What::Overdue,
-        What::Postdated,
-        What::WithoutManifest,
-        What::OrphanedUpload,
-        What::NeverArchived,
-        What::ChunksDiffer,
-        What::LengthDiffers,
-        What::UnsureMatch,
-        What::Rewritten,
-        What::ArchivedLater,
-        What::NotUnderstood,
-        What::LeftOver,
-        What::YoungUpload,
-        What::Foreign,
-        What::NotInLog,
-        What::OnItsWay,
-        What::Doubtful,
+    for kind in [
+        EntryKind::Missing,
+        EntryKind::SizeDiffers,
+        EntryKind::ChecksumDiffers,
+        EntryKind::OriginDiffers,
+        EntryKind::EtagDiffers,
+        EntryKind::Misplaced,
+        EntryKind::Incomplete,
+        EntryKind::Unreadable,
+        EntryKind::Rejected,
+        EntryKind::SetAside,
+        EntryKind::Overdue,
+        EntryKind::Postdated,
+        EntryKind::WithoutManifest,
+        EntryKind::OrphanedUpload,
+        EntryKind::NeverArchived,
+        EntryKind::ChunksDiffer,
+        EntryKind::LengthDiffers,
+        EntryKind::UnsureMatch,
+        EntryKind::Rewritten,
+        EntryKind::ArchivedLater,
+        EntryKind::NotUnderstood,
+        EntryKind::LeftOver,
+        EntryKind::YoungUpload,
+        EntryKind::Foreign,
+        EntryKind::NotInLog,
+        EntryKind::OnItsWay,
+        EntryKind::Doubtful,
     ] {
-        assert_eq!(serde_json::to_value(what).unwrap(), what.name());
-        let line = format!("\n  {} ", what.name());
-        assert!(help.contains(&line), "{}: {help}", what.name());
+        assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        let line = format!("\n  {} ", kind.name());
+        assert!(help.contains(&line), "{}: {help}", kind.name());
     }
     for status in ["\n  0  ", "\n  1  ", "\n  2  "] {
         assert!(help.contains(status), "{help}");
