@@ -3,7 +3,7 @@
 //! tokens, which end.
 
 mod credential;
-pub mod entra;
+pub(crate) mod entra;
 mod resource;
 mod secrets;
 mod token;
@@ -12,17 +12,17 @@ use std::sync::Arc;
 
 use crate::cached::Cached;
 
-pub use credential::Credential;
-pub use entra::{Application, Claims, Tokens};
-pub use resource::{AccessKey, ConnectionStringError, EndpointError, Resource};
-pub use secrets::{Error as SecretsError, Secrets, Which};
-pub use token::Token;
+pub(crate) use credential::Credential;
+pub(crate) use entra::{Application, Claims, Tokens};
+pub(crate) use resource::{AccessKey, Resource};
+pub(crate) use secrets::{Secrets, Which};
+pub(crate) use token::Token;
 
 /// The current credentials. Each kind is read again by itself.
 #[derive(Clone, Debug)]
-pub struct Access {
+pub(crate) struct Access {
     /// The credential of downloads from the ACS resource.
-    pub credential: Arc<Cached<Credential>>,
+    pub(crate) credential: Arc<Cached<Credential>>,
     /// The webhook secrets; `None` within where no webhook secret is set.
-    pub secrets: Arc<Cached<Option<Secrets>>>,
+    pub(crate) secrets: Arc<Cached<Option<Secrets>>>,
 }

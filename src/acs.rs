@@ -5,9 +5,9 @@
 
 mod continuation;
 mod counter;
-pub mod download;
+pub(crate) mod download;
 mod error;
-pub mod reply;
+pub(crate) mod reply;
 pub mod signature;
 
 pub use counter::Counter;
@@ -54,7 +54,7 @@ pub enum Document {
 
 /// Where a document is, and in which form it is asked for.
 #[derive(Clone)]
-pub struct Source {
+pub(crate) struct Source {
     url: Url,
     form: Form,
     document: Document,
@@ -68,7 +68,7 @@ impl fmt::Debug for Source {
 
 /// The ACS client.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     credential: Arc<Cached<Credential>>,
     resource: Resource,
@@ -76,7 +76,7 @@ pub struct Client {
     stall: Duration,
 }
 
-/// The settings of the HTTP client that [`Client::new`] wants; the tests add a private CA and names to them.
+/// The settings of the HTTP client that `Client::new` wants; the tests add a private CA and names to them.
 pub fn http_client() -> reqwest::ClientBuilder {
     // The error is that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -93,8 +93,7 @@ pub fn http_client() -> reqwest::ClientBuilder {
 
 impl Client {
     /// A client of an ACS resource, with the credential that is current at the time.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         http: reqwest::Client,
         credential: Arc<Cached<Credential>>,
         resource: Resource,
@@ -110,15 +109,9 @@ impl Client {
         }
     }
 
-    /// The rule on where an event may send us.
-    #[must_use]
-    pub fn allowed(&self) -> &AllowedLocations {
-        &self.allowed
-    }
-
     /// Reads the access key again if it is old, so that one that was taken back is not used for as long as ACS accepts it;
     /// and a first token where there is none.
-    pub async fn renew(&self) {
+    pub(crate) async fn renew(&self) {
         self.credential.fresh().await;
     }
 
@@ -127,7 +120,7 @@ impl Client {
     /// # Errors
     ///
     /// [`NotAskable`].
-    pub fn media(&self, chunk: &Chunk) -> Result<Source, NotAskable> {
+    pub(crate) fn media(&self, chunk: &Chunk) -> Result<Source, NotAskable> {
         self.source(
             Document::Media,
             chunk.content_location.as_deref(),
@@ -140,7 +133,7 @@ impl Client {
     /// # Errors
     ///
     /// [`NotAskable`].
-    pub fn metadata(&self, chunk: &Chunk) -> Result<Source, NotAskable> {
+    pub(crate) fn metadata(&self, chunk: &Chunk) -> Result<Source, NotAskable> {
         self.source(
             Document::Metadata,
             chunk.metadata_location.as_deref(),
@@ -189,7 +182,7 @@ impl Client {
     /// # Errors
     ///
     /// [`Error`]; nothing of the body has been taken then.
-    pub async fn open(
+    pub(crate) async fn open(
         &self,
         source: &Source,
         range: Option<&Range<u64>>,

@@ -3,14 +3,14 @@
 pub mod attempt;
 mod check;
 mod chunk;
-pub mod claim;
+pub(crate) mod claim;
 mod conclude;
 mod ours;
 mod pending;
 mod taken;
 
-pub use pending::{Intake, Pending};
-pub use taken::Taken;
+pub(crate) use pending::{Intake, Pending};
+pub(crate) use taken::Taken;
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ use pending::StoredEvent;
 
 /// The archive: where recordings go, and by what rules.
 #[derive(Clone, Debug)]
-pub struct Archive {
+pub(crate) struct Archive {
     store: Store,
     acs: Client,
     transfers: Transfers,
@@ -53,17 +53,16 @@ pub struct Archive {
 
 /// The end of the work on one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Worked {
+pub(crate) struct Worked {
     /// The outcome of the event.
-    pub report: Report,
+    pub(crate) report: Report,
     /// `true` if a fault on our side has kept it from its end: S3, KMS, permissions, credentials.
-    pub ours: bool,
+    pub(crate) ours: bool,
 }
 
 impl Archive {
     /// An archive by `layout` in the store's buckets, of events of `topics`.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         store: Store,
         acs: Client,
         transfers: Transfers,
@@ -84,8 +83,7 @@ impl Archive {
     }
 
     /// The layout of its buckets.
-    #[must_use]
-    pub fn layout(&self) -> &Layout {
+    pub(crate) fn layout(&self) -> &Layout {
         &self.layout
     }
 
@@ -94,21 +92,19 @@ impl Archive {
     /// # Errors
     ///
     /// [`store::Error::Ignores`] where it cannot; any other where that could not be found out.
-    pub async fn verify_store(&self) -> Result<(), store::Error> {
+    pub(crate) async fn verify_store(&self) -> Result<(), store::Error> {
         let trial = || self.layout.trial(self.trial);
         self.store.verify(trial).await
     }
 
     /// A run until `deadline`.
-    #[must_use]
-    pub fn run(&self, deadline: Instant, last: LastPart) -> Arc<Run> {
+    pub(crate) fn run(&self, deadline: Instant, last: LastPart) -> Arc<Run> {
         Run::new(deadline, last, &self.limits)
     }
 
     /// The places in `run` for events that are worked on side by side: never more than there are
     /// slots, so that each has one.
-    #[must_use]
-    pub fn lanes(&self, run: &Arc<Run>) -> Vec<Lane> {
+    pub(crate) fn lanes(&self, run: &Arc<Run>) -> Vec<Lane> {
         let most = self.limits.events_at_once;
         let lanes = most.min(self.transfers.concurrency());
         (0..lanes).map(|_| run.lane(&self.transfers)).collect()
@@ -116,7 +112,7 @@ impl Archive {
 
     /// Works on a recording whose event is stored, as far as the run gets. May be dropped at any
     /// point.
-    pub async fn archive(
+    pub(crate) async fn archive(
         &self,
         recording: &Recording,
         pending: Pending,
@@ -140,7 +136,7 @@ impl Archive {
     }
 
     /// Sets an event aside that cannot be archived, with the reason.
-    pub async fn set_aside(
+    pub(crate) async fn set_aside(
         &self,
         id: &str,
         event: &RawValue,

@@ -8,8 +8,8 @@ mod admission;
 mod jwks;
 mod token;
 
-pub use admission::{Admission, Credential, Decision, Require};
-pub use token::Tenant;
+pub(crate) use admission::{Admission, Credential, Decision, Require};
+pub(crate) use token::Tenant;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ const BEARER: &str = "bearer";
 
 /// The judgement of who may deliver.
 #[derive(Debug)]
-pub struct Authentication {
+pub(crate) struct Authentication {
     secrets: Arc<Cached<Option<Secrets>>>,
     entra: Option<Entra>,
     require: Require,
@@ -50,8 +50,7 @@ struct Entra {
 impl Authentication {
     /// Admits whoever has one of the `secrets`, a token of `tenant`, or both, as `require` says;
     /// the tenant's keys are fetched with `http`.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         secrets: Arc<Cached<Option<Secrets>>>,
         tenant: Option<Tenant>,
         require: Require,
@@ -73,7 +72,7 @@ impl Authentication {
 
     /// Decides on a POST. Whatever it presents, it causes at most the readings that [`Limits`]
     /// allow.
-    pub async fn admit(&self, query: &str, headers: &HeaderMap) -> Admission {
+    pub(crate) async fn admit(&self, query: &str, headers: &HeaderMap) -> Admission {
         let secret = self.secret(&presented_secrets(query, headers)).await;
         let token = match (&self.entra, presented_token(headers)) {
             (None, _) => Found::NotSet,
@@ -92,7 +91,7 @@ impl Authentication {
     /// # Errors
     ///
     /// The decision not to let it in.
-    pub async fn consent(
+    pub(crate) async fn consent(
         &self,
         query: &str,
         headers: &HeaderMap,
@@ -161,8 +160,7 @@ impl Entra {
 }
 
 /// Whether a request presents any credentials at all.
-#[must_use]
-pub fn presents_any(query: &str, headers: &HeaderMap) -> bool {
+pub(crate) fn presents_any(query: &str, headers: &HeaderMap) -> bool {
     presented_token(headers).is_some() || !presented_secrets(query, headers).is_empty()
 }
 

@@ -17,9 +17,9 @@ use crate::error_chain::error_chain;
 use crate::metrics::{Measured, Metric};
 
 /// Any error, to be logged.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// One read of the value from its source.
-pub type Reading<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
+pub(crate) type Reading<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 
 /// The rules by which a cached value is read again.
 #[derive(Clone, Copy, Debug)]
@@ -34,11 +34,11 @@ pub struct RefreshPolicy {
 
 /// The lifetime that a value states itself, by the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lifetime {
+pub(crate) struct Lifetime {
     /// The time from which the next use refreshes the value.
-    pub refresh: SystemTime,
+    pub(crate) refresh: SystemTime,
     /// The time from which the value is no longer valid.
-    pub end: SystemTime,
+    pub(crate) end: SystemTime,
 }
 
 /// The stage of a value within its lifetime.
@@ -50,7 +50,7 @@ enum Stage {
 }
 
 /// A cached value that is refreshed when it is stale or when a caller finds it wrong.
-pub struct Cached<T> {
+pub(crate) struct Cached<T> {
     /// The value's name in the log.
     name: &'static str,
     source: Option<Source<T>>,
@@ -82,7 +82,7 @@ struct Last {
 
 /// The result of [`Cached::refresh`].
 #[derive(Debug)]
-pub enum Refresh<T> {
+pub(crate) enum Refresh<T> {
     /// A newer value.
     Refreshed(Arc<T>),
     /// Not refreshed: the last read was too recent, or the value never changes.
@@ -93,8 +93,7 @@ pub enum Refresh<T> {
 
 impl<T> Cached<T> {
     /// Returns a value that never changes.
-    #[must_use]
-    pub fn fixed(name: &'static str, value: T) -> Self {
+    pub(crate) fn fixed(name: &'static str, value: T) -> Self {
         Self {
             name,
             source: None,
@@ -107,8 +106,7 @@ impl<T> Cached<T> {
 
     /// Returns a value that `read` refreshes. `first` is the result of a read just now; `None` if
     /// that read failed or was not tried.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         name: &'static str,
         first: Option<T>,
         policy: RefreshPolicy,
@@ -134,8 +132,7 @@ impl<T> Cached<T> {
     }
 
     /// Limits the time that a value is valid after it was read.
-    #[must_use]
-    pub fn valid_for(self, longest: Duration) -> Self {
+    pub(crate) fn valid_for(self, longest: Duration) -> Self {
         Self {
             valid_for: Some(longest),
             ..self
@@ -143,14 +140,12 @@ impl<T> Cached<T> {
     }
 
     /// Reads the lifetime of each value off the value itself.
-    #[must_use]
-    pub fn with_lifetime(self, lifetime: fn(&T) -> Option<Lifetime>) -> Self {
+    pub(crate) fn with_lifetime(self, lifetime: fn(&T) -> Option<Lifetime>) -> Self {
         Self { lifetime, ..self }
     }
 
     /// Logs a failed read as an error and counts it as `metric`.
-    #[must_use]
-    pub fn counting_failures(self, metric: Metric) -> Self {
+    pub(crate) fn counting_failures(self, metric: Metric) -> Self {
         Self {
             failures: Some(metric),
             ..self
@@ -158,8 +153,7 @@ impl<T> Cached<T> {
     }
 
     /// Returns the cached value as it is, without a refresh, however old.
-    #[must_use]
-    pub fn peek(&self) -> Option<Arc<T>> {
+    pub(crate) fn peek(&self) -> Option<Arc<T>> {
         // A panic elsewhere does not make the value wrong.
         self.value
             .read()
@@ -169,7 +163,7 @@ impl<T> Cached<T> {
 
     /// Returns the value, refreshed first if it is missing or older than the policy's maximum age.
     /// If the refresh fails, returns the cached value, or `None` if that is no longer valid.
-    pub async fn fresh(&self) -> Option<Arc<T>> {
+    pub(crate) async fn fresh(&self) -> Option<Arc<T>> {
         if let Some(source) = &self.source {
             let mut last = source.last.lock().await;
             let old = source
@@ -189,7 +183,7 @@ impl<T> Cached<T> {
     /// Returns the value for one use, by the lifetime that it states. While it is fresh, no caller
     /// waits. Once it is stale, one caller refreshes it and the others take the cached value. After
     /// its end, or if there is no value yet, all callers wait for one read.
-    pub async fn valid(&self) -> Option<Arc<T>> {
+    pub(crate) async fn valid(&self) -> Option<Arc<T>> {
         let (value, stage) = self.staged();
         let Some(source) = self.source.as_ref().filter(|_| stage != Stage::Fresh) else {
             return value;
@@ -235,7 +229,7 @@ impl<T> Cached<T> {
 
     /// Refreshes the value because a caller found `seen` wrong. A value that was refreshed since
     /// `seen` was taken is returned without another read.
-    pub async fn refresh(&self, seen: &Arc<T>) -> Refresh<T> {
+    pub(crate) async fn refresh(&self, seen: &Arc<T>) -> Refresh<T> {
         let Some(source) = &self.source else {
             return Refresh::TooRecent;
         };

@@ -15,7 +15,6 @@ pub(crate) fn now() -> SystemTime {
 }
 
 /// Whole milliseconds since `started`, as log lines have them.
-#[must_use]
 pub(crate) fn milliseconds(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

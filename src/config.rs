@@ -64,38 +64,37 @@ pub struct Config {
     /// Where the credential of downloads from it comes from.
     pub credential: CredentialSource,
     /// The senders that may deliver.
-    pub senders: Senders,
+    pub(crate) senders: Senders,
     /// Where an event may send us.
-    pub allowed: AllowedLocations,
+    pub(crate) allowed: AllowedLocations,
     /// The buckets.
-    pub buckets: Buckets,
+    pub(crate) buckets: Buckets,
     /// What all keys start with.
     pub prefix: Prefix,
     /// Whose events are archived.
-    pub topics: Topics,
+    pub(crate) topics: Topics,
     /// When a delivery is answered.
-    pub acknowledge: Acknowledge,
+    pub(crate) acknowledge: Acknowledge,
     /// Parts in flight, over all chunks and events.
-    pub transfer_concurrency: usize,
+    pub(crate) transfer_concurrency: usize,
     /// Whether the bucket stands in the path of a request to S3, not in its host.
-    pub force_path_style: bool,
+    pub(crate) force_path_style: bool,
 }
 
 /// The senders that may deliver.
 #[derive(Debug)]
-pub struct Senders {
+pub(crate) struct Senders {
     /// Those who have one of these secrets, which may change while the function runs.
-    pub secrets: Option<Secrets>,
+    pub(crate) secrets: Option<Secrets>,
     /// Those who have an Entra ID token of this tenant.
-    pub tenant: Option<Tenant>,
+    pub(crate) tenant: Option<Tenant>,
     /// The credentials that they need: one of the two, or both.
-    pub require: Require,
+    pub(crate) require: Require,
 }
 
 impl Senders {
     /// Returns `true` if nobody can deliver without a webhook secret.
-    #[must_use]
-    pub fn need_a_secret(&self) -> bool {
+    pub(crate) fn need_a_secret(&self) -> bool {
         self.tenant.is_none() || self.require == Require::Both
     }
 }

@@ -51,8 +51,7 @@ pub enum Event {
 
 impl Event {
     /// Its id, made fit to be repeated; empty where it has none.
-    #[must_use]
-    pub fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         match self {
             Self::Recording(recording) => safe_id(&recording.event_id).into_owned(),
             Self::Other { id, .. } => safe_id(id).into_owned(),
@@ -92,8 +91,7 @@ pub enum NotUnderstood {
 
 impl NotUnderstood {
     /// Whether it might have been understood, had there been less of it.
-    #[must_use]
-    pub fn is_too_many(&self) -> bool {
+    pub(crate) fn is_too_many(&self) -> bool {
         matches!(self, Self::TooManyEvents(_) | Self::TooManyChunks(_))
     }
 }

@@ -16,7 +16,7 @@ pub const EXPIRY: Duration = Duration::from_hours(24);
 /// From this age on, a source that still does not deliver is not waited for.
 const LASTING: Duration = Duration::from_hours(48);
 /// An event is tried for at least this long after it was stored, however old it says it is.
-pub const SETTLED: Duration = Duration::from_hours(1);
+pub(crate) const SETTLED: Duration = Duration::from_hours(1);
 /// The longest `Retry-After` that is heeded.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
@@ -54,8 +54,7 @@ impl Ages {
     }
 
     /// The time since the event was stored.
-    #[must_use]
-    pub fn stored(self) -> Duration {
+    pub(crate) fn stored(self) -> Duration {
         self.stored
     }
 }
@@ -89,20 +88,17 @@ impl Failure {
     }
 
     /// Whether, where it is final, it is so because it has lasted too long.
-    #[must_use]
-    pub fn is_expiry(&self) -> bool {
+    pub(crate) fn is_expiry(&self) -> bool {
         self.finality() == Final::WhenHopeless
     }
 
     /// Returns `true` if the fault is on our side: S3, KMS, permissions, credentials.
-    #[must_use]
-    pub fn is_ours(&self) -> bool {
+    pub(crate) fn is_ours(&self) -> bool {
         self.finality() == Final::Never && !self.is_out_of_time()
     }
 
     /// Returns `true` if only time was wanting.
-    #[must_use]
-    pub fn is_out_of_time(&self) -> bool {
+    pub(crate) fn is_out_of_time(&self) -> bool {
         let out_of_time = transfer::Error::is_out_of_time;
         match self {
             Self::OutOfTime => true,
@@ -113,14 +109,12 @@ impl Failure {
 
     /// Returns `true` if the next attempt would fetch everything again, and to no end unless the
     /// source has become faster.
-    #[must_use]
-    pub fn costs_everything(&self) -> bool {
+    pub(crate) fn costs_everything(&self) -> bool {
         matches!(self, Self::Transfer(transfer::Error::StreamTooLong))
     }
 
     /// The time that ACS asked for before the next attempt, at most an hour.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Transfer(transfer::Error::Source(acs::Error::Refused {
                 retry_after, ..

@@ -53,8 +53,7 @@ impl Key {
     }
 
     /// The bucket that the key is in.
-    #[must_use]
-    pub fn bucket(&self) -> Bucket {
+    pub(crate) fn bucket(&self) -> Bucket {
         self.bucket
     }
 
@@ -170,8 +169,7 @@ impl Layout {
 
     /// A key for a trial of the store: that of the attempt at an event that there never was, so that
     /// it is cleared like any other that was left over. Another `number` is another key.
-    #[must_use]
-    pub fn trial(&self, number: u64) -> Key {
+    pub(crate) fn trial(&self, number: u64) -> Key {
         let (pending, time) = (&self.pending, Timestamp::EPOCH.compact());
         Key::work(format!("{pending}{time}-trial-{number:016x}/{ATTEMPT}"))
     }
@@ -191,8 +189,7 @@ impl Layout {
 
     /// The key that an element of a delivery is set aside under: by its canonical form, or by its
     /// bytes where these are no JSON.
-    #[must_use]
-    pub fn set_aside(&self, bytes: &[u8]) -> Key {
+    pub(crate) fn set_aside(&self, bytes: &[u8]) -> Key {
         let form = canonical(bytes);
         let hash = sha256_hex(form.as_ref().map_or(bytes, String::as_bytes));
         Key::recordings(format!("{}rejected/{hash}.json", self.prefix))
@@ -240,27 +237,14 @@ pub struct RecordingKeys {
 }
 
 impl RecordingKeys {
-    /// The folder of the pending event and its records.
-    #[must_use]
-    pub fn pending(&self) -> Key {
-        Key::work(self.pending.clone())
-    }
-
     /// The event's bytes, from before any work until after all of it.
     #[must_use]
     pub fn pending_event(&self) -> Key {
         Key::work(format!("{}{EVENT}", self.pending))
     }
 
-    /// The claim of whoever works on the event.
-    #[must_use]
-    pub fn attempt(&self) -> Key {
-        Key::work(format!("{}{ATTEMPT}", self.pending))
-    }
-
     /// The record of a chunk's transfer.
-    #[must_use]
-    pub fn record(&self, chunk: &Chunk) -> Key {
+    pub(crate) fn record(&self, chunk: &Chunk) -> Key {
         let name = chunk_name(chunk, &self.media_location(chunk));
         Key::work(format!("{}{name}.upload.json", self.pending))
     }
@@ -293,8 +277,7 @@ impl RecordingKeys {
 
     /// Returns `true` if an event with the keys `other` is this one, by more than keys show. It may
     /// have been sent at another time.
-    #[must_use]
-    pub fn are_of_the_event_of(&self, other: &Self) -> bool {
+    pub(crate) fn are_of_the_event_of(&self, other: &Self) -> bool {
         self.archive == other.archive
             && self.event == other.event
             && self.fingerprint == other.fingerprint
@@ -364,9 +347,12 @@ mod tests {
         ] {
             let keys = layout("calls/eu", place).keys(&recording);
             for (key, folder, name) in [
-                (keys.pending(), &*pending, ""),
-                (keys.pending_event(), &pending, "event.json"),
-                (keys.attempt(), &pending, "attempt.json"),
+                (keys.pending_event(), &*pending, "event.json"),
+                (
+                    keys.pending_event().beside(ATTEMPT),
+                    &pending,
+                    "attempt.json",
+                ),
                 (
                     keys.record(chunk),
                     &pending,
@@ -513,7 +499,7 @@ mod tests {
             let keys = layout.keys(&recording);
             let chunk = &recording.chunks[0];
             for key in [
-                keys.pending_event(), keys.attempt(), keys.record(chunk), keys.media(chunk), keys.metadata(chunk),
+                keys.pending_event(), keys.pending_event().beside(ATTEMPT), keys.record(chunk), keys.media(chunk), keys.metadata(chunk),
                 keys.manifest(), keys.rejection(),
             ] {
                 prop_assert!(key.as_str().len() <= 1024);
@@ -530,7 +516,7 @@ mod tests {
             let name = |location| ChunkName { index, document_id: &key_id, location };
             for (key, expected) in [
                 (keys.pending_event(), Kind::PendingEvent { event_id, identity, time: None }),
-                (keys.attempt(), Kind::Attempt),
+                (keys.pending_event().beside(ATTEMPT), Kind::Attempt),
                 (keys.record(chunk), Kind::Record(name(&media))),
                 (keys.media(chunk), Kind::Media(name(&media))),
                 (keys.metadata(chunk), Kind::Metadata(name(&metadata))),

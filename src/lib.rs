@@ -55,9 +55,9 @@
 //! | [`function`] | the function as Lambda calls it: HTTP requests and the schedule's ticks told apart |
 //! | [`logging`] | the lines of the log, metrics among them |
 //! | [`config`] | environment and Secrets Manager → settings, all faults at once; nothing else reads the environment |
-//! | [`webhook`] | request → delivery → outcomes; its `answer` is the only place that chooses a status |
+//! | `webhook` | request → delivery → outcomes; its `answer` is the only place that chooses a status |
 //! | [`sweep`] | a tick of the schedule: which pending events are due, and work on them |
-//! | [`authentication`] | who may deliver: webhook secrets, Entra ID tokens |
+//! | `authentication` | who may deliver: webhook secrets, Entra ID tokens |
 //! | [`archive`] | one event, from stored and claimed to manifest or rejection; its chunks side by side |
 //! | [`event_grid`] | pure: a body → events, or a reason why not |
 //! | [`manifest`] | what was archived, or why not, as JSON |
@@ -67,13 +67,13 @@
 //! | [`acs`] | the ACS client: signed requests or such with a token, replies verified against what was asked, bodies as they flow |
 //! | [`plan`] | pure: length and part size → parts; minus what is listed → missing |
 //! | [`media`] | pure: the container of an object: complete, and playable? by a few ranges of it |
-//! | [`access`] | the current credentials: webhook secrets, and the ACS access key or Microsoft Entra tokens |
+//! | `access` | the current credentials: webhook secrets, and the ACS access key or Microsoft Entra tokens |
 //! | [`keys`] | pure: the layout of the buckets; identities and locations |
 //! | [`recording`] | pure: a recording and its chunks, ids and times |
 //! | [`locations`] | pure: where an event may send us |
 //! | [`cached`] | a cached value that is refreshed when it is stale or when a caller finds it wrong |
 //! | [`metrics`] | what is measured: names, units, and the lines that CloudWatch takes them from |
-//! | [`outcome`] | what can become of an event |
+//! | `outcome` | what can become of an event |
 //! | [`limits`] | the numbers that all work by |
 //! | [`error_chain`] | an error with its causes, on one line |
 //! | `clock` | the time |
@@ -182,10 +182,10 @@
 /// `-dirty` where the sources differed from it.
 pub const VERSION: &str = env!("ARCHIVER_VERSION");
 
-pub mod access;
+mod access;
 pub mod acs;
 pub mod archive;
-pub mod authentication;
+mod authentication;
 pub mod cached;
 mod clock;
 pub mod config;
@@ -200,10 +200,10 @@ pub mod logging;
 pub mod manifest;
 pub mod media;
 pub mod metrics;
-pub mod outcome;
+mod outcome;
 pub mod plan;
 pub mod recording;
 pub mod store;
 pub mod sweep;
 pub mod transfer;
-pub mod webhook;
+mod webhook;

@@ -60,14 +60,12 @@ pub enum NotAllowed {
 }
 
 /// The path on the ACS resource that the 2021 preview downloads a chunk's media from.
-#[must_use]
-pub fn media_path(document_id: &str) -> String {
+pub(crate) fn media_path(document_id: &str) -> String {
     format!("/recording/download/{document_id}")
 }
 
 /// The path on the ACS resource that the 2021 preview downloads a chunk's metadata from.
-#[must_use]
-pub fn metadata_path(document_id: &str) -> String {
+pub(crate) fn metadata_path(document_id: &str) -> String {
     format!("/recording/download/{document_id}/metadata")
 }
 
@@ -101,7 +99,7 @@ impl AllowedLocations {
     /// # Errors
     ///
     /// As [`admit`](Self::admit).
-    pub fn admit_url(&self, url: Url) -> Result<Location, NotAllowed> {
+    pub(crate) fn admit_url(&self, url: Url) -> Result<Location, NotAllowed> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(NotAllowed::Userinfo);
         }
@@ -133,8 +131,7 @@ impl AllowedLocations {
 
 /// Returns `true` if nobody but its host can read what is sent to a URL: over https, or over plain
 /// http to a loopback address. A name is none, whatever it resolves to.
-#[must_use]
-pub fn is_private(url: &Url) -> bool {
+pub(crate) fn is_private(url: &Url) -> bool {
     match (url.scheme(), url.host()) {
         ("https", Some(_)) => true,
         ("http", Some(Host::Ipv4(address))) => address.is_loopback(),
@@ -145,8 +142,7 @@ pub fn is_private(url: &Url) -> bool {
 
 /// Returns `true` if a location is in Azure's blob storage, over https at its own port: no
 /// signature of ACS is of use there.
-#[must_use]
-pub fn is_azure_blob(location: &str) -> bool {
+pub(crate) fn is_azure_blob(location: &str) -> bool {
     let Ok(url) = Url::parse(location) else {
         return false;
     };

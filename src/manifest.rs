@@ -30,7 +30,7 @@ pub struct Manifest<'a> {
         deserialize_with = "if_readable",
         skip_serializing_if = "Option::is_none"
     )]
-    pub archiver: Option<Cow<'a, str>>,
+    pub(crate) archiver: Option<Cow<'a, str>>,
     /// The event as it came.
     #[serde(borrow)]
     pub event: &'a RawValue,
@@ -98,7 +98,7 @@ pub struct Rejection<'a> {
         deserialize_with = "if_readable",
         skip_serializing_if = "Option::is_none"
     )]
-    pub archiver: Option<Cow<'a, str>>,
+    pub(crate) archiver: Option<Cow<'a, str>>,
     /// Why the recording as a whole is rejected, where that is not the fate of a chunk.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Cow<'a, str>>,
@@ -155,16 +155,16 @@ pub enum Fate<'a> {
 pub struct KeptUpload<'a> {
     /// Its key.
     #[serde(borrow)]
-    pub key: Cow<'a, str>,
+    pub(crate) key: Cow<'a, str>,
     /// Its upload id.
     #[serde(borrow)]
-    pub upload_id: Cow<'a, str>,
+    pub(crate) upload_id: Cow<'a, str>,
     /// The number of parts that S3 holds.
-    pub parts: u64,
+    pub(crate) parts: u64,
     /// The number of parts of the object; `null` where its length is not known.
-    pub planned_parts: Option<u32>,
+    pub(crate) planned_parts: Option<u32>,
     /// The size of the parts that S3 holds, in bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// Written for what cannot be understood, or is not to be archived: `rejected/{sha256}.json`.
@@ -177,7 +177,7 @@ pub struct SetAside<'a> {
         deserialize_with = "if_readable",
         skip_serializing_if = "Option::is_none"
     )]
-    pub archiver: Option<Cow<'a, str>>,
+    pub(crate) archiver: Option<Cow<'a, str>>,
     /// Why it is not archived.
     #[serde(borrow)]
     pub reason: Cow<'a, str>,
@@ -199,30 +199,29 @@ pub enum Unreadable {
 
 /// What has become of one object of a chunk.
 #[derive(Debug)]
-pub struct Copied {
+pub(crate) struct Copied {
     /// Its key.
-    pub key: Key,
+    pub(crate) key: Key,
     /// The object, or why it is not there.
-    pub result: Result<Object, Failure>,
+    pub(crate) result: Result<Object, Failure>,
 }
 
 /// What has become of a chunk.
 #[derive(Debug)]
-pub struct CopiedChunk {
+pub(crate) struct CopiedChunk {
     /// The chunk.
-    pub chunk: Chunk,
+    pub(crate) chunk: Chunk,
     /// Its media.
-    pub media: Copied,
+    pub(crate) media: Copied,
     /// Its metadata.
-    pub metadata: Copied,
+    pub(crate) metadata: Copied,
     /// The examination of its media, once all of the recording is there.
-    pub check: Option<Check>,
+    pub(crate) check: Option<Check>,
 }
 
 impl<'a> Manifest<'a> {
     /// The manifest of a recording; none as long as anything is missing.
-    #[must_use]
-    pub fn new(recording: &'a Recording, chunks: &'a [CopiedChunk]) -> Option<Self> {
+    pub(crate) fn new(recording: &'a Recording, chunks: &'a [CopiedChunk]) -> Option<Self> {
         let checks = chunks
             .iter()
             .map(|copied| Some((copied.chunk.index, copied.check.as_ref()?)));
@@ -249,8 +248,7 @@ impl<'a> Manifest<'a> {
 impl<'a> Rejection<'a> {
     /// The rejection of a recording, with what has become of each chunk, and for each in the same
     /// order the parts of its media that S3 still holds.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         recording: &'a Recording,
         chunks: &'a [CopiedChunk],
         kept: &'a [Option<Kept>],
@@ -290,8 +288,7 @@ impl<'a> Rejection<'a> {
     }
 
     /// The same, for a reason that no chunk gives.
-    #[must_use]
-    pub fn because(self, reason: &'a str) -> Self {
+    pub(crate) fn because(self, reason: &'a str) -> Self {
         let reason = Some(reason.into());
         Self { reason, ..self }
     }
@@ -299,8 +296,7 @@ impl<'a> Rejection<'a> {
 
 impl<'a> SetAside<'a> {
     /// `event` as it came, and why it is not archived.
-    #[must_use]
-    pub fn new(event: &'a RawValue, reason: &'a str) -> Self {
+    pub(crate) fn new(event: &'a RawValue, reason: &'a str) -> Self {
         Self {
             version: VERSION,
             archiver: Some(crate::VERSION.into()),
@@ -334,8 +330,7 @@ impl<'a> From<(&'a Key, &'a Object)> for StoredObject<'a> {
 }
 
 /// The bytes of one of these documents.
-#[must_use]
-pub fn to_json(document: &impl Serialize) -> Vec<u8> {
+pub(crate) fn to_json(document: &impl Serialize) -> Vec<u8> {
     // Strings, numbers and JSON that was read: serialising them cannot fail.
     serde_json::to_vec_pretty(document).unwrap_or_default()
 }
@@ -417,7 +412,6 @@ mod tests {
             version_id: Some("v".into()),
             crc64nvme: None,
             content_type: Some("video/mp4".into()),
-            last_modified: None,
             identity: Identity::default(),
         }
     }

@@ -5,7 +5,7 @@
 //! chunks of a WAV file and the frames of an MP3 file name their own lengths, which have to end at
 //! the object's last byte.
 //!
-//! An [`Examination`] makes no call. It names the next range to read, at most 8 of at most 128 KiB
+//! An `Examination` makes no call. It names the next range to read, at most 8 of at most 128 KiB
 //! each, and gives its [`Check`] when it has seen enough. Each step begins at the object's first
 //! byte again with all that has been read, so a parser is a plain function over bytes that may not
 //! be there yet (`Stop::Unread`), and keeps no state between the reads.
@@ -100,7 +100,7 @@ pub enum Kind {
 
 /// The next step of an examination.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Read this half-open range of the object, and hand it to [`Examination::take`].
     Read(Range<u64>),
     /// The examination is over.
@@ -109,7 +109,7 @@ pub enum Step {
 
 /// The examination of one object.
 #[derive(Debug)]
-pub struct Examination {
+pub(crate) struct Examination {
     expected: Container,
     bytes: Sparse,
 }
@@ -134,8 +134,7 @@ struct Found {
 
 impl Examination {
     /// The examination of an object of `length` bytes whose key says that it is of `format`.
-    #[must_use]
-    pub fn new(length: u64, format: Format) -> Self {
+    pub(crate) fn new(length: u64, format: Format) -> Self {
         Self {
             expected: match format {
                 Format::Mp4 => Container::Mp4,
@@ -147,8 +146,7 @@ impl Examination {
     }
 
     /// The next step, which is the same until bytes are taken.
-    #[must_use]
-    pub fn step(&self) -> Step {
+    pub(crate) fn step(&self) -> Step {
         let mut found = Found::default();
         let (verdict, reason) = match parse(&self.bytes, &mut found) {
             Ok(reason) => (Verdict::Complete, reason),
@@ -183,7 +181,7 @@ impl Examination {
     }
 
     /// Takes the bytes of the range that [`step`](Self::step) named.
-    pub fn take(&mut self, window: &Range<u64>, bytes: &[u8]) {
+    pub(crate) fn take(&mut self, window: &Range<u64>, bytes: &[u8]) {
         self.bytes.add(window, bytes);
     }
 }
@@ -202,8 +200,7 @@ impl Check {
     }
 
     /// The doubt about the object that this check gives rise to, in words. Not to know is none.
-    #[must_use]
-    pub fn doubt(&self) -> Option<String> {
+    pub(crate) fn doubt(&self) -> Option<String> {
         let reason = &self.reason;
         match self.verdict {
             Verdict::Truncated => Some(format!("is truncated: {reason}")),
@@ -231,8 +228,7 @@ impl Verdict {
 
 impl Container {
     /// Its name in documents, which is the extension of keys.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Mp4 => "mp4",
             Self::Mp3 => "mp3",

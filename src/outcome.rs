@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 
 /// What has become of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Every chunk is in S3, and the manifest with them.
     Archived,
     /// It was archived before.
@@ -21,8 +21,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Its name in answers and logs.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Archived => "archived",
             Self::AlreadyArchived => "alreadyArchived",
@@ -34,8 +33,7 @@ impl Outcome {
     }
 
     /// Whether there is nothing more to do for the event.
-    #[must_use]
-    pub fn is_final(self) -> bool {
+    pub(crate) fn is_final(self) -> bool {
         match self {
             Self::Archived | Self::AlreadyArchived | Self::Ignored | Self::SetAside => true,
             Self::Suspended | Self::Unstored => false,
@@ -51,19 +49,18 @@ impl Serialize for Outcome {
 
 /// What is answered, and logged, of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// The event's id, as it stands in keys.
-    pub id: String,
+    pub(crate) id: String,
     /// What has become of it.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// The bytes that this run fetched for it.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 impl Report {
     /// Of an event that nothing was fetched for.
-    #[must_use]
-    pub fn of(id: String, outcome: Outcome) -> Self {
+    pub(crate) fn of(id: String, outcome: Outcome) -> Self {
         Self {
             id,
             outcome,

@@ -12,7 +12,7 @@ use crc_fast::{CrcAlgorithm, checksum_combine};
 /// The most parts of a multipart upload.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
-pub const MAX_PARTS: u64 = 10_000;
+pub(crate) const MAX_PARTS: u64 = 10_000;
 
 /// A part number, from 1.
 pub type PartNumber = u32;
@@ -50,22 +50,19 @@ impl Plan {
 
     /// The part size for an object of `length` bytes: `preferred`, or the next multiple of it that needs at most
     /// 10,000 parts.
-    #[must_use]
-    pub fn part_size_for(length: u64, preferred: u64) -> u64 {
+    pub(crate) fn part_size_for(length: u64, preferred: u64) -> u64 {
         let preferred = preferred.max(1);
         let multiple = length.div_ceil(MAX_PARTS).div_ceil(preferred).max(1);
         preferred.saturating_mul(multiple)
     }
 
     /// The object's length, in bytes.
-    #[must_use]
-    pub fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
     /// Bytes of each part but the last.
-    #[must_use]
-    pub fn part_size(&self) -> u64 {
+    pub(crate) fn part_size(&self) -> u64 {
         self.part_size
     }
 
@@ -95,8 +92,7 @@ impl Plan {
     }
 
     /// Whether `part` is whole as part `number`: anything of another size is put again.
-    #[must_use]
-    pub fn keeps(&self, number: PartNumber, part: &ListedPart) -> bool {
+    pub(crate) fn keeps(&self, number: PartNumber, part: &ListedPart) -> bool {
         let range = self.range(number);
         !range.is_empty() && part.size == range.end - range.start
     }
@@ -116,15 +112,15 @@ impl Plan {
 }
 
 /// The CRC64NVME of the whole object from those of its parts, without the data; none where any part has none.
-#[must_use]
-pub fn combined_crc64nvme<'a>(parts: impl IntoIterator<Item = &'a ListedPart>) -> Option<u64> {
+pub(crate) fn combined_crc64nvme<'a>(
+    parts: impl IntoIterator<Item = &'a ListedPart>,
+) -> Option<u64> {
     combined(parts.into_iter().map(|part| (part.crc64nvme, part.size)))
 }
 
 /// The CRC64NVME of the whole object from those of its parts, each with its size in bytes; `None`
 /// where any part has none.
-#[must_use]
-pub fn combined(parts: impl IntoIterator<Item = (Option<u64>, u64)>) -> Option<u64> {
+pub(crate) fn combined(parts: impl IntoIterator<Item = (Option<u64>, u64)>) -> Option<u64> {
     parts.into_iter().try_fold(0, |crc, (next, size)| {
         Some(checksum_combine(CrcAlgorithm::Crc64Nvme, crc, next?, size))
     })

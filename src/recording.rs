@@ -17,24 +17,24 @@ use crate::locations::is_azure_blob;
 #[derive(Clone, Debug)]
 pub struct Recording {
     /// The event's id: the same over all attempts at delivering it.
-    pub event_id: String,
+    pub(crate) event_id: String,
     /// When the event happened.
-    pub event_time: Option<Timestamp>,
+    pub(crate) event_time: Option<Timestamp>,
     /// When the recording started.
-    pub started: Option<Timestamp>,
+    pub(crate) started: Option<Timestamp>,
     /// The ACS resource: the event's `topic` (Event Grid schema) or `source` (CloudEvents), in any letter case.
-    pub topic: String,
+    pub(crate) topic: String,
     /// `/recording/call/{callId}`, and perhaps more behind it.
-    pub subject: String,
+    pub(crate) subject: String,
     /// The media's format.
     pub format: Format,
     /// The `storageType`: whose storage ACS has written the recording to, or has tried to.
-    pub storage_type: Option<String>,
+    pub(crate) storage_type: Option<String>,
     /// Its duration in milliseconds, pauses included.
-    pub duration_ms: Option<u64>,
+    pub(crate) duration_ms: Option<u64>,
     /// `true` unless its last chunk ended for another reason than the session's end: more chunks
     /// come as events of their own.
-    pub is_last: bool,
+    pub(crate) is_last: bool,
     /// The chunks, by index; at least one, no two alike.
     pub chunks: Vec<Chunk>,
     /// The event itself, its bytes as they came.
@@ -74,8 +74,7 @@ impl Recording {
     }
 
     /// Returns `true` if the event names the recording from its first chunk to its last.
-    #[must_use]
-    pub fn is_all(&self) -> bool {
+    pub(crate) fn is_all(&self) -> bool {
         self.is_last && self.chunks.first().is_some_and(|chunk| chunk.index == 0)
     }
 
@@ -107,8 +106,7 @@ impl StorageClass {
     const OF_CUSTOMER: [&str; 2] = ["azureblobstorage", "blobstorage"];
 
     /// The class of a `storageType` in any letter case, given the recording's chunks.
-    #[must_use]
-    pub fn of(storage_type: Option<&str>, chunks: &[Chunk]) -> Self {
+    pub(crate) fn of(storage_type: Option<&str>, chunks: &[Chunk]) -> Self {
         let name = storage_type.unwrap_or_default().trim().to_ascii_lowercase();
         if Self::OF_ACS.contains(&name.as_str()) {
             return Self::Acs;
@@ -127,8 +125,7 @@ impl StorageClass {
     }
 
     /// The class's name, which never changes: keys are derived from it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Acs => "acs",
             Self::Customer => "customer",
@@ -162,8 +159,7 @@ fn key_id(id: &str, may_stand: bool) -> Cow<'_, str> {
 }
 
 /// Whether `id` is `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
-#[must_use]
-pub fn is_plain_id(id: &str) -> bool {
+pub(crate) fn is_plain_id(id: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     id.len() <= 128
         && id.bytes().all(plain)
@@ -174,8 +170,7 @@ pub fn is_plain_id(id: &str) -> bool {
 }
 
 /// The SHA-256 of `bytes` in lower-case hexadecimal.
-#[must_use]
-pub fn sha256_hex(bytes: &[u8]) -> String {
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
 
     let mut hex = String::with_capacity(64);
@@ -188,7 +183,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 
 /// The Event Grid topics (ACS resource ids) whose events are archived: all, unless some are named.
 #[derive(Clone, Debug, Default)]
-pub struct Topics(Vec<String>);
+pub(crate) struct Topics(Vec<String>);
 
 impl Topics {
     /// Those of a comma-separated list.
@@ -196,7 +191,7 @@ impl Topics {
     /// # Errors
     ///
     /// The fault, if one is no resource id of Communication Services: no event could ever be of it.
-    pub fn parse(list: &str) -> Result<Self, String> {
+    pub(crate) fn parse(list: &str) -> Result<Self, String> {
         let named = list
             .split(',')
             .map(str::trim)
@@ -215,8 +210,7 @@ impl Topics {
     }
 
     /// Whether events of `topic` are archived. Event Grid writes topics in any letter case.
-    #[must_use]
-    pub fn take(&self, topic: &str) -> bool {
+    pub(crate) fn take(&self, topic: &str) -> bool {
         self.0.is_empty() || self.0.contains(&topic.to_lowercase())
     }
 }
@@ -257,8 +251,7 @@ pub enum Format {
 
 impl Format {
     /// The format of that name, in any letter case; [`Format::Mp4`] for one that is not known.
-    #[must_use]
-    pub fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         match name.to_ascii_lowercase().as_str() {
             "mp3" => Self::Mp3,
             "wav" => Self::Wav,
@@ -267,8 +260,7 @@ impl Format {
     }
 
     /// The extension of the object's key.
-    #[must_use]
-    pub fn extension(self) -> &'static str {
+    pub(crate) fn extension(self) -> &'static str {
         match self {
             Self::Mp4 => "mp4",
             Self::Mp3 => "mp3",
@@ -277,8 +269,7 @@ impl Format {
     }
 
     /// The content type, for a source that names none.
-    #[must_use]
-    pub fn content_type(self) -> &'static str {
+    pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::Mp4 => "video/mp4",
             Self::Mp3 => "audio/mpeg",
@@ -304,7 +295,7 @@ impl From<SystemTime> for Timestamp {
 
 impl Timestamp {
     /// The Unix epoch, which stands in keys where an event has no time at all.
-    pub const EPOCH: Self = Self(OffsetDateTime::UNIX_EPOCH);
+    pub(crate) const EPOCH: Self = Self(OffsetDateTime::UNIX_EPOCH);
 
     /// Reads an RFC 3339 time with any offset and any number of fractional digits. A time without
     /// an offset is in UTC, and a space may stand for the `T`.
@@ -320,8 +311,7 @@ impl Timestamp {
     }
 
     /// Reads what [`compact`](Self::compact) gave.
-    #[must_use]
-    pub fn parse_compact(text: &str) -> Option<Self> {
+    pub(crate) fn parse_compact(text: &str) -> Option<Self> {
         let utc = PrimitiveDateTime::parse(text, COMPACT).ok()?.assume_utc();
         Some(Self(utc)).filter(|time| time.compact() == text)
     }
@@ -339,8 +329,7 @@ impl Timestamp {
     }
 
     /// `152034Z`.
-    #[must_use]
-    pub fn clock(self) -> String {
+    pub(crate) fn clock(self) -> String {
         self.written(CLOCK)
     }
 

@@ -44,7 +44,7 @@ use conditions::Conditions;
 pub const JSON: &str = "application/json";
 /// Bytes of a document of ours that are read: an event has at most 1 MiB, and its manifest names
 /// 2,000 chunks besides.
-pub const MAX_DOCUMENT: u64 = 8 * crate::limits::MIB;
+pub(crate) const MAX_DOCUMENT: u64 = 8 * crate::limits::MIB;
 
 /// The S3 client, for both buckets: each key knows which of them it is in.
 #[derive(Clone, Debug)]
@@ -60,13 +60,13 @@ pub struct Store {
 
 /// A small document as it was read, with the ETag to compare and swap it by.
 #[derive(Clone, Debug)]
-pub struct StoredDocument {
+pub(crate) struct StoredDocument {
     /// Its bytes.
-    pub bytes: Bytes,
+    pub(crate) bytes: Bytes,
     /// Its ETag.
-    pub etag: String,
+    pub(crate) etag: String,
     /// When it was written, by S3's clock.
-    pub last_modified: Option<SystemTime>,
+    pub(crate) last_modified: Option<SystemTime>,
 }
 
 /// How a conditional write ended.
@@ -148,7 +148,7 @@ impl Store {
     /// # Errors
     ///
     /// [`Error`].
-    pub async fn read(&self, key: &Key) -> Result<Option<StoredDocument>, Error> {
+    pub(crate) async fn read(&self, key: &Key) -> Result<Option<StoredDocument>, Error> {
         const OPERATION: &str = "GetObject";
         let mut found = match self
             .calls
@@ -250,7 +250,7 @@ impl Store {
     /// # Errors
     ///
     /// [`Error`], or whatever the piece's download failed with; that there is one already is none.
-    pub async fn stream(
+    pub(crate) async fn stream(
         &self,
         key: &Key,
         piece: Piece,

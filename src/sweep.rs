@@ -45,7 +45,7 @@ pub struct Swept {
 
 /// The schedule's entry.
 #[derive(Debug)]
-pub struct Sweep {
+pub(crate) struct Sweep {
     archive: Arc<Archive>,
     limits: Arc<Limits>,
     /// Set if the last tick of this instance ended in an outage of ours.
@@ -54,8 +54,7 @@ pub struct Sweep {
 
 impl Sweep {
     /// A sweep over what is pending in `archive`.
-    #[must_use]
-    pub fn new(archive: Arc<Archive>, limits: Arc<Limits>) -> Self {
+    pub(crate) fn new(archive: Arc<Archive>, limits: Arc<Limits>) -> Self {
         Self {
             archive,
             limits,
@@ -68,7 +67,7 @@ impl Sweep {
     /// # Errors
     ///
     /// Where what is pending cannot even be listed, or [`store::Error::Ignores`].
-    pub async fn tick(&self, deadline: Instant) -> Result<Swept, store::Error> {
+    pub(crate) async fn tick(&self, deadline: Instant) -> Result<Swept, store::Error> {
         let started = Instant::now();
         let seen = Seen::default();
         let mut backlog = listing::list(&self.archive, &self.limits, deadline, &seen).await?;

@@ -30,13 +30,13 @@ use crate::plan::{PartNumber, Plan};
 use crate::store::{self, Object, Origin, Store};
 use slots::{Slot, Slots};
 
-pub use kept::Kept;
-pub use run::{Lane, LastPart, Run};
+pub(crate) use kept::Kept;
+pub(crate) use run::{Lane, LastPart, Run};
 
 /// Which end of an object a delivery takes its parts from: two that begin at different ends meet in
 /// the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     /// The lowest part number first.
     FromFront,
     /// The highest part number first.
@@ -45,43 +45,43 @@ pub enum Order {
 
 /// One object to be made.
 #[derive(Clone, Debug)]
-pub struct Task {
+pub(crate) struct Task {
     /// The object's key.
-    pub key: Key,
+    pub(crate) key: Key,
     /// Where the transfer's record is kept.
-    pub record: Key,
+    pub(crate) record: Key,
     /// Where its bytes come from.
-    pub source: Source,
+    pub(crate) source: Source,
     /// The document as the key has it: what the object says it is a copy of.
-    pub origin: Arc<Origin>,
+    pub(crate) origin: Arc<Origin>,
     /// The content type where the source names none that fits.
-    pub content_type: &'static str,
+    pub(crate) content_type: &'static str,
     /// Which parts are taken first.
-    pub order: Order,
+    pub(crate) order: Order,
     /// Set if the event was stored by this very run, so that there is hardly anything to be found.
     /// If there is an object all the same, the conditional write of it, or the look after the
     /// record, tells.
-    pub first: bool,
+    pub(crate) first: bool,
 }
 
 /// The work of a transfer so far; it may be read while the transfer runs, and after it was
 /// dropped.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// Parts that the object has.
-    pub planned: AtomicU32,
+    pub(crate) planned: AtomicU32,
     /// Bytes of one of them, but for the last.
-    pub part_size: AtomicU64,
+    pub(crate) part_size: AtomicU64,
     /// Parts that were there already, or that another delivery put meanwhile.
-    pub reused: AtomicU32,
+    pub(crate) reused: AtomicU32,
     /// Parts that this run put.
-    pub fetched: AtomicU32,
+    pub(crate) fetched: AtomicU32,
     /// `true` if one reply has to bring the whole document.
-    pub streams: AtomicBool,
+    pub(crate) streams: AtomicBool,
     /// Requests that this run made to ACS.
-    pub requests: AtomicU32,
+    pub(crate) requests: AtomicU32,
     /// Bytes that this run took from ACS, those of failed and dropped attempts included.
-    pub bytes: Counter,
+    pub(crate) bytes: Counter,
 }
 
 impl Progress {
@@ -95,8 +95,7 @@ impl Progress {
     }
 
     /// Bytes of the parts that need not be fetched; the last part counts as the others do.
-    #[must_use]
-    pub fn bytes_reused(&self) -> u64 {
+    pub(crate) fn bytes_reused(&self) -> u64 {
         let parts = u64::from(self.reused.load(Ordering::Relaxed));
         parts.saturating_mul(self.part_size.load(Ordering::Relaxed))
     }
@@ -104,11 +103,11 @@ impl Progress {
 
 /// An object that is whole.
 #[derive(Clone, Debug)]
-pub struct Archived {
+pub(crate) struct Archived {
     /// The object.
-    pub object: Object,
+    pub(crate) object: Object,
     /// Whether it was there before this run.
-    pub already: bool,
+    pub(crate) already: bool,
 }
 
 /// Why an object was not made.
@@ -166,15 +165,14 @@ pub enum Error {
 
 impl Error {
     /// Returns `true` if only time was wanting.
-    #[must_use]
-    pub fn is_out_of_time(&self) -> bool {
+    pub(crate) fn is_out_of_time(&self) -> bool {
         matches!(self, Self::OutOfTime | Self::StreamTooLong)
     }
 }
 
 /// The tools that make objects: both clients, and the slots that all parts in flight share.
 #[derive(Clone, Debug)]
-pub struct Transfers {
+pub(crate) struct Transfers {
     store: Store,
     acs: Client,
     slots: Arc<Slots>,
@@ -198,8 +196,7 @@ struct Opened {
 
 impl Transfers {
     /// Transfers from `acs` to `store`, with `concurrency` parts in flight over all of them.
-    #[must_use]
-    pub fn new(store: Store, acs: Client, concurrency: usize, limits: Arc<Limits>) -> Self {
+    pub(crate) fn new(store: Store, acs: Client, concurrency: usize, limits: Arc<Limits>) -> Self {
         Self {
             store,
             acs,
@@ -209,8 +206,7 @@ impl Transfers {
     }
 
     /// The number of parts that may be in flight, over all events.
-    #[must_use]
-    pub fn concurrency(&self) -> usize {
+    pub(crate) fn concurrency(&self) -> usize {
         self.slots.count()
     }
 
@@ -220,7 +216,7 @@ impl Transfers {
     /// # Errors
     ///
     /// [`Error`]; what is in S3 is kept.
-    pub async fn media(
+    pub(crate) async fn media(
         &self,
         lane: &Lane,
         task: &Arc<Task>,
@@ -234,7 +230,7 @@ impl Transfers {
     /// # Errors
     ///
     /// [`Error`].
-    pub async fn metadata(
+    pub(crate) async fn metadata(
         &self,
         lane: &Lane,
         task: &Arc<Task>,

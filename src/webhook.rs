@@ -4,9 +4,9 @@ mod answer;
 mod judgement;
 mod request;
 
-pub use answer::{Acknowledge, Verdict};
-pub use judgement::{Delivery, Judgement};
-pub use request::{presents_any, without_credentials};
+pub(crate) use answer::{Acknowledge, Verdict};
+pub(crate) use judgement::{Delivery, Judgement};
+pub(crate) use request::{presents_any, without_credentials};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ const EVENT_TYPE: &str = "aeg-event-type";
 
 /// The webhook that Event Grid delivers to.
 #[derive(Debug)]
-pub struct Webhook {
+pub(crate) struct Webhook {
     archive: Arc<Archive>,
     authentication: Authentication,
     acknowledge: Acknowledge,
@@ -43,8 +43,7 @@ pub struct Webhook {
 
 impl Webhook {
     /// A webhook for whoever `authentication` admits.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         archive: Arc<Archive>,
         authentication: Authentication,
         acknowledge: Acknowledge,
@@ -59,13 +58,12 @@ impl Webhook {
     }
 
     /// When a delivery is answered.
-    #[must_use]
-    pub fn acknowledge(&self) -> Acknowledge {
+    pub(crate) fn acknowledge(&self) -> Acknowledge {
         self.acknowledge
     }
 
     /// Judges a request that came at `started`, by `deadline` at the latest.
-    pub async fn judge(
+    pub(crate) async fn judge(
         &self,
         request: &ApiGatewayV2httpRequest,
         started: Instant,

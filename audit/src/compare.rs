@@ -94,7 +94,6 @@ mod tests {
             version_id: version.map(str::to_owned),
             crc64nvme: crc64nvme.map(str::to_owned),
             content_type: None,
-            last_modified: None,
             identity: Identity {
                 origin: Arc::new(Origin {
                     document_id: NAME.document_id.to_owned(),

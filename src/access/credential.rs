@@ -5,7 +5,7 @@ use crate::cached::Lifetime;
 
 /// The credential of a download from ACS.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Credential {
+pub(crate) enum Credential {
     /// The resource's access key, which signs each request.
     AccessKey(AccessKey),
     /// A Microsoft Entra token, which goes with each request as it is.
@@ -14,8 +14,7 @@ pub enum Credential {
 
 impl Credential {
     /// Its lifetime, if it ends by itself.
-    #[must_use]
-    pub fn lifetime(&self) -> Option<Lifetime> {
+    pub(crate) fn lifetime(&self) -> Option<Lifetime> {
         match self {
             Self::AccessKey(_) => None,
             Self::Token(token) => Some(token.lifetime()),

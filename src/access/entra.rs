@@ -54,16 +54,16 @@ const TRY: Duration = Duration::from_millis(2_500);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Application {
     /// The tenant's id, a GUID in lower case.
-    pub tenant: String,
+    pub(crate) tenant: String,
     /// The application's id, a GUID in lower case.
-    pub client: String,
+    pub(crate) client: String,
     /// The authority that issues the tenant's tokens.
-    pub authority: Url,
+    pub(crate) authority: Url,
 }
 
 /// The source of tokens.
 #[derive(Clone, Debug)]
-pub struct Tokens {
+pub(crate) struct Tokens {
     sts: Client,
     http: reqwest::Client,
     application: Application,
@@ -72,17 +72,17 @@ pub struct Tokens {
 /// The claims of an assertion and a token that show whether they are the right ones. Without their
 /// signatures, nobody can use them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Claims {
+pub(crate) struct Claims {
     /// AWS's statement about the function's role.
-    pub assertion: Map<String, Value>,
+    pub(crate) assertion: Map<String, Value>,
     /// Entra's statement about the application.
-    pub token: Map<String, Value>,
+    pub(crate) token: Map<String, Value>,
 }
 
 /// Why there is no token. It holds neither a token nor an assertion, nor anything that an answer
 /// repeats of them.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// STS answered with an error.
     #[error("AWS STS refused an assertion with {status}{code}")]
     Sts {
@@ -118,7 +118,7 @@ pub enum Error {
 
 /// The error's name in an answer, if it has the form of one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Code(Option<String>);
+pub(crate) struct Code(Option<String>);
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -167,8 +167,7 @@ impl Error {
 
 impl Tokens {
     /// Tokens of `application`, asked for as `sdk` says on AWS's side.
-    #[must_use]
-    pub fn new(sdk: &SdkConfig, http: reqwest::Client, application: Application) -> Self {
+    pub(crate) fn new(sdk: &SdkConfig, http: reqwest::Client, application: Application) -> Self {
         let config = Builder::from(sdk)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(
@@ -190,7 +189,7 @@ impl Tokens {
     /// # Errors
     ///
     /// [`Error`], which says which of the two did not give what, and why.
-    pub async fn obtain(&self) -> Result<Token, Error> {
+    pub(crate) async fn obtain(&self) -> Result<Token, Error> {
         let assertion = self.assertion().await?;
         let mut failures = 0;
         loop {
@@ -209,7 +208,7 @@ impl Tokens {
     /// # Errors
     ///
     /// [`Error`], as for a download.
-    pub async fn claims(&self) -> Result<Claims, Error> {
+    pub(crate) async fn claims(&self) -> Result<Claims, Error> {
         let assertion = self.assertion().await?;
         let token = self.exchange(&assertion).await?;
         Ok(Claims {

@@ -27,8 +27,7 @@ impl Eq for AccessKey {}
 
 impl AccessKey {
     /// Reads the key as a connection string has it, in base64.
-    #[must_use]
-    pub fn from_base64(text: &str) -> Option<Self> {
+    pub(crate) fn from_base64(text: &str) -> Option<Self> {
         let bytes = BASE64_STANDARD
             .decode(text)
             .ok()
@@ -42,8 +41,7 @@ impl AccessKey {
     }
 
     /// The signature: the base64 of the HMAC-SHA256 of `string_to_sign`.
-    #[must_use]
-    pub fn signature(&self, string_to_sign: &str) -> String {
+    pub(crate) fn signature(&self, string_to_sign: &str) -> String {
         BASE64_STANDARD.encode(sign(&self.key, string_to_sign.as_bytes()))
     }
 }
@@ -63,7 +61,7 @@ pub struct Resource {
 
 /// Why an endpoint is not accepted. It never repeats any of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EndpointError {
+pub(crate) enum EndpointError {
     /// It is no URL of a host alone.
     #[error("must be a URL with a scheme (https) and a host, and nothing behind them")]
     Form,
@@ -74,7 +72,7 @@ pub enum EndpointError {
 
 /// Why a connection string is not accepted. It never repeats any of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectionStringError {
+pub(crate) enum ConnectionStringError {
     /// A part is missing.
     #[error("must be `endpoint=https://…;accesskey=…`, as the Azure portal shows it under Keys")]
     Form,
@@ -92,7 +90,7 @@ impl Resource {
     /// # Errors
     ///
     /// [`EndpointError`], which repeats nothing of the endpoint.
-    pub fn from_endpoint(text: &str) -> Result<Self, EndpointError> {
+    pub(crate) fn from_endpoint(text: &str) -> Result<Self, EndpointError> {
         let endpoint = Url::parse(text).map_err(|_| EndpointError::Form)?;
         let bare =
             endpoint.path() == "/" && endpoint.query().is_none() && endpoint.fragment().is_none();
@@ -115,7 +113,9 @@ impl Resource {
     /// # Errors
     ///
     /// [`ConnectionStringError`], which repeats nothing of the string.
-    pub fn from_connection_string(text: &str) -> Result<(Self, AccessKey), ConnectionStringError> {
+    pub(crate) fn from_connection_string(
+        text: &str,
+    ) -> Result<(Self, AccessKey), ConnectionStringError> {
         let part = |wanted: &str| {
             let mut parts = text.split(';').filter_map(|part| part.split_once('='));
             parts
@@ -137,8 +137,7 @@ impl Resource {
     }
 
     /// Its host, with the port unless it is the scheme's own: what is signed, whatever host a request goes to.
-    #[must_use]
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 }

@@ -12,18 +12,18 @@ const MIN_LENGTH: usize = 16;
 ///
 /// What is kept are tags under a key of this process's own: verifying a tag takes the same time whatever was presented,
 /// of whatever length, and there is no secret here to print.
-pub struct Secrets {
+pub(crate) struct Secrets {
     key: Key,
     tags: Vec<Tag>,
 }
 
 /// The place of a secret in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Which {
+pub(crate) struct Which {
     /// Its number, from 1.
-    pub number: usize,
+    pub(crate) number: usize,
     /// Secrets in the list.
-    pub of: usize,
+    pub(crate) of: usize,
 }
 
 impl fmt::Display for Which {
@@ -34,7 +34,7 @@ impl fmt::Display for Which {
 
 /// Why a list of secrets is not accepted. It never repeats a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// One is too short, or has other characters than `A-Za-z0-9_-`.
     #[error(
         "each secret must be at least 16 characters of A-Z, a-z, 0-9, _ and -, separated by commas"
@@ -52,7 +52,7 @@ impl Secrets {
     ///
     /// [`Error::Malformed`] where there is none, or any of them could not be carried in a URL as it
     /// is, or could be guessed.
-    pub fn parse(list: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(list: &str) -> Result<Self, Error> {
         let usable = |secret: &str| {
             secret.len() >= MIN_LENGTH
                 && secret
@@ -77,7 +77,10 @@ impl Secrets {
 
     /// The secret that one of `presented` is. Each is compared with each secret, so the time tells
     /// nothing of which it is, or whether it is any.
-    pub fn find(&self, presented: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Option<Which> {
+    pub(crate) fn find(
+        &self,
+        presented: impl IntoIterator<Item = impl AsRef<[u8]>>,
+    ) -> Option<Which> {
         let mut found = 0;
         for presented in presented {
             for (number, tag) in (1..).zip(&self.tags) {

@@ -18,7 +18,7 @@ const AHEAD: Duration = Duration::from_mins(5);
 /// A Microsoft Entra token, which authorizes any call to the ACS resource until its end. It does
 /// not print.
 #[derive(Clone)]
-pub struct Token {
+pub(crate) struct Token {
     authorization: HeaderValue,
     lifetime: Lifetime,
 }
@@ -27,8 +27,7 @@ impl Token {
     /// Takes what Entra issued to a request that was made at `asked`: the end is counted from
     /// there, by this machine's own clock, whatever the token itself says. `None` if it cannot be
     /// one.
-    #[must_use]
-    pub fn new(text: &str, expires_in: Duration, asked: SystemTime) -> Option<Self> {
+    pub(crate) fn new(text: &str, expires_in: Duration, asked: SystemTime) -> Option<Self> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
         let usable = (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(plain);
         if !usable || expires_in.is_zero() {
@@ -59,8 +58,7 @@ impl Token {
     }
 
     /// Its lifetime.
-    #[must_use]
-    pub fn lifetime(&self) -> Lifetime {
+    pub(crate) fn lifetime(&self) -> Lifetime {
         self.lifetime
     }
 }

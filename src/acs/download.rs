@@ -26,7 +26,7 @@ use super::reply::{Extent, Head};
 
 /// A reply whose head has been verified, its body still to be read.
 #[derive(Debug)]
-pub struct Download {
+pub(crate) struct Download {
     head: Head,
     received: Counter,
     shared: Arc<Mutex<Shared>>,
@@ -63,20 +63,17 @@ impl Download {
     }
 
     /// The head of the reply: of the first one, where it covers less than was asked for.
-    #[must_use]
-    pub fn head(&self) -> &Head {
+    pub(crate) fn head(&self) -> &Head {
         &self.head
     }
 
     /// The bytes that the reply covers: the first one, where it covers less than was asked for.
-    #[must_use]
-    pub fn extent(&self) -> &Extent {
+    pub(crate) fn extent(&self) -> &Extent {
         &self.head.extent
     }
 
     /// The next `length` bytes, as the body of a part. One piece is read at a time, to its end.
-    #[must_use]
-    pub fn piece(&self, length: u64) -> Piece {
+    pub(crate) fn piece(&self, length: u64) -> Piece {
         lock(&self.shared).moved = Instant::now();
         Piece {
             shared: Arc::clone(&self.shared),
@@ -90,7 +87,7 @@ impl Download {
     /// # Errors
     ///
     /// As the body's own.
-    pub async fn peek(&self, most: usize) -> Result<Bytes, Error> {
+    pub(crate) async fn peek(&self, most: usize) -> Result<Bytes, Error> {
         let mut held = BytesMut::new();
         while held.len() < most {
             let next = poll_fn(|cx| lock(&self.shared).flow.poll_bytes(cx, u64::MAX)).await;
@@ -110,7 +107,7 @@ impl Download {
     /// # Errors
     ///
     /// As the body's own; [`Error::Truncated`] where it ends before.
-    pub async fn skip(&self, length: u64) -> Result<u64, Error> {
+    pub(crate) async fn skip(&self, length: u64) -> Result<u64, Error> {
         let mut crc64nvme = Digest::new(CrcAlgorithm::Crc64Nvme);
         let mut left = length;
         while left > 0 {
@@ -125,27 +122,24 @@ impl Download {
     }
 
     /// The error that the last piece ended with, if it was the source's.
-    #[must_use]
-    pub fn take_failure(&self) -> Option<Error> {
+    pub(crate) fn take_failure(&self) -> Option<Error> {
         lock(&self.shared).failure.take()
     }
 
     /// When a byte was last taken from the body.
-    #[must_use]
-    pub fn moved(&self) -> Instant {
+    pub(crate) fn moved(&self) -> Instant {
         lock(&self.shared).moved
     }
 
     /// The bytes of this reply that have come so far.
-    #[must_use]
-    pub fn received(&self) -> &Counter {
+    pub(crate) fn received(&self) -> &Counter {
         &self.received
     }
 }
 
 /// Exactly so many bytes of a download.
 #[derive(Debug)]
-pub struct Piece {
+pub(crate) struct Piece {
     shared: Arc<Mutex<Shared>>,
     left: u64,
 }
@@ -153,7 +147,7 @@ pub struct Piece {
 /// A piece failed; the download knows why.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("source failed")]
-pub struct SourceFailed;
+pub(crate) struct SourceFailed;
 
 impl Body for Piece {
     type Data = Bytes;

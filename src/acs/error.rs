@@ -114,8 +114,7 @@ pub enum Error {
 impl Error {
     /// Returns `true` if the range that was asked for is at fault: it was ignored, refused, or
     /// answered by another. A document that is asked for without a range may come all the same.
-    #[must_use]
-    pub fn is_about_ranges(&self) -> bool {
+    pub(crate) fn is_about_ranges(&self) -> bool {
         match self {
             Self::Mismatch { .. }
             | Self::BeyondEnd { .. }

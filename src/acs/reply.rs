@@ -18,18 +18,18 @@ use crate::clock;
 
 /// The request that a reply is held against.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     /// The document that was asked for.
-    pub document: Document,
+    pub(crate) document: Document,
     /// The half-open range that was asked for; `None` for the whole document.
-    pub range: Option<&'a Range<u64>>,
+    pub(crate) range: Option<&'a Range<u64>>,
     /// The document's length, in bytes, where an earlier reply has told it.
-    pub length: Option<u64>,
+    pub(crate) length: Option<u64>,
 }
 
 /// The bytes that a verified reply covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Extent {
+pub(crate) enum Extent {
     /// The range that was asked for, cut at the document's end, or the beginning of that range.
     Range {
         /// Half-open.
@@ -46,13 +46,13 @@ pub enum Extent {
 
 /// A reply's head, verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
+pub(crate) struct Head {
     /// The bytes that the body covers.
-    pub extent: Extent,
+    pub(crate) extent: Extent,
     /// The source's ETag, if it gave one.
-    pub etag: Option<String>,
+    pub(crate) etag: Option<String>,
     /// The content type, if it gave one.
-    pub content_type: Option<String>,
+    pub(crate) content_type: Option<String>,
 }
 
 impl Head {
@@ -62,7 +62,7 @@ impl Head {
     ///
     /// [`Error`] if the head says anything but what was asked, contradicts itself, or proves no
     /// length.
-    pub fn verify(
+    pub(crate) fn verify(
         status: StatusCode,
         version: Version,
         headers: &HeaderMap,
@@ -91,8 +91,7 @@ impl Head {
     }
 
     /// The bytes that the body must have, where the head says.
-    #[must_use]
-    pub fn body_length(&self) -> Option<u64> {
+    pub(crate) fn body_length(&self) -> Option<u64> {
         match &self.extent {
             Extent::Range { range, .. } => Some(range.end - range.start),
             Extent::Whole { length } => *length,
@@ -100,8 +99,7 @@ impl Head {
     }
 
     /// The document's length, in bytes, where the head says.
-    #[must_use]
-    pub fn total(&self) -> Option<u64> {
+    pub(crate) fn total(&self) -> Option<u64> {
         match self.extent {
             Extent::Range { total, .. } => Some(total),
             Extent::Whole { length } => length,
@@ -111,8 +109,7 @@ impl Head {
 
 /// Whether this is how ACS says, right after the event, that the recording is not ready: a success without a body, or a
 /// range that cannot be satisfied because there is nothing.
-#[must_use]
-pub fn is_empty(status: StatusCode, headers: &HeaderMap) -> bool {
+pub(crate) fn is_empty(status: StatusCode, headers: &HeaderMap) -> bool {
     match status {
         StatusCode::NO_CONTENT => true,
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => content_length(headers) == Some(0),
@@ -122,8 +119,7 @@ pub fn is_empty(status: StatusCode, headers: &HeaderMap) -> bool {
 }
 
 /// Returns the document's length, where a range is beyond it: RFC 9110, 15.5.17.
-#[must_use]
-pub fn unsatisfied(status: StatusCode, headers: &HeaderMap) -> Option<u64> {
+pub(crate) fn unsatisfied(status: StatusCode, headers: &HeaderMap) -> Option<u64> {
     let not_satisfiable = status == StatusCode::RANGE_NOT_SATISFIABLE;
     let range = only(headers, &CONTENT_RANGE).ok()?;
     let range = range.filter(|_| not_satisfiable)?;
@@ -131,8 +127,7 @@ pub fn unsatisfied(status: StatusCode, headers: &HeaderMap) -> Option<u64> {
 }
 
 /// A `Retry-After`, in seconds or as a date: RFC 9110, 10.2.3.
-#[must_use]
-pub fn retry_after(value: &HeaderValue) -> Option<Duration> {
+pub(crate) fn retry_after(value: &HeaderValue) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     let date = || {
         httpdate::parse_http_date(text)

@@ -21,7 +21,7 @@ const X_MS_HOST: HeaderName = HeaderName::from_static("x-ms-host");
 
 /// The names of the headers for the host, and for the date of a signed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub(crate) enum Form {
     /// `Date`, to the resource itself, as the 2021 preview has it.
     Preview2021,
     /// `x-ms-date` and `x-ms-host`, to a media host, with the resource's host signed.
@@ -38,14 +38,12 @@ impl Form {
 }
 
 /// The content hash: the base64 of the body's SHA-256.
-#[must_use]
-pub fn content_hash(body: &[u8]) -> String {
+pub(crate) fn content_hash(body: &[u8]) -> String {
     BASE64_STANDARD.encode(digest(&SHA256, body))
 }
 
 /// What is signed. `path_and_query` is as it is sent, `host` the ACS resource's.
-#[must_use]
-pub fn string_to_sign(
+pub(crate) fn string_to_sign(
     verb: &str,
     path_and_query: &str,
     date: &str,
@@ -61,7 +59,7 @@ pub fn string_to_sign(
 /// # Errors
 ///
 /// Where `host` cannot stand in a header.
-pub fn authorized_get(
+pub(crate) fn authorized_get(
     credential: &Credential,
     form: Form,
     url: &url::Url,
@@ -92,7 +90,7 @@ fn bearer_get(token: &Token, form: Form, host: &str) -> Result<HeaderMap, Invali
 /// # Errors
 ///
 /// Where `host` cannot stand in a header.
-pub fn signed_get(
+pub(crate) fn signed_get(
     key: &AccessKey,
     form: Form,
     url: &url::Url,

@@ -47,7 +47,7 @@ pub fn due(stored: SystemTime, attempt: Option<&Listed>) -> SystemTime {
 /// The contents of `attempt.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     /// The run that wrote it.
     pub(super) run: String,
     /// The number of times that the run has written it. No two writes are alike, so no two have the same ETag.
@@ -69,15 +69,13 @@ pub struct Attempt {
 
 impl Attempt {
     /// Reads the contents. An attempt that cannot be read is one of which nothing is known.
-    #[must_use]
-    pub fn parse(json: &[u8]) -> Self {
+    pub(crate) fn parse(json: &[u8]) -> Self {
         serde_json::from_slice(json).unwrap_or_default()
     }
 
     /// The attempt that follows this one, by `run`. A claim that has run out while its run was at
     /// work was that of a process that died.
-    #[must_use]
-    pub fn next(self, run: &str) -> Self {
+    pub(crate) fn next(self, run: &str) -> Self {
         Self {
             run: run.to_owned(),
             beat: 0,
@@ -90,27 +88,23 @@ impl Attempt {
     }
 
     /// Returns `true` if the run that wrote it was at work.
-    #[must_use]
-    pub fn is_at_work(&self) -> bool {
+    pub(crate) fn is_at_work(&self) -> bool {
         self.at_work
     }
 
     /// Why the last attempt failed, if that is known.
-    #[must_use]
-    pub fn failure(&self) -> Option<&str> {
+    pub(crate) fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
     }
 
     /// Returns `true` if the event has ended so many processes that nothing may be at work beside
     /// it.
-    #[must_use]
-    pub fn is_deadly(&self) -> bool {
+    pub(crate) fn is_deadly(&self) -> bool {
         self.deaths >= DEADLY
     }
 
     /// The moment from which on ACS may be asked again, if this was written at `written`.
-    #[must_use]
-    pub fn resumes(&self, written: SystemTime) -> SystemTime {
+    pub(crate) fn resumes(&self, written: SystemTime) -> SystemTime {
         let asked = Duration::from_secs(self.retry_after_seconds.unwrap_or_default());
         written + asked.min(LASTING_PAUSE)
     }

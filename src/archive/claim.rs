@@ -16,7 +16,7 @@ use crate::store::{self, JSON, Receipt, Store, Written};
 
 /// The claim of this run on one event.
 #[derive(Debug)]
-pub struct Claim {
+pub(crate) struct Claim {
     store: Store,
     key: Key,
     attempt: Attempt,
@@ -44,13 +44,13 @@ enum State {
 
 /// The state in which a run has left an event that it could not finish.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unfinished {
+pub(crate) struct Unfinished {
     /// The reason, unless only time was wanting.
-    pub failure: Option<String>,
+    pub(crate) failure: Option<String>,
     /// The time that ACS asked for before the next attempt.
-    pub retry_after: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
     /// `true` if the next attempt may come at once.
-    pub at_once: bool,
+    pub(crate) at_once: bool,
 }
 
 impl Claim {

@@ -18,7 +18,7 @@ use crate::store::{self, JSON, StoredDocument, Written};
 
 /// An event that is stored, to be worked on by this run.
 #[derive(Debug)]
-pub struct Pending {
+pub(crate) struct Pending {
     pub(super) event: StoredEvent,
     pub(super) claim: Claim,
 }
@@ -38,7 +38,7 @@ pub(super) struct StoredEvent {
 
 /// The end of storing an event.
 #[derive(Debug)]
-pub enum Intake {
+pub(crate) enum Intake {
     /// It is stored, and this run may work on it.
     Pending(Box<Pending>),
     /// There is nothing to work on.
@@ -53,7 +53,7 @@ impl StoredEvent {
 
 impl Archive {
     /// Stores a delivered event before any work on it, by `deadline`.
-    pub async fn admit(&self, recording: &Recording, deadline: Instant) -> Intake {
+    pub(crate) async fn admit(&self, recording: &Recording, deadline: Instant) -> Intake {
         let (id, started) = (&recording.event_id, Instant::now());
         let done = |outcome| Intake::Done(report(recording, outcome, 0, started));
         if let Some(reason) = self.foreign(recording) {

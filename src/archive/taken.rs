@@ -16,11 +16,11 @@ use crate::store::{self, Listed, StoredDocument};
 
 /// A pending event that a run of the schedule has taken.
 #[derive(Debug)]
-pub struct Taken {
+pub(crate) struct Taken {
     pub(super) event: Key,
     pub(super) claim: Claim,
     /// The event's bytes.
-    pub document: StoredDocument,
+    pub(crate) document: StoredDocument,
 }
 
 impl Archive {
@@ -29,7 +29,7 @@ impl Archive {
     /// # Errors
     ///
     /// [`store::Error`].
-    pub async fn each_pending(&self, see: impl FnMut(Listed)) -> Result<(), store::Error> {
+    pub(crate) async fn each_pending(&self, see: impl FnMut(Listed)) -> Result<(), store::Error> {
         self.store.each(&self.layout.pending(), see).await
     }
 
@@ -39,7 +39,7 @@ impl Archive {
     /// # Errors
     ///
     /// [`store::Error`].
-    pub async fn take(
+    pub(crate) async fn take(
         &self,
         event: &Key,
         listed: Option<&attempt::Listed>,
@@ -69,7 +69,7 @@ impl Archive {
     /// # Errors
     ///
     /// [`store::Error`].
-    pub async fn last_attempt(&self, event: &Key) -> Result<Attempt, store::Error> {
+    pub(crate) async fn last_attempt(&self, event: &Key) -> Result<Attempt, store::Error> {
         let there = self.store.read(&event.beside(ATTEMPT)).await?;
         Ok(there.map_or_else(Attempt::default, |there| Attempt::parse(&there.bytes)))
     }
@@ -79,7 +79,7 @@ impl Archive {
     /// # Errors
     ///
     /// [`store::Error`].
-    pub async fn resume(
+    pub(crate) async fn resume(
         &self,
         recording: &Recording,
         taken: Taken,
@@ -120,7 +120,11 @@ impl Archive {
     /// # Errors
     ///
     /// [`store::Error`].
-    pub async fn end_taken(&self, taken: Taken, outcome: Outcome) -> Result<Outcome, store::Error> {
+    pub(crate) async fn end_taken(
+        &self,
+        taken: Taken,
+        outcome: Outcome,
+    ) -> Result<Outcome, store::Error> {
         if outcome.is_final() {
             self.clear_pending(taken.claim, &taken.event).await?;
         } else {
@@ -138,7 +142,7 @@ impl Archive {
     /// # Errors
     ///
     /// [`store::Error`].
-    pub async fn clear_left_over(&self, key: &Key) -> Result<(), store::Error> {
+    pub(crate) async fn clear_left_over(&self, key: &Key) -> Result<(), store::Error> {
         // The event may have been delivered once more since it was listed.
         if self.store.find(&key.beside(EVENT)).await?.is_some() {
             return Ok(());

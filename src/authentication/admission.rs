@@ -6,7 +6,7 @@ use crate::access::Which;
 
 /// The credentials that a delivery needs (`REQUIRE`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Require {
+pub(crate) enum Require {
     /// A secret or a token.
     #[default]
     Any,
@@ -16,7 +16,7 @@ pub enum Require {
 
 /// The credentials that let a request in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Credential {
+pub(crate) enum Credential {
     /// A webhook secret.
     Secret(Which),
     /// An Entra ID token.
@@ -37,7 +37,7 @@ impl fmt::Display for Credential {
 
 /// The decision on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// It is let in.
     Admitted(Credential),
     /// A credential that it needs is missing or wrong.
@@ -51,11 +51,11 @@ pub enum Decision {
 
 /// The decisions on a request: which one counts depends on its body, which is not read before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Admission {
+pub(crate) struct Admission {
     /// On a delivery.
-    pub delivery: Decision,
+    pub(crate) delivery: Decision,
     /// On a handshake.
-    pub handshake: Decision,
+    pub(crate) handshake: Decision,
 }
 
 /// The end of a look at credentials of one kind.

@@ -30,15 +30,15 @@ const MAX_TOKEN: usize = 16 * 1024;
 
 /// The tenant whose tokens let a delivery in, and for whom they must be made out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tenant {
+pub(crate) struct Tenant {
     /// Its id, a GUID in lower case.
-    pub id: String,
+    pub(crate) id: String,
     /// The audiences: in tokens of version 2 always the application's id, in those of version 1 the
     /// id or the URI that was asked for.
     /// <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>
-    pub audiences: Vec<String>,
+    pub(crate) audiences: Vec<String>,
     /// Where its keys are published.
-    pub authority: Url,
+    pub(crate) authority: Url,
 }
 
 /// A token that has the form of Event Grid's; who made it is still to be seen.

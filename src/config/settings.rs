@@ -79,8 +79,7 @@ impl Settings {
     }
 
     /// Whether they are the same whenever they are read.
-    #[must_use]
-    pub fn are_fixed(&self) -> bool {
+    pub(crate) fn are_fixed(&self) -> bool {
         self.secrets.is_empty()
     }
 
@@ -89,7 +88,7 @@ impl Settings {
     /// # Errors
     ///
     /// [`Unusable`].
-    pub async fn read(&self) -> Result<Config, Unusable> {
+    pub(crate) async fn read(&self) -> Result<Config, Unusable> {
         let secrets = self.read_all().await?;
         let find = |name: &str| {
             let mut secrets = secrets.iter();
@@ -126,7 +125,7 @@ impl Settings {
     /// # Errors
     ///
     /// [`Unusable`].
-    pub async fn read_connection(&self) -> Result<(Resource, AccessKey), Unusable> {
+    pub(crate) async fn read_connection(&self) -> Result<(Resource, AccessKey), Unusable> {
         let text = self.read_member(CONNECTION_STRING, &self.homes.connection_string);
         let text = text.await?;
         Ok(Config::read_connection(|_| text.clone())?)
@@ -138,7 +137,7 @@ impl Settings {
     /// # Errors
     ///
     /// [`Unusable`], also where there are no secrets and some are `needed`.
-    pub async fn read_secrets(&self, needed: bool) -> Result<Option<Secrets>, Unusable> {
+    pub(crate) async fn read_secrets(&self, needed: bool) -> Result<Option<Secrets>, Unusable> {
         let text = self.read_member(WEBHOOK_SECRETS, &self.homes.webhook_secrets);
         let text = text.await?;
         let secrets = Config::read_secrets(|_| text.clone())?;

@@ -64,7 +64,7 @@ impl Store {
     ///
     /// [`Error::Ignores`] where it does not. Any other [`Error`] is that of the trial itself and no
     /// verdict: the next caller tries again.
-    pub async fn verify(&self, trial: impl FnOnce() -> Key) -> Result<(), Error> {
+    pub(crate) async fn verify(&self, trial: impl FnOnce() -> Key) -> Result<(), Error> {
         // Boxed, because the types of futures within futures outgrow the compiler.
         let judge = || Box::pin(self.judge(trial()));
         match self.conditions.0.get_or_try_init(judge).await? {

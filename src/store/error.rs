@@ -138,21 +138,18 @@ impl Error {
     }
 
     /// Returns `true` if Complete was refused because the parts can never be this object.
-    #[must_use]
-    pub fn is_useless_upload(&self) -> bool {
+    pub(crate) fn is_useless_upload(&self) -> bool {
         let code = self.code().unwrap_or_default();
         matches!(code, "EntityTooSmall" | "InvalidPartOrder" | "BadDigest")
     }
 
     /// Whether S3 asked to be called less often.
-    #[must_use]
-    pub fn is_throttling(&self) -> bool {
+    pub(crate) fn is_throttling(&self) -> bool {
         self.status() == Some(429) || self.code() == Some("SlowDown")
     }
 
     /// Whether the same call may well succeed a moment later.
-    #[must_use]
-    pub fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Refused { status, code, .. } => {
                 *status >= 500

@@ -15,9 +15,9 @@ pub struct Listed {
     /// When it was last written, by S3's clock.
     pub last_modified: Option<SystemTime>,
     /// Its ETag.
-    pub etag: Option<String>,
+    pub(crate) etag: Option<String>,
     /// Its size, in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
 }
 
 impl Listed {
@@ -40,7 +40,11 @@ impl Store {
     /// # Errors
     ///
     /// [`Error`].
-    pub async fn each(&self, folder: &Key, mut see: impl FnMut(Listed)) -> Result<(), Error> {
+    pub(crate) async fn each(
+        &self,
+        folder: &Key,
+        mut see: impl FnMut(Listed),
+    ) -> Result<(), Error> {
         const OPERATION: &str = "ListObjectsV2";
         let mut token: Option<String> = None;
         loop {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 
@@ -46,8 +45,6 @@ pub struct Object {
     pub crc64nvme: Option<String>,
     /// Its content type.
     pub content_type: Option<String>,
-    /// When it was last written.
-    pub last_modified: Option<SystemTime>,
     /// What it says of its source.
     pub identity: Identity,
 }
@@ -56,9 +53,9 @@ pub struct Object {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
     /// Its ETag.
-    pub etag: Option<String>,
+    pub(crate) etag: Option<String>,
     /// Its version, in a versioned bucket.
-    pub version_id: Option<String>,
+    pub(crate) version_id: Option<String>,
     /// Its full-object CRC64NVME in base64.
     pub crc64nvme: Option<String>,
 }
@@ -98,8 +95,7 @@ impl Identity {
 
 impl Object {
     /// The object of `size` bytes that a receipt is for; none where the receipt leaves open what a look at it would tell.
-    #[must_use]
-    pub fn received(
+    pub(crate) fn received(
         receipt: Receipt,
         size: u64,
         content_type: &str,
@@ -111,15 +107,13 @@ impl Object {
             version_id: receipt.version_id,
             crc64nvme: Some(receipt.crc64nvme?),
             content_type: Some(content_type.to_owned()),
-            last_modified: None,
             identity,
         })
     }
 
     /// Returns `true` if this is a copy of that document, by its metadata. Neither ETag nor length
     /// makes it foreign: a source that changed since is still the source of what was archived.
-    #[must_use]
-    pub fn is_copy_of(&self, origin: &Origin) -> bool {
+    pub(crate) fn is_copy_of(&self, origin: &Origin) -> bool {
         *self.identity.origin == *origin
     }
 
@@ -140,7 +134,6 @@ impl Object {
             version_id: head.version_id.clone(),
             crc64nvme: head.checksum_crc64_nvme.clone(),
             content_type: head.content_type.clone(),
-            last_modified: head.last_modified.and_then(|at| at.try_into().ok()),
             identity: Identity::from_metadata(head.metadata.as_ref()),
         })
     }
@@ -186,7 +179,6 @@ mod tests {
             version_id: None,
             crc64nvme: None,
             content_type: None,
-            last_modified: None,
             identity: Identity {
                 origin,
                 source_length,

@@ -16,7 +16,7 @@ impl Store {
     /// # Errors
     ///
     /// [`Error`].
-    pub async fn begin(
+    pub(crate) async fn begin(
         &self,
         key: &Key,
         content_type: &str,
@@ -50,7 +50,7 @@ impl Store {
     /// # Errors
     ///
     /// [`Error`], or whatever the piece's download failed with.
-    pub async fn put_part(
+    pub(crate) async fn put_part(
         &self,
         key: &Key,
         upload_id: &str,
@@ -81,7 +81,11 @@ impl Store {
     /// # Errors
     ///
     /// [`Error`]; an upload that is gone is one, see [`Error::is_no_such_upload`].
-    pub async fn list_parts(&self, key: &Key, upload_id: &str) -> Result<ListedParts, Error> {
+    pub(crate) async fn list_parts(
+        &self,
+        key: &Key,
+        upload_id: &str,
+    ) -> Result<ListedParts, Error> {
         const OPERATION: &str = "ListParts";
         let mut listed = ListedParts::new();
         let mut marker: Option<String> = None;
@@ -135,7 +139,7 @@ impl Store {
     /// # Errors
     ///
     /// [`Error`]. Only a look at the object tells what an answer that was lost, 409, 412 or `NoSuchUpload` means.
-    pub async fn complete(
+    pub(crate) async fn complete(
         &self,
         key: &Key,
         upload_id: &str,
@@ -184,7 +188,7 @@ impl Store {
     /// # Errors
     ///
     /// [`Error`].
-    pub async fn abort(&self, key: &Key, upload_id: &str) -> Result<(), Error> {
+    pub(crate) async fn abort(&self, key: &Key, upload_id: &str) -> Result<(), Error> {
         let request = self
             .calls
             .abort_multipart_upload()

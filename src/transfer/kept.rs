@@ -10,17 +10,17 @@ use crate::store::{self, Origin};
 
 /// The parts that S3 holds of an object that is not complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub(crate) struct Kept {
     /// The upload that they are of.
-    pub upload_id: String,
+    pub(crate) upload_id: String,
     /// Their number.
-    pub parts: u64,
+    pub(crate) parts: u64,
     /// The number that the object has, where its length is known.
-    pub planned: Option<PartNumber>,
+    pub(crate) planned: Option<PartNumber>,
     /// Their size, in bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// When S3 took the last of them, by its clock.
-    pub last_part: Option<SystemTime>,
+    pub(crate) last_part: Option<SystemTime>,
 }
 
 impl Kept {
@@ -42,7 +42,7 @@ impl Transfers {
     /// # Errors
     ///
     /// [`store::Error`].
-    pub async fn kept(&self, key: &Key, record: &Key) -> Result<Option<Kept>, store::Error> {
+    pub(crate) async fn kept(&self, key: &Key, record: &Key) -> Result<Option<Kept>, store::Error> {
         let document = self.store.read(record).await?;
         let Some(record) = document.and_then(|document| Found::of(document, key).record) else {
             return Ok(None);
@@ -69,7 +69,11 @@ impl Transfers {
     /// # Errors
     ///
     /// [`store::Error`].
-    pub async fn clear_left_over(&self, record: &Key, layout: &Layout) -> Result<(), store::Error> {
+    pub(crate) async fn clear_left_over(
+        &self,
+        record: &Key,
+        layout: &Layout,
+    ) -> Result<(), store::Error> {
         let Some(document) = self.store.read(record).await? else {
             return Ok(());
         };

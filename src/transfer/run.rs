@@ -19,7 +19,7 @@ use crate::limits::Limits;
 
 /// The treatment of a run's last part in flight when that cannot end in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LastPart {
+pub(crate) enum LastPart {
     /// It is fetched until the deadline: the rate may still rise, and nobody waits for the answer.
     Kept,
     /// It is dropped, so that the run ends early and the schedule can go on with more time.
@@ -28,7 +28,7 @@ pub enum LastPart {
 
 /// One invocation's time, and its parts in flight.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     deadline: Instant,
     last: LastPart,
     /// The time after which a part's rate is known.
@@ -38,7 +38,7 @@ pub struct Run {
 
 /// A run as one event after another sees it: with a place among those that share the slots.
 #[derive(Clone, Debug)]
-pub struct Lane {
+pub(crate) struct Lane {
     run: Arc<Run>,
     seat: Arc<Seat>,
 }
@@ -78,8 +78,7 @@ pub(super) struct InFlight<'a> {
 
 impl Run {
     /// A run until `deadline`.
-    #[must_use]
-    pub fn new(deadline: Instant, last: LastPart, limits: &Limits) -> Arc<Self> {
+    pub(crate) fn new(deadline: Instant, last: LastPart, limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
             deadline,
             last,
@@ -89,20 +88,17 @@ impl Run {
     }
 
     /// The moment at which the run ends.
-    #[must_use]
-    pub fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         self.deadline
     }
 
     /// The treatment of the last part.
-    #[must_use]
-    pub fn last_part(&self) -> LastPart {
+    pub(crate) fn last_part(&self) -> LastPart {
         self.last
     }
 
     /// A place in this run for one event after another.
-    #[must_use]
-    pub fn lane(self: &Arc<Self>, transfers: &Transfers) -> Lane {
+    pub(crate) fn lane(self: &Arc<Self>, transfers: &Transfers) -> Lane {
         Lane {
             run: Arc::clone(self),
             seat: transfers.slots.seat(),
@@ -111,8 +107,7 @@ impl Run {
 
     /// Returns `true` if another event can be begun: at least `time` is left for it, and no part in
     /// flight had to be dropped for want of time.
-    #[must_use]
-    pub fn has_room(&self, time: Duration) -> bool {
+    pub(crate) fn has_room(&self, time: Duration) -> bool {
         let left = self.deadline.saturating_duration_since(Instant::now());
         left >= time && self.lock().ceiling.is_none()
     }
@@ -173,8 +168,7 @@ impl Run {
 
 impl Lane {
     /// The run that this is a lane of.
-    #[must_use]
-    pub fn run(&self) -> &Run {
+    pub(crate) fn run(&self) -> &Run {
         &self.run
     }
 

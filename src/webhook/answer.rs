@@ -23,7 +23,7 @@ const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("30");
 
 /// When a delivery is answered (`ACKNOWLEDGE`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Acknowledge {
+pub(crate) enum Acknowledge {
     /// Once it is archived or set aside; what is unfinished is left to Event Grid's retries.
     #[default]
     Archived,
@@ -33,7 +33,7 @@ pub enum Acknowledge {
 
 /// What a request has come to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The `CloudEvents` handshake, of a sender at that origin that asks for that rate.
     Allowed {
         /// `WebHook-Request-Origin`.
@@ -69,8 +69,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// What became of the events, if it came to that.
-    #[must_use]
-    pub fn reports(&self) -> &[Report] {
+    pub(crate) fn reports(&self) -> &[Report] {
         match self {
             Self::Judged(reports) => reports,
             _ => &[],
@@ -78,8 +77,7 @@ impl Verdict {
     }
 
     /// The answer, which holds no URL.
-    #[must_use]
-    pub fn answer(&self, acknowledge: Acknowledge) -> ApiGatewayV2httpResponse {
+    pub(crate) fn answer(&self, acknowledge: Acknowledge) -> ApiGatewayV2httpResponse {
         let refusal = |status, why| response(status, &json!({ "error": why }));
         match self {
             Self::Allowed { origin, rate } => {

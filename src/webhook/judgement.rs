@@ -18,11 +18,11 @@ const SUBSCRIPTION_NAME: &str = "aeg-subscription-name";
 
 /// The verdict on a request, and the credentials that let it in.
 #[derive(Debug)]
-pub struct Judgement {
+pub(crate) struct Judgement {
     /// The verdict.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// The credentials, if it was let in by any.
-    pub credential: Option<Credential>,
+    pub(crate) credential: Option<Credential>,
 }
 
 impl Judgement {
@@ -55,7 +55,7 @@ pub(super) fn refusal(decision: Decision) -> Verdict {
 
 /// A request as the log tells of it.
 #[derive(Debug)]
-pub struct Delivery {
+pub(crate) struct Delivery {
     started: Instant,
     attempt: Option<u64>,
     subscription: Option<String>,
@@ -67,8 +67,7 @@ pub struct Delivery {
 
 impl Delivery {
     /// The facts that are told of `request`, which came at `started`.
-    #[must_use]
-    pub fn of(request: &ApiGatewayV2httpRequest, started: Instant) -> Self {
+    pub(crate) fn of(request: &ApiGatewayV2httpRequest, started: Instant) -> Self {
         let subscription = text(&request.headers, SUBSCRIPTION_NAME).map(safe_id);
         Self {
             started,
@@ -81,8 +80,7 @@ impl Delivery {
     }
 
     /// The answer to it. The one place that logs a request, and counts what was not let in.
-    #[must_use]
-    pub fn answered(
+    pub(crate) fn answered(
         &self,
         judgement: &Judgement,
         acknowledge: Acknowledge,
