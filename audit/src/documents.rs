@@ -19,7 +19,7 @@ const MOST_REASONS: usize = 3;
 
 /// A manifest or a rejection in a listing.
 #[derive(Debug)]
-pub(crate) struct Listed {
+pub(crate) struct DocumentKey {
     pub(crate) key: String,
     /// The event's id and identity, as they stand in the key.
     pub(crate) event: String,
@@ -27,21 +27,21 @@ pub(crate) struct Listed {
 
 /// The documents of a folder as they were read.
 #[derive(Debug, Default)]
-pub(crate) struct Read {
+pub(crate) struct Documents {
     bytes: Vec<Option<Vec<u8>>>,
     entries: Vec<Entry>,
 }
 
 /// What they say.
 #[derive(Debug, Default)]
-pub(crate) struct Said<'a> {
+pub(crate) struct Contents<'a> {
     /// What is there by them.
-    pub(crate) named: Vec<Named<'a>>,
+    pub(crate) named: Vec<NamedObject<'a>>,
     pub(crate) entries: Vec<Entry>,
     /// What manifests say of the media of their recordings.
     pub(crate) media: Vec<RecordingMedia<'a>>,
     /// Whether all could be read.
-    pub(crate) whole: bool,
+    pub(crate) complete: bool,
     /// The recordings that they tell of.
     pub(crate) recordings: Vec<Recording>,
     /// The chunks that manifests name, by index and documentId.
@@ -50,12 +50,12 @@ pub(crate) struct Said<'a> {
 
 /// An object, and the document that names it.
 #[derive(Debug)]
-pub(crate) struct Named<'a> {
+pub(crate) struct NamedObject<'a> {
     pub(crate) key: Key,
     pub(crate) object: StoredObject<'a>,
     pub(crate) document: &'a str,
     /// Not where a manifest has taken a rejection's place.
-    pub(crate) counts: bool,
+    pub(crate) is_compared: bool,
 }
 
 /// The media of a recording, as its manifest names it.
@@ -76,14 +76,14 @@ pub(crate) struct ChunkMedia<'a> {
     pub(crate) check: Option<Check>,
 }
 
-/// One of a chunk's two documents.
+/// The role of an object in its chunk.
 #[derive(Clone, Copy, Debug)]
-enum Part {
+enum Role {
     Media,
     Metadata,
 }
 
-impl Part {
+impl Role {
     fn name(self) -> &'static str {
         match self {
             Self::Media => "media",
@@ -111,9 +111,9 @@ impl Part {
     }
 }
 
-impl Read {
+impl Documents {
     /// Reads the documents, one after the other: a folder has one or two.
-    pub(crate) async fn all(bucket: &Bucket, listed: impl Iterator<Item = &Listed>) -> Self {
+    pub(crate) async fn read(bucket: &Bucket, listed: impl Iterator<Item = &DocumentKey>) -> Self {
         let mut read = Self::default();
         for document in listed {
             let key = &document.key;
@@ -139,34 +139,34 @@ impl Read {
     }
 }
 
-impl<'a> Said<'a> {
+impl<'a> Contents<'a> {
     /// What the manifests and then the rejections of `folder` say, as they were read in this order.
-    pub(crate) fn by(
+    pub(crate) fn parse(
         layout: &Layout,
         folder: &str,
-        manifests: &'a [Listed],
-        rejections: &'a [Listed],
-        read: &'a Read,
+        manifests: &'a [DocumentKey],
+        rejections: &'a [DocumentKey],
+        read: &'a Documents,
     ) -> Self {
-        let mut said = Self {
+        let mut contents = Self {
             entries: read.entries.clone(),
-            whole: read.entries.is_empty(),
+            complete: read.entries.is_empty(),
             ..Self::default()
         };
         let mut bytes = read.bytes.iter();
         for (document, bytes) in manifests.iter().zip(bytes.by_ref()) {
             if let Some(bytes) = bytes {
-                said.manifest(layout, folder, &document.key, bytes);
+                contents.manifest(layout, folder, &document.key, bytes);
             }
         }
         for (document, bytes) in rejections.iter().zip(bytes) {
             let mut manifests = manifests.iter();
             let same = manifests.any(|manifest| manifest.event == document.event);
             if let Some(bytes) = bytes {
-                said.rejection(layout, folder, &document.key, bytes, same);
+                contents.rejection(layout, folder, &document.key, bytes, same);
             }
         }
-        said
+        contents
     }
 
     fn manifest(&mut self, layout: &Layout, folder: &str, document: &'a str, json: &'a [u8]) {
@@ -190,10 +190,10 @@ impl<'a> Said<'a> {
                 check: chunk.check.map(Cow::into_owned),
             });
             let place = (chunk.index, chunk.document_id.into_owned());
-            for (object, part) in [(chunk.media, Part::Media), (chunk.metadata, Part::Metadata)] {
+            for (object, role) in [(chunk.media, Role::Media), (chunk.metadata, Role::Metadata)] {
                 keys.insert(object.key.to_string());
-                recording.add(part.archived(&object, place.0));
-                placed &= self.name(layout, folder, document, object, (part, &place), true);
+                recording.add(role.archived(&object, place.0));
+                placed &= self.name(layout, folder, document, object, (role, &place), true);
             }
             named.insert(place);
         }
@@ -263,18 +263,18 @@ impl<'a> Said<'a> {
         for chunk in rejection.chunks {
             let (index, fates) = (chunk.index, [chunk.media, chunk.metadata]);
             let place = (index, chunk.document_id.into_owned());
-            for (fate, part) in fates.into_iter().zip([Part::Media, Part::Metadata]) {
-                let what = part.name();
+            for (fate, role) in fates.into_iter().zip([Role::Media, Role::Metadata]) {
+                let name = role.name();
                 match fate {
                     Fate::Archived(object) => {
-                        recording.add(part.archived(&object, index));
-                        self.name(layout, folder, document, object, (part, &place), !later);
+                        recording.add(role.archived(&object, index));
+                        self.name(layout, folder, document, object, (role, &place), !later);
                     }
                     Fate::Rejected { reason, .. } => {
-                        reasons.push(format!("chunk {index} {what} rejected: {reason}"));
+                        reasons.push(format!("chunk {index} {name} rejected: {reason}"));
                     }
                     Fate::Expired { reason, .. } => {
-                        reasons.push(format!("chunk {index} {what} expired: {reason}"));
+                        reasons.push(format!("chunk {index} {name} expired: {reason}"));
                     }
                 }
             }
@@ -300,12 +300,12 @@ impl<'a> Said<'a> {
         folder: &str,
         document: &'a str,
         object: StoredObject<'a>,
-        (part, (index, document_id)): (Part, &(u64, String)),
-        counts: bool,
+        (role, (index, document_id)): (Role, &(u64, String)),
+        is_compared: bool,
     ) -> bool {
         let place = layout.place(At::Recordings, &object.key);
         let here = place.is_some_and(|place| {
-            let name = part.named(place.kind);
+            let name = role.named(place.kind);
             let same = |name: ChunkName<'_>| {
                 name.index == *index && name.document_id == safe_id(document_id)
             };
@@ -313,11 +313,11 @@ impl<'a> Said<'a> {
         });
         let key = layout.listed(At::Recordings, &object.key);
         if let Some(key) = key.filter(|_| here) {
-            self.named.push(Named {
+            self.named.push(NamedObject {
                 key,
                 object,
                 document,
-                counts,
+                is_compared,
             });
         } else {
             let detail = "is no key of this chunk in the folder of the document that names it";
@@ -328,7 +328,7 @@ impl<'a> Said<'a> {
     }
 
     fn unreadable(&mut self, document: &str, unreadable: &dyn std::error::Error) {
-        self.whole = false;
+        self.complete = false;
         let detail = error_chain(unreadable);
         self.entries
             .push(Entry::new(EntryKind::Unreadable, document, detail));

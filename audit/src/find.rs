@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::against::Id;
 use crate::bucket::{Bucket, Document};
 use crate::counters::{Counted, Counters};
-use crate::folder::{Context, Folder, Heard};
+use crate::folder::{Context, Folder, Observation};
 use crate::recordings::Recording;
 use crate::report::{Entry, EntryKind};
 use crate::unfinished::{Copies, Unfinished};
@@ -93,10 +93,12 @@ pub async fn find(
     let unfinished = unfinished.map_err(unlisted(work))?;
     let set_aside = set_aside::list(bucket, scope).await;
     let set_aside = set_aside.map_err(unlisted(bucket))?;
-    let set_aside = set_aside.into_iter().filter_map(|heard| match heard {
-        Heard::Recording(recording) => Some(*recording),
-        Heard::Entry(_) => None,
-    });
+    let set_aside = set_aside
+        .into_iter()
+        .filter_map(|observation| match observation {
+            Observation::Recording(recording) => Some(*recording),
+            Observation::Entry(_) => None,
+        });
     for recording in unfinished.recordings.into_iter().chain(set_aside) {
         let started = recording.facts.started.map(Timestamp::instant);
         if scope.window.has(started) && !search.judge(recording).await {
@@ -157,7 +159,7 @@ impl Search<'_> {
     /// Begins to read folders. Returns `false` if nobody looks any more.
     async fn read(
         &mut self,
-        folders: &mut Workers<Heard>,
+        folders: &mut Workers<Observation>,
         listed: Vec<Result<String, store::Error>>,
     ) -> Result<bool, store::Error> {
         for folder in listed {
@@ -171,15 +173,15 @@ impl Search<'_> {
     }
 
     /// Shows what was found. Returns `false` if nobody looks any more.
-    async fn sort_out(&mut self, heard: Vec<Heard>) -> bool {
-        for heard in heard {
-            match heard {
-                Heard::Recording(recording) => {
+    async fn sort_out(&mut self, observations: Vec<Observation>) -> bool {
+        for observation in observations {
+            match observation {
+                Observation::Recording(recording) => {
                     if !self.show(*recording).await {
                         return false;
                     }
                 }
-                Heard::Entry(entry) => self.searched.unread.push(entry),
+                Observation::Entry(entry) => self.searched.unread.push(entry),
             }
         }
         true
@@ -248,11 +250,11 @@ async fn list(context: Context, wanted: Wanted, day: String) -> Vec<Result<Strin
 }
 
 /// The recordings of a folder that fit.
-async fn read(context: Context, wanted: Wanted, folder: String) -> Vec<Heard> {
+async fn read(context: Context, wanted: Wanted, folder: String) -> Vec<Observation> {
     let listed = match Folder::list(&context, &folder).await {
         Ok(listed) => listed,
         Err(error) => {
-            return vec![Heard::Entry(Entry::new(
+            return vec![Observation::Entry(Entry::new(
                 EntryKind::Unread,
                 folder,
                 error_chain(&error),
@@ -264,18 +266,18 @@ async fn read(context: Context, wanted: Wanted, folder: String) -> Vec<Heard> {
     let unread = entries
         .into_iter()
         .filter(|entry| entry.kind == EntryKind::Unread);
-    let mut heard: Vec<Heard> = unread.map(Heard::Entry).collect();
+    let mut observations: Vec<Observation> = unread.map(Observation::Entry).collect();
     for recording in recordings {
         if !wanted.fits(&recording) {
             continue;
         }
         match wanted.is_taken_part_in(&context.bucket, &recording).await {
-            Ok(true) => heard.push(Heard::Recording(Box::new(recording))),
+            Ok(true) => observations.push(Observation::Recording(Box::new(recording))),
             Ok(false) => {}
-            Err(entry) => heard.push(Heard::Entry(entry)),
+            Err(entry) => observations.push(Observation::Entry(entry)),
         }
     }
-    heard
+    observations
 }
 
 impl Wanted {

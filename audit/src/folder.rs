@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::bucket::Bucket;
 use super::compare::compare;
 use super::counters::{Counted, Counters};
-use super::documents::{Listed, Named, Read, Said};
+use super::documents::{Contents, DocumentKey, Documents, NamedObject};
 use super::examine;
 use super::recordings::Recording;
 use super::report::{Entry, EntryKind};
@@ -28,9 +28,9 @@ pub(crate) struct Context {
     pub(crate) check_media: bool,
 }
 
-/// What is heard of a folder.
+/// A result of reading a folder or an event.
 #[derive(Debug)]
-pub(crate) enum Heard {
+pub(crate) enum Observation {
     /// A finding or a note.
     Entry(Entry),
     /// A recording.
@@ -41,8 +41,8 @@ pub(crate) enum Heard {
 #[derive(Debug)]
 pub(crate) struct Folder {
     name: String,
-    manifests: Vec<Listed>,
-    rejections: Vec<Listed>,
+    manifests: Vec<DocumentKey>,
+    rejections: Vec<DocumentKey>,
     /// Media and metadata.
     copies: Vec<String>,
 }
@@ -67,7 +67,7 @@ impl Folder {
 
     /// Adds an object that was listed in it.
     pub(crate) fn add(&mut self, key: String, kind: Kind<'_>) {
-        let document = |event_id: &str, identity: &str, key| Listed {
+        let document = |event_id: &str, identity: &str, key| DocumentKey {
             key,
             event: format!("{event_id}-{identity}"),
         };
@@ -101,9 +101,9 @@ impl Folder {
     }
 
     /// Holds its objects against its documents.
-    pub(crate) async fn judge(self, context: Context) -> Vec<Heard> {
+    pub(crate) async fn judge(self, context: Context) -> Vec<Observation> {
         let read = self.read(&context).await;
-        let said = self.said(&context, &read);
+        let contents = self.contents(&context, &read);
         let counters = &context.counters;
         for _ in &self.manifests {
             counters.count(Counted::Manifest);
@@ -111,20 +111,20 @@ impl Folder {
         for _ in &self.rejections {
             counters.count(Counted::Rejection);
         }
-        let compared = compared(&context, &said.named).await;
-        let doubtful = examine::doubts(&context, &said.media).await;
-        let unnamed = self.unnamed(&context, &said);
-        let mut entries = said.entries;
+        let compared = compared(&context, &contents.named).await;
+        let doubtful = examine::doubts(&context, &contents.media).await;
+        let unnamed = self.unnamed(&context, &contents);
+        let mut entries = contents.entries;
         entries.extend(compared);
         entries.extend(doubtful);
         entries.extend(unnamed);
-        let recordings = said.recordings.into_iter().map(|mut recording| {
+        let recordings = contents.recordings.into_iter().map(|mut recording| {
             let about = |entry: &&Entry| entry.is_about(&recording.document);
             recording.findings = entries.iter().filter(about).count();
-            Heard::Recording(Box::new(recording))
+            Observation::Recording(Box::new(recording))
         });
         let recordings: Vec<_> = recordings.collect();
-        let entries = entries.into_iter().map(Heard::Entry);
+        let entries = entries.into_iter().map(Observation::Entry);
         entries.chain(recordings).collect()
     }
 
@@ -135,32 +135,36 @@ impl Folder {
             Err(error) => return vec![Entry::new(EntryKind::Unread, name, error_chain(&error))],
         };
         let read = folder.read(&context).await;
-        folder.unnamed(&context, &folder.said(&context, &read))
+        folder.unnamed(&context, &folder.contents(&context, &read))
     }
 
     /// The recordings that its documents tell of, their objects not looked at.
     pub(crate) async fn recordings(&self, context: &Context) -> (Vec<Recording>, Vec<Entry>) {
         let read = self.read(context).await;
-        let said = self.said(context, &read);
-        (said.recordings, said.entries)
+        let contents = self.contents(context, &read);
+        (contents.recordings, contents.entries)
     }
 
-    async fn read(&self, context: &Context) -> Read {
+    async fn read(&self, context: &Context) -> Documents {
         let documents = self.manifests.iter().chain(&self.rejections);
-        Read::all(&context.bucket, documents).await
+        Documents::read(&context.bucket, documents).await
     }
 
-    fn said<'a>(&'a self, context: &Context, read: &'a Read) -> Said<'a> {
+    fn contents<'a>(&'a self, context: &Context, read: &'a Documents) -> Contents<'a> {
         let (manifests, rejections) = (&self.manifests, &self.rejections);
-        Said::by(&context.layout, &self.name, manifests, rejections, read)
+        Contents::parse(&context.layout, &self.name, manifests, rejections, read)
     }
 
-    fn unnamed(&self, context: &Context, said: &Said<'_>) -> Vec<Entry> {
+    fn unnamed(&self, context: &Context, contents: &Contents<'_>) -> Vec<Entry> {
         // What a broken document names is not known.
-        if !said.whole {
+        if !contents.complete {
             return vec![];
         }
-        let named: HashSet<&str> = said.named.iter().map(|named| named.key.as_str()).collect();
+        let named: HashSet<&str> = contents
+            .named
+            .iter()
+            .map(|named| named.key.as_str())
+            .collect();
         let mut entries = Vec::new();
         let copies = self.copies.iter();
         for key in copies.filter(|key| !named.contains(key.as_str())) {
@@ -176,9 +180,13 @@ impl Folder {
 }
 
 /// Looks at every object that is named, several at a time.
-async fn compared(context: &Context, named: &[Named<'_>]) -> Vec<Entry> {
+async fn compared(context: &Context, named: &[NamedObject<'_>]) -> Vec<Entry> {
     let mut looks = JoinSet::new();
-    for (place, named) in named.iter().enumerate().filter(|(_, named)| named.counts) {
+    for (place, named) in named
+        .iter()
+        .enumerate()
+        .filter(|(_, named)| named.is_compared)
+    {
         let (bucket, key) = (context.bucket.clone(), named.key.clone());
         looks.spawn(async move { (place, bucket.find(&key).await) });
     }
@@ -193,7 +201,7 @@ async fn compared(context: &Context, named: &[Named<'_>]) -> Vec<Entry> {
 
 fn judged(
     context: &Context,
-    named: &Named<'_>,
+    named: &NamedObject<'_>,
     found: Result<Option<Object>, Error>,
 ) -> Option<Entry> {
     let (kind, detail) = match found {

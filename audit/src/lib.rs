@@ -44,7 +44,7 @@ use url::Url;
 
 use bucket::Bucket;
 use counters::{Counted, Counters, Counts};
-use folder::{Context, Folder, Heard};
+use folder::{Context, Folder, Observation};
 use recordings::Ledger;
 use report::{Entry, EntryKind, Report};
 use unfinished::Unfinished;
@@ -287,8 +287,12 @@ async fn folders(
 
 impl Findings<'_> {
     /// Keeps what is said, and the folders that need a second look.
-    fn sort_out(&mut self, context: &Context, heard: Vec<Heard>) -> Result<(), Failure> {
-        let entries = enter(heard, self.report, self.ledger);
+    fn sort_out(
+        &mut self,
+        context: &Context,
+        observations: Vec<Observation>,
+    ) -> Result<(), Failure> {
+        let entries = enter(observations, self.report, self.ledger);
         let suspected = |entry: &Entry| entry.kind == EntryKind::WithoutManifest;
         let (unnamed, said): (Vec<_>, Vec<_>) = entries.into_iter().partition(suspected);
         self.suspects.extend(unnamed.iter().filter_map(|entry| {
@@ -300,12 +304,16 @@ impl Findings<'_> {
 }
 
 /// Enters the recordings into the ledger, and returns the entries.
-fn enter(heard: Vec<Heard>, report: &mut Report, ledger: &mut dyn Ledger) -> Vec<Entry> {
+fn enter(
+    observations: Vec<Observation>,
+    report: &mut Report,
+    ledger: &mut dyn Ledger,
+) -> Vec<Entry> {
     let mut entries = Vec::new();
-    for heard in heard {
-        match heard {
-            Heard::Entry(entry) => entries.push(entry),
-            Heard::Recording(recording) => {
+    for observation in observations {
+        match observation {
+            Observation::Entry(entry) => entries.push(entry),
+            Observation::Recording(recording) => {
                 report.count(&recording);
                 ledger.take(&recording);
             }

@@ -7,13 +7,13 @@ use acs_recording_archiver::store::Error;
 
 use super::Scope;
 use super::bucket::{Bucket, Document};
-use super::folder::Heard;
+use super::folder::Observation;
 use super::recordings::{Facts, Recording, State};
 use super::report::{Entry, EntryKind};
 use super::workers::Workers;
 
 /// Lists them, with the reasons.
-pub(crate) async fn list(bucket: &Bucket, scope: &Scope) -> Result<Vec<Heard>, Error> {
+pub(crate) async fn list(bucket: &Bucket, scope: &Scope) -> Result<Vec<Observation>, Error> {
     let layout = &scope.layout;
     let mut workers = Workers::new();
     let mut entries = Vec::new();
@@ -23,7 +23,7 @@ pub(crate) async fn list(bucket: &Bucket, scope: &Scope) -> Result<Vec<Heard>, E
             let place = layout.place(At::Recordings, &object.key);
             let kind = place.map(|place| place.kind);
             if kind != Some(Kind::SetAside) {
-                entries.push(Heard::Entry(Entry::foreign(object.key)));
+                entries.push(Observation::Entry(Entry::foreign(object.key)));
             } else if scope.window.has(object.last_modified) {
                 workers.spawn(set_aside(bucket.clone(), object.key)).await;
             }
@@ -33,8 +33,8 @@ pub(crate) async fn list(bucket: &Bucket, scope: &Scope) -> Result<Vec<Heard>, E
     Ok(entries)
 }
 
-async fn set_aside(bucket: Bucket, key: String) -> Vec<Heard> {
-    let mut heard = Vec::new();
+async fn set_aside(bucket: Bucket, key: String) -> Vec<Observation> {
+    let mut observations = Vec::new();
     let (kind, detail) = match bucket.read(&key).await {
         Ok(Document::There(bytes)) => {
             let reason = match from_json::<SetAside<'_>>(&bytes) {
@@ -43,7 +43,7 @@ async fn set_aside(bucket: Bucket, key: String) -> Vec<Heard> {
                     let mut recording = Recording::new(&key, State::SetAside, facts);
                     recording.findings = 1;
                     recording.reason = Some(set_aside.reason.to_string());
-                    heard.push(Heard::Recording(Box::new(recording)));
+                    observations.push(Observation::Recording(Box::new(recording)));
                     set_aside.reason.into_owned()
                 }
                 Err(unreadable) => {
@@ -59,6 +59,6 @@ async fn set_aside(bucket: Bucket, key: String) -> Vec<Heard> {
         Ok(Document::Gone) => return vec![],
         Err(error) => (EntryKind::Unread, error_chain(&error)),
     };
-    heard.push(Heard::Entry(Entry::new(kind, key, detail)));
-    heard
+    observations.push(Observation::Entry(Entry::new(kind, key, detail)));
+    observations
 }
