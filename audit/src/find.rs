@@ -11,10 +11,10 @@ use acs_recording_archiver::store;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::against::Id;
 use crate::bucket::{Bucket, Document};
 use crate::counters::{Counted, Counters};
 use crate::folder::{Context, Folder, Observation};
+use crate::reconciliation::Id;
 use crate::recordings::Recording;
 use crate::report::{Entry, EntryKind};
 use crate::unfinished::{Copies, Unfinished};

@@ -10,12 +10,11 @@
 //! - `unfinished`, `uploads`, `set_aside`: what is under `pending/`, in no record, and under `rejected/`
 //! - `folder`, `documents`, `compare`: the objects of a recording, its manifests and rejections, and how they agree
 //! - `recordings`: each recording as the archive tells of it, for whoever keeps a ledger
-//! - `against`: the archive against ACS's own log of recordings
+//! - `reconciliation`: the archive against ACS's own log of recordings
 //! - `find`: a search for recordings, without an index
 //! - `report`, `table`, `html`: what was found, as JSON, for people and as a page
 //! - `check`: a trial of the store itself, which writes
 
-pub mod against;
 pub mod bucket;
 pub mod check;
 mod compare;
@@ -25,6 +24,7 @@ mod examine;
 pub mod find;
 mod folder;
 pub mod html;
+pub mod reconciliation;
 pub mod recordings;
 pub mod report;
 mod set_aside;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::against::Against;
 use super::counters::Counts;
+use super::reconciliation::ReconciliationReport;
 use super::recordings::{Recording, State};
 
 /// The exit status where all is in order.
@@ -42,7 +42,7 @@ pub struct Report {
     pub days: BTreeMap<String, Day>,
     /// The archive against ACS's log, if one was given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub against: Option<Against>,
+    pub against: Option<ReconciliationReport>,
     /// What needs a person, by key.
     pub findings: Vec<Entry>,
     /// Events that are unfinished, the oldest first.

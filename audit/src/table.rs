@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::against::thousandths;
 use super::check::{Checked, Verdict};
 use super::find::Found;
+use super::reconciliation::thousandths;
 use super::recordings::iso;
 use super::report::{Entry, EntryKind, Pending, Report};
 

@@ -8,7 +8,7 @@ use acs_recording_archiver::recording::Timestamp;
 use serde::Serialize;
 
 use super::export::Row;
-use super::{Reconciliation, Slot, Totals};
+use super::{LoggedRecording, Reconciliation, Totals};
 use crate::recordings::{State, day, iso};
 use crate::report::{Entry, EntryKind, Report};
 use crate::table::{several, span};
@@ -21,19 +21,19 @@ const ROUNDING_MS: u64 = 1000;
 /// The archive against ACS's log.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Against {
+pub struct ReconciliationReport {
     /// The name of the file.
     pub file: String,
     /// How many rows have come to what.
     pub totals: Totals,
     /// The rows, in the order of their starts.
-    pub recordings: Vec<Judged>,
+    pub recordings: Vec<RowOutcome>,
 }
 
 /// A row, and what has become of its recording.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Judged {
+pub struct RowOutcome {
     /// The recording's id, as ACS's log has it.
     pub recording_id: Option<String>,
     /// When it started.
@@ -47,7 +47,7 @@ pub struct Judged {
     /// What has become of it.
     pub outcome: Outcome,
     /// By what it was found in the archive.
-    pub matched_by: Option<Matched>,
+    pub matched_by: Option<MatchedBy>,
     /// The manifests, rejections and events that are, or may be, of it.
     pub documents: Vec<String>,
     /// Until ACS deletes it, where it is not archived.
@@ -81,7 +81,7 @@ pub enum Outcome {
 /// By what a row was found in the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Matched {
+pub enum MatchedBy {
     /// The recording's id.
     RecordingId,
     /// Its start.
@@ -132,24 +132,24 @@ impl Reconciliation {
             outside: self.outside,
             ..Totals::default()
         };
-        let mut recordings = Vec::with_capacity(self.slots.len());
-        self.slots.sort_by_key(|slot| slot.row.started);
-        for slot in &self.slots {
-            let outcome = slot.outcome(now, &self.blobs);
+        let mut recordings = Vec::with_capacity(self.logged.len());
+        self.logged.sort_by_key(|logged| logged.row.started);
+        for logged in &self.logged {
+            let outcome = logged.outcome(now, &self.blobs);
             totals.count(outcome);
-            slot.report(outcome, now, report);
-            recordings.push(slot.judged(outcome, now));
+            logged.report(outcome, now, report);
+            recordings.push(logged.row_outcome(outcome, now));
         }
-        for other in self.others.iter().filter(|other| !other.placed) {
+        for other in self.unmatched.iter().filter(|other| !other.is_placed) {
             totals.not_in_log += 1;
             let detail = "ACS's log has no recording of that id or start";
             report.add(Entry::new(
                 EntryKind::NotInLog,
-                &other.seen.document,
+                &other.summary.document,
                 detail,
             ));
         }
-        report.against = Some(Against {
+        report.against = Some(ReconciliationReport {
             file: self.file,
             totals,
             recordings,
@@ -158,9 +158,9 @@ impl Reconciliation {
     }
 }
 
-impl Slot {
+impl LoggedRecording {
     fn outcome(&self, now: SystemTime, blobs: &[String]) -> Outcome {
-        let has = |state| self.seen.iter().any(|seen| seen.state == state);
+        let has = |state| self.matched.iter().any(|summary| summary.state == state);
         if has(State::Archived) && self.lacks_no_chunk() {
             return Outcome::Archived;
         }
@@ -175,7 +175,7 @@ impl Slot {
                 return outcome;
             }
         }
-        if !self.perhaps.is_empty() {
+        if !self.possible.is_empty() {
             Outcome::Unsure
         } else if self.row.chunks == Some(0) {
             Outcome::NothingRecorded
@@ -190,7 +190,7 @@ impl Slot {
 
     /// The chunks that the archive has, over all events that tell of it.
     fn chunks(&self) -> u64 {
-        let archived = self.seen.iter().filter(|it| it.state == State::Archived);
+        let archived = self.matched.iter().filter(|it| it.state == State::Archived);
         let chunks: BTreeSet<_> = archived.flat_map(|it| &it.chunks).collect();
         chunks.len() as u64
     }
@@ -220,7 +220,11 @@ impl Slot {
     }
 
     fn seconds_left(&self, now: SystemTime) -> Option<u64> {
-        let pending = self.seen.iter().filter_map(|seen| seen.seconds_left).min();
+        let pending = self
+            .matched
+            .iter()
+            .filter_map(|summary| summary.seconds_left)
+            .min();
         pending.or_else(|| {
             let age = ready(&self.row)?.age(now);
             Some(EXPIRY.saturating_sub(age).as_secs())
@@ -243,7 +247,7 @@ impl Slot {
                 }
             }
             Outcome::Unsure => {
-                let documents = self.perhaps.join(", ");
+                let documents = self.possible.join(", ");
                 let detail = format!("{}: may be {documents}", told(&self.row));
                 report.add(Entry::new(EntryKind::UnsureMatch, self.name(), detail));
             }
@@ -258,7 +262,7 @@ impl Slot {
 
     /// Reports counts and lengths that are not those of the manifests.
     fn report_differences(&self, report: &mut Report) {
-        let document = self.seen.first().map(|seen| seen.document.clone());
+        let document = self.matched.first().map(|summary| summary.document.clone());
         let document = document.unwrap_or_default();
         let chunks = self.chunks();
         if let Some(logged) = self.row.chunks.filter(|logged| *logged != chunks) {
@@ -266,7 +270,11 @@ impl Slot {
             let detail = format!("the archive has {chunks} {noun}, ACS's log {logged}");
             report.add(Entry::new(EntryKind::ChunksDiffer, &document, detail));
         }
-        let lengths: Option<Vec<u64>> = self.seen.iter().map(|seen| seen.duration_ms).collect();
+        let lengths: Option<Vec<u64>> = self
+            .matched
+            .iter()
+            .map(|summary| summary.duration_ms)
+            .collect();
         let Some((lengths, logged)) = lengths.zip(self.row.length_ms) else {
             return;
         };
@@ -286,18 +294,18 @@ impl Slot {
         }
     }
 
-    fn judged(&self, outcome: Outcome, now: SystemTime) -> Judged {
-        let documents = self.seen.iter().map(|seen| seen.document.clone());
+    fn row_outcome(&self, outcome: Outcome, now: SystemTime) -> RowOutcome {
+        let documents = self.matched.iter().map(|summary| summary.document.clone());
         let done = matches!(outcome, Outcome::Archived | Outcome::Exported);
-        Judged {
+        RowOutcome {
             recording_id: self.row.recording_id.clone(),
             started: self.row.started.map(iso),
             length_ms: self.row.length_ms,
             chunks: self.row.chunks,
             correlation_id: self.row.correlation_id.clone(),
             outcome,
-            matched_by: self.by,
-            documents: documents.chain(self.perhaps.iter().cloned()).collect(),
+            matched_by: self.matched_by,
+            documents: documents.chain(self.possible.iter().cloned()).collect(),
             seconds_left: self.seconds_left(now).filter(|_| !done),
         }
     }

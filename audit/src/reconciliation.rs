@@ -21,7 +21,7 @@ use export::Row;
 
 pub(crate) use ids::Id;
 pub(crate) use outcome::thousandths;
-pub use outcome::{Against, Judged, Matched, Outcome};
+pub use outcome::{MatchedBy, Outcome, ReconciliationReport, RowOutcome};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -29,13 +29,13 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Reconciliation {
     file: String,
-    slots: Vec<Slot>,
+    logged: Vec<LoggedRecording>,
     /// The place of a row, by each form of its id.
     by_id: HashMap<String, usize>,
     /// The starts of the first and the last row.
     range: Option<(SystemTime, SystemTime)>,
     /// The recordings of that time whose id is in no row.
-    others: Vec<Other>,
+    unmatched: Vec<Unmatched>,
     /// The names of blobs in the customer's own storage.
     blobs: Vec<String>,
     /// The rows of other days.
@@ -44,18 +44,18 @@ pub struct Reconciliation {
 
 /// A row, and what the archive has of it.
 #[derive(Debug)]
-struct Slot {
+struct LoggedRecording {
     row: Row,
     id: Option<Id>,
-    seen: Vec<Seen>,
-    by: Option<Matched>,
+    matched: Vec<Summary>,
+    matched_by: Option<MatchedBy>,
     /// The documents that may be of this row.
-    perhaps: Vec<String>,
+    possible: Vec<String>,
 }
 
 /// What is needed of a recording of the archive.
 #[derive(Clone, Debug)]
-struct Seen {
+struct Summary {
     document: String,
     state: State,
     chunks: Vec<(u64, String)>,
@@ -65,13 +65,13 @@ struct Seen {
 
 /// A recording of the archive whose id is in no row.
 #[derive(Debug)]
-struct Other {
-    seen: Seen,
+struct Unmatched {
+    summary: Summary,
     id: Option<Id>,
     call: Option<String>,
     started: Option<Timestamp>,
     /// Whether it is, or may be, of a row by its start.
-    placed: bool,
+    is_placed: bool,
 }
 
 /// How many rows have come to what.
@@ -136,32 +136,32 @@ impl Reconciliation {
             let (first, last) = self.range.unwrap_or((started, started));
             self.range = Some((first.min(started), last.max(started)));
         }
-        if let Some(slot) = id.as_ref().and_then(|id| self.slot_of(id)) {
+        if let Some(logged) = id.as_ref().and_then(|id| self.find(id)) {
             // Exports overlap: what was logged last is kept.
-            if let Some(slot) = self
-                .slots
-                .get_mut(slot)
+            if let Some(logged) = self
+                .logged
+                .get_mut(logged)
                 .filter(|it| it.row.logged < row.logged)
             {
-                slot.row = row;
+                logged.row = row;
             }
             return;
         }
         if let Some(id) = &id {
-            let place = self.slots.len();
+            let place = self.logged.len();
             let forms = id.forms().map(|form| (form.to_owned(), place));
             self.by_id.extend(forms);
         }
-        self.slots.push(Slot {
+        self.logged.push(LoggedRecording {
             row,
             id,
-            seen: vec![],
-            by: None,
-            perhaps: vec![],
+            matched: vec![],
+            matched_by: None,
+            possible: vec![],
         });
     }
 
-    fn slot_of(&self, id: &Id) -> Option<usize> {
+    fn find(&self, id: &Id) -> Option<usize> {
         id.forms().find_map(|form| self.by_id.get(form).copied())
     }
 
@@ -175,22 +175,22 @@ impl Reconciliation {
     /// Gives the rows without a match the recordings that have their start.
     fn match_by_start(&mut self) {
         let mut rows: HashMap<u64, Vec<usize>> = HashMap::new();
-        for (place, slot) in self.slots.iter().enumerate() {
-            if let (true, Some(started)) = (slot.seen.is_empty(), slot.row.started) {
+        for (place, logged) in self.logged.iter().enumerate() {
+            if let (true, Some(started)) = (logged.matched.is_empty(), logged.row.started) {
                 rows.entry(seconds(started)).or_default().push(place);
             }
         }
         // By row, the recordings that may be it.
         let mut candidates: HashMap<usize, Vec<usize>> = HashMap::new();
-        for (place, other) in self.others.iter_mut().enumerate() {
+        for (place, other) in self.unmatched.iter_mut().enumerate() {
             let Some(started) = other.started else {
                 continue;
             };
             let rows = rows.get(&seconds(started)).map(Vec::as_slice);
             for row in rows.unwrap_or_default() {
-                let slot = self.slots.get(*row).and_then(|slot| slot.row.started);
-                if slot.is_some_and(|logged| may_be_same(logged, started)) {
-                    other.placed = true;
+                let logged = self.logged.get(*row).and_then(|logged| logged.row.started);
+                if logged.is_some_and(|logged| may_be_same(logged, started)) {
+                    other.is_placed = true;
                     candidates.entry(*row).or_default().push(place);
                 }
             }
@@ -200,11 +200,11 @@ impl Reconciliation {
             *claimed.entry(*place).or_default() += 1;
         }
         for (row, places) in candidates {
-            let others = places.iter().filter_map(|place| self.others.get(*place));
-            let others: Vec<&Other> = others.collect();
+            let unmatched = places.iter().filter_map(|place| self.unmatched.get(*place));
+            let unmatched: Vec<&Unmatched> = unmatched.collect();
             let alone = places.iter().all(|place| claimed.get(place) == Some(&1));
-            if let Some(slot) = self.slots.get_mut(row) {
-                slot.settle(&others, alone);
+            if let Some(logged) = self.logged.get_mut(row) {
+                logged.settle(&unmatched, alone);
             }
         }
     }
@@ -213,7 +213,7 @@ impl Reconciliation {
 impl Ledger for Reconciliation {
     fn take(&mut self, recording: &Recording) {
         let facts = &recording.facts;
-        let seen = Seen {
+        let summary = Summary {
             document: recording.document.clone(),
             state: recording.state,
             chunks: facts.chunks.clone(),
@@ -221,42 +221,45 @@ impl Ledger for Reconciliation {
             seconds_left: recording.seconds_left,
         };
         let id = facts.recording_id.as_deref().and_then(Id::new);
-        let slot = id.as_ref().and_then(|id| self.slot_of(id));
-        if let Some(slot) = slot.and_then(|place| self.slots.get_mut(place)) {
-            slot.by = Some(Matched::RecordingId);
-            slot.seen.push(seen);
+        let logged = id.as_ref().and_then(|id| self.find(id));
+        if let Some(logged) = logged.and_then(|place| self.logged.get_mut(place)) {
+            logged.matched_by = Some(MatchedBy::RecordingId);
+            logged.matched.push(summary);
         } else if facts.started.is_some_and(|started| self.covers(started)) {
-            self.others.push(Other {
-                seen,
+            self.unmatched.push(Unmatched {
+                summary,
                 id,
                 call: facts.call.clone(),
                 started: facts.started,
-                placed: false,
+                is_placed: false,
             });
         }
     }
 }
 
-impl Slot {
+impl LoggedRecording {
     /// Takes the recordings that have its start, if they are surely one and of this row alone.
-    fn settle(&mut self, others: &[&Other], alone: bool) {
-        let calls: BTreeSet<_> = others.iter().map(|other| &other.call).collect();
-        let told_apart = |other: &&Other| match (&self.id, &other.id) {
+    fn settle(&mut self, unmatched: &[&Unmatched], alone: bool) {
+        let calls: BTreeSet<_> = unmatched.iter().map(|other| &other.call).collect();
+        let told_apart = |other: &&Unmatched| match (&self.id, &other.id) {
             (Some(own), Some(other)) => own.can_be_told_from(other),
             _ => false,
         };
-        let exact = |other: &&Other| match (self.row.started, other.started) {
+        let exact = |other: &&Unmatched| match (self.row.started, other.started) {
             (Some(logged), Some(started)) => millis(logged) == millis(started),
             _ => false,
         };
-        let sure =
-            alone && calls.len() == 1 && others.iter().all(exact) && !others.iter().any(told_apart);
+        let sure = alone
+            && calls.len() == 1
+            && unmatched.iter().all(exact)
+            && !unmatched.iter().any(told_apart);
         if sure {
-            self.by = Some(Matched::Start);
-            self.seen.extend(others.iter().map(|it| it.seen.clone()));
+            self.matched_by = Some(MatchedBy::Start);
+            self.matched
+                .extend(unmatched.iter().map(|it| it.summary.clone()));
         } else {
-            let documents = others.iter().map(|it| it.seen.document.clone());
-            self.perhaps.extend(documents);
+            let documents = unmatched.iter().map(|it| it.summary.document.clone());
+            self.possible.extend(documents);
         }
     }
 }
