@@ -14,7 +14,7 @@ use std::io::{self, Read as _, Seek as _, Write};
 use acs_recording_archiver::VERSION;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::recordings::{Ledger, Recording};
+use crate::recordings::{Recording, RecordingSink};
 use crate::report::Report;
 use crate::table::{conclusion, several};
 
@@ -56,8 +56,8 @@ impl Rows {
     }
 }
 
-impl Ledger for Rows {
-    fn take(&mut self, recording: &Recording) {
+impl RecordingSink for Rows {
+    fn add(&mut self, recording: &Recording) {
         if self.failure.is_some() {
             return;
         }

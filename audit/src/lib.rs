@@ -9,7 +9,7 @@
 //! - `window`: which days are asked for
 //! - `unfinished`, `uploads`, `set_aside`: what is under `pending/`, in no record, and under `rejected/`
 //! - `folder`, `documents`, `compare`: the objects of a recording, its manifests and rejections, and how they agree
-//! - `recordings`: each recording as the archive tells of it, for whoever keeps a ledger
+//! - `recordings`: each recording as the archive tells of it, for a sink
 //! - `reconciliation`: the archive against ACS's own log of recordings
 //! - `find`: a search for recordings, without an index
 //! - `report`, `table`, `html`: what was found, as JSON, for people and as a page
@@ -45,7 +45,7 @@ use url::Url;
 use bucket::Bucket;
 use counters::{Counted, Counters, Counts};
 use folder::{Context, Folder, Observation};
-use recordings::Ledger;
+use recordings::RecordingSink;
 use report::{Entry, EntryKind, Report};
 use unfinished::Unfinished;
 use window::Window;
@@ -110,7 +110,7 @@ pub enum Failure {
 }
 
 /// Audits the archive in a bucket, whose unfinished work is in the bucket `work`: the same one, or
-/// another. `now` is what ages are counted to; `counters` can be watched meanwhile. `ledger` takes
+/// another. `now` is what ages are counted to; `counters` can be watched meanwhile. `sink` takes
 /// each recording.
 ///
 /// # Errors
@@ -122,7 +122,7 @@ pub async fn audit(
     scope: &Scope,
     now: SystemTime,
     counters: &Counters,
-    ledger: &mut dyn Ledger,
+    sink: &mut dyn RecordingSink,
 ) -> Result<Report, Failure> {
     let unlisted = |source| Failure::Unlisted {
         bucket: bucket.name().to_owned(),
@@ -159,7 +159,7 @@ pub async fn audit(
         .sort_by(|a, b| a.document.cmp(&b.document));
     for recording in &unfinished.recordings {
         report.count(recording);
-        ledger.take(recording);
+        sink.add(recording);
     }
     report.pending = unfinished.pending;
     take(&mut report, unfinished.entries)?;
@@ -174,7 +174,7 @@ pub async fn audit(
     .await
     .map_err(unlisted)?;
     let set_aside = set_aside::list(bucket, scope).await.map_err(unlisted)?;
-    let set_aside = enter(set_aside, &mut report, ledger);
+    let set_aside = enter(set_aside, &mut report, sink);
     take(&mut report, set_aside)?;
 
     let context = Context {
@@ -191,7 +191,7 @@ pub async fn audit(
     let mut findings = Findings {
         report: &mut report,
         suspects: BTreeSet::new(),
-        ledger,
+        sink,
     };
     folders(&context, scope, &elsewhere, &mut findings, unlisted).await?;
     let suspects = findings.suspects;
@@ -233,7 +233,7 @@ struct Findings<'a> {
     report: &'a mut Report,
     /// The folders in which something seems to belong to nothing.
     suspects: BTreeSet<String>,
-    ledger: &'a mut dyn Ledger,
+    sink: &'a mut dyn RecordingSink,
 }
 
 /// Judges the folders of all recordings.
@@ -292,7 +292,7 @@ impl Findings<'_> {
         context: &Context,
         observations: Vec<Observation>,
     ) -> Result<(), Failure> {
-        let entries = enter(observations, self.report, self.ledger);
+        let entries = enter(observations, self.report, self.sink);
         let suspected = |entry: &Entry| entry.kind == EntryKind::WithoutManifest;
         let (unnamed, said): (Vec<_>, Vec<_>) = entries.into_iter().partition(suspected);
         self.suspects.extend(unnamed.iter().filter_map(|entry| {
@@ -303,11 +303,11 @@ impl Findings<'_> {
     }
 }
 
-/// Enters the recordings into the ledger, and returns the entries.
+/// Enters the recordings into the sink, and returns the entries.
 fn enter(
     observations: Vec<Observation>,
     report: &mut Report,
-    ledger: &mut dyn Ledger,
+    sink: &mut dyn RecordingSink,
 ) -> Vec<Entry> {
     let mut entries = Vec::new();
     for observation in observations {
@@ -315,7 +315,7 @@ fn enter(
             Observation::Entry(entry) => entries.push(entry),
             Observation::Recording(recording) => {
                 report.count(&recording);
-                ledger.take(&recording);
+                sink.add(&recording);
             }
         }
     }

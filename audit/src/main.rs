@@ -95,18 +95,18 @@ async fn audited(arguments: &Arguments) -> Result<u8, Fault> {
     };
     let buckets = Buckets::of(place).await?;
     let (counters, now) = (Counters::default(), now());
-    let mut ledger = (reconciliation, rows);
+    let mut sink = (reconciliation, rows);
     let audited = audit(
         &buckets.archive,
         &buckets.work,
         &scope,
         now,
         &counters,
-        &mut ledger,
+        &mut sink,
     );
     let audited = progress::watched(&counters, audited).await;
     let mut report = audited.map_err(|failure| error_chain(&failure))?;
-    let (reconciliation, rows) = ledger;
+    let (reconciliation, rows) = sink;
     if let Some(reconciliation) = reconciliation {
         reconciliation.conclude(now, &mut report);
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use acs_recording_archiver::recording::Timestamp;
 use serde::Serialize;
 
-use crate::recordings::{Ledger, Recording, State};
+use crate::recordings::{Recording, RecordingSink, State};
 use crate::window::Window;
 use export::Row;
 
@@ -115,7 +115,7 @@ impl Reconciliation {
         };
         for row in rows {
             if window.has(row.started.map(Timestamp::instant)) {
-                all.add(row);
+                all.add_row(row);
             } else {
                 all.outside += 1;
             }
@@ -130,7 +130,7 @@ impl Reconciliation {
         self
     }
 
-    fn add(&mut self, row: Row) {
+    fn add_row(&mut self, row: Row) {
         let id = row.recording_id.as_deref().and_then(Id::new);
         if let Some(started) = row.started.map(Timestamp::instant) {
             let (first, last) = self.range.unwrap_or((started, started));
@@ -210,8 +210,8 @@ impl Reconciliation {
     }
 }
 
-impl Ledger for Reconciliation {
-    fn take(&mut self, recording: &Recording) {
+impl RecordingSink for Reconciliation {
+    fn add(&mut self, recording: &Recording) {
         let facts = &recording.facts;
         let summary = Summary {
             document: recording.document.clone(),

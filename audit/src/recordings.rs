@@ -6,35 +6,30 @@ use acs_recording_archiver::recording::{StorageClass, Timestamp};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-/// Takes each recording of an archive, those that are unfinished first, then by key.
-pub trait Ledger: Send {
-    /// Takes the next.
-    fn take(&mut self, recording: &Recording);
+/// A consumer of the recordings of an archive: pending ones first, then events set aside, then
+/// all others in the order of their folders.
+pub trait RecordingSink: Send {
+    /// Adds the next recording.
+    fn add(&mut self, recording: &Recording);
 }
 
-/// Nothing is kept.
-impl Ledger for () {
-    fn take(&mut self, _: &Recording) {}
+/// Discards the recordings.
+impl RecordingSink for () {
+    fn add(&mut self, _: &Recording) {}
 }
 
-/// Two ledgers side by side.
-impl<A: Ledger, B: Ledger> Ledger for (A, B) {
-    fn take(&mut self, recording: &Recording) {
-        self.0.take(recording);
-        self.1.take(recording);
+/// Adds each recording to both sinks.
+impl<A: RecordingSink, B: RecordingSink> RecordingSink for (A, B) {
+    fn add(&mut self, recording: &Recording) {
+        self.0.add(recording);
+        self.1.add(recording);
     }
 }
 
-impl<L: Ledger + ?Sized> Ledger for &mut L {
-    fn take(&mut self, recording: &Recording) {
-        (**self).take(recording);
-    }
-}
-
-impl<L: Ledger> Ledger for Option<L> {
-    fn take(&mut self, recording: &Recording) {
-        if let Some(ledger) = self {
-            ledger.take(recording);
+impl<S: RecordingSink> RecordingSink for Option<S> {
+    fn add(&mut self, recording: &Recording) {
+        if let Some(sink) = self {
+            sink.add(recording);
         }
     }
 }
