@@ -27,14 +27,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    pub(crate) task: Option<Task>,
+    pub(crate) command: Option<Command>,
 
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) archive: ArchiveOptions,
 
     /// A table for people, one JSON document for machines, or a page to look at and to print
-    #[arg(long, value_enum, default_value_t = Form::Table)]
-    pub(crate) format: Form,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
 
     #[arg(
         long,
@@ -75,7 +75,7 @@ pub(crate) struct Arguments {
 
 /// What can be done besides.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Task {
+pub(crate) enum Command {
     /// Finds recordings, and makes links to play them
     Find(Find),
 }
@@ -92,7 +92,7 @@ pub(crate) enum Task {
 )]
 pub(crate) struct Find {
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) archive: ArchiveOptions,
 
     /// The call's id: the first one in the event's subject, and in the keys
     #[arg(long, value_name = "ID")]
@@ -115,13 +115,13 @@ pub(crate) struct Find {
     pub(crate) presign: Option<u64>,
 
     /// A table for people, or one JSON array for machines
-    #[arg(long, value_enum, default_value_t = Form::Table)]
-    pub(crate) format: Form,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
 }
 
 /// Where the archive is, and which of its days are asked for.
 #[derive(Debug, Args)]
-pub(crate) struct Place {
+pub(crate) struct ArchiveOptions {
     /// The bucket
     #[arg(long, required = true)]
     pub(crate) bucket: Option<String>,
@@ -156,7 +156,7 @@ pub(crate) struct Place {
 
 /// How the result is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Form {
+pub(crate) enum Format {
     Table,
     Json,
     Html,
@@ -217,7 +217,7 @@ Exit status:
   2  wrong options, nothing under the prefix, or the store could not be read: nothing is shown then, except where single
      objects could not be looked at; these are listed as unread, and the audit is not complete";
 
-impl Place {
+impl ArchiveOptions {
     /// What is to be looked at.
     pub(crate) fn scope(&self) -> Result<Scope, String> {
         let pending = match self.work_bucket {
@@ -258,14 +258,14 @@ impl Find {
         {
             return Err("an id or a text is empty".to_owned());
         }
-        let days = self.place.from.is_some() || self.place.to.is_some();
+        let days = self.archive.from.is_some() || self.archive.to.is_some();
         if ids.iter().all(|id| id.is_none()) && !days {
             return Err(
                 "say what to find: --call, --recording, --document, --participant, --from or --to"
                     .to_owned(),
             );
         }
-        if self.format == Form::Html {
+        if self.format == Format::Html {
             return Err(
                 "a search is shown as a table or as JSON; the page is the audit's".to_owned(),
             );

@@ -26,7 +26,7 @@ const BLOCK: usize = 64 * 1024;
 
 /// Who made a report, and when.
 #[derive(Clone, Debug)]
-pub struct Made {
+pub struct Provenance {
     /// A person's or a machine's name.
     pub by: String,
     /// The time, as `2026-11-23T15:20:34.219Z`.
@@ -73,7 +73,12 @@ impl RecordingSink for Rows {
 /// # Errors
 ///
 /// Where it cannot be written, or the rows could not be kept.
-pub fn write(report: &Report, made: &Made, rows: Rows, to: &mut dyn Write) -> io::Result<()> {
+pub fn write(
+    report: &Report,
+    provenance: &Provenance,
+    rows: Rows,
+    to: &mut dyn Write,
+) -> io::Result<()> {
     if let Some(failure) = rows.failure {
         return Err(failure);
     }
@@ -83,7 +88,7 @@ pub fn write(report: &Report, made: &Made, rows: Rows, to: &mut dyn Write) -> io
         .into_inner()
         .map_err(io::IntoInnerError::into_error)?;
     file.rewind()?;
-    to.write_all(head(report, made, count).into_string().as_bytes())?;
+    to.write_all(head(report, provenance, count).into_string().as_bytes())?;
     let mut block = vec![0; BLOCK];
     loop {
         let read = file.read(&mut block)?;
@@ -99,7 +104,7 @@ pub fn write(report: &Report, made: &Made, rows: Rows, to: &mut dyn Write) -> io
 
 /// All that stands before the rows of the recordings. The elements that it leaves open are closed
 /// by what is written after them.
-fn head(report: &Report, made: &Made, recordings: u64) -> Markup {
+fn head(report: &Report, provenance: &Provenance, recordings: u64) -> Markup {
     let title = format!("Archive of s3://{}/{}", report.bucket, report.prefix);
     html! {
         (DOCTYPE)
@@ -116,7 +121,7 @@ fn head(report: &Report, made: &Made, recordings: u64) -> Markup {
         header {
             h1 { "Recordings in " code { "s3://" (report.bucket) "/" (report.prefix) } }
             (verdict(report))
-            (about(report, made))
+            (about(report, provenance))
         }
         (sections::log(report))
         (sections::days(report))
@@ -158,7 +163,7 @@ fn verdict(report: &Report) -> Markup {
     }
 }
 
-fn about(report: &Report, made: &Made) -> Markup {
+fn about(report: &Report, provenance: &Provenance) -> Markup {
     let days = match (&report.from, &report.to) {
         (None, None) => "all".to_owned(),
         (Some(from), Some(to)) => format!("{from} to {to}"),
@@ -167,8 +172,8 @@ fn about(report: &Report, made: &Made) -> Markup {
     };
     let counts = &report.counts;
     let rows = [
-        ("Made by", made.by.clone()),
-        ("Made at", made.at.clone()),
+        ("Made by", provenance.by.clone()),
+        ("Made at", provenance.at.clone()),
         ("Version", VERSION.to_owned()),
         ("Days", days),
         (

@@ -2,7 +2,7 @@
 
 mod arguments;
 mod progress;
-mod searching;
+mod search;
 
 use std::fmt::Display;
 use std::fs;
@@ -17,7 +17,7 @@ use acs_recording_archiver::limits::Limits;
 use acs_recording_archiver::recording::Timestamp;
 use acs_recording_audit::bucket::Bucket;
 use acs_recording_audit::counters::Counters;
-use acs_recording_audit::html::{self, Made, Rows};
+use acs_recording_audit::html::{self, Provenance, Rows};
 use acs_recording_audit::reconciliation::{Reconciliation, export};
 use acs_recording_audit::recordings::iso;
 use acs_recording_audit::report::Report;
@@ -28,26 +28,26 @@ use aws_credential_types::provider::ProvideCredentials as _;
 use aws_credential_types::provider::error::CredentialsError;
 use clap::Parser as _;
 
-use arguments::{Arguments, Form, Place, Task};
+use arguments::{ArchiveOptions, Arguments, Command, Format};
 
 /// The end of a message about wrong options.
 const HINT: &str = "\n\nFor more information, try '--help'.";
 
 /// A fault, for people.
-type Fault = String;
+type ErrorText = String;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = match &arguments.task {
+    let ended = match &arguments.command {
         None if arguments.check_store => check_store(&arguments).await,
-        None => audited(&arguments).await,
-        Some(Task::Find(find)) => searching::search(find).await,
+        None => run_audit(&arguments).await,
+        Some(Command::Find(find)) => search::search(find).await,
     };
-    match done {
+    match ended {
         Ok(status) => ExitCode::from(status),
-        Err(fault) => {
-            eprintln!("error: {fault}");
+        Err(error) => {
+            eprintln!("error: {error}");
             ExitCode::from(report::UNREAD)
         }
     }
@@ -60,40 +60,42 @@ struct Buckets {
 }
 
 impl Buckets {
-    async fn of(place: &Place) -> Result<Self, Fault> {
+    async fn open(options: &ArchiveOptions) -> Result<Self, ErrorText> {
         let sdk = sdk_config().await;
-        credentials(&sdk).await?;
+        check_credentials(&sdk).await?;
         let limits = Limits::default();
-        let bucket = |name: &str| Bucket::new(&sdk, name, place.force_path_style, &limits);
-        let archive = bucket(place.bucket());
+        let bucket = |name: &str| Bucket::new(&sdk, name, options.force_path_style, &limits);
+        let archive = bucket(options.bucket());
+        let work = options.work_bucket.as_deref();
         Ok(Self {
-            work: place
-                .work_bucket
-                .as_deref()
-                .map_or_else(|| archive.clone(), bucket),
+            work: work.map_or_else(|| archive.clone(), bucket),
             archive,
         })
     }
 }
 
 /// Audits, and returns the exit status.
-async fn audited(arguments: &Arguments) -> Result<u8, Fault> {
-    let place = &arguments.place;
-    let mut scope = place.scope().map_err(|fault| fault + HINT)?;
+async fn run_audit(arguments: &Arguments) -> Result<u8, ErrorText> {
+    let options = &arguments.archive;
+    let mut scope = options.scope().map_err(|error| error + HINT)?;
     scope.check_media = arguments.check_media;
     // Before anything is asked of S3: what is wrong with a file is known at once.
     let reconciliation = match &arguments.against {
-        Some(file) => Some(log(file, arguments.exported.as_deref(), &scope.window)?),
+        Some(file) => Some(read_log(
+            file,
+            arguments.exported.as_deref(),
+            &scope.window,
+        )?),
         None => None,
     };
     let rows = match arguments.format {
-        Form::Html => {
+        Format::Html => {
             let rows = Rows::new();
             Some(rows.map_err(|error| format!("no temporary file can be made: {error}"))?)
         }
-        Form::Table | Form::Json => None,
+        Format::Table | Format::Json => None,
     };
-    let buckets = Buckets::of(place).await?;
+    let buckets = Buckets::open(options).await?;
     let (counters, now) = (Counters::default(), now());
     let mut sink = (reconciliation, rows);
     let audited = audit(
@@ -104,28 +106,32 @@ async fn audited(arguments: &Arguments) -> Result<u8, Fault> {
         &counters,
         &mut sink,
     );
-    let audited = progress::watched(&counters, audited).await;
+    let audited = progress::watch(&counters, audited).await;
     let mut report = audited.map_err(|failure| error_chain(&failure))?;
     let (reconciliation, rows) = sink;
     if let Some(reconciliation) = reconciliation {
         reconciliation.conclude(now, &mut report);
     }
     match (arguments.format, rows) {
-        (Form::Html, Some(rows)) => {
-            let made = Made {
+        (Format::Html, Some(rows)) => {
+            let provenance = Provenance {
                 by: arguments.made_by.clone().unwrap_or_else(user),
                 at: iso(Timestamp::from(now)),
             };
-            page(&report, &made, rows)?;
+            print_page(&report, &provenance, rows)?;
         }
-        (Form::Json, _) => say(report.to_json()),
-        (Form::Table | Form::Html, _) => say(table::table(&report).trim_end()),
+        (Format::Json, _) => print(report.to_json()),
+        (Format::Table | Format::Html, _) => print(table::table(&report).trim_end()),
     }
     Ok(report.status())
 }
 
 /// Reads ACS's log.
-fn log(file: &Path, exported: Option<&Path>, window: &Window) -> Result<Reconciliation, Fault> {
+fn read_log(
+    file: &Path,
+    exported: Option<&Path>,
+    window: &Window,
+) -> Result<Reconciliation, ErrorText> {
     let name = file.display().to_string();
     let unreadable = |file: &Path| {
         let name = file.display().to_string();
@@ -156,9 +162,9 @@ fn log(file: &Path, exported: Option<&Path>, window: &Window) -> Result<Reconcil
 }
 
 /// Prints the page. Whoever no longer reads has seen enough.
-fn page(report: &Report, made: &Made, rows: Rows) -> Result<(), Fault> {
+fn print_page(report: &Report, provenance: &Provenance, rows: Rows) -> Result<(), ErrorText> {
     let mut to = BufWriter::new(stdout().lock());
-    let written = html::write(report, made, rows, &mut to).and_then(|()| to.flush());
+    let written = html::write(report, provenance, rows, &mut to).and_then(|()| to.flush());
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|error| format!("the page cannot be written: {error}")),
@@ -167,7 +173,7 @@ fn page(report: &Report, made: &Made, rows: Rows) -> Result<(), Fault> {
 
 /// Asks for the AWS credentials once, since S3's own failure for want of them names the last place
 /// that was looked in instead.
-async fn credentials(sdk: &SdkConfig) -> Result<(), Fault> {
+async fn check_credentials(sdk: &SdkConfig) -> Result<(), ErrorText> {
     let none = |why: &str| {
         format!(
             "no AWS credentials: {why}. Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \
@@ -187,20 +193,20 @@ async fn credentials(sdk: &SdkConfig) -> Result<(), Fault> {
 }
 
 /// Tries the store, and returns the exit status.
-async fn check_store(arguments: &Arguments) -> Result<u8, Fault> {
-    let Buckets { work, .. } = Buckets::of(&arguments.place).await?;
+async fn check_store(arguments: &Arguments) -> Result<u8, ErrorText> {
+    let Buckets { work, .. } = Buckets::open(&arguments.archive).await?;
     let name = work.name();
     eprintln!("writing into a folder check-store-… of s3://{name}, which is deleted afterwards");
     let checked = check::check(&work, fastrand::u64(..)).await;
     match arguments.format {
-        Form::Json => say(checked.to_json()),
-        Form::Table | Form::Html => say(table::checked(&checked).trim_end()),
+        Format::Json => print(checked.to_json()),
+        Format::Table | Format::Html => print(table::checked(&checked).trim_end()),
     }
     Ok(checked.status())
 }
 
 /// Prints to the standard output. Whoever no longer reads has seen enough.
-fn say(text: impl Display) {
+fn print(text: impl Display) {
     let _ = writeln!(stdout(), "{text}");
 }
 

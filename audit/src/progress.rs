@@ -13,7 +13,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 const LINES: Duration = Duration::from_secs(5);
 
 /// Waits for `work` and says meanwhile what has been counted.
-pub(crate) async fn watched<T>(counters: &Counters, work: impl Future<Output = T>) -> T {
+pub(crate) async fn watch<T>(counters: &Counters, work: impl Future<Output = T>) -> T {
     let terminal = stderr().is_terminal();
     let bar = if terminal {
         let style = ProgressStyle::with_template("{spinner} {msg}");

@@ -8,23 +8,23 @@ use acs_recording_audit::counters::Counters;
 use acs_recording_audit::find::{Found, find};
 use acs_recording_audit::table::found;
 
-use crate::arguments::{Find, Form};
-use crate::{Buckets, Fault, HINT, now, progress};
+use crate::arguments::{Find, Format};
+use crate::{Buckets, ErrorText, HINT, now, progress};
 
 /// Searches, shows what is found, and returns the exit status.
-pub(crate) async fn search(arguments: &Find) -> Result<u8, Fault> {
-    let wanted = arguments.wanted().map_err(|fault| fault + HINT)?;
-    let scope = arguments.place.scope().map_err(|fault| fault + HINT)?;
-    let buckets = Buckets::of(&arguments.place).await?;
+pub(crate) async fn search(arguments: &Find) -> Result<u8, ErrorText> {
+    let wanted = arguments.wanted().map_err(|error| error + HINT)?;
+    let scope = arguments.archive.scope().map_err(|error| error + HINT)?;
+    let buckets = Buckets::open(&arguments.archive).await?;
     let presign = arguments
         .presign
         .map(|minutes| Duration::from_secs(minutes * 60));
     let counters = Counters::default();
-    let mut shown = Shown {
-        form: arguments.format,
+    let mut printer = Printer {
+        format: arguments.format,
         count: 0,
     };
-    let mut show = |found: Found| shown.show(&found).is_ok();
+    let mut show = |found: Found| printer.show(&found).is_ok();
     let both = (&buckets.archive, &buckets.work);
     let search = find(
         both,
@@ -34,10 +34,10 @@ pub(crate) async fn search(arguments: &Find) -> Result<u8, Fault> {
         (now(), &counters),
         &mut show,
     );
-    let searched = progress::watched(&counters, search).await;
+    let searched = progress::watch(&counters, search).await;
     let searched = searched.map_err(|failure| error_chain(&failure))?;
     // Whoever no longer reads has seen enough.
-    let _ = shown.end();
+    let _ = printer.end();
     for entry in &searched.unread {
         eprintln!("could not be looked at: {}: {}", entry.key, entry.detail);
     }
@@ -52,21 +52,21 @@ pub(crate) async fn search(arguments: &Find) -> Result<u8, Fault> {
 }
 
 /// What is shown so far.
-struct Shown {
-    form: Form,
+struct Printer {
+    format: Format,
     count: u64,
 }
 
-impl Shown {
+impl Printer {
     fn show(&mut self, recording: &Found) -> io::Result<()> {
         let mut to = stdout().lock();
-        match self.form {
-            Form::Json => {
+        match self.format {
+            Format::Json => {
                 let before = if self.count == 0 { "[\n" } else { ",\n" };
                 to.write_all(before.as_bytes())?;
                 serde_json::to_writer(&mut to, recording)?;
             }
-            Form::Table | Form::Html => to.write_all(found(recording).as_bytes())?,
+            Format::Table | Format::Html => to.write_all(found(recording).as_bytes())?,
         }
         self.count += 1;
         to.flush()
@@ -74,9 +74,9 @@ impl Shown {
 
     fn end(&self) -> io::Result<()> {
         let mut to = stdout().lock();
-        match (self.form, self.count) {
-            (Form::Json, 0) => writeln!(to, "[]"),
-            (Form::Json, _) => writeln!(to, "\n]"),
+        match (self.format, self.count) {
+            (Format::Json, 0) => writeln!(to, "[]"),
+            (Format::Json, _) => writeln!(to, "\n]"),
             _ => Ok(()),
         }
     }
