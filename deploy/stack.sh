@@ -55,7 +55,7 @@ read_secret() {
 write_secret() {
     local text
     text=$(cat)
-    printf '%s' "$text" | jq --exit-status 'type == "object"' >/dev/null 2>&1 ||
+    [[ $(printf '%s' "$text" | jq type 2>/dev/null) == '"object"' ]] ||
         { echo "the secret is left as it is: the new text is not a JSON object" >&2 && return 1; }
     printf '%s' "$text" | aws secretsmanager put-secret-value --secret-id "$1" \
         --secret-string file:///dev/stdin --query VersionId --output text
@@ -63,9 +63,10 @@ write_secret() {
 
 # Prints the webhook secret to use: the last of the list.
 webhook_secret() {
-    local arn text
+    local arn text secret
     arn=$(output WebhookSecretArn) && text=$(read_secret "$arn") || return
-    printf '%s' "$text" | jq --exit-status --raw-output \
-        '[.WEBHOOK_SECRETS | strings | splits("[,\\s]+") | select(. != "")] | last // empty' ||
-        { echo "the secret has no WEBHOOK_SECRETS" >&2 && return 1; }
+    secret=$(printf '%s' "$text" | jq --raw-output \
+        '[.WEBHOOK_SECRETS | strings | splits("[,\\s]+") | select(. != "")] | last // empty')
+    [[ $secret ]] || { echo "the secret has no WEBHOOK_SECRETS" >&2 && return 1; }
+    echo "$secret"
 }

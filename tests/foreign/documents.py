@@ -7,13 +7,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 STUBS = Path(__file__).resolve().parent / "stubs"
-# What runs on AWS: the command line, and what the documents define by it.
+# What runs on AWS: the command line, and what deploy/runbook.sh defines by it.
 ON_AWS = re.compile(
     r"""(?mx)
     (?:^|[\s(\"])
-    (?:aws|output|resource|set_parameter|insights|post
+    (?:aws|output|parameter|resource|set_parameter|insights|pending|post|use_acs
+        |read_secret|write_secret|webhook_secret
         |(?:azure|deploy)/[a-z-]+\.sh|cargo\ run\ .*audit)
-    \s"""
+    (?:\s|\))"""
 )
 COMMAND = re.compile(r"\baws\s+([a-z0-9-]+)\s+([a-z0-9-]+)")
 
@@ -47,8 +48,10 @@ def fences(document):
 
 
 def mentioned(document):
-    """Returns every `aws` command of a document, those in its prose too."""
+    """Returns every `aws` command of a document or script, those in its prose too."""
     text = (ROOT / document).read_text()
+    if document.endswith(".sh"):
+        return {" ".join(found) for found in COMMAND.findall(text)}
     shell = re.findall(r"(?ms)^\s*```(?:sh|bash)$(.*?)^\s*```$", text)
     prose = re.findall(r"(?s)`([^`]*)`", re.sub(r"(?ms)^\s*```.*?^\s*```$", "", text))
     return {" ".join(found) for part in shell + prose for found in COMMAND.findall(part)}

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::template::{fields, list, template};
 
 const RUNBOOK: &str = include_str!("../../RUNBOOK.md");
+const RUNBOOK_SCRIPT: &str = include_str!("../../deploy/runbook.sh");
 const PICTURE: &str = include_str!("../../docs/dashboard.svg");
 const BICEP: &str = include_str!("../../azure/subscription.bicep");
 const BICEP_PARAMETERS: &str = include_str!("../../azure/subscription.bicepparam");
@@ -230,12 +231,13 @@ fn the_runbook_names_what_is_there() {
         assert!(anchors.contains(anchor), "#{anchor}");
     }
     // What is pending is in the work bucket.
-    for line in RUNBOOK.lines().filter(|line| line.contains("aws s3")) {
+    let lines = RUNBOOK.lines().chain(RUNBOOK_SCRIPT.lines());
+    for line in lines.filter(|line| line.contains("aws s3")) {
         let pending = line.contains("pending/") || line.contains("attempt.json");
         assert!(!pending || line.contains("$WORK"), "{line}");
     }
     // As a text, a listing of nothing is the word None.
-    for command in RUNBOOK.split("list-objects-v2").skip(1) {
+    for command in RUNBOOK_SCRIPT.split("list-objects-v2").skip(1) {
         let (line, _) = command.split_once('\n').expect("a command ends");
         assert!(line.contains("--output json"), "{line}");
     }
@@ -261,10 +263,12 @@ fn the_runbook_names_what_is_there() {
         ("parameter `", "Parameters"),
         ("parameter\n`", "Parameters"),
         ("\nset_parameter ", "Parameters"),
+        ("$(parameter ", "Parameters"),
         ("$(output ", "Outputs"),
         ("$(resource ", "Resources"),
     ] {
-        for name in RUNBOOK.split(before).skip(1) {
+        let script = RUNBOOK_SCRIPT.split(before).skip(1);
+        for name in RUNBOOK.split(before).skip(1).chain(script) {
             let end = |other: char| !other.is_ascii_alphanumeric();
             let name = name.split(end).next().unwrap_or_default();
             let there = template[section].get(name);
