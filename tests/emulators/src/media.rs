@@ -1,19 +1,19 @@
 //! Media of any length whose every byte follows from its format, length, seed and offset, so that gigabytes take
 //! no memory and each range can be made, or checked, on its own.
 
+mod mp3;
+mod mp4;
+mod wav;
+
 use std::ops::Range;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 
-const MP4_HEADER: u64 = 553;
-/// Samples in a second of all sound, of two bytes in MP4 and WAV.
+/// Samples a second of all sound, of two bytes in MP4 and WAV.
 const RATE: u32 = 16_000;
-const WAV_HEADER: u64 = 44;
+/// The bytes that are generated at once.
 const WORD: u64 = 8;
-const MP3_WORDS_PER_FRAME: u64 = 36;
-/// The bytes of the shortest tag.
-const TAG: u64 = 10;
 
 /// What a recording looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,189 +121,26 @@ impl Media {
 
     fn header(&self) -> Vec<u8> {
         match self.format {
-            Format::Mp4 => self.mp4_header(),
-            Format::Mp3 => self.mp3_header(),
-            Format::Wav => self.wav_header(),
+            Format::Mp4 => mp4::header(self.length),
+            Format::Mp3 => mp3::header(self.length),
+            Format::Wav => wav::header(self.length),
         }
-    }
-
-    /// The `mdat` box takes its size in 64 bits, so that the header has one length for all media.
-    fn mp4_header(&self) -> Vec<u8> {
-        let media = self.length.saturating_sub(MP4_HEADER);
-        let mut header = mp4(*b"ftyp", &[b"isom\0\0\x02\0isomiso2avc1mp41"]);
-        header.extend(movie(media / 2));
-        header.extend(1_u32.to_be_bytes());
-        header.extend(b"mdat");
-        header.extend((media + 16).to_be_bytes());
-        debug_assert_eq!(header.len() as u64, MP4_HEADER);
-        header
-    }
-
-    fn mp3_header(&self) -> Vec<u8> {
-        let frame = MP3_WORDS_PER_FRAME * WORD;
-        let length = match self.length % frame {
-            0 => return Vec::new(),
-            rest if rest < TAG => rest + frame,
-            rest => rest,
-        };
-        let size = u32::try_from(length - TAG).unwrap_or_default();
-        let size = [21, 14, 7, 0].map(|shift| (size >> shift & 0x7f).to_le_bytes()[0]);
-        let mut tag = [&b"ID3\x04\0\0"[..], &size].concat();
-        tag.resize(usize::try_from(length).unwrap_or_default(), 0);
-        tag
-    }
-
-    fn wav_header(&self) -> Vec<u8> {
-        let limited = |length: u64| u32::try_from(length).unwrap_or(u32::MAX);
-        let mut header = Vec::with_capacity(size(WAV_HEADER));
-        header.extend_from_slice(b"RIFF");
-        header.extend_from_slice(&limited(self.length.saturating_sub(8)).to_le_bytes());
-        header.extend_from_slice(b"WAVEfmt ");
-        header.extend_from_slice(&16_u32.to_le_bytes());
-        header.extend_from_slice(&1_u16.to_le_bytes());
-        header.extend_from_slice(&1_u16.to_le_bytes());
-        header.extend_from_slice(&RATE.to_le_bytes());
-        header.extend_from_slice(&(2 * RATE).to_le_bytes());
-        header.extend_from_slice(&2_u16.to_le_bytes());
-        header.extend_from_slice(&16_u16.to_le_bytes());
-        header.extend_from_slice(b"data");
-        header.extend_from_slice(&limited(self.length.saturating_sub(WAV_HEADER)).to_le_bytes());
-        header
     }
 
     /// Fills whole words of what follows the header, beginning with word number `first`.
     fn fill(&self, words: &mut [u8], first: u64) {
         let key = mix(self.seed);
-        let words = (first..).zip(words.chunks_exact_mut(size(WORD)));
         match self.format {
-            Format::Mp4 => {
-                for (number, word) in words {
-                    word.copy_from_slice(&random(key, number).to_le_bytes());
-                }
-            }
-            Format::Mp3 => {
-                for (number, word) in words {
-                    let random = random(key, number);
-                    // Four bytes of frame header, then nine zeros of side information: nothing to decode.
-                    let value = match number % MP3_WORDS_PER_FRAME {
-                        0 => u64::from_le_bytes([0xFF, 0xF3, 0x88, 0xC0, 0, 0, 0, 0]),
-                        1 => random & !0xFF_FFFF_FFFF,
-                        _ => random,
-                    };
-                    word.copy_from_slice(&value.to_le_bytes());
-                }
-            }
-            Format::Wav => {
-                let period = one_period(key);
-                let mut phase = size(first * 4 % period.len() as u64);
-                for (number, word) in words {
-                    let mut noise = random(key, number);
-                    for sample in word.chunks_exact_mut(2) {
-                        let [noise_byte, ..] = noise.to_le_bytes();
-                        let value = period[phase] + i32::from(noise_byte & 15) - 8;
-                        sample.copy_from_slice(&value.to_le_bytes()[..2]);
-                        noise >>= 16;
-                        phase = if phase + 1 == period.len() {
-                            0
-                        } else {
-                            phase + 1
-                        };
-                    }
-                }
-            }
+            Format::Mp4 => mp4::fill(words, first, key),
+            Format::Mp3 => mp3::fill(words, first, key),
+            Format::Wav => wav::fill(words, first, key),
         }
     }
 }
 
-/// A `moov` box of one track of so many samples of sound, which are one after another behind it.
-fn movie(samples: u64) -> Vec<u8> {
-    let samples = u32::try_from(samples).unwrap_or(u32::MAX).to_be_bytes();
-    let (zero, one, rate) = (0_u32.to_be_bytes(), 1_u32.to_be_bytes(), RATE.to_be_bytes());
-    // 1.0, for the speed, and for the diagonal of the matrices that leave pictures as they are.
-    let fixed = 0x1_0000_u32.to_be_bytes();
-    let matrix = [
-        &fixed[..],
-        &[0; 12],
-        &fixed,
-        &[0; 12],
-        &0x4000_0000_u32.to_be_bytes(),
-    ]
-    .concat();
-    let offset = MP4_HEADER.to_be_bytes();
-    let entry = [
-        &[0, 0, 0, 36][..],
-        b"sowt",
-        &[0, 0, 0, 0, 0, 0, 0, 1],
-        &[0; 8],
-        // A channel of 16 bits.
-        &[0, 1, 0, 16, 0, 0, 0, 0],
-        &(RATE << 16).to_be_bytes(),
-    ];
-    let tables = [
-        mp4(*b"stsd", &[&zero, &one, &entry.concat()]),
-        mp4(*b"stts", &[&zero, &one, &samples, &one]),
-        mp4(*b"stsc", &[&zero, &one, &one, &samples, &one]),
-        mp4(*b"stsz", &[&zero, &2_u32.to_be_bytes(), &samples]),
-        mp4(*b"co64", &[&zero, &one, &offset]),
-    ];
-    let source = mp4(*b"dref", &[&zero, &one, &mp4(*b"url ", &[&one])]);
-    let media = [
-        mp4(*b"smhd", &[&[0; 8]]),
-        mp4(*b"dinf", &[&source]),
-        mp4(*b"stbl", &[&tables.concat()]),
-    ];
-    let media = [
-        // In a language that is not told.
-        mp4(*b"mdhd", &[&[0; 12], &rate, &samples, &[0x55, 0xc4, 0, 0]]),
-        mp4(*b"hdlr", &[&[0; 8], b"soun", &[0; 13]]),
-        mp4(*b"minf", &[&media.concat()]),
-    ];
-    let volume = [1, 0, 0, 0];
-    let track = [
-        mp4(
-            *b"tkhd",
-            &[
-                &[0, 0, 0, 3],
-                &[0; 8],
-                &one,
-                &zero,
-                &samples,
-                &[0; 12],
-                &volume,
-                &matrix,
-                &[0; 8],
-            ],
-        ),
-        mp4(*b"mdia", &[&media.concat()]),
-    ];
-    let header = [
-        &[0; 12][..],
-        &rate,
-        &samples,
-        &fixed,
-        &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        &matrix,
-        &[0; 24],
-        &2_u32.to_be_bytes(),
-    ];
-    let parts = [mp4(*b"mvhd", &header), mp4(*b"trak", &[&track.concat()])];
-    mp4(*b"moov", &[&parts.concat()])
-}
-
-/// A box of that content.
-fn mp4(kind: [u8; 4], content: &[&[u8]]) -> Vec<u8> {
-    let content = content.concat();
-    let size = u32::try_from(content.len() + 8).unwrap_or(u32::MAX);
-    [&size.to_be_bytes(), &kind[..], &content].concat()
-}
-
-/// One period of a tone between 222 and 444 Hz. Two parabolas come near enough to a sine and, all in integers, are
-/// the same on every machine.
-fn one_period(key: u64) -> Vec<i32> {
-    const AMPLITUDE: i32 = 1000;
-    let half: i32 = [18, 19, 20, 22, 24, 26, 28, 30, 32, 36][size(key % 10)];
-    let arch = (0..half).map(|sample| 4 * AMPLITUDE * sample * (half - sample) / (half * half));
-    arch.clone().chain(arch.map(|sample| -sample)).collect()
+/// The words of a buffer with their numbers, of which the first is `first`.
+fn numbered(words: &mut [u8], first: u64) -> impl Iterator<Item = (u64, &mut [u8])> {
+    (first..).zip(words.chunks_exact_mut(size(WORD)))
 }
 
 /// Word number `number` of the sequence that splitmix64 gives for `key`.
@@ -393,11 +230,11 @@ mod tests {
         assert_eq!(&wav[36..40], b"data");
         assert_eq!(&wav[40..44], &32_000_u32.to_le_bytes());
 
-        let mp4 = Media::new(Format::Mp4, 5_000_000_000, 1).bytes(0..MP4_HEADER);
+        let mp4 = Media::new(Format::Mp4, 5_000_000_000, 1).bytes(0..mp4::HEADER);
         assert_eq!(&mp4[4..12], b"ftypisom");
         assert_eq!(&mp4[36..40], b"moov");
         assert_eq!(&mp4[541..545], b"mdat");
-        let media = 5_000_000_000 - MP4_HEADER + 16;
+        let media = 5_000_000_000 - mp4::HEADER + 16;
         assert_eq!(&mp4[545..], &media.to_be_bytes());
 
         // The tag takes what is no whole frame.
