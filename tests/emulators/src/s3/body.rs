@@ -124,6 +124,64 @@ pub(super) struct Keep {
     pub(super) md5: bool,
 }
 
+/// The checksums of a body that is still coming in.
+struct Sums {
+    algorithm: Option<Algorithm>,
+    hasher: ChecksumHasher,
+    crc64nvme: crc_fast::Digest,
+    md5: Option<Md5>,
+}
+
+impl Sums {
+    fn new(algorithm: Option<Algorithm>, md5: bool) -> Self {
+        let mut hasher = ChecksumHasher::default();
+        match algorithm {
+            Some(Algorithm::Crc32) => hasher.crc32 = Some(Crc32::new()),
+            Some(Algorithm::Crc32c) => hasher.crc32c = Some(Crc32c::new()),
+            Some(Algorithm::Sha1) => hasher.sha1 = Some(Sha1::new()),
+            Some(Algorithm::Sha256) => hasher.sha256 = Some(Sha256::new()),
+            Some(Algorithm::Crc64Nvme) | None => {}
+        }
+        Self {
+            algorithm,
+            hasher,
+            crc64nvme: crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme),
+            md5: md5.then(Md5::new),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.crc64nvme.update(bytes);
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
+        }
+    }
+
+    /// A body with these checksums.
+    fn finish(self, bytes: Bytes, size: u64) -> Received {
+        let crc64nvme = self.crc64nvme.finalize();
+        let sums = self.hasher.finalize();
+        let checksum = self.algorithm.and_then(|algorithm| {
+            let value = match algorithm {
+                Algorithm::Crc32 => sums.checksum_crc32,
+                Algorithm::Crc32c => sums.checksum_crc32c,
+                Algorithm::Crc64Nvme => Some(encode(crc64nvme)),
+                Algorithm::Sha1 => sums.checksum_sha1,
+                Algorithm::Sha256 => sums.checksum_sha256,
+            };
+            value.map(|value| Checksum { algorithm, value })
+        });
+        Received {
+            bytes,
+            size,
+            md5: self.md5.map(|md5| md5.finalize().into()),
+            crc64nvme,
+            checksum,
+        }
+    }
+}
+
 /// Reads a body to its end and checks it.
 pub(super) async fn read(
     mut body: Option<StreamingBlob>,
@@ -131,17 +189,7 @@ pub(super) async fn read(
     trailers: Option<TrailingHeaders>,
     keep: Keep,
 ) -> S3Result<Received> {
-    let algorithm = Algorithm::announced(headers)?;
-    let mut hasher = ChecksumHasher::default();
-    match algorithm {
-        Some(Algorithm::Crc32) => hasher.crc32 = Some(Crc32::new()),
-        Some(Algorithm::Crc32c) => hasher.crc32c = Some(Crc32c::new()),
-        Some(Algorithm::Sha1) => hasher.sha1 = Some(Sha1::new()),
-        Some(Algorithm::Sha256) => hasher.sha256 = Some(Sha256::new()),
-        Some(Algorithm::Crc64Nvme) | None => {}
-    }
-    let mut crc64nvme = crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme);
-    let mut md5 = keep.md5.then(Md5::new);
+    let mut sums = Sums::new(Algorithm::announced(headers)?, keep.md5);
     let declared = declared_length(headers);
     // A copy: pieces that are kept would hold on to the connection's read buffers, which are
     // larger.
@@ -157,11 +205,7 @@ pub(super) async fn read(
     {
         let chunk = chunk.map_err(|cause| s3_error!(IncompleteBody, "{cause}"))?;
         size += chunk.len() as u64;
-        hasher.update(&chunk);
-        crc64nvme.update(&chunk);
-        if let Some(md5) = &mut md5 {
-            md5.update(&chunk);
-        }
+        sums.update(&chunk);
         if keep.bytes {
             bytes.extend_from_slice(&chunk);
         }
@@ -173,53 +217,43 @@ pub(super) async fn read(
             "{size} bytes instead of {declared:?}"
         ));
     }
+    let received = sums.finish(bytes.freeze(), size);
+    check_checksum(&received, headers, trailers.as_ref())?;
+    check_md5(&received, headers)?;
+    Ok(received)
+}
 
-    let crc64nvme = crc64nvme.finalize();
-    let sums = hasher.finalize();
-    let checksum = algorithm.and_then(|algorithm| {
-        let value = match algorithm {
-            Algorithm::Crc32 => sums.checksum_crc32,
-            Algorithm::Crc32c => sums.checksum_crc32c,
-            Algorithm::Crc64Nvme => Some(encode(crc64nvme)),
-            Algorithm::Sha1 => sums.checksum_sha1,
-            Algorithm::Sha256 => sums.checksum_sha256,
-        };
-        value.map(|value| Checksum { algorithm, value })
-    });
-    if let Some(checksum) = &checksum {
-        let header = checksum.algorithm.header();
-        let sent = text(headers, header).map(str::to_owned).or_else(|| {
-            trailers
-                .as_ref()?
-                .read(|trailers| text(trailers, header).map(str::to_owned))?
-        });
-        match sent {
-            Some(sent) if sent == checksum.value => {}
-            Some(sent) => {
-                return Err(s3_error!(
-                    BadDigest,
-                    "{header} is {sent} but the body has {}",
-                    checksum.value
-                ));
-            }
-            None => return Err(s3_error!(InvalidRequest, "trailer {header} is missing")),
+/// Compares a body's checksum with the one in its header or trailer.
+fn check_checksum(
+    received: &Received,
+    headers: &HeaderMap,
+    trailers: Option<&TrailingHeaders>,
+) -> S3Result<()> {
+    let Some(checksum) = &received.checksum else {
+        return Ok(());
+    };
+    let header = checksum.algorithm.header();
+    let sent = text(headers, header)
+        .map(str::to_owned)
+        .or_else(|| trailers?.read(|trailers| text(trailers, header).map(str::to_owned))?);
+    match sent {
+        Some(sent) if sent == checksum.value => Ok(()),
+        Some(sent) => Err(s3_error!(
+            BadDigest,
+            "{header} is {sent} but the body has {}",
+            checksum.value
+        )),
+        None => Err(s3_error!(InvalidRequest, "trailer {header} is missing")),
+    }
+}
+
+fn check_md5(received: &Received, headers: &HeaderMap) -> S3Result<()> {
+    match (text(headers, "content-md5"), received.md5) {
+        (Some(sent), Some(md5)) if STANDARD.encode(md5) != sent => {
+            Err(s3_error!(BadDigest, "Content-MD5 does not match"))
         }
+        _ => Ok(()),
     }
-    if let Some(sent) = text(headers, "content-md5")
-        && md5
-            .clone()
-            .is_some_and(|md5| STANDARD.encode(md5.finalize()) != sent)
-    {
-        return Err(s3_error!(BadDigest, "Content-MD5 does not match"));
-    }
-
-    Ok(Received {
-        bytes: bytes.freeze(),
-        size,
-        md5: md5.map(|md5| md5.finalize().into()),
-        crc64nvme,
-        checksum,
-    })
 }
 
 /// The length of a body without its aws-chunked framing.

@@ -145,46 +145,18 @@ pub(super) fn objects(
     settings: &Settings,
 ) -> S3Result<dto::ListObjectsV2Output> {
     let limit = limit(asked.max_keys, settings)?;
-    let prefix = asked.prefix.clone().unwrap_or_default();
-    let delimiter = asked.delimiter.as_deref().filter(|text| !text.is_empty());
     let after = match &asked.continuation_token {
         Some(token) => Place::parse(token)?,
         None => Place::Key(asked.start_after.clone().unwrap_or_default()),
     };
-
-    let mut contents = Vec::new();
-    let mut prefixes: Vec<String> = Vec::new();
-    let mut last = None;
-    let mut truncated = false;
-    for (key, object) in &store.objects {
-        let Some(rest) = key.strip_prefix(&prefix) else {
-            continue;
-        };
-        if after.covers(key) || prefixes.last().is_some_and(|seen| key.starts_with(seen)) {
-            continue;
-        }
-        if contents.len() + prefixes.len() == limit {
-            truncated = limit > 0;
-            break;
-        }
-        let common = delimiter
-            .and_then(|delimiter| rest.split_once(delimiter))
-            .map(|(head, _)| format!("{prefix}{head}{}", delimiter.unwrap_or_default()));
-        if let Some(common) = common {
-            last = Some(Place::Prefix(common.clone()));
-            prefixes.push(common);
-        } else {
-            last = Some(Place::Key(key.clone()));
-            contents.push(dto::Object {
-                key: Some(key.clone()),
-                size: i64::try_from(object.size).ok(),
-                e_tag: Some(strong(&object.etag)),
-                last_modified: Some(object.last_modified.into()),
-                ..Default::default()
-            });
-        }
-    }
-    let common_prefixes = prefixes.into_iter().map(|prefix| dto::CommonPrefix {
+    let page = Page::of(
+        store,
+        &after,
+        asked.prefix.as_deref().unwrap_or_default(),
+        asked.delimiter.as_deref().filter(|text| !text.is_empty()),
+        limit,
+    );
+    let common_prefixes = page.prefixes.into_iter().map(|prefix| dto::CommonPrefix {
         prefix: Some(prefix),
     });
     let common_prefixes: Vec<_> = common_prefixes.collect();
@@ -194,14 +166,70 @@ pub(super) fn objects(
         delimiter: asked.delimiter,
         start_after: asked.start_after,
         max_keys: i32::try_from(limit).ok(),
-        key_count: i32::try_from(contents.len() + common_prefixes.len()).ok(),
+        key_count: i32::try_from(page.contents.len() + common_prefixes.len()).ok(),
         continuation_token: asked.continuation_token,
-        next_continuation_token: last.filter(|_| truncated).map(|place| place.token()),
-        is_truncated: Some(truncated),
-        contents: Some(contents),
+        next_continuation_token: page
+            .last
+            .filter(|_| page.truncated)
+            .map(|place| place.token()),
+        is_truncated: Some(page.truncated),
+        contents: Some(page.contents),
         common_prefixes: Some(common_prefixes),
         ..Default::default()
     })
+}
+
+/// A page of objects.
+#[derive(Default)]
+struct Page {
+    contents: Vec<dto::Object>,
+    prefixes: Vec<String>,
+    last: Option<Place>,
+    truncated: bool,
+}
+
+impl Page {
+    /// The first `limit` objects and common prefixes behind `after`.
+    fn of(
+        store: &Store,
+        after: &Place,
+        prefix: &str,
+        delimiter: Option<&str>,
+        limit: usize,
+    ) -> Self {
+        let mut page = Self::default();
+        for (key, object) in &store.objects {
+            let Some(rest) = key.strip_prefix(prefix) else {
+                continue;
+            };
+            let seen = |prefix: &String| key.starts_with(prefix);
+            if after.covers(key) || page.prefixes.last().is_some_and(seen) {
+                continue;
+            }
+            if page.contents.len() + page.prefixes.len() == limit {
+                page.truncated = limit > 0;
+                break;
+            }
+            let common = delimiter.and_then(|delimiter| {
+                let (head, _) = rest.split_once(delimiter)?;
+                Some(format!("{prefix}{head}{delimiter}"))
+            });
+            if let Some(common) = common {
+                page.last = Some(Place::Prefix(common.clone()));
+                page.prefixes.push(common);
+            } else {
+                page.last = Some(Place::Key(key.clone()));
+                page.contents.push(dto::Object {
+                    key: Some(key.clone()),
+                    size: i64::try_from(object.size).ok(),
+                    e_tag: Some(strong(&object.etag)),
+                    last_modified: Some(object.last_modified.into()),
+                    ..Default::default()
+                });
+            }
+        }
+        page
+    }
 }
 
 /// Where a page of objects ended.
