@@ -6,7 +6,7 @@
 //! - `fault`: what can go wrong on purpose
 //! - `request`: what it was asked
 //! - `target`: what a request names, by host and path
-//! - `answer`: what is answered to it
+//! - `answer`, `file`: what is answered to it
 //! - `reply`, `body`: how the answer is put together and sent
 //! - `server`, `shared`: the listeners, their connections, and what these have in common
 
@@ -15,6 +15,7 @@ mod bearer;
 mod body;
 mod document;
 mod fault;
+mod file;
 mod reply;
 mod request;
 mod server;
@@ -36,8 +37,9 @@ pub use self::document::{Document, Ranges};
 pub use self::fault::Fault;
 pub use self::request::{Kind, Request};
 pub use self::settings::Settings;
-use self::shared::{Faults, Shared, lock};
+use self::shared::{Faults, Shared};
 use crate::certificates::Authority;
+use crate::server::lock;
 
 /// A running emulator. Its servers stop, and break their connections, when the last clone is dropped.
 #[derive(Clone, Debug)]

@@ -3,20 +3,22 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use hyper::{
     Method, Response, StatusCode,
-    header::{ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG},
+    header::{ALLOW, AUTHORIZATION},
     http::request::Parts,
 };
 use tokio::time::sleep;
 
 use super::{
-    Document, Fault, Kind, Ranges, Request, bearer,
+    Document, Fault, Kind, Request, bearer,
     body::{Body, Cut, Source},
+    file::File,
     reply::Reply,
     request::seen,
-    shared::{Shared, lock},
+    shared::Shared,
     signature::{self, Form},
     target::{Site, Target},
 };
+use crate::server::lock;
 
 const PREVIEW_QUERY: &str = "api-version=2021-04-15-preview1";
 
@@ -56,8 +58,16 @@ pub(super) async fn answer(
                 body,
             }) => Reply::scripted(status, headers, body),
             fault => {
-                let ranges = !matches!(fault, Some(Fault::IgnoreRange | Fault::EndlessBody));
-                truth(&shared, site, &target, &head, &request, ranges).with(fault)
+                let asked = Asked {
+                    shared: &shared,
+                    site,
+                    target: &target,
+                    head: &head,
+                    request: &request,
+                };
+                let ignored = matches!(fault, Some(Fault::IgnoreRange | Fault::EndlessBody));
+                let range = request.range.as_deref().filter(|_| !ignored);
+                asked.reply(range).with(fault)
             }
         }
     } else {
@@ -70,147 +80,82 @@ pub(super) async fn answer(
     Ok(reply.response(Arc::clone(&shared.pace), cut))
 }
 
-/// What ACS would answer.
-fn truth(
-    shared: &Shared,
+/// A request and the server that it came to.
+struct Asked<'a> {
+    shared: &'a Shared,
     site: Site,
-    target: &Target,
-    head: &Parts,
-    request: &Request,
-    ranges: bool,
-) -> Reply {
-    // A path of neither form may be signed in either.
-    let form = target.form.unwrap_or_else(|| {
-        if head.headers.contains_key("x-ms-host") {
-            Form::Current
+    target: &'a Target,
+    head: &'a Parts,
+    request: &'a Request,
+}
+
+impl Asked<'_> {
+    /// The reply of ACS to a request with this `Range`, or without.
+    fn reply(&self, range: Option<&str>) -> Reply {
+        let form = self.form();
+        if let Err((status, message)) = self.authorized(form) {
+            return self.error(status, "Denied", &message);
+        }
+        let Some(document) = self.document(form) else {
+            return self.error(404, "NotFound", "there is no such document here");
+        };
+        if form == Form::Preview && self.head.uri.query() != Some(PREVIEW_QUERY) {
+            let message = format!("the query is not {PREVIEW_QUERY}");
+            return self.error(400, "UnsupportedApiVersion", &message);
+        }
+        let allowed = if self.target.kind == Kind::Delete {
+            Method::DELETE
         } else {
-            Form::Preview
+            Method::GET
+        };
+        if self.head.method != allowed {
+            let message = format!("{} is not allowed", self.head.method);
+            let reply = self.error(405, "MethodNotAllowed", &message);
+            return reply.header(ALLOW, allowed.as_str());
         }
-    });
-    if let Err((status, message)) = authorized(shared, form, head) {
-        return Reply::error(status, "Denied", &message, request);
-    }
-
-    let document = target.id.as_deref().and_then(|id| shared.document(id));
-    let (Some(_), true, Some(document)) = (target.form, site.serves(form), document) else {
-        return Reply::error(404, "NotFound", "there is no such document here", request);
-    };
-    if form == Form::Preview && head.uri.query() != Some(PREVIEW_QUERY) {
-        let message = format!("the query is not {PREVIEW_QUERY}");
-        return Reply::error(400, "UnsupportedApiVersion", &message, request);
-    }
-    let allowed = if target.kind == Kind::Delete {
-        Method::DELETE
-    } else {
-        Method::GET
-    };
-    if head.method != allowed {
-        let message = format!("{} is not allowed", head.method);
-        return Reply::error(405, "MethodNotAllowed", &message, request)
-            .header(ALLOW, allowed.as_str());
-    }
-
-    let metadata = &document.metadata;
-    let (source, length, content_type, etag) = match target.kind {
-        Kind::Delete => {
-            shared.delete(&document.id);
-            return Reply::new(StatusCode::OK, Source::Bytes(Bytes::new()), 0..0);
-        }
-        Kind::Metadata => (
-            Source::Bytes(metadata.clone()),
-            metadata.len() as u64,
-            "application/json",
-            None,
-        ),
-        Kind::Media | Kind::Other => {
-            let media = document.media.clone();
-            let content_type = document.content_type.as_deref();
-            (
-                Source::Media {
-                    media,
-                    sent: shared.sent(&document.id),
-                },
-                document.media.length(),
-                content_type.unwrap_or_else(|| document.media.content_type()),
-                document.etag.as_deref(),
-            )
-        }
-    };
-    let reply = content(&document, source, length, request, ranges);
-    if !reply.status.is_success() {
-        return reply;
-    }
-    let reply = reply.header(CONTENT_TYPE, content_type);
-    match etag {
-        Some(etag) => reply.header(ETAG, etag),
-        None => reply,
-    }
-}
-
-/// Whether the request has a credential that is good here; if not, the status and why.
-fn authorized(shared: &Shared, form: Form, head: &Parts) -> Result<(), (u16, String)> {
-    let authorization = head.headers.get(AUTHORIZATION);
-    if authorization.is_some_and(|value| value.as_bytes().starts_with(b"Bearer ")) {
-        return bearer::check(shared, form, head);
-    }
-    if lock(&shared.rules).without_keys {
-        return Err((401, "access keys are disabled here".to_owned()));
-    }
-    signature::check(shared, form, head).map_err(|message| (401, message))
-}
-
-/// The range that was asked for, or everything.
-fn content(
-    document: &Document,
-    source: Source,
-    length: u64,
-    request: &Request,
-    ranges: bool,
-) -> Reply {
-    match (document.ranges, &request.range) {
-        (Ranges::Honoured | Ranges::Shortened(_), Some(range)) if ranges => {
-            match parse_range(range) {
-                Some((start, _)) if start >= length => Reply::new(
-                    StatusCode::RANGE_NOT_SATISFIABLE,
-                    Source::Bytes(Bytes::new()),
-                    0..0,
-                )
-                .header(CONTENT_RANGE, &format!("bytes */{length}")),
-                Some((start, last)) => {
-                    let most = match document.ranges {
-                        Ranges::Shortened(most) => most.max(1),
-                        _ => u64::MAX,
-                    };
-                    let last = last.min(length - 1).min(start.saturating_add(most - 1));
-                    Reply::new(StatusCode::PARTIAL_CONTENT, source, start..last + 1)
-                        .header(CONTENT_RANGE, &format!("bytes {start}-{last}/{length}"))
-                }
-                None => Reply::html(StatusCode::BAD_REQUEST),
+        match self.target.kind {
+            Kind::Delete => {
+                self.shared.delete(&document.id);
+                Reply::new(StatusCode::OK, Source::Bytes(Bytes::new()), 0..0)
+            }
+            Kind::Metadata => File::metadata(&document).reply(range),
+            Kind::Media | Kind::Other => {
+                let sent = self.shared.sent(&document.id);
+                File::content(&document, sent).reply(range)
             }
         }
-        (Ranges::IgnoredWithoutLength, _) => {
-            Reply::new(StatusCode::OK, source, 0..length).without(&CONTENT_LENGTH)
-        }
-        (Ranges::Honoured | Ranges::Shortened(_) | Ranges::Ignored, _) => {
-            Reply::new(StatusCode::OK, source, 0..length)
-        }
     }
-}
 
-/// First and last byte of `bytes=a-b` or `bytes=a-`.
-fn parse_range(range: &str) -> Option<(u64, u64)> {
-    let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
-    let number = |digits: &str| {
-        digits
-            .bytes()
-            .all(|byte| byte.is_ascii_digit())
-            .then(|| digits.parse().ok())?
-    };
-    let first = number(first)?;
-    let last = if last.is_empty() {
-        u64::MAX
-    } else {
-        number(last)?
-    };
-    (first <= last).then_some((first, last))
+    /// The form that the path wants; a path of neither form may be signed in either.
+    fn form(&self) -> Form {
+        self.target.form.unwrap_or_else(|| {
+            if self.head.headers.contains_key("x-ms-host") {
+                Form::Current
+            } else {
+                Form::Preview
+            }
+        })
+    }
+
+    /// Checks the request's credential; an error is the status and the reason.
+    fn authorized(&self, form: Form) -> Result<(), (u16, String)> {
+        let authorization = self.head.headers.get(AUTHORIZATION);
+        if authorization.is_some_and(|value| value.as_bytes().starts_with(b"Bearer ")) {
+            return bearer::check(self.shared, form, self.head);
+        }
+        if lock(&self.shared.rules).without_keys {
+            return Err((401, "access keys are disabled here".to_owned()));
+        }
+        signature::check(self.shared, form, self.head).map_err(|message| (401, message))
+    }
+
+    /// The document that the path names, if this host serves it under this form.
+    fn document(&self, form: Form) -> Option<Arc<Document>> {
+        let document = self.shared.document(self.target.id.as_deref()?)?;
+        (self.target.form.is_some() && self.site.serves(form)).then_some(document)
+    }
+
+    fn error(&self, status: u16, code: &str, message: &str) -> Reply {
+        Reply::error(status, code, message, self.request)
+    }
 }
