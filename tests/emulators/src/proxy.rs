@@ -1,13 +1,15 @@
 //! An HTTP proxy that leads every name to one address, so that a process of its own can call hosts by their real names.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{
     AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional_with_sizes,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
+
+use crate::server::lock;
 
 /// Bytes that a tunnel holds in each direction.
 const BUFFER: usize = 64 * 1024;
@@ -54,10 +56,7 @@ impl Proxy {
 
     /// Where connections were asked for so far, as `host:port`, in order.
     pub fn asked(&self) -> Vec<String> {
-        self.asked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.asked).clone()
     }
 }
 
@@ -81,10 +80,7 @@ async fn tunnel(client: TcpStream, target: SocketAddr, asked: Asked) -> std::io:
             .write_all(b"HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 0\r\n\r\n")
             .await;
     };
-    asked
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(authority.to_owned());
+    lock(&asked).push(authority.to_owned());
     let mut server = TcpStream::connect(target).await?;
     client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
     copy_bidirectional_with_sizes(&mut client, &mut server, BUFFER, BUFFER)

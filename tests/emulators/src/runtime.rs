@@ -3,21 +3,17 @@
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 use std::collections::HashMap;
-use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
+
+use crate::server::{Server, lock};
 
 const ROOT: &str = "/2018-06-01/runtime";
 const REGION: &str = "eu-central-1";
@@ -33,7 +29,7 @@ type Answer = Result<Bytes, Bytes>;
 /// that polls takes over. Clones speak to the same server.
 #[derive(Clone)]
 pub struct RuntimeApi {
-    address: SocketAddr,
+    server: Arc<Server>,
     state: Arc<State>,
 }
 
@@ -61,12 +57,6 @@ struct Polls {
 impl RuntimeApi {
     /// Listens on a free port of 127.0.0.1.
     pub async fn start() -> RuntimeApi {
-        let listener = TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .expect("loopback can be listened on");
-        let address = listener
-            .local_addr()
-            .expect("a bound socket has an address");
         let (queue, queued) = mpsc::unbounded_channel();
         let state = Arc::new(State {
             queue,
@@ -76,13 +66,20 @@ impl RuntimeApi {
             polls: watch::Sender::default(),
             invocations: AtomicU64::new(0),
         });
-        tokio::spawn(serve(listener, Arc::clone(&state)));
-        RuntimeApi { address, state }
+        let answering = Arc::clone(&state);
+        let server = Server::serve(move |request| {
+            let state = Arc::clone(&answering);
+            async move { Ok(state.answer(request).await) }
+        });
+        RuntimeApi {
+            server: Arc::new(server.await),
+            state,
+        }
     }
 
     /// `127.0.0.1:PORT`, the value of `AWS_LAMBDA_RUNTIME_API`.
     pub fn address(&self) -> String {
-        self.address.to_string()
+        self.server.address().to_string()
     }
 
     /// The variables that Lambda sets for the function's process.
@@ -143,23 +140,6 @@ impl RuntimeApi {
     /// What processes that could not start reported, oldest first.
     pub fn init_errors(&self) -> Vec<Bytes> {
         lock(&self.state.init_errors).clone()
-    }
-}
-
-async fn serve(listener: TcpListener, state: Arc<State>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let state = Arc::clone(&state);
-        let service = service_fn(move |request| {
-            let state = Arc::clone(&state);
-            async move { Ok::<_, Infallible>(state.answer(request).await) }
-        });
-        // A process that dies breaks its connection off, which is no fault here.
-        tokio::spawn(async move {
-            http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await
-                .ok()
-        });
     }
 }
 
@@ -275,8 +255,4 @@ fn status(status: StatusCode) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from_static(b"{}")));
     *response.status_mut() = status;
     response
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

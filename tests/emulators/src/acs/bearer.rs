@@ -1,11 +1,12 @@
 use hyper::http::request::Parts;
 
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use super::signature::Form;
 use crate::entra::Entra;
 use crate::entra::issuer::{ACS, now};
 use crate::entra::tokens::verified;
 use crate::headers::one;
+use crate::server::lock;
 
 /// Whose tokens the resource takes.
 #[derive(Clone, Debug)]

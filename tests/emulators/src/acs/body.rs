@@ -4,7 +4,7 @@ use std::{
     future::pending,
     ops::Range,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,6 +17,7 @@ use hyper::body::Frame;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::media::Media;
+use crate::server::lock;
 
 /// How much is made at once.
 const BLOCK: u64 = 64 * 1024;
@@ -155,7 +156,7 @@ impl Pace {
             return;
         };
         let until = {
-            let mut used = used.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut used = lock(used);
             *used = (*used).max(Instant::now()) + time_for(bytes, *limit);
             *used
         };

@@ -2,13 +2,14 @@ use std::{
     collections::HashMap,
     fmt,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    sync::{Arc, Mutex, atomic::AtomicU64},
 };
 
 use super::bearer::Rules;
 use super::body::Pace;
 use super::{Document, Fault, Request, Settings};
 use crate::certificates::Authority;
+use crate::server::lock;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -136,9 +137,4 @@ impl Shared {
         // Called with the lock released, since the closure may look at the emulator or heal it.
         faults.and_then(|Faults(faults)| faults(request))
     }
-}
-
-/// A test that panicked with a lock in its hands has failed already; others may go on.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,8 +5,9 @@ use hmac::{Hmac, Mac as _};
 use hyper::http::request::Parts;
 use sha2::{Digest as _, Sha256};
 
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use crate::headers::one;
+use crate::server::lock;
 
 /// The two ways of signing a download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

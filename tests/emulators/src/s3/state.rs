@@ -1,7 +1,7 @@
 //! The contents of the buckets, and the changes to them that must be atomic.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use s3s::dto::ETagCondition;
@@ -13,6 +13,7 @@ use super::conditions::check;
 use super::etags::quoted;
 use super::{Call, Etags, Fault, Object, Part, Settings, Upload};
 use crate::hashes::hex;
+use crate::server::lock;
 
 pub(super) type Faults = Arc<dyn Fn(&Call) -> Option<Fault> + Send + Sync>;
 
@@ -51,26 +52,21 @@ impl State {
 
     /// The contents of an existing bucket: the gate lets no request for another through.
     pub(super) fn store_of(&self, bucket: &str) -> MutexGuard<'_, Store> {
-        let store = &self.stores[bucket];
-        store.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.stores[bucket])
     }
 
     /// The requests to all buckets.
     pub(super) fn calls(&self) -> MutexGuard<'_, Calls> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.calls)
     }
 
     pub(super) fn set_faults(&self, faults: Option<Faults>) {
-        *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+        *lock(&self.faults) = faults;
     }
 
     /// Asked without a lock held, so that the function may look at the server.
     pub(super) fn fault(&self, call: &Call) -> Option<Fault> {
-        let faults = self
-            .faults
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let faults = lock(&self.faults).clone();
         faults.and_then(|faults| faults(call))
     }
 

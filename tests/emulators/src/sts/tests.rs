@@ -73,8 +73,8 @@ async fn exchange(entra: &Entra, path: &str, fields: &[(&str, &str)]) -> Reply {
     reply.unwrap()
 }
 
-#[tokio::test]
-async fn entra_takes_the_assertion_that_it_was_told_to_trust() {
+/// A tenant whose application trusts the tokens of STS.
+async fn trusting() -> Entra {
     let entra = Entra::start(TENANT).await;
     entra.register(Application {
         client: CLIENT.to_owned(),
@@ -84,6 +84,12 @@ async fn entra_takes_the_assertion_that_it_was_told_to_trust() {
         key: Sts::key(),
         lifetime: Duration::from_hours(1),
     });
+    entra
+}
+
+#[tokio::test]
+async fn entra_takes_the_assertion_that_it_was_told_to_trust() {
+    let entra = trusting().await;
     let shared = Shared::default();
     let asked =
         |audience: &str| BTreeMap::from([("Audience.member.1".to_owned(), audience.to_owned())]);
