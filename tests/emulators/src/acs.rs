@@ -182,7 +182,7 @@ impl Acs {
     }
 
     /// A document's delete location on the plain listener.
-    pub fn plain_delete_location(&self, id: &str) -> String {
+    fn plain_delete_location(&self, id: &str) -> String {
         format!("{}/v1/objects/{id}", self.plain_origin())
     }
 

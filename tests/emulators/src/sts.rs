@@ -17,7 +17,6 @@ use hyper::{Method, Response};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::time::sleep;
 
 use crate::entra::SigningKey;
 use crate::s3::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
@@ -40,16 +39,12 @@ pub enum Fault {
     Refuse,
     /// 400, `OutboundWebIdentityFederationDisabledException`: the account has not enabled it.
     Disabled,
-    /// 500, `InternalFailure`.
-    Internal,
     /// This status and body, which may have `{token}` in it.
     Answer(u16, String),
     /// 403 with everything that was asked in its message.
     Echo,
     /// 307 to this location.
     Redirect(String),
-    /// The true answer, after so long.
-    Slow(Duration),
     /// Never answers.
     Hang,
     /// Closes the connection without an answer.
@@ -122,7 +117,6 @@ async fn answer(shared: Arc<Shared>, head: Parts, body: Bytes) -> Answer {
     match fault {
         Some(Fault::Hang) => pending().await,
         Some(Fault::Drop) => return None,
-        Some(Fault::Slow(time)) => sleep(time).await,
         _ => {}
     }
     Some(match fault {
@@ -136,7 +130,6 @@ async fn answer(shared: Arc<Shared>, head: Parts, body: Bytes) -> Answer {
             let token = issue(&shared, 60, &form);
             response(status, body.replace("{token}", &token))
         }
-        Some(Fault::Internal) => error(500, "InternalFailure", "it failed"),
         Some(Fault::Echo) => {
             let said = format!("{:?} {form:?}", head.headers).replace(['<', '&'], "");
             error(403, "AccessDenied", &said)

@@ -5,10 +5,7 @@
 use serde_json::{Value, json};
 
 /// Event Grid's application in the public cloud.
-pub const EVENT_GRID: &str = "4962773b-9cdb-44cf-a8bf-237846a00ab7";
-
-/// Event Grid's application in the US Government cloud.
-pub const EVENT_GRID_US_GOVERNMENT: &str = "54316b56-3481-47f9-8f30-0300f5542a7b";
+pub(super) const EVENT_GRID: &str = "4962773b-9cdb-44cf-a8bf-237846a00ab7";
 
 /// The object id of Event Grid's service principal in the tenant.
 const PRINCIPAL: &str = "0b1c2d3e-4f50-4617-8293-a4b5c6d7e8f9";

@@ -112,7 +112,7 @@ impl SigningKey {
     }
 
     /// The public key.
-    pub fn public(&self) -> RsaPublicKey {
+    pub(super) fn public(&self) -> RsaPublicKey {
         self.key.to_public_key()
     }
 

@@ -50,7 +50,7 @@ pub fn signature(token: &str) -> Vec<u8> {
 }
 
 /// The claims of a token that this key signed with RS256, by its header and in truth.
-pub fn verified(key: &SigningKey, token: &str) -> Option<Value> {
+pub(crate) fn verified(key: &SigningKey, token: &str) -> Option<Value> {
     let (signed, signature) = token.rsplit_once('.')?;
     let (header, claims) = signed.split_once('.')?;
     let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).ok();
