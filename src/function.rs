@@ -1,6 +1,6 @@
 //! The function as Lambda calls it: one payload in, one out. Tells the schedule's ticks from HTTP requests.
 
-mod rooms;
+mod wiring;
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::metrics::{Measured, Metric};
 use crate::store;
 use crate::sweep::Swept;
 use crate::webhook::{Acknowledge, Delivery, Verdict, presents_any, without_credentials};
-use rooms::{Means, Rooms};
+use wiring::{Handlers, Wiring};
 
 /// The name of the cached settings in the log.
 const SETTINGS: &str = "settings";
@@ -37,7 +37,7 @@ const SETTINGS: &str = "settings";
 #[derive(Clone, Debug)]
 pub struct Function {
     /// The handlers of events; none while the settings could not be read.
-    rooms: Arc<Cached<Rooms>>,
+    handlers: Arc<Cached<Handlers>>,
     limits: Arc<Limits>,
 }
 
@@ -130,15 +130,15 @@ impl Function {
     ) -> Result<Self, Faults> {
         let limits = Arc::new(limits);
         let (policy, are_fixed) = (limits.secret, settings.are_fixed());
-        let means = Means {
+        let wiring = Wiring {
             settings,
             sdk,
             http,
             limits: Arc::clone(&limits),
         };
-        let read = timeout(policy.timeout, means.clone().rooms()).await;
+        let read = timeout(policy.timeout, wiring.clone().handlers()).await;
         let first = match read {
-            Ok(Ok(rooms)) => Some(rooms),
+            Ok(Ok(handlers)) => Some(handlers),
             Ok(Err(Unusable::Faults(faults))) => {
                 if !are_fixed {
                     Measured::once(Metric::SecretsUnreadable).emit();
@@ -161,13 +161,13 @@ impl Function {
             max_age: None,
             ..policy
         };
-        let rooms = Cached::new(SETTINGS, first, policy, move || {
-            let means = means.clone();
-            Box::pin(async move { Ok(means.rooms().await?) })
+        let handlers = Cached::new(SETTINGS, first, policy, move || {
+            let wiring = wiring.clone();
+            Box::pin(async move { Ok(wiring.handlers().await?) })
         })
         .counting_failures(Metric::SecretsUnreadable);
         Ok(Self {
-            rooms: Arc::new(rooms),
+            handlers: Arc::new(handlers),
             limits,
         })
     }
@@ -178,8 +178,8 @@ impl Function {
     ///
     /// [`store::Error`]; none where there are no settings yet.
     pub async fn try_store(&self) -> Result<(), store::Error> {
-        match self.rooms.peek() {
-            Some(rooms) => rooms.archive.verify_store().await,
+        match self.handlers.peek() {
+            Some(handlers) => handlers.archive.verify_store().await,
             None => Ok(()),
         }
     }
@@ -255,12 +255,12 @@ impl Function {
 
     /// The claims of the downloads' tokens, or why there are none.
     async fn check(&self, deadline: Instant) -> Result<Claims, String> {
-        let rooms = timeout_at(deadline, self.rooms.fresh()).await;
-        let rooms = rooms
+        let handlers = timeout_at(deadline, self.handlers.fresh()).await;
+        let handlers = handlers
             .ok()
             .flatten()
             .ok_or("the settings could not be read")?;
-        let tokens = rooms.tokens.as_ref();
+        let tokens = handlers.tokens.as_ref();
         let tokens = tokens.ok_or("downloads are signed with the access key, without tokens")?;
         let patience = self.limits.entra_token.timeout;
         match timeout(patience, tokens.claims()).await {
@@ -270,10 +270,10 @@ impl Function {
     }
 
     async fn tick(&self, deadline: Instant) -> Result<Swept, TickError> {
-        let rooms = timeout_at(deadline, self.rooms.fresh()).await;
-        let rooms = rooms.ok().flatten().ok_or(TickError::NoSettings)?;
+        let handlers = timeout_at(deadline, self.handlers.fresh()).await;
+        let handlers = handlers.ok().flatten().ok_or(TickError::NoSettings)?;
         // In a task of its own: what the runtime would say of a panic may hold anything.
-        let tick = async move { rooms.sweep.tick(deadline).await }.in_current_span();
+        let tick = async move { handlers.sweep.tick(deadline).await }.in_current_span();
         let swept = tokio::spawn(tick).await.map_err(|_| TickError::BrokeOff)?;
         Ok(swept?)
     }
@@ -289,16 +289,16 @@ impl Function {
             return delivery.answered(&verdict.into(), Acknowledge::default());
         }
         // A handshake without credentials is anybody's, and makes nothing be read.
-        let rooms = if presents_any(&request) {
-            let rooms = timeout_at(deadline, self.rooms.fresh()).await;
-            rooms.ok().flatten()
+        let handlers = if presents_any(&request) {
+            let handlers = timeout_at(deadline, self.handlers.fresh()).await;
+            handlers.ok().flatten()
         } else {
-            self.rooms.peek()
+            self.handlers.peek()
         };
-        let Some(rooms) = rooms else {
+        let Some(handlers) = handlers else {
             return delivery.answered(&Verdict::Unverified.into(), Acknowledge::default());
         };
-        let webhook = Arc::clone(&rooms.webhook);
+        let webhook = Arc::clone(&handlers.webhook);
         // In a task of its own, so that even a panic ends in an answer.
         let judgement = async move { webhook.judge(&request, started, deadline).await };
         let judgement = tokio::spawn(judgement.in_current_span()).await;
@@ -306,7 +306,7 @@ impl Function {
             error!("delivery broke off");
             Verdict::Broken.into()
         });
-        delivery.answered(&judgement, rooms.webhook.acknowledge())
+        delivery.answered(&judgement, handlers.webhook.acknowledge())
     }
 
     /// The time to work in, until shortly before the deadline; one in the past means that it is not known.

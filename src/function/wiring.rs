@@ -25,7 +25,7 @@ const ENTRA_TOKEN: &str = "Microsoft Entra token for ACS";
 
 /// The handlers of events, by one reading of the settings.
 #[derive(Debug)]
-pub(super) struct Rooms {
+pub(super) struct Handlers {
     pub(super) webhook: Arc<Webhook>,
     pub(super) sweep: Sweep,
     pub(super) archive: Arc<Archive>,
@@ -33,23 +33,23 @@ pub(super) struct Rooms {
     pub(super) tokens: Option<Tokens>,
 }
 
-/// The parts that [`Rooms`] are made from.
+/// The parts that [`Handlers`] are made from.
 #[derive(Clone)]
-pub(super) struct Means {
+pub(super) struct Wiring {
     pub(super) settings: Settings,
     pub(super) sdk: SdkConfig,
     pub(super) http: reqwest::Client,
     pub(super) limits: Arc<Limits>,
 }
 
-impl Means {
+impl Wiring {
     /// Reads the settings, and makes what serves events by them.
-    pub(super) async fn rooms(self) -> Result<Rooms, Unusable> {
+    pub(super) async fn handlers(self) -> Result<Handlers, Unusable> {
         let config = self.settings.read().await?;
-        Ok(self.rooms_by(config))
+        Ok(self.wire(config))
     }
 
-    fn rooms_by(self, config: Config) -> Rooms {
+    fn wire(self, config: Config) -> Handlers {
         let limits = &self.limits;
         let resource = config.resource;
         let need_a_secret = config.senders.need_a_secret();
@@ -100,7 +100,7 @@ impl Means {
             config.acknowledge,
             Arc::clone(limits),
         );
-        Rooms {
+        Handlers {
             webhook: Arc::new(webhook),
             sweep: Sweep::new(Arc::clone(&archive), Arc::clone(limits)),
             archive,
