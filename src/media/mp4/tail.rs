@@ -22,7 +22,7 @@ pub(super) fn examine(bytes: &Sparse, walk: &mut Walk) -> Result<String, Stop> {
                 "index `mfra` names no fragment before itself".to_owned(),
             ));
         };
-        return match error_chain(bytes, last)? {
+        return match chain(bytes, last)? {
             Chain::Ends(moof) => {
                 add(bytes, walk, &moof)?;
                 walk.is_playable()?;
@@ -38,7 +38,7 @@ pub(super) fn examine(bytes: &Sparse, walk: &mut Walk) -> Result<String, Stop> {
     let places = tail.windows(8).enumerate();
     let places = places.filter(|(_, bytes)| bytes.get(4..) == Some(b"moof"));
     for (place, _) in places.take(MOST) {
-        match error_chain(bytes, start + place as u64)? {
+        match chain(bytes, start + place as u64)? {
             Chain::Ends(moof) => {
                 let (from, to) = (walk.at, start + place as u64);
                 add(bytes, walk, &moof)?;
@@ -71,7 +71,7 @@ enum Chain {
     Broken,
 }
 
-fn error_chain(bytes: &Sparse, mut at: u64) -> Result<Chain, Stop> {
+fn chain(bytes: &Sparse, mut at: u64) -> Result<Chain, Stop> {
     let mut last = None;
     let mut has_media = false;
     for _ in 0..LONGEST {

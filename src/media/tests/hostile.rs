@@ -111,7 +111,7 @@ proptest! {
             bytes[at..end].copy_from_slice(&word[..end - at]);
         }
         let far = u64::from(twice) * 2_000_000;
-        Source::error_chain(&[(&bytes, far), (&bytes, 0)]).examine(format);
+        Source::joined(&[(&bytes, far), (&bytes, 0)]).examine(format);
     }
 }
 

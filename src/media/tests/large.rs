@@ -71,8 +71,8 @@ fn a_file_of_gigabytes_takes_three_reads() {
                 wide(*b"mdat", size)
             };
             for source in [
-                Source::error_chain(&[(&ftyp, 0), (&moov, 0), (&mdat, size)]),
-                Source::error_chain(&[(&ftyp, 0), (&mdat, size), (&moov, 0)]),
+                Source::joined(&[(&ftyp, 0), (&moov, 0), (&mdat, size)]),
+                Source::joined(&[(&ftyp, 0), (&mdat, size), (&moov, 0)]),
             ] {
                 let (check, reads) = source.examine(Format::Mp4);
                 assert_eq!(check.verdict, Verdict::Complete, "{check:?}");
@@ -104,7 +104,7 @@ fn a_file_of_gigabytes_takes_three_reads() {
 fn more_tables_than_can_be_read_leave_it_unknown() {
     let ftyp = cut(&file("last.mp4"), b"ftyp");
     let moov = movie(&[200_000; 12]);
-    let source = Source::error_chain(&[(&ftyp, 0), (&moov, 0), (&narrow(*b"mdat", 100), 100)]);
+    let source = Source::joined(&[(&ftyp, 0), (&moov, 0), (&narrow(*b"mdat", 100), 100)]);
     let (check, reads) = source.examine(Format::Mp4);
     assert_eq!(check.verdict, Verdict::Unknown, "{check:?}");
     assert!(
@@ -113,7 +113,7 @@ fn more_tables_than_can_be_read_leave_it_unknown() {
     );
     assert_eq!((check.duration_ms, reads), (Some(3_600_000), 8));
     let moov = movie(&[0; 33]);
-    let source = Source::error_chain(&[(&ftyp, 0), (&moov, 0), (&narrow(*b"mdat", 100), 100)]);
+    let source = Source::joined(&[(&ftyp, 0), (&moov, 0), (&narrow(*b"mdat", 100), 100)]);
     let (check, _) = source.examine(Format::Mp4);
     assert_eq!(check.verdict, Verdict::Unknown, "{check:?}");
     assert_eq!(check.tracks.len(), 32);
@@ -147,7 +147,7 @@ fn fragmented(count: u64, size: u64, behind: &dyn Fn(&[u64], u64) -> Vec<u8>) ->
     let (start, movie) = (cut(&bytes, b"ftyp"), cut(&bytes, b"moov"));
     let mut parts = vec![(&start[..], 0), (&movie[..], 0)];
     parts.extend(fragments.iter().map(|fragment| (&fragment[..], size)));
-    let source = Source::error_chain(&parts);
+    let source = Source::joined(&parts);
     let starts = source.pieces.iter().skip(3).map(|(at, _)| *at);
     let behind = behind(&starts.collect::<Vec<_>>(), source.length);
     let mut source = source;
@@ -256,7 +256,7 @@ fn an_index_in_front_tells_of_all_fragments() {
     let bytes = file("fragments.mp4");
     let (ftyp, moov) = (cut(&bytes, b"ftyp"), cut(&bytes, b"moov"));
     let index = sidx(14_400, 100_000);
-    let source = Source::error_chain(&[(&ftyp, 0), (&moov, 0), (&index, 14_400 * 100_000)]);
+    let source = Source::joined(&[(&ftyp, 0), (&moov, 0), (&index, 14_400 * 100_000)]);
     let (check, reads) = source.examine(Format::Mp4);
     assert_eq!(check.verdict, Verdict::Complete, "{check:?}");
     assert_eq!((check.duration_ms, reads), (Some(14_400_000), 2));
@@ -276,7 +276,7 @@ fn a_wav_file_of_gigabytes_takes_a_read_or_two() {
         let mut header = header.clone();
         header[4..8].copy_from_slice(&riff.to_le_bytes());
         header[40..44].copy_from_slice(&data.to_le_bytes());
-        Source::error_chain(&[(&header, size)])
+        Source::joined(&[(&header, size)])
     };
     let size = 3 * GIB;
     let data = u32::try_from(size).unwrap();

@@ -18,7 +18,7 @@ impl Source {
     }
 
     /// An object of parts one after another, each with a length of zeros behind it.
-    pub(super) fn error_chain(parts: &[(&[u8], u64)]) -> Self {
+    pub(super) fn joined(parts: &[(&[u8], u64)]) -> Self {
         let mut source = Self::of(b"");
         for (bytes, zeros) in parts {
             source.pieces.push((source.length, bytes.to_vec()));
