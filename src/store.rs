@@ -26,15 +26,16 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, SharedHttpClient, StalledStreamProtectionConfig};
+use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::PutObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use bytes::Bytes;
+use http_body::Body;
 use tokio::time::sleep;
 
-use crate::acs::download::Piece;
 use crate::keys::Key;
 use crate::limits::Limits;
 use buckets::only_work;
@@ -249,15 +250,19 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error`], or whatever the piece's download failed with; that there is one already is none.
-    pub(crate) async fn stream(
+    /// [`Error`], also if `body` fails; that there is one already is none.
+    pub(crate) async fn stream<B>(
         &self,
         key: &Key,
-        piece: Piece,
+        body: B,
         length: u64,
         content_type: &str,
         identity: &Identity,
-    ) -> Result<Written, Error> {
+    ) -> Result<Written, Error>
+    where
+        B: Body<Data = Bytes> + Send + Sync + 'static,
+        B::Error: Into<BoxError>,
+    {
         let request = self
             .streams
             .put_object()
@@ -270,7 +275,7 @@ impl Store {
         let request = request
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
             .content_length(signed(length));
-        written(request.body(ByteStream::from_body_1_x(piece)).send().await)
+        written(request.body(ByteStream::from_body_1_x(body)).send().await)
     }
 
     /// Deletes the object at `key` under `pending/`.

@@ -1,12 +1,14 @@
 //! Multipart uploads: begin, put a part, list, complete, abort.
 
 use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use bytes::Bytes;
+use http_body::Body;
 
 use super::{Error, Identity, Receipt, Store, signed};
-use crate::acs::download::Piece;
 use crate::keys::Key;
 use crate::plan::{ListedPart, ListedParts, PartNumber, combined_crc64nvme};
 
@@ -49,15 +51,19 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error`], or whatever the piece's download failed with.
-    pub(crate) async fn put_part(
+    /// [`Error`], also if `body` fails.
+    pub(crate) async fn put_part<B>(
         &self,
         key: &Key,
         upload_id: &str,
         number: PartNumber,
-        piece: Piece,
+        body: B,
         length: u64,
-    ) -> Result<Option<u64>, Error> {
+    ) -> Result<Option<u64>, Error>
+    where
+        B: Body<Data = Bytes> + Send + Sync + 'static,
+        B::Error: Into<BoxError>,
+    {
         let request = self
             .streams
             .upload_part()
@@ -68,7 +74,7 @@ impl Store {
             .part_number(number.cast_signed())
             .content_length(signed(length));
         let request = request.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
-        let sent = request.body(ByteStream::from_body_1_x(piece)).send().await;
+        let sent = request.body(ByteStream::from_body_1_x(body)).send().await;
         let part = sent.map_err(|error| Error::from_sdk("UploadPart", error))?;
         Ok(part
             .checksum_crc64_nvme
