@@ -47,6 +47,12 @@ pub enum Error {
         /// What is not there.
         missing: &'static str,
     },
+    /// The deadline passed before the call, or the pages of a listing, came to an end.
+    #[error("out of time before S3 had answered {operation}")]
+    OutOfTime {
+        /// The call.
+        operation: &'static str,
+    },
     /// A part moved no byte for that long.
     #[error("S3 took no byte for {} s", .0.as_secs_f32())]
     Stalled(Duration),
@@ -162,7 +168,11 @@ impl Error {
             Self::Unsent { .. } | Self::Unanswered { .. } | Self::Stalled(_) | Self::Contended => {
                 true
             }
-            Self::Incomplete { .. } | Self::Archive | Self::Foreign | Self::Ignores(_) => false,
+            Self::Incomplete { .. }
+            | Self::OutOfTime { .. }
+            | Self::Archive
+            | Self::Foreign
+            | Self::Ignores(_) => false,
         }
     }
 }

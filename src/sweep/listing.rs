@@ -43,9 +43,8 @@ pub(super) async fn list(
         backlog.add(listed, archive.layout(), |event| seen.contains(event));
     });
     let listed = timeout_at(deadline, listing).await;
-    listed.unwrap_or(Err(store::Error::Incomplete {
+    listed.unwrap_or(Err(store::Error::OutOfTime {
         operation: "ListObjectsV2",
-        missing: "an end in time",
     }))?;
     backlog.end();
     Ok(backlog)
