@@ -11,7 +11,7 @@ pub(crate) mod reply;
 pub mod signature;
 
 pub use counter::Counter;
-pub use error::{Error, NotAskable};
+pub use error::{Error, InvalidSource};
 
 use std::fmt;
 use std::ops::Range;
@@ -119,8 +119,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`NotAskable`].
-    pub(crate) fn media(&self, chunk: &Chunk) -> Result<Source, NotAskable> {
+    /// [`InvalidSource`].
+    pub(crate) fn media(&self, chunk: &Chunk) -> Result<Source, InvalidSource> {
         self.source(
             Document::Media,
             chunk.content_location.as_deref(),
@@ -132,8 +132,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`NotAskable`].
-    pub(crate) fn metadata(&self, chunk: &Chunk) -> Result<Source, NotAskable> {
+    /// [`InvalidSource`].
+    pub(crate) fn metadata(&self, chunk: &Chunk) -> Result<Source, InvalidSource> {
         self.source(
             Document::Metadata,
             chunk.metadata_location.as_deref(),
@@ -148,7 +148,7 @@ impl Client {
         document: Document,
         location: Option<&str>,
         document_id: &str,
-    ) -> Result<Source, NotAskable> {
+    ) -> Result<Source, InvalidSource> {
         if let Some(location) = location {
             let url = self.allowed.admit(location)?.url().clone();
             return Ok(Source {
@@ -158,7 +158,7 @@ impl Client {
             });
         }
         if !is_plain_id(document_id) {
-            return Err(NotAskable::DocumentId);
+            return Err(InvalidSource::DocumentId);
         }
         let path = match document {
             Document::Media => media_path(document_id),

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::acs::{self, NotAskable};
+use crate::acs::{self, InvalidSource};
 use crate::recording::Timestamp;
 use crate::transfer;
 
@@ -28,7 +28,7 @@ pub enum Failure {
     OutOfTime,
     /// The event gives no place to ask at.
     #[error(transparent)]
-    NotAskable(#[from] NotAskable),
+    InvalidSource(#[from] InvalidSource),
     /// A transfer failed.
     #[error(transparent)]
     Transfer(#[from] transfer::Error),
@@ -103,7 +103,7 @@ impl Failure {
         match self {
             Self::OutOfTime => true,
             Self::Transfer(error) => out_of_time(error),
-            Self::NotAskable(_) => false,
+            Self::InvalidSource(_) => false,
         }
     }
 
@@ -128,7 +128,7 @@ impl Failure {
 
         let error = match self {
             Self::OutOfTime => return Final::Never,
-            Self::NotAskable(_) => return Final::AtOnce,
+            Self::InvalidSource(_) => return Final::AtOnce,
             Self::Transfer(error) => error,
         };
         match error {
@@ -182,8 +182,8 @@ mod tests {
         let (zero, day, two_days) = (Duration::ZERO, EXPIRY, LASTING);
         let source = |error| Failure::from(transfer::Error::Source(error));
         for (failure, first_final_age) in [
-            (NotAskable::Location(NotAllowed::Host).into(), Some(zero)),
-            (NotAskable::DocumentId.into(), Some(zero)),
+            (InvalidSource::Location(NotAllowed::Host).into(), Some(zero)),
+            (InvalidSource::DocumentId.into(), Some(zero)),
             (transfer::Error::Occupied.into(), Some(zero)),
             (refused(404, None), Some(day)),
             (refused(410, None), Some(day)),

@@ -11,7 +11,7 @@ use crate::recording::is_plain_id;
 
 /// A chunk that cannot be asked for, now or ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotAskable {
+pub enum InvalidSource {
     /// Its location fails the rule on where an event may send us.
     #[error(transparent)]
     Location(#[from] NotAllowed),

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
 use super::Archive;
-use crate::acs::{NotAskable, Source};
+use crate::acs::{InvalidSource, Source};
 use crate::clock;
 use crate::error_chain::error_chain;
 use crate::finality::{Ages, Failure};
@@ -61,8 +61,8 @@ pub(super) struct ChunkCopy {
     transfers: Transfers,
     event_id: String,
     chunk: Chunk,
-    media: Result<Arc<Task>, NotAskable>,
-    metadata: Result<Arc<Task>, NotAskable>,
+    media: Result<Arc<Task>, InvalidSource>,
+    metadata: Result<Arc<Task>, InvalidSource>,
     media_key: Key,
     metadata_key: Key,
     lane: Lane,
