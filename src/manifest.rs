@@ -14,7 +14,7 @@ use crate::keys::Key;
 use crate::media::{Check, RecordingCheck};
 use crate::recording::{Chunk, Recording};
 use crate::store::Object;
-use crate::transfer::Kept;
+use crate::transfer::UploadedParts;
 
 /// The version of these documents' form, which is not that of the program.
 const VERSION: u32 = 1;
@@ -251,9 +251,9 @@ impl<'a> Rejection<'a> {
     pub(crate) fn new(
         recording: &'a Recording,
         chunks: &'a [CopiedChunk],
-        kept: &'a [Option<Kept>],
+        kept: &'a [Option<UploadedParts>],
     ) -> Self {
-        let fate = |copied: &'a Copied, kept: Option<&'a Kept>| {
+        let fate = |copied: &'a Copied, kept: Option<&'a UploadedParts>| {
             let failure = match &copied.result {
                 Ok(object) => return Fate::Archived(StoredObject::from((&copied.key, object))),
                 Err(failure) => failure,
@@ -436,7 +436,7 @@ mod tests {
         assert_eq!(to_json(&rejection), json);
 
         let chunks = copied(&recording, Err(Failure::OutOfTime));
-        let kept = [Some(Kept {
+        let kept = [Some(UploadedParts {
             upload_id: "u\"".into(),
             parts: 9,
             planned: Some(10),

@@ -7,7 +7,6 @@
 mod attempts;
 mod begin;
 mod complete;
-mod kept;
 mod metadata;
 mod object;
 mod ranges;
@@ -17,6 +16,7 @@ mod run;
 mod slots;
 mod stream;
 mod upload;
+mod uploaded;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -30,8 +30,8 @@ use crate::plan::{PartNumber, Plan};
 use crate::store::{self, Object, Origin, Store};
 use slots::{Slot, Slots};
 
-pub(crate) use kept::Kept;
 pub(crate) use run::{Lane, LastPart, Run};
+pub(crate) use uploaded::UploadedParts;
 
 /// Which end of an object a delivery takes its parts from: two that begin at different ends meet in
 /// the middle.

@@ -18,7 +18,7 @@ use crate::metrics::{Measured, Metric};
 use crate::outcome::Outcome;
 use crate::recording::{Recording, safe_id};
 use crate::store::{self, JSON, Written};
-use crate::transfer::{Kept, Lane, LastPart};
+use crate::transfer::{Lane, LastPart, UploadedParts};
 
 /// The longest pause before another attempt that fetches everything again.
 const LONGEST_PAUSE: Duration = Duration::from_hours(6);
@@ -137,7 +137,7 @@ impl Archive {
         event: &StoredEvent,
         chunks: &Chunks,
         ages: Ages,
-    ) -> Result<Option<Vec<Option<Kept>>>, store::Error> {
+    ) -> Result<Option<Vec<Option<UploadedParts>>>, store::Error> {
         let mut all = Vec::with_capacity(chunks.copied.len());
         for copied in &chunks.copied {
             let Err(failure) = &copied.media.result else {
@@ -145,7 +145,10 @@ impl Archive {
                 continue;
             };
             let record = event.keys.record(&copied.chunk);
-            let kept = self.transfers.kept(&copied.media.key, &record).await?;
+            let kept = self
+                .transfers
+                .uploaded_parts(&copied.media.key, &record)
+                .await?;
             let last_part = kept.as_ref().and_then(|kept| kept.last_part);
             let age = last_part.and_then(|at| clock::now().duration_since(at).ok());
             let age = last_part.map(|_| age.unwrap_or(Duration::ZERO));

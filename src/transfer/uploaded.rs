@@ -10,7 +10,7 @@ use crate::store::{self, Origin};
 
 /// The parts that S3 holds of an object that is not complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Kept {
+pub(crate) struct UploadedParts {
     /// The upload that they are of.
     pub(crate) upload_id: String,
     /// Their number.
@@ -23,7 +23,7 @@ pub(crate) struct Kept {
     pub(crate) last_part: Option<SystemTime>,
 }
 
-impl Kept {
+impl UploadedParts {
     fn new(upload_id: &str, planned: Option<PartNumber>, listed: &ListedParts) -> Self {
         Self {
             upload_id: upload_id.to_owned(),
@@ -42,7 +42,11 @@ impl Transfers {
     /// # Errors
     ///
     /// [`store::Error`].
-    pub(crate) async fn kept(&self, key: &Key, record: &Key) -> Result<Option<Kept>, store::Error> {
+    pub(crate) async fn uploaded_parts(
+        &self,
+        key: &Key,
+        record: &Key,
+    ) -> Result<Option<UploadedParts>, store::Error> {
         let document = self.store.read(record).await?;
         let Some(record) = document.and_then(|document| Found::of(document, key).record) else {
             return Ok(None);
@@ -52,14 +56,14 @@ impl Transfers {
         for upload_id in record.uploads() {
             match self.store.list_parts(key, upload_id).await {
                 Ok(listed) if listed.is_empty() => {}
-                Ok(listed) => all.push(Kept::new(upload_id, planned, &listed)),
+                Ok(listed) => all.push(UploadedParts::new(upload_id, planned, &listed)),
                 Err(error) if error.is_no_such_upload() => {}
                 Err(error) => return Err(error),
             }
         }
-        let last_part = all.iter().filter_map(|kept| kept.last_part).max();
-        let most = all.into_iter().max_by_key(|kept| kept.bytes);
-        Ok(most.map(|most| Kept { last_part, ..most }))
+        let last_part = all.iter().filter_map(|one| one.last_part).max();
+        let most = all.into_iter().max_by_key(|one| one.bytes);
+        Ok(most.map(|most| UploadedParts { last_part, ..most }))
     }
 
     /// Clears a record whose event is no longer pending, if it leads to media of `layout`: where
