@@ -36,7 +36,7 @@ fn main() -> Result<(), String> {
 }
 
 /// The version in the form of Semantic Versioning, with the commit as its build metadata.
-pub(crate) fn version_at(version: &str, commit: Option<&str>) -> String {
+fn version_at(version: &str, commit: Option<&str>) -> String {
     match commit {
         Some(commit) => format!("{version}+{commit}"),
         None => version.to_owned(),
@@ -44,7 +44,7 @@ pub(crate) fn version_at(version: &str, commit: Option<&str>) -> String {
 }
 
 /// Returns `true` for 7 to 40 hexadecimal digits, with or without `-dirty`.
-pub(crate) fn is_commit(text: &str) -> bool {
+fn is_commit(text: &str) -> bool {
     let digits = text.strip_suffix("-dirty").unwrap_or(text);
     (7..=40).contains(&digits.len())
         && digits
@@ -54,7 +54,7 @@ pub(crate) fn is_commit(text: &str) -> bool {
 
 /// Returns the commit that is checked out at `root`, with `-dirty` where a source of the function
 /// differs from it; `None` where `root` is no checkout of this project.
-pub(crate) fn commit(root: &Path) -> Option<String> {
+fn commit(root: &Path) -> Option<String> {
     // A source archive may lie in the checkout of something else.
     git(root, &["ls-files", "--error-unmatch", "build.rs"])?;
     let commit = git(root, &["rev-parse", "--short=12", "HEAD"])?;

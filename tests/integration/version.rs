@@ -1,17 +1,71 @@
-//! The version that says what is deployed: in the build script, the template and the log.
+//! The version of the function, from the build script to the template.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use acs_recording_archiver::VERSION;
 use tempfile::TempDir;
 
 use crate::template::template;
 
-#[path = "../../build.rs"]
-#[expect(dead_code, reason = "a build script has a main of its own")]
-mod build;
+/// The build script, compiled as cargo compiles it.
+static SCRIPT: LazyLock<PathBuf> = LazyLock::new(|| {
+    let script = Path::new(env!("CARGO_TARGET_TMPDIR")).join("build-script");
+    let output = Command::new("rustc")
+        .args(["--edition", "2024", "build.rs", "-o"])
+        .arg(&script)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    script
+});
+
+/// A run of the build script for version 0.1.0 of the crate in a folder.
+struct Build<'a> {
+    root: &'a Path,
+    profile: &'static str,
+    /// `ARCHIVER_COMMIT`.
+    commit: &'a str,
+}
+
+impl<'a> Build<'a> {
+    fn of(root: &'a Path) -> Self {
+        Self {
+            root,
+            profile: "release",
+            commit: "",
+        }
+    }
+
+    /// Returns the version that the script names, or its error.
+    fn version(&self) -> Result<String, String> {
+        let output = Command::new(&*SCRIPT)
+            .env("CARGO_MANIFEST_DIR", self.root)
+            .env("CARGO_PKG_VERSION", "0.1.0")
+            .env("PROFILE", self.profile)
+            .env("ARCHIVER_COMMIT", self.commit)
+            .output()
+            .unwrap();
+        if !output.status.success() {
+            return Err(String::from_utf8(output.stderr).unwrap());
+        }
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let version = printed
+            .lines()
+            .find_map(|line| line.strip_prefix("cargo::rustc-env=ARCHIVER_VERSION="));
+        Ok(version.expect(&printed).to_owned())
+    }
+
+    /// Returns the commit in the version, if it has one.
+    fn commit(root: &Path) -> Option<String> {
+        let version = Build::of(root).version().unwrap();
+        let commit = version.strip_prefix("0.1.0").expect(&version);
+        commit.strip_prefix('+').map(str::to_owned)
+    }
+}
 
 /// A checkout with the sources that the function is built from.
 struct Checkout(TempDir);
@@ -70,11 +124,11 @@ fn the_commit_is_that_of_the_checkout() {
     let checkout = Checkout::new();
     let clean = checkout.head();
     let dirty = format!("{clean}-dirty");
-    assert_eq!(build::commit(checkout.root()), Some(clean.clone()));
+    assert_eq!(Build::commit(checkout.root()), Some(clean.clone()));
     // What is not built into the function does not count.
     checkout.write("README.md", "second");
     checkout.write("notes", "new");
-    assert_eq!(build::commit(checkout.root()), Some(clean));
+    assert_eq!(Build::commit(checkout.root()), Some(clean));
     for name in [
         "src/new.rs",
         "src/lib.rs",
@@ -85,15 +139,15 @@ fn the_commit_is_that_of_the_checkout() {
         checkout.git(&["stash", "--include-untracked", "--quiet"]);
         checkout.write(name, "second");
         assert_eq!(
-            build::commit(checkout.root()),
+            Build::commit(checkout.root()),
             Some(dirty.clone()),
             "{name}"
         );
     }
     checkout.git(&["add", "--all"]);
-    assert_eq!(build::commit(checkout.root()), Some(dirty.clone()));
+    assert_eq!(Build::commit(checkout.root()), Some(dirty.clone()));
     checkout.commit();
-    assert_eq!(build::commit(checkout.root()), Some(checkout.head()));
+    assert_eq!(Build::commit(checkout.root()), Some(checkout.head()));
     assert!(!dirty.starts_with(&checkout.head()));
 }
 
@@ -106,33 +160,41 @@ fn a_worktree_has_its_own_commit() {
     let first = checkout.head();
     checkout.write("src/lib.rs", "second");
     checkout.commit();
-    assert_eq!(build::commit(&worktree), Some(first));
-    assert_eq!(build::commit(checkout.root()), Some(checkout.head()));
+    assert_eq!(Build::commit(&worktree), Some(first));
+    assert_eq!(Build::commit(checkout.root()), Some(checkout.head()));
 }
 
 #[test]
 fn without_a_checkout_of_its_own_there_is_no_commit() {
     let archive = TempDir::new().unwrap();
     fs::write(archive.path().join("build.rs"), "").unwrap();
-    assert_eq!(build::commit(archive.path()), None);
+    assert_eq!(Build::commit(archive.path()), None);
     // In the checkout of something else.
     let checkout = Checkout::new();
     checkout.write(".gitignore", "vendor");
     checkout.write("vendor/build.rs", "");
-    assert_eq!(build::commit(&checkout.root().join("vendor")), None);
+    assert_eq!(Build::commit(&checkout.root().join("vendor")), None);
 }
 
 #[test]
 fn a_commit_that_is_told_has_to_be_one() {
+    let archive = TempDir::new().unwrap();
+    let version = |commit: &str| {
+        let root = archive.path();
+        Build {
+            commit,
+            ..Build::of(root)
+        }
+        .version()
+    };
     for told in [
         "1398cdb",
         "1398cdb0c1d2-dirty",
         &"0123456789abcdef".repeat(2),
     ] {
-        assert!(build::is_commit(told), "{told}");
+        assert_eq!(version(told), Ok(format!("0.1.0+{told}")));
     }
     for told in [
-        "",
         "main",
         "1398cd",
         "1398CDB",
@@ -140,15 +202,23 @@ fn a_commit_that_is_told_has_to_be_one() {
         "-dirty",
         &"0".repeat(41),
     ] {
-        assert!(!build::is_commit(told), "{told}");
+        let error = version(told).unwrap_err();
+        assert!(error.contains("ARCHIVER_COMMIT is no commit"), "{error}");
     }
+    assert_eq!(version(""), Ok("0.1.0".to_owned()));
 }
 
 #[test]
 fn the_version_is_the_crates_with_the_commit() {
-    assert_eq!(build::version_at("0.1.0", None), "0.1.0");
-    let version = build::version_at("0.1.0", Some("1398cdb0c1d2-dirty"));
-    assert_eq!(version, "0.1.0+1398cdb0c1d2-dirty");
+    let checkout = Checkout::new();
+    let debug = Build {
+        profile: "debug",
+        ..Build::of(checkout.root())
+    };
+    assert_eq!(debug.version(), Ok("0.1.0".to_owned()));
+    checkout.write("Cargo.toml", "second");
+    let version = Build::of(checkout.root()).version();
+    assert_eq!(version, Ok(format!("0.1.0+{}-dirty", checkout.head())));
     let plain = VERSION.split('+').next();
     assert_eq!(plain, Some(env!("CARGO_PKG_VERSION")));
 }
