@@ -30,6 +30,8 @@ use crate::sweep::Swept;
 use crate::webhook::{Acknowledge, Delivery, Verdict, presents_any, without_credentials};
 use wiring::{Handlers, Wiring};
 
+pub use crate::webhook::STATUSES;
+
 /// The name of the cached settings in the log.
 const SETTINGS: &str = "settings";
 

@@ -4,6 +4,7 @@ mod answer;
 mod judgement;
 mod request;
 
+pub use answer::STATUSES;
 pub(crate) use answer::{Acknowledge, Verdict};
 pub(crate) use judgement::{Delivery, Judgement};
 pub(crate) use request::{presents_any, without_credentials};

@@ -21,6 +21,17 @@ const ANY_RATE: HeaderValue = HeaderValue::from_static("*");
 /// Event Grid waits at least 30 s before it tries a 503 again, whatever we say; others may heed it.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("30");
 
+/// The statuses of all answers. The documented table of answers is held against them.
+pub const STATUSES: [StatusCode; 7] = [
+    StatusCode::OK,
+    StatusCode::ACCEPTED,
+    StatusCode::BAD_REQUEST,
+    StatusCode::UNAUTHORIZED,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::SERVICE_UNAVAILABLE,
+];
+
 /// When a delivery is answered (`ACKNOWLEDGE`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Acknowledge {
@@ -165,6 +176,8 @@ fn response(status: StatusCode, body: &Value) -> ApiGatewayV2httpResponse {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn judged(outcomes: &[Outcome]) -> Verdict {
@@ -174,6 +187,70 @@ mod tests {
             bytes: 0,
         };
         Verdict::Judged(outcomes.iter().map(report).collect())
+    }
+
+    /// Returns each verdict at least once.
+    fn verdicts() -> Vec<Verdict> {
+        use Outcome::{AlreadyArchived, Archived, Ignored, SetAside, Suspended, Unstored};
+        use Verdict::{
+            Allowed, Broken, Checked, Judged, MethodNotAllowed, NoSecret, NotEvents, TooLarge,
+            Unauthenticated, Unverified, Validated,
+        };
+
+        let outcomes = [
+            AlreadyArchived,
+            Archived,
+            Ignored,
+            SetAside,
+            Suspended,
+            Unstored,
+        ];
+        let mut verdicts = vec![
+            Allowed {
+                origin: None,
+                rate: None,
+            },
+            Validated { code: "1".into() },
+            MethodNotAllowed,
+            Unauthenticated,
+            Unverified,
+            NoSecret,
+            TooLarge,
+            NotEvents,
+            Checked(Err("no".into())),
+            Broken,
+        ];
+        verdicts.extend(outcomes.map(|outcome| judged(&[outcome])));
+        for verdict in &verdicts {
+            // Does not compile with a new verdict or outcome, until it is named here and above.
+            match verdict {
+                Allowed { .. }
+                | Validated { .. }
+                | MethodNotAllowed
+                | Unauthenticated
+                | Unverified
+                | NoSecret
+                | TooLarge
+                | NotEvents
+                | Checked(_)
+                | Broken => {}
+                Judged(reports) => match reports[0].outcome {
+                    AlreadyArchived | Archived | Ignored | SetAside | Suspended | Unstored => {}
+                },
+            }
+        }
+        verdicts
+    }
+
+    #[test]
+    fn the_answers_have_the_listed_statuses() {
+        let verdicts = verdicts();
+        let answers = verdicts.iter().flat_map(|verdict| {
+            [Acknowledge::Archived, Acknowledge::Stored].map(|when| verdict.answer(when))
+        });
+        let statuses: BTreeSet<i64> = answers.map(|answer| answer.status_code).collect();
+        let listed = STATUSES.map(|status| i64::from(status.as_u16()));
+        assert_eq!(statuses, BTreeSet::from(listed));
     }
 
     #[test]
