@@ -1,0 +1,60 @@
+//! Ids in a form that is fit for keys and logs, and the hash that they are made with. Pure.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use ring::digest::{SHA256, digest};
+
+/// An id as it stands in keys and in what we say of it: itself where it is plain, else `x-` and half its SHA-256, so
+/// that no id, however odd, can leave its place in a key or lose a recording.
+#[must_use]
+pub fn safe_id(id: &str) -> Cow<'_, str> {
+    key_id(id, true)
+}
+
+pub(super) fn key_id(id: &str, may_stand: bool) -> Cow<'_, str> {
+    if may_stand && is_plain_id(id) {
+        return Cow::Borrowed(id);
+    }
+    let mut hash = sha256_hex(id.as_bytes());
+    hash.truncate(32);
+    Cow::Owned(format!("x-{hash}"))
+}
+
+/// Whether `id` is `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
+pub(crate) fn is_plain_id(id: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    id.len() <= 128
+        && id.bytes().all(plain)
+        && id
+            .bytes()
+            .next()
+            .is_some_and(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// The SHA-256 of `bytes` in lower-case hexadecimal.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+
+    let mut hex = String::with_capacity(64);
+    for byte in digest(&SHA256, bytes).as_ref() {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_id_is_fit_for_a_key(id in any::<String>()) {
+            let safe = safe_id(&id);
+            prop_assert!(is_plain_id(&safe));
+            prop_assert!(safe == id || safe.starts_with("x-"));
+        }
+    }
+}

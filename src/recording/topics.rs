@@ -1,0 +1,99 @@
+//! The topics whose events are archived. Pure.
+
+/// The Event Grid topics (ACS resource ids) whose events are archived: all, unless some are named.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Topics(Vec<String>);
+
+impl Topics {
+    /// Those of a comma-separated list.
+    ///
+    /// # Errors
+    ///
+    /// The fault, if one is no resource id of Communication Services: no event could ever be of it.
+    pub(crate) fn parse(list: &str) -> Result<Self, String> {
+        let named = list
+            .split(',')
+            .map(str::trim)
+            .filter(|topic| !topic.is_empty());
+        let named: Vec<_> = named.map(str::to_lowercase).collect();
+        match named.iter().position(|topic| !is_resource(topic)) {
+            None => Ok(Self(named)),
+            Some(place) => Err(format!(
+                "has a topic (number {} of {}) that is no resource id of Communication Services: \
+                 /subscriptions/…/resourceGroups/…/providers/Microsoft.Communication/\
+                 communicationServices/…",
+                place + 1,
+                named.len()
+            )),
+        }
+    }
+
+    /// Whether events of `topic` are archived. Event Grid writes topics in any letter case.
+    pub(crate) fn take(&self, topic: &str) -> bool {
+        self.0.is_empty() || self.0.contains(&topic.to_lowercase())
+    }
+}
+
+/// Whether a topic in lower case is the resource id of an ACS resource.
+fn is_resource(topic: &str) -> bool {
+    let is_name = |name: &str| !name.is_empty() && !name.contains(char::is_whitespace);
+    let names = match *topic.split('/').collect::<Vec<_>>() {
+        [
+            "",
+            "subscriptions",
+            subscription,
+            "resourcegroups",
+            group,
+            "providers",
+            "microsoft.communication",
+            "communicationservices",
+            name,
+        ] => [subscription, group, name],
+        _ => return false,
+    };
+    names.into_iter().all(is_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_are_compared_without_case() {
+        let of = |name: &str| {
+            format!(
+                "/subscriptions/A/resourceGroups/g/providers/Microsoft.Communication/\
+                 CommunicationServices/{name}"
+            )
+        };
+        let topics = Topics::parse(&format!("{} , {},", of("x"), of("y"))).unwrap();
+        assert!(topics.take(&of("X").to_uppercase()) && topics.take(&of("y").to_lowercase()));
+        assert!(!topics.take(&of("z")) && !topics.take(""));
+        assert!(Topics::default().take("") && Topics::parse(" , ").unwrap().take("anything"));
+    }
+
+    #[test]
+    fn a_topic_that_no_event_can_be_of_is_a_fault() {
+        let good = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Communication\
+            /communicationServices/contoso";
+        assert!(Topics::parse(good).is_ok());
+        for wrong in [
+            "foo",
+            "contoso.communication.azure.com",
+            "/subscriptions/s",
+            "/subscriptions/s/resourceGroups/g/providers/Microsoft.EventGrid/systemTopics/contoso",
+            "/subscriptions//resourceGroups/g/providers/Microsoft.Communication/\
+             communicationServices/contoso",
+            &good[1..],
+            &format!("{good}/"),
+            &format!("{good} {good}"),
+            &format!("https://management.azure.com{good}"),
+        ] {
+            let fault = Topics::parse(&format!("{good},, {wrong}")).unwrap_err();
+            assert!(
+                fault.starts_with("has a topic (number 2 of 2)"),
+                "{wrong}: {fault}"
+            );
+        }
+    }
+}
