@@ -77,7 +77,7 @@ pub(super) async fn answer(
 
     sleep(shared.settings.latency).await;
     shared.answered(entry, reply.status.as_u16());
-    Ok(reply.response(Arc::clone(&shared.pace), cut))
+    Ok(reply.response(Arc::clone(&shared.rate_limit), cut))
 }
 
 /// A request and the server that it came to.

@@ -130,14 +130,14 @@ pub(super) fn length(steps: &[Step]) -> u64 {
 
 /// How fast bodies are sent.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RateLimit {
     /// Of one body, in bytes a second.
     each: Option<u64>,
     /// Of all bodies together, in bytes a second, and the moment up to which it is used up.
     total: Option<(u64, Mutex<Instant>)>,
 }
 
-impl Pace {
+impl RateLimit {
     pub(super) fn new(each: Option<u64>, total: Option<u64>) -> Self {
         let total = total.map(|limit| (limit, Mutex::new(Instant::now())));
         Self { each, total }
@@ -165,10 +165,10 @@ impl Pace {
 }
 
 /// A body that takes these steps at that pace.
-pub(super) fn body(steps: Vec<Step>, pace: Arc<Pace>, cut: Cut) -> Body {
+pub(super) fn body(steps: Vec<Step>, rate_limit: Arc<RateLimit>, cut: Cut) -> Body {
     let sending = Sending {
         steps: steps.into(),
-        pace,
+        rate_limit,
         since: Instant::now(),
         sent: 0,
         cut,
@@ -182,7 +182,7 @@ pub(super) fn body(steps: Vec<Step>, pace: Arc<Pace>, cut: Cut) -> Body {
 
 struct Sending {
     steps: VecDeque<Step>,
-    pace: Arc<Pace>,
+    rate_limit: Arc<RateLimit>,
     since: Instant,
     sent: u64,
     cut: Cut,
@@ -196,15 +196,15 @@ impl Sending {
                     self.steps.pop_front();
                 }
                 Step::Send { source, range } => {
-                    let block = self.pace.block();
+                    let block = self.rate_limit.block();
                     let start = range.start;
                     range.start = range.end.min(start + block);
                     let (source, range) = (source.clone(), start..range.start);
                     self.sent += range.end - range.start;
-                    if let Some(limit) = self.pace.each {
+                    if let Some(limit) = self.rate_limit.each {
                         sleep_until(self.since + time_for(self.sent, limit)).await;
                     }
-                    self.pace.share(range.end - range.start).await;
+                    self.rate_limit.share(range.end - range.start).await;
                     return Some(source.bytes(range));
                 }
                 Step::Pause(pause) => {

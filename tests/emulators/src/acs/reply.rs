@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{
     Fault, Request,
-    body::{self, Body, Cut, Pace, Source, Step},
+    body::{self, Body, Cut, RateLimit, Source, Step},
 };
 
 /// An answer before it is sent.
@@ -125,7 +125,7 @@ impl Reply {
         });
     }
 
-    pub(super) fn response(mut self, pace: Arc<Pace>, cut: Cut) -> Response<Body> {
+    pub(super) fn response(mut self, rate_limit: Arc<RateLimit>, cut: Cut) -> Response<Body> {
         let declared: Option<u64> = self
             .headers
             .get(CONTENT_LENGTH)
@@ -137,7 +137,7 @@ impl Reply {
         if self.unframed {
             cut.disguise();
         }
-        let mut response = Response::new(body::body(self.steps, pace, cut));
+        let mut response = Response::new(body::body(self.steps, rate_limit, cut));
         if self.unframed {
             // To HTTP/1.1, hyper would send a body of no length in chunks.
             *response.version_mut() = Version::HTTP_10;

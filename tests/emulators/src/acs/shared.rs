@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::bearer::Rules;
-use super::body::Pace;
+use super::body::RateLimit;
 use super::{Document, Fault, Request, Settings};
 use crate::certificates::Authority;
 use crate::server::lock;
@@ -15,7 +15,7 @@ use crate::server::lock;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) settings: Settings,
-    pub(super) pace: Arc<Pace>,
+    pub(super) rate_limit: Arc<RateLimit>,
     /// The resource's host as it is signed.
     pub(super) resource: String,
     pub(super) plain_host: String,
@@ -75,7 +75,7 @@ impl Shared {
                 .unwrap_or_else(|| plain_host.clone()),
             plain_host,
             tls_address,
-            pace: Arc::new(Pace::new(
+            rate_limit: Arc::new(RateLimit::new(
                 settings.bytes_per_second,
                 settings.total_bytes_per_second,
             )),

@@ -119,7 +119,7 @@ pub(super) struct Received {
 
 /// What is to be done with a body.
 #[derive(Clone, Copy)]
-pub(super) struct Keep {
+pub(super) struct Wanted {
     pub(super) bytes: bool,
     pub(super) md5: bool,
 }
@@ -187,14 +187,14 @@ pub(super) async fn read(
     mut body: Option<StreamingBlob>,
     headers: &HeaderMap,
     trailers: Option<TrailingHeaders>,
-    keep: Keep,
+    wanted: Wanted,
 ) -> S3Result<Received> {
-    let mut sums = Sums::new(Algorithm::announced(headers)?, keep.md5);
+    let mut sums = Sums::new(Algorithm::announced(headers)?, wanted.md5);
     let declared = declared_length(headers);
     // A copy: pieces that are kept would hold on to the connection's read buffers, which are
     // larger.
     let capacity = declared
-        .filter(|_| keep.bytes)
+        .filter(|_| wanted.bytes)
         .unwrap_or(0)
         .min(LARGEST_RESERVE);
     let mut bytes = BytesMut::with_capacity(usize::try_from(capacity).unwrap_or(0));
@@ -206,7 +206,7 @@ pub(super) async fn read(
         let chunk = chunk.map_err(|cause| s3_error!(IncompleteBody, "{cause}"))?;
         size += chunk.len() as u64;
         sums.update(&chunk);
-        if keep.bytes {
+        if wanted.bytes {
             bytes.extend_from_slice(&chunk);
         }
     }

@@ -4,7 +4,7 @@ use s3s::dto;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::Upload;
-use super::body::{self, Algorithm, Keep};
+use super::body::{self, Algorithm, Wanted};
 use super::conditions::Condition;
 use super::etags::strong;
 use super::listings;
@@ -67,11 +67,17 @@ impl Operations {
                 name(announced)
             ));
         }
-        let keep = Keep {
+        let wanted = Wanted {
             bytes: self.0.settings.keep_bodies,
             md5: self.0.hashes(),
         };
-        let body = body::read(input.body, &request.headers, request.trailing_headers, keep).await?;
+        let body = body::read(
+            input.body,
+            &request.headers,
+            request.trailing_headers,
+            wanted,
+        )
+        .await?;
         let part = self.0.store_of(&input.bucket).put_part(
             &input.key,
             &input.upload_id,

@@ -5,7 +5,7 @@ use s3s::dto;
 use s3s::{Body, S3Request, S3Response, S3Result, s3_error};
 
 use super::Object;
-use super::body::{self, Algorithm, Checksum, Keep, encode};
+use super::body::{self, Algorithm, Checksum, Wanted, encode};
 use super::conditions::{Condition, check};
 use super::etags::strong;
 use super::operations::{Operations, checksum_header, full_object, metadata};
@@ -23,11 +23,17 @@ impl Operations {
         let input = request.input;
         let metadata = metadata(input.metadata)?;
         let small = body::declared_length(&request.headers).is_some_and(|length| length < SMALL);
-        let keep = Keep {
+        let wanted = Wanted {
             bytes: self.0.settings.keep_bodies || small,
             md5: self.0.hashes(),
         };
-        let body = body::read(input.body, &request.headers, request.trailing_headers, keep).await?;
+        let body = body::read(
+            input.body,
+            &request.headers,
+            request.trailing_headers,
+            wanted,
+        )
+        .await?;
         // Amazon S3 computes a CRC64NVME for an object that comes without any checksum.
         let checksum = body.checksum.unwrap_or_else(|| Checksum {
             algorithm: Algorithm::Crc64Nvme,
