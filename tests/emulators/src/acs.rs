@@ -1,14 +1,14 @@
-//! An emulator of Azure Communication Services' recording downloads.
+//! The recording downloads of Azure Communication Services.
 //!
-//! - this file: what a test sets up and looks at
-//! - `signature`, `bearer`: whether a request is signed as ACS wants it, or has a token that it takes
-//! - `settings`, `document`: what a test starts it with, and adds
-//! - `fault`: what can go wrong on purpose
-//! - `request`: what it was asked
-//! - `target`: what a request names, by host and path
-//! - `answer`, `file`: what is answered to it
-//! - `reply`, `body`: how the answer is put together and sent
-//! - `server`, `shared`: the listeners, their connections, and what these have in common
+//! - this file: the handle of a test
+//! - `settings`, `document`: the inputs of a test
+//! - `fault`: the faults that a test injects
+//! - `request`: the requests that a test inspects
+//! - `signature`, `bearer`: the check of a request's signature or token
+//! - `target`: the document and form that host and path name
+//! - `answer`, `file`: the answer to a request
+//! - `reply`, `body`: how an answer is assembled and sent
+//! - `server`, `shared`: the listeners and connections, and the state that they share
 
 mod answer;
 mod bearer;
@@ -41,7 +41,8 @@ use self::shared::{Faults, Shared};
 use crate::certificates::Authority;
 use crate::server::lock;
 
-/// A running emulator. Its servers stop, and break their connections, when the last clone is dropped.
+/// A running emulator. Clones are the same emulator; dropping the last one stops its servers and
+/// breaks their connections.
 #[derive(Clone, Debug)]
 pub struct Acs {
     shared: Arc<Shared>,
@@ -49,7 +50,7 @@ pub struct Acs {
 }
 
 impl Acs {
-    /// Starts one plain and one TLS listener on free ports of 127.0.0.1; both serve the same documents.
+    /// Starts a plain and a TLS listener on free ports of 127.0.0.1. Both serve the same documents.
     pub async fn start(settings: Settings) -> Self {
         let plain = bind().await;
         let tls = bind().await;
@@ -72,7 +73,7 @@ impl Acs {
         }
     }
 
-    /// The resource's endpoint, without a trailing slash.
+    /// The endpoint of the resource, without a trailing slash.
     pub fn endpoint(&self) -> String {
         match &self.shared.settings.resource_host {
             Some(host) => format!("https://{host}"),
@@ -80,113 +81,114 @@ impl Acs {
         }
     }
 
-    /// `http://` and the plain listener's address.
+    /// The origin of the plain listener.
     pub fn plain_origin(&self) -> String {
         format!("http://{}", self.shared.plain_host)
     }
 
-    /// Where a client must connect for every https URL of the emulator.
+    /// The address of the TLS listener, to which a client connects for every https URL.
     pub fn tls_address(&self) -> SocketAddr {
         self.shared.tls_address
     }
 
-    /// The certificate that a client must trust.
+    /// The certificate of the authority, for a client to trust.
     pub fn ca_pem(&self) -> String {
         self.authority().pem()
     }
 
-    /// The authority, for further servers that the same clients are to trust.
+    /// The authority, for further servers that the same clients trust.
     pub fn authority(&self) -> &Authority {
         &self.shared.authority
     }
 
-    /// The media host's name.
+    /// The name of the media host.
     pub fn media_host(&self) -> &str {
         &self.shared.settings.media_host
     }
 
-    /// The resource's connection string, as the portal shows it.
+    /// The connection string of the resource, in the form that the Azure portal shows.
     pub fn connection_string(&self) -> String {
         self.connection_string_with(&self.shared.settings.access_key)
     }
 
-    /// The connection string with that access key, be it one that signs or not.
+    /// The connection string with this access key, valid or not.
     pub fn connection_string_with(&self, access_key: &[u8]) -> String {
         let key = STANDARD.encode(access_key);
         format!("endpoint={}/;accesskey={key}", self.endpoint())
     }
 
-    /// From now on these keys sign and no others, as when one of a resource's two has been regenerated.
+    /// Accepts signatures by these keys alone from now on. A resource has two keys, each of which
+    /// can be regenerated.
     pub fn set_access_keys(&self, keys: &[&[u8]]) {
         *lock(&self.shared.access_keys) = keys.iter().map(|key| key.to_vec()).collect();
     }
 
-    /// Tokens of this tenant and application authorize from now on.
+    /// Accepts tokens of this tenant and application from now on.
     pub fn accept_tokens(&self, tokens: Tokens) {
         lock(&self.shared.rules).tokens = Some(tokens);
     }
 
-    /// From now on these tokens do not authorize, whatever they say.
+    /// Refuses these tokens from now on, in place of those revoked before.
     pub fn revoke_tokens(&self, tokens: &[String]) {
         lock(&self.shared.rules).revoked = tokens.to_vec();
     }
 
-    /// From now on its clock, as far as tokens are concerned, is so many seconds ahead.
+    /// Sets the clock by which tokens expire so many seconds ahead.
     pub fn set_ahead(&self, seconds: i64) {
         lock(&self.shared.rules).ahead = seconds;
     }
 
-    /// Sets `disableLocalAuth`: no access key signs any more.
+    /// Sets `disableLocalAuth`: refuses every access key from now on.
     pub fn disable_local_auth(&self) {
         lock(&self.shared.rules).without_keys = true;
     }
 
-    /// Holds a document from now on, in place of one with the same id.
+    /// Adds a document, in place of any with the same id.
     pub fn add(&self, document: Document) {
         lock(&self.shared.documents).insert(document.id.clone(), Arc::new(document));
     }
 
-    /// Forgets a document: 404 from now on.
+    /// Removes a document, whose requests are answered 404 from now on.
     pub fn remove(&self, id: &str) {
         lock(&self.shared.documents).remove(id);
     }
 
-    /// Whether the document is still held, that is, neither removed nor deleted by a request.
+    /// Returns `true` if the document is there: added, and neither removed nor deleted by a
+    /// request.
     pub fn holds(&self, id: &str) -> bool {
         self.shared.document(id).is_some()
     }
 
-    /// A document's content on the media host.
+    /// The content location of a document on the media host.
     pub fn content_location(&self, id: &str) -> String {
         format!("{}/content/video", self.delete_location(id))
     }
 
-    /// A document's content on the plain listener.
+    /// The content location of a document on the plain listener.
     pub fn plain_content_location(&self, id: &str) -> String {
         format!("{}/content/video", self.plain_delete_location(id))
     }
 
-    /// A document's metadata on the media host.
+    /// The metadata location of a document on the media host.
     pub fn metadata_location(&self, id: &str) -> String {
         format!("{}/content/acsmetadata", self.delete_location(id))
     }
 
-    /// A document's metadata on the plain listener.
+    /// The metadata location of a document on the plain listener.
     pub fn plain_metadata_location(&self, id: &str) -> String {
         format!("{}/content/acsmetadata", self.plain_delete_location(id))
     }
 
-    /// A document's delete location on the media host.
+    /// The delete location of a document on the media host.
     pub fn delete_location(&self, id: &str) -> String {
         format!("https://{}/v1/objects/{id}", self.media_host())
     }
 
-    /// A document's delete location on the plain listener.
     fn plain_delete_location(&self, id: &str) -> String {
         format!("{}/v1/objects/{id}", self.plain_origin())
     }
 
-    /// The requests so far, in the order of their arrival.
+    /// The requests so far, in order of arrival.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.requests()
     }
@@ -196,20 +198,21 @@ impl Acs {
         self.shared.clear_log();
     }
 
-    /// How many bytes of this document's content were sent so far. Counted as they are handed to the connection,
-    /// so a client that breaks off has seen less.
+    /// The number of bytes of this document's content that were handed to a connection so far. A
+    /// client that breaks off has received fewer.
     pub fn sent(&self, id: &str) -> u64 {
         self.shared.sent(id).load(Ordering::Relaxed)
     }
 
-    /// Lets `faults` decide for each request what goes wrong with it, in place of what was injected before.
+    /// Calls `faults` for each request from now on and applies the fault that it returns, in place
+    /// of any closure injected before.
     ///
-    /// A closure that holds a clone of this emulator keeps it running until [`Acs::heal`].
+    /// A closure that owns a clone of this emulator keeps it running until [`Acs::heal`].
     pub fn inject(&self, faults: impl Fn(&Request) -> Option<Fault> + Send + Sync + 'static) {
         *lock(&self.shared.faults) = Some(Faults::new(faults));
     }
 
-    /// Nothing goes wrong any more.
+    /// Removes the injected faults.
     pub fn heal(&self) {
         *lock(&self.shared.faults) = None;
     }

@@ -22,7 +22,7 @@ use crate::server::lock;
 
 const PREVIEW_QUERY: &str = "api-version=2021-04-15-preview1";
 
-/// The connection is to be closed without an answer.
+/// The error that closes a connection without an answer.
 #[derive(Debug)]
 pub(super) struct Closed;
 
@@ -34,7 +34,7 @@ impl fmt::Display for Closed {
 
 impl std::error::Error for Closed {}
 
-/// Records a request and answers it, truly or with the fault injected for it.
+/// Records a request and answers it, with the fault injected for it.
 pub(super) async fn answer(
     shared: Arc<Shared>,
     tls: bool,

@@ -8,27 +8,27 @@ use crate::entra::tokens::verified;
 use crate::headers::one;
 use crate::server::lock;
 
-/// Whose tokens the resource takes.
+/// The tokens that the resource accepts.
 #[derive(Clone, Debug)]
 pub struct Tokens {
-    /// The resource's own tenant.
+    /// The tenant of the resource.
     pub tenant: String,
     /// The application that has a role on the resource.
     pub client: String,
 }
 
-/// What is known of tokens.
+/// The rules of authorization.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     pub(super) tokens: Option<Tokens>,
     pub(super) revoked: Vec<String>,
-    /// Seconds that the resource's clock is ahead.
+    /// The seconds that the clock of the resource is ahead.
     pub(super) ahead: i64,
-    /// `disableLocalAuth`: no access key is good for anything.
+    /// `disableLocalAuth`: access keys are refused.
     pub(super) without_keys: bool,
 }
 
-/// Whether the request has a token that is good here; if not, the status and why.
+/// Checks the token of a request; an error is the status and the reason.
 pub(super) fn check(shared: &Shared, form: Form, request: &Parts) -> Result<(), (u16, String)> {
     let refuse = |why: &str| Err((401, why.to_owned()));
     let headers = &request.headers;

@@ -2,25 +2,25 @@ use bytes::Bytes;
 
 use crate::media::Media;
 
-/// A recording's chunk that the emulator holds.
+/// The content and metadata of a chunk.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// Its document id.
+    /// The document id.
     pub id: String,
-    /// Its content.
+    /// The content.
     pub media: Media,
-    /// Its metadata file.
+    /// The metadata.
     pub metadata: Bytes,
-    /// The content's `ETag`, sent as it stands here.
+    /// The value of the `ETag` header of the content.
     pub etag: Option<String>,
-    /// The content's media type where it is not that of the media's format.
+    /// The media type of the content, by default that of its format.
     pub content_type: Option<String>,
-    /// What a `Range` does, on content and metadata alike.
+    /// The treatment of `Range` for content and metadata.
     pub ranges: Ranges,
 }
 
 impl Document {
-    /// A document with small metadata, no `ETag`, and ranges honoured.
+    /// Creates a document with small metadata, no `ETag`, and ranges honoured.
     pub fn new(id: &str, media: Media) -> Self {
         let metadata =
             serde_json::json!({"resourceId": id, "chunkDocumentId": id, "chunkIndex": 0});
@@ -35,16 +35,16 @@ impl Document {
     }
 }
 
-/// What is answered to a request with a `Range`.
+/// The answer to a request with a `Range`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ranges {
     /// 206 and the range.
     #[default]
     Honoured,
-    /// 206 and the beginning of the range, of at most so many bytes.
+    /// 206 and at most this many bytes from the beginning of the range.
     Shortened(u64),
-    /// 200 and everything, with its length.
+    /// 200 and the complete file, with its length.
     Ignored,
-    /// 200 and everything, chunked; so is an answer to a request without a `Range`.
+    /// 200 and the complete file in chunked encoding, also without a `Range`.
     IgnoredWithoutLength,
 }

@@ -2,54 +2,55 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-/// What goes wrong with a request.
+/// A fault of a request.
 ///
-/// The first three come before the signature is looked at. The others change what would truly have been answered,
-/// be that the content or an error; offsets into a body count from the first byte sent, not from that of the media.
+/// The first three replace the answer before the signature is checked. The others change the
+/// answer, a file or an error; offsets into a body count from the first byte sent.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// Exactly this answer. Its length is sent, unless the headers give one or there can be no body.
+    /// Sends this answer, with a `Content-Length` unless the headers contain a framing header or
+    /// the status allows no body.
     Answer {
         /// The status.
         status: u16,
-        /// All headers but the date and the length.
+        /// The headers, without date and length.
         headers: Vec<(&'static str, String)>,
         /// The body.
         body: Bytes,
     },
-    /// The connection is closed without an answer.
+    /// Closes the connection without an answer.
     Close,
-    /// No answer for this long, then the connection is closed.
+    /// Closes the connection without an answer after this time.
     Hang(Duration),
-    /// The true head, this many bytes of the body, then the connection is closed without an end (over TLS, without
-    /// a close alert). A body that is no longer than that is whole.
+    /// Breaks the connection after this many bytes of the body (over TLS, without a close alert). A
+    /// body that is no longer than that stays complete.
     CutBody {
         /// The number of bytes.
         after: u64,
     },
-    /// The true answer, with a pause after this many bytes of the body.
+    /// Pauses after this many bytes of the body.
     StallBody {
         /// The number of bytes.
         after: u64,
-        /// How long the pause is.
+        /// The length of the pause.
         stall: Duration,
     },
-    /// The true answer, chunked, with more bytes than its `Content-Range` says.
+    /// Sends the body in chunked encoding, with more bytes than its `Content-Range` says.
     LongerBody {
-        /// How many more.
+        /// The number of bytes added.
         extra: u64,
     },
-    /// The true answer without a length or chunks: this many bytes of the body, or all, and the
-    /// connection is closed in good order (over TLS, with a close alert).
+    /// Sends the body without a length and without chunked encoding, then closes the connection in
+    /// good order (over TLS, with a close alert) after this many bytes or at the end.
     CloseBody {
         /// The number of bytes.
         after: u64,
     },
-    /// The true answer with headers put in place of true ones (or added), or taken away. With another
-    /// `Content-Length`, a body that is too long is cut to it and one that is too short breaks off.
+    /// Replaces, adds or removes headers. Under another `Content-Length`, a longer body is
+    /// truncated and a shorter one breaks off.
     Headers(Vec<(&'static str, Option<String>)>),
-    /// 200, the whole body and its length, as if there were no `Range`.
+    /// Answers as if there were no `Range`: 200 and the complete file, with its length.
     IgnoreRange,
-    /// 200 and a chunked body that never ends: the true one, then spaces.
+    /// Answers 200 and the complete file in chunked encoding, followed by spaces without an end.
     EndlessBody,
 }

@@ -12,12 +12,12 @@ use super::{
     body::{self, Body, Cut, RateLimit, Source, Step},
 };
 
-/// An answer before it is sent.
+/// An answer that is not sent yet.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     headers: HeaderMap,
     steps: Vec<Step>,
-    /// Only the end of the connection ends the body.
+    /// `true` if the end of the connection ends the body.
     unframed: bool,
 }
 
@@ -71,7 +71,7 @@ impl Reply {
             reply
         };
         headers.into_iter().fold(reply, |mut reply, (name, value)| {
-            // Appended, so that a script can repeat a header.
+            // Appended, so that a test can repeat a header.
             reply
                 .headers
                 .append(header_name(name), header_value(&value));
@@ -110,7 +110,7 @@ impl Reply {
                     };
                 }
             }
-            // The others have been dealt with before there was a reply.
+            // The other faults act before there is a reply.
             Some(Fault::Answer { .. } | Fault::Close | Fault::Hang(_) | Fault::IgnoreRange)
             | None => {}
         }
@@ -130,7 +130,7 @@ impl Reply {
             .headers
             .get(CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse().ok());
-        // Left to itself, hyper would end the connection without sending what there is.
+        // hyper would close the connection without sending the bytes that there are.
         if declared.is_some_and(|declared| declared > body::length(&self.steps)) {
             self.steps.push(Step::Cut);
         }
@@ -139,7 +139,7 @@ impl Reply {
         }
         let mut response = Response::new(body::body(self.steps, rate_limit, cut));
         if self.unframed {
-            // To HTTP/1.1, hyper would send a body of no length in chunks.
+            // In HTTP/1.1, hyper would send a body without a length in chunked encoding.
             *response.version_mut() = Version::HTTP_10;
         }
         *response.status_mut() = self.status;

@@ -7,45 +7,45 @@ use hyper::{
 
 use super::target::Target;
 
-/// A request that the emulator saw.
+/// A request that the emulator received.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Counted from 0, and from 0 again after [`super::Acs::clear_requests`].
+    /// The number, counted from 0, and from 0 again after [`super::Acs::clear_requests`].
     pub number: usize,
     /// The `Host` header.
     pub host: String,
-    /// Whether it came over TLS.
+    /// `true` if the request came over TLS.
     pub tls: bool,
     /// The method.
     pub method: String,
-    /// Path and query, byte for byte.
+    /// Path and query, as sent.
     pub path_and_query: String,
-    /// The document it asks for, whether or not there is one.
+    /// The document id in the path, of an existing document or not.
     pub document: Option<String>,
-    /// What it asks for.
+    /// The resource that the path names.
     pub kind: Kind,
     /// The `Range` header.
     pub range: Option<String>,
-    /// All headers by their lower-case names; repeated ones are joined with a comma.
+    /// All headers by lower-case name; the values of repeated headers are joined with a comma.
     pub headers: BTreeMap<String, String>,
-    /// The answer's status, once there is one.
+    /// The status of the answer, once there is one.
     pub status: Option<u16>,
 }
 
-/// What a request asks for, going by its path alone.
+/// The kind of resource that a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A document's content.
+    /// The content of a document.
     Media,
-    /// A document's metadata.
+    /// The metadata of a document.
     Metadata,
-    /// The location whose deletion deletes a document.
+    /// The delete location of a document.
     Delete,
     /// Nothing that ACS serves.
     Other,
 }
 
-/// The request as tests see it, not yet numbered.
+/// The record of a request, not yet numbered.
 pub(super) fn seen(head: &Parts, tls: bool, target: &Target) -> Request {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let mut headers = BTreeMap::<String, String>::new();

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{answer::answer, body::Cut, shared::Shared};
 
-/// The running listeners; dropping this ends them and all their connections.
+/// The running listeners; dropping them ends all their connections.
 #[derive(Debug)]
 pub(super) struct Servers {
     listeners: [AbortHandle; 2],
@@ -52,7 +52,7 @@ impl Drop for Servers {
 }
 
 async fn listen(shared: Arc<Shared>, listener: TcpListener, acceptor: Option<TlsAcceptor>) {
-    // Owned by this task, so that its end is theirs.
+    // Owned by this task, so that aborting it also ends the connections.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -72,7 +72,7 @@ async fn connect(shared: Arc<Shared>, stream: TcpStream, acceptor: Option<TlsAcc
     match acceptor {
         None => serve(shared, false, stream).await,
         Some(acceptor) => {
-            // A client that refuses the certificate is that client's affair.
+            // Fails if a client refuses the certificate, which tests do on purpose.
             if let Ok(stream) = acceptor.accept(stream).await {
                 serve(shared, true, stream).await;
             }
@@ -91,15 +91,15 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(shared: Arc<Shared>, tls: bool
         let (head, _) = request.into_parts();
         answer(Arc::clone(&shared), tls, cut.clone(), head)
     });
-    // Connections end in errors here whenever a client or a fault breaks them off.
+    // Fails whenever a client or a fault breaks the connection, which tests do on purpose.
     let _ = http1::Builder::new().serve_connection(io, service).await;
 }
 
-/// A stream that breaks once its cut is due and everything written before has gone out.
+/// A stream that breaks when its cut is due and all bytes written before are sent.
 struct Cuttable<S> {
     stream: TokioIo<S>,
     cut: Cut,
-    /// The version of a disguised answer, as far as it has not gone out.
+    /// The bytes of a disguised version that are not sent yet.
     head: Vec<u8>,
 }
 
@@ -120,6 +120,8 @@ impl<S: AsyncWrite + Unpin> Write for Cuttable<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         const WRITTEN: &[u8] = b"HTTP/1.0";
+        // hyper sends no HTTP/1.1 answer without a length and without chunks, so it writes HTTP/1.0
+        // and the version is replaced here.
         if bytes.starts_with(WRITTEN) && self.cut.take_disguise() {
             self.head = b"HTTP/1.1".to_vec();
         }
@@ -146,7 +148,7 @@ impl<S: AsyncWrite + Unpin> Write for Cuttable<S> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 
-    /// One buffer at a time, so that an answer's first bytes are seen.
+    /// Disables vectored writes, so that a write begins with the version of an answer.
     fn is_write_vectored(&self) -> bool {
         false
     }

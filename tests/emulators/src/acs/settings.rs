@@ -1,24 +1,25 @@
 use std::time::Duration;
 
-/// How an emulator is set up; the default is a sound ACS with its resource on the plain listener.
+/// The settings of an emulator. By default the resource is on the plain listener, and nothing is
+/// slow.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The resource's access key, decoded.
+    /// The access key of the resource, decoded.
     pub access_key: Vec<u8>,
-    /// The resource's name, served over TLS, as `contoso.communication.azure.com`; without one, the plain
-    /// listener is the resource.
+    /// The host name of the resource, served over TLS, such as `contoso.communication.azure.com`;
+    /// without one, the plain listener is the resource.
     pub resource_host: Option<String>,
     /// The name of the media host, served over TLS.
     pub media_host: String,
-    /// The speed limit of each answer's body.
+    /// The rate limit of the body of each answer.
     pub bytes_per_second: Option<u64>,
-    /// The speed limit of all answers together, which share it as they ask.
+    /// The rate limit of all bodies together.
     pub total_bytes_per_second: Option<u64>,
-    /// How long each answer's head takes.
+    /// The time before the head of each answer.
     pub latency: Duration,
-    /// How far a signature's date may be from now.
+    /// The most that the date of a signature may differ from now.
     pub max_date_skew: Duration,
-    /// Further media hosts, served over TLS: hosts to which a test redirects.
+    /// The names of further media hosts, served over TLS, such as targets of redirects.
     pub more_names: Vec<String>,
 }
 

@@ -11,17 +11,17 @@ use super::{Document, Fault, Request, Settings};
 use crate::certificates::Authority;
 use crate::server::lock;
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) rate_limit: Arc<RateLimit>,
-    /// The resource's host as it is signed.
+    /// The host of the resource, which signatures cover.
     pub(super) resource: String,
     pub(super) plain_host: String,
     pub(super) tls_address: SocketAddr,
     pub(super) authority: Authority,
-    /// The keys that sign, of which a resource has two.
+    /// The valid access keys, of which a resource has two.
     pub(super) access_keys: Mutex<Vec<Vec<u8>>>,
     pub(super) rules: Mutex<Rules>,
     pub(super) documents: Mutex<HashMap<String, Arc<Document>>>,
@@ -36,7 +36,7 @@ struct Log {
     cleared: usize,
 }
 
-/// Where a request stands in the log, as long as that is not cleared.
+/// The place of a request in the log, valid until the log is cleared.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     number: usize,
@@ -45,7 +45,7 @@ pub(super) struct Entry {
 
 type Closure = dyn Fn(&Request) -> Option<Fault> + Send + Sync;
 
-/// What decides which request fails, and how.
+/// The closure that chooses the fault of a request.
 #[derive(Clone)]
 pub(super) struct Faults(Arc<Closure>);
 
@@ -112,7 +112,7 @@ impl Shared {
         lock(&self.sent).entry(id.to_owned()).or_default().clone()
     }
 
-    /// Numbers the request and keeps it.
+    /// Numbers and logs a request.
     pub(super) fn record(&self, request: &mut Request) -> Entry {
         let mut log = lock(&self.log);
         request.number = log.requests.len();
@@ -134,7 +134,7 @@ impl Shared {
 
     pub(super) fn fault(&self, request: &Request) -> Option<Fault> {
         let faults = lock(&self.faults).clone();
-        // Called with the lock released, since the closure may look at the emulator or heal it.
+        // The closure runs without the lock, because it may inspect or heal the emulator.
         faults.and_then(|Faults(faults)| faults(request))
     }
 }

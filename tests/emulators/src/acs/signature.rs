@@ -9,12 +9,12 @@ use super::shared::Shared;
 use crate::headers::one;
 use crate::server::lock;
 
-/// The two ways of signing a download.
+/// A form of signing a download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// The resource itself, `Date`.
+    /// `Date`, to the resource itself, as the preview of 2021 signs.
     Preview,
-    /// A media host, `x-ms-date` and `x-ms-host`.
+    /// `x-ms-date` and `x-ms-host`, to a media host.
     Current,
 }
 
@@ -27,7 +27,9 @@ impl Form {
     }
 }
 
-/// Whether the request is signed as this form wants it; if not, why.
+/// Checks the signature of a request in this form; an error is the reason.
+///
+/// <https://learn.microsoft.com/azure/communication-services/tutorials/hmac-header-tutorial>
 pub(super) fn check(shared: &Shared, form: Form, request: &Parts) -> Result<(), String> {
     let headers = &request.headers;
     let date = one(headers, form.date_header())?;
@@ -84,23 +86,23 @@ pub(super) fn check(shared: &Shared, form: Form, request: &Parts) -> Result<(), 
 
 #[expect(clippy::disallowed_methods, reason = "a server has its own clock")]
 fn check_date(shared: &Shared, date: &str) -> Result<(), String> {
-    // `httpdate` also reads two older forms and lenient spellings of this one.
+    // `httpdate` also parses two older formats and lenient spellings of this one.
     let instant = httpdate::parse_http_date(date)
         .ok()
         .filter(|instant| httpdate::fmt_http_date(*instant) == date)
-        .ok_or_else(|| format!("the date {date:?} is not as RFC 1123 has it"))?;
+        .ok_or_else(|| format!("the date {date:?} is not in the format of RFC 1123"))?;
     let now = SystemTime::now();
     let skew = now
         .duration_since(instant)
         .unwrap_or_else(|error| error.duration());
-    // The date has whole seconds, so a signature of this very moment may be almost one second old.
+    // The date is in whole seconds, so a signature made just now may be almost one second old.
     if skew.as_secs() > shared.settings.max_date_skew.as_secs() {
         return Err(format!("the date {date:?} is too far from now"));
     }
     Ok(())
 }
 
-/// The signature over the string to sign.
+/// The signature of the string to sign.
 fn signature(
     access_key: &[u8],
     verb: &str,

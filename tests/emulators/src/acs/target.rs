@@ -1,6 +1,6 @@
 use super::{Kind, Request, shared::Shared, signature::Form};
 
-/// What a path names.
+/// The resource that a path names.
 pub(super) struct Target {
     pub(super) form: Option<Form>,
     pub(super) kind: Kind,
@@ -32,7 +32,7 @@ impl Target {
     }
 }
 
-/// What a host serves.
+/// The roles of a host.
 #[derive(Clone, Copy)]
 pub(super) struct Site {
     resource: bool,
