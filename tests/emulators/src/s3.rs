@@ -1,21 +1,21 @@
-//! A strict Amazon S3 in this process, for tests.
+//! A strict Amazon S3: path-style buckets over plain HTTP on loopback.
 //!
-//! One bucket or several, path-style, plain HTTP on loopback. It refuses what Amazon S3 refuses
-//! where that bites a client: signatures, conditional writes, part numbers, part sizes, `ETags`,
-//! checksums, pages. It can be made to fail on purpose, and it shows what it holds and what it was
-//! asked.
+//! It refuses what Amazon S3 refuses and a client could do wrong: signatures, conditional writes,
+//! part numbers, part sizes, `ETags`, checksums, pages. Tests inject faults, and inspect the
+//! objects and the requests.
 //!
-//! - `settings`: how it behaves
-//! - `state`: what the buckets hold, and the changes to it that must be atomic
-//! - `object`, `upload`: an object, an unfinished upload and its parts
-//! - `etags`, `conditions`: what names an object's bytes, and what a write makes of it
-//! - `completion`: making an object of an upload's parts
-//! - `operations`: the S3 operations
-//! - `listings`: the three listings and their pages
-//! - `body`: reading a body, and its checksums
-//! - `calls`: what was asked
-//! - `faults`: what can be made to fail
+//! - `settings`: the settings of a server
+//! - `state`: the contents of the buckets and their atomic changes
+//! - `object`, `upload`: an object; an unfinished upload and its parts
+//! - `etags`, `conditions`: `ETags` and the conditions of a write
+//! - `operations`: the trait of the S3 operations, implemented by the next four
+//! - `objects`, `multipart`, `completion`, `listings`: the operations
+//! - `body`: the reader of a body, and checksums
+//! - `calls`: the requests that a test inspects
+//! - `faults`: the faults that a test injects
 //! - `server`: connections, and the faults that break them
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html>
 
 mod body;
 mod calls;
@@ -52,11 +52,12 @@ use state::{State, Store};
 pub(crate) const ACCESS_KEY_ID: &str = "AKIAEMULATEDEXAMPLE0";
 pub(crate) const SECRET_ACCESS_KEY: &str = "emulated/secret/access/key/EXAMPLE";
 
-/// A running server, seen from one of its buckets. Clones are the same server; it stops when the
-/// last one is dropped.
+/// A running server and one of its buckets. Clones are the same server; it stops when the last one
+/// is dropped.
 #[derive(Clone)]
 pub struct S3 {
-    /// Which bucket is looked at; requests and faults are those of all.
+    /// The bucket of the methods on objects and uploads; requests and faults are those of all
+    /// buckets.
     bucket: String,
     state: Arc<State>,
     server: Arc<crate::server::Server>,
@@ -75,7 +76,7 @@ impl S3 {
         }
     }
 
-    /// The same server, seen from another of its buckets.
+    /// The same server and another of its buckets.
     pub fn of(&self, bucket: &str) -> Self {
         assert!(self.state.has(bucket), "there is no bucket {bucket}");
         Self {
@@ -84,7 +85,7 @@ impl S3 {
         }
     }
 
-    /// Returns `true` if the server has a bucket of that name.
+    /// Returns `true` if the server has this bucket.
     pub fn has(&self, bucket: &str) -> bool {
         self.state.has(bucket)
     }
@@ -103,7 +104,7 @@ impl S3 {
         &self.bucket
     }
 
-    /// The only access key id that is known here.
+    /// The only valid access key id.
     pub fn access_key_id(&self) -> &str {
         ACCESS_KEY_ID
     }
@@ -113,12 +114,12 @@ impl S3 {
         SECRET_ACCESS_KEY
     }
 
-    /// What the bucket holds, by key.
+    /// The objects of the bucket, by key.
     pub fn objects(&self) -> BTreeMap<String, Object> {
         self.store().objects.clone()
     }
 
-    /// The object of this key.
+    /// The object under this key.
     pub fn object(&self, key: &str) -> Option<Object> {
         self.store().objects.get(key).cloned()
     }
@@ -128,13 +129,13 @@ impl S3 {
         self.store().uploads.values().cloned().collect()
     }
 
-    /// Bytes of parts and objects that came in for this key, those of refused and broken requests
-    /// too. They are counted while they stream.
+    /// The bytes of parts and objects received for this key, including those of refused and broken
+    /// requests. They are counted as they arrive.
     pub fn received(&self, key: &str) -> u64 {
         self.store().received.get(key).copied().unwrap_or(0)
     }
 
-    /// Every request to any bucket since the start or the last [`Self::clear_calls`], in order of
+    /// The requests to any bucket since the start or the last [`Self::clear_calls`], in order of
     /// arrival.
     pub fn calls(&self) -> Vec<Call> {
         self.state.calls().calls.clone()
@@ -145,7 +146,7 @@ impl S3 {
         self.state.calls().calls.clear();
     }
 
-    /// Puts an object straight into the bucket, as somebody else would.
+    /// Puts an object into the bucket, as another client would.
     pub fn put(&self, key: &str, body: impl Into<Bytes>) {
         let mut object = Object::new(body);
         let mut store = self.store();
@@ -153,27 +154,27 @@ impl S3 {
         store.objects.insert(key.to_owned(), object);
     }
 
-    /// Puts an object with all its fields straight into the bucket.
+    /// Puts an object into the bucket with all fields as given.
     pub fn put_object(&self, key: &str, object: Object) {
         self.store().objects.insert(key.to_owned(), object);
     }
 
-    /// Removes an object straight from the bucket.
+    /// Removes an object from the bucket.
     pub fn remove(&self, key: &str) {
         self.store().objects.remove(key);
     }
 
-    /// Makes an upload vanish behind the client's back, as a lifecycle rule would.
+    /// Aborts an upload, as a lifecycle rule would.
     pub fn abort(&self, upload_id: &str) {
         self.store().uploads.retain(|(_, id), _| id != upload_id);
     }
 
-    /// Begins an upload of this key as somebody else would, and answers its id.
+    /// Begins an upload of this key, as another client would, and returns its id.
     pub fn begin(&self, key: &str) -> String {
         self.store().begin(Upload::new(key))
     }
 
-    /// Changes when an upload was begun, if it exists.
+    /// Sets the time at which an upload was begun, if it exists.
     pub fn set_initiated(&self, upload_id: &str, at: SystemTime) {
         let mut store = self.store();
         let mut uploads = store.uploads.values_mut();
@@ -182,7 +183,7 @@ impl S3 {
         }
     }
 
-    /// Lets the parts of an upload look as if they had been put so much earlier.
+    /// Moves the times at which the parts of an upload were put this far into the past.
     pub fn age_parts(&self, upload_id: &str, age: Duration) {
         let mut store = self.store();
         let uploads = store.uploads.values_mut();
@@ -193,22 +194,22 @@ impl S3 {
         }
     }
 
-    /// Changes when an object was last modified, if it exists.
+    /// Sets the time at which an object was last modified, if it exists.
     pub fn set_last_modified(&self, key: &str, at: SystemTime) {
         if let Some(object) = self.store().objects.get_mut(key) {
             object.last_modified = at;
         }
     }
 
-    /// Asks this function once for each request, when it arrives, whether and how to fail. It
-    /// replaces the one before.
+    /// Calls `faults` for each request from now on, when it arrives, and applies the fault that it
+    /// returns, in place of any closure injected before.
     ///
-    /// A function that owns a clone of this server keeps it running until [`Self::heal`].
+    /// A closure that owns a clone of this server keeps it running until [`Self::heal`].
     pub fn inject(&self, faults: impl Fn(&Call) -> Option<Fault> + Send + Sync + 'static) {
         self.state.set_faults(Some(Arc::new(faults)));
     }
 
-    /// No more faults.
+    /// Removes the injected faults.
     pub fn heal(&self) {
         self.state.set_faults(None);
     }

@@ -1,4 +1,4 @@
-//! AWS Signature Version 4 in headers.
+//! AWS Signature Version 4, in the header `Authorization`.
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
@@ -19,10 +19,10 @@ use crate::headers::one;
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const TERMINATOR: &str = "aws4_request";
 const DATE: &[FormatItem<'_>] = format_description!("[year][month][day]T[hour][minute][second]Z");
-/// How far a signature's date may be from now.
+/// The most that the date of a signature may differ from now.
 const SKEW: Duration = Duration::from_mins(5);
 
-/// Why a request is refused: AWS's error code, and the reason for whoever reads the test's output.
+/// The refusal of a request: the error code of AWS, and a reason for the reader of a test's output.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) code: &'static str,
@@ -46,14 +46,15 @@ impl Refusal {
     }
 }
 
-/// The credentials that may sign.
+/// The only valid credentials.
 #[derive(Clone, Copy)]
 pub(crate) struct Credentials<'a> {
     pub(crate) access_key_id: &'a str,
     pub(crate) secret_access_key: &'a str,
 }
 
-/// Whether these credentials signed this very request, now, for this service: the region it was signed for.
+/// Checks that these credentials signed the request, now and for this service, and returns the
+/// region that it was signed for.
 pub(crate) fn check(
     credentials: Credentials<'_>,
     service: &str,
@@ -97,7 +98,7 @@ pub(crate) fn check(
     }
 }
 
-/// The header `Authorization`, taken apart.
+/// The parsed header `Authorization`.
 struct Authorization {
     access_key_id: String,
     scope: Scope,
@@ -105,7 +106,7 @@ struct Authorization {
     signature: String,
 }
 
-/// What a signing key is good for.
+/// The scope of a signing key.
 struct Scope {
     day: String,
     region: String,
@@ -123,7 +124,7 @@ impl Authorization {
         }
         let value = one(headers, "authorization").map_err(Refusal::incomplete)?;
         Self::parse(value).ok_or_else(|| {
-            Refusal::incomplete("the header authorization is not as Signature Version 4 has it")
+            Refusal::incomplete("the header authorization is not one of Signature Version 4")
         })
     }
 
@@ -157,14 +158,15 @@ fn check_date(now: SystemTime, date: &str) -> Result<(), Refusal> {
     let skew = now
         .duration_since(instant)
         .unwrap_or_else(|error| error.duration());
-    // The date has whole seconds, so a signature of this very moment may be almost one second old.
+    // The date is in whole seconds, so a signature made just now may be almost one second old.
     if skew.as_secs() > SKEW.as_secs() {
         return Err(Refusal::invalid(format!("{date} is too far from now")));
     }
     Ok(())
 }
 
-/// What is not signed, anybody on the way could change: AWS wants the host and all of its own headers signed.
+/// Checks that the host and every header of AWS are signed, as AWS requires: an unsigned header
+/// could be changed on the way.
 fn check_signed_headers(headers: &HeaderMap, signed: &[String]) -> Result<(), Refusal> {
     if !signed.is_sorted_by(|left, right| left < right) {
         return Err(Refusal::invalid("the signed headers are not in order"));
@@ -181,7 +183,7 @@ fn check_signed_headers(headers: &HeaderMap, signed: &[String]) -> Result<(), Re
 
 fn canonical_request(head: &Parts, signed: &[String], body: &[u8]) -> Result<String, Refusal> {
     let mut request = format!("{}\n{}\n", head.method, head.uri.path());
-    // The services have no query; one that comes all the same is not sorted here, as AWS would.
+    // AWS sorts the query. The requests of the services emulated here have none.
     request.push_str(head.uri.query().unwrap_or_default());
     request.push('\n');
     for name in signed {
@@ -220,7 +222,7 @@ fn hmac(key: &[u8], text: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// The key of AWS's examples.
+    /// The credentials in the documentation of AWS.
     const CREDENTIALS: Credentials<'_> = Credentials {
         access_key_id: "AKIDEXAMPLE",
         secret_access_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",

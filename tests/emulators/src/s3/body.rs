@@ -1,4 +1,6 @@
-//! Reading a body, and its checksums.
+//! The reader of a body, and checksums.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +14,7 @@ use s3s::crypto::{Checksum as _, Crc32, Crc32c, Sha1, Sha256};
 use s3s::dto::StreamingBlob;
 use s3s::{S3Result, TrailingHeaders, s3_error};
 
-/// No more than this is reserved on the word of a header.
+/// The most bytes that are reserved because a header announces them.
 const LARGEST_RESERVE: u64 = 64 * 1024 * 1024;
 
 /// A checksum algorithm of Amazon S3.
@@ -61,7 +63,7 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm the headers announce, be it with a value or for a trailer.
+    /// The algorithm that the headers announce, with a value or for a trailer.
     pub(super) fn announced(headers: &HeaderMap) -> S3Result<Option<Self>> {
         let trailers = text(headers, "x-amz-trailer").unwrap_or_default();
         let mut announced = Self::ALL.into_iter().filter(|algorithm| {
@@ -88,7 +90,7 @@ impl Algorithm {
     }
 }
 
-/// A checksum as the headers carry it.
+/// A checksum in the form of the headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Checksum {
     pub(super) algorithm: Algorithm,
@@ -101,23 +103,23 @@ impl Checksum {
     }
 }
 
-/// A CRC64NVME as the headers carry it.
+/// A CRC64NVME in the form of the headers.
 pub(super) fn encode(crc64nvme: u64) -> String {
     STANDARD.encode(crc64nvme.to_be_bytes())
 }
 
-/// A body that came in whole and matched the length and the checksum it was sent with.
+/// A complete body that matches the length and checksum in its headers.
 pub(super) struct Received {
-    /// Empty if it is not to be kept.
+    /// The bytes; empty if they are not stored.
     pub(super) bytes: Bytes,
     pub(super) size: u64,
     pub(super) md5: Option<[u8; 16]>,
     pub(super) crc64nvme: u64,
-    /// The checksum it was sent with.
+    /// The checksum in the headers or trailers.
     pub(super) checksum: Option<Checksum>,
 }
 
-/// What is to be done with a body.
+/// The results of reading a body that a caller needs.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted {
     pub(super) bytes: bool,
@@ -191,8 +193,8 @@ pub(super) async fn read(
 ) -> S3Result<Received> {
     let mut sums = Sums::new(Algorithm::announced(headers)?, wanted.md5);
     let declared = declared_length(headers);
-    // A copy: pieces that are kept would hold on to the connection's read buffers, which are
-    // larger.
+    // The bytes are copied: pieces that are stored would keep the read buffers of the connection,
+    // which are larger, in memory.
     let capacity = declared
         .filter(|_| wanted.bytes)
         .unwrap_or(0)
@@ -256,7 +258,9 @@ fn check_md5(received: &Received, headers: &HeaderMap) -> S3Result<()> {
     }
 }
 
-/// The length of a body without its aws-chunked framing.
+/// The length of a body without the framing of `aws-chunked`.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html>
 pub(super) fn declared_length(headers: &HeaderMap) -> Option<u64> {
     text(headers, "x-amz-decoded-content-length")
         .or_else(|| text(headers, "content-length"))?

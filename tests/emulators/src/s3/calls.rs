@@ -1,28 +1,29 @@
-//! What was asked.
+//! The requests that the server received.
 
 use hyper::{HeaderMap, Method, Request};
 
-/// One request, as it arrived.
+/// A request.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Its place in the order of arrival, from 0.
+    /// The place in the order of arrival, counted from 0.
     pub number: usize,
-    /// The S3 operation, such as `UploadPart`; `Unknown` if it is none that is told apart here.
+    /// The S3 operation, such as `UploadPart`, or `Unknown`.
     pub operation: &'static str,
     /// The bucket.
     pub bucket: String,
     /// The object's key.
     pub key: Option<String>,
-    /// The multipart upload it is about.
+    /// The upload id.
     pub upload_id: Option<String>,
-    /// The part it is about.
+    /// The part number.
     pub part_number: Option<i32>,
-    /// The query as it was sent.
+    /// The query, as sent.
     pub query: String,
-    /// The headers as they were sent.
+    /// The headers, as sent.
     pub headers: HeaderMap,
-    /// The HTTP status of the answer, if there was one yet.
+    /// The HTTP status of the answer, once there is one.
     pub status: Option<u16>,
+    /// The number that survives [`super::S3::clear_calls`].
     pub(super) serial: u64,
 }
 
@@ -106,7 +107,7 @@ impl Calls {
     }
 }
 
-/// Undoes percent-encoding.
+/// Decodes percent-encoding.
 fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,4 +1,6 @@
-//! Making an object of an upload's parts.
+//! The completion of an upload.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
 
 use crc_fast::CrcAlgorithm;
 use md5::{Digest as _, Md5};
@@ -13,7 +15,7 @@ use super::{Object, Part, Upload};
 use crate::hashes::hex;
 
 impl Store {
-    /// Makes an object of an upload's parts; if it cannot, the upload stays.
+    /// Makes an object of the parts of an upload. On an error the upload stays.
     pub(super) fn complete(
         &mut self,
         asked: &CompleteMultipartUploadInput,
@@ -68,7 +70,7 @@ impl Store {
     }
 }
 
-/// The parts that a client lists, if they are all there and fit together.
+/// Returns the parts that a client lists, after checking their order, `ETags`, checksums and sizes.
 fn chosen<'a>(
     upload: &'a Upload,
     listed: &[CompletedPart],
@@ -123,6 +125,7 @@ fn chosen<'a>(
     Ok(parts)
 }
 
+/// Checks the checksum of the complete object that the client expects.
 fn check_full_object(
     asked: &CompleteMultipartUploadInput,
     upload: &Upload,

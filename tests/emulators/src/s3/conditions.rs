@@ -1,4 +1,6 @@
 //! The conditions of a write.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
 
 use s3s::dto::ETagCondition;
 use s3s::{S3Result, s3_error};
@@ -17,7 +19,7 @@ pub enum Condition {
     CompleteIfNoneMatch,
 }
 
-/// Whether the conditions of a request hold for the object that is there, or is not.
+/// Checks the conditions of a request against the object under its key.
 pub(super) fn check(
     current: Option<&Object>,
     if_match: Option<&ETagCondition>,

@@ -2,18 +2,20 @@
 
 use s3s::dto::ETag;
 
-/// How `ETags` are made.
+/// The form of `ETags`.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Etags {
-    /// From the MD5 of the bytes, as without encryption. Where bodies are not kept it is spared, and
-    /// `ETags` are opaque.
+    /// The MD5 of the bytes, as without encryption; opaque if bodies are not stored, to save the
+    /// time of hashing.
     #[default]
     Md5,
-    /// A fresh one for each write, even of the same bytes, as under SSE-KMS.
+    /// A new value for each write, even of the same bytes, as under SSE-KMS.
     Opaque,
 }
 
-/// An `ETag` for `s3s`, which wants it without its quotes.
+/// An `ETag` for `s3s`, which adds the quotes itself.
 pub(super) fn strong(etag: &str) -> ETag {
     ETag::Strong(unquoted(etag).to_owned())
 }

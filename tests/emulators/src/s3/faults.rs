@@ -1,46 +1,48 @@
-//! What can be made to fail.
+//! The faults that a test injects.
 
 use std::time::Duration;
 
 use hyper::{Response, StatusCode};
 use s3s::{Body, S3Error, S3ErrorCode};
 
-/// A way for one request to fail.
+/// A fault of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Answers an S3 error before anything was done. The request's body is read first.
+    /// Answers an S3 error. Reads the body of the request and does nothing.
     Refuse {
         /// The HTTP status.
         status: u16,
         /// The S3 error code, such as `SlowDown`.
         code: &'static str,
     },
-    /// Answers something that is no S3 error, as a proxy does, before anything was done. The
-    /// request's body is read first.
+    /// Answers an error of a proxy, which is no S3 error. Reads the body of the request and does
+    /// nothing.
     Answer {
         /// The HTTP status.
         status: u16,
         /// The body.
         body: &'static str,
     },
-    /// Does the work, then closes the connection without an answer.
+    /// Executes the request, then closes the connection without an answer.
     LoseAnswer,
-    /// Does nothing for this long, then closes the connection.
+    /// Closes the connection without an answer after this time. Does nothing.
     Hang(Duration),
-    /// Reads this many bytes of the request's body, or all of it if it is shorter, then closes the
-    /// connection. Nothing was done.
+    /// Reads at most this many bytes of the body of the request, then closes the connection. Does
+    /// nothing.
     CutBody {
-        /// How many bytes, as they come over the wire.
+        /// The number of bytes, framing included.
         after: u64,
     },
-    /// Answers 200 with an error as the body, as `CompleteMultipartUpload` can. Nothing was done.
+    /// Answers 200 with an error in the body, as `CompleteMultipartUpload` can. Does nothing.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
     OkWithError {
         /// The S3 error code, such as `InternalError`.
         code: &'static str,
     },
 }
 
-/// A response of no S3's.
+/// A response that is no S3 error.
 pub(super) fn other(status: u16, body: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_owned()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The three listings and their pages.
+//! The listings of parts, uploads and objects, page by page.
 
 use std::ops::Bound;
 
@@ -28,6 +28,7 @@ pub(super) fn agreed(
     )
 }
 
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListParts.html>
 pub(super) fn parts(
     upload: &Upload,
     asked: dto::ListPartsInput,
@@ -83,6 +84,7 @@ pub(super) fn parts(
     })
 }
 
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html>
 pub(super) fn uploads(
     store: &Store,
     asked: dto::ListMultipartUploadsInput,
@@ -97,8 +99,8 @@ pub(super) fn uploads(
     let limit = limit(asked.max_uploads, settings)?;
     let prefix = asked.prefix.clone().unwrap_or_default();
     let key_marker = asked.key_marker.as_deref().unwrap_or_default();
-    // An upload id marker without a key marker is ignored; a key marker alone skips all uploads of
-    // that key.
+    // Amazon S3 ignores an upload id marker without a key marker; a key marker alone skips all
+    // uploads of its key.
     let follows = |upload: &Upload| match asked.upload_id_marker.as_deref() {
         _ if key_marker.is_empty() => true,
         Some(id) if upload.key == key_marker => upload.upload_id.as_str() > id,
@@ -139,6 +141,7 @@ pub(super) fn uploads(
     })
 }
 
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
 pub(super) fn objects(
     store: &Store,
     asked: dto::ListObjectsV2Input,
@@ -232,7 +235,7 @@ impl Page {
     }
 }
 
-/// Where a page of objects ended.
+/// The last entry of a page of objects.
 enum Place {
     Key(String),
     Prefix(String),

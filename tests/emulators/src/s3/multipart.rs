@@ -62,7 +62,8 @@ impl Operations {
             let name = |algorithm: Option<Algorithm>| algorithm.map_or("null", Algorithm::name);
             return Err(s3_error!(
                 InvalidRequest,
-                "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+                "Checksum Type mismatch occurred, expected checksum Type: {}, \
+                 actual checksum Type: {}",
                 name(agreed),
                 name(announced)
             ));

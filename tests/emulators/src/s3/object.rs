@@ -1,4 +1,4 @@
-//! An object of a bucket.
+//! An object.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -12,30 +12,29 @@ use super::etags::quoted;
 use super::state::now;
 use crate::hashes::hex;
 
-/// An object in the bucket.
+/// An object of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
-    /// Its bytes; empty if bodies are not kept.
+    /// The bytes; empty if bodies are not stored.
     pub body: Bytes,
-    /// Its size in bytes.
+    /// The number of bytes.
     pub size: u64,
-    /// Its `ETag` in double quotes, as headers carry it.
+    /// The `ETag`, in double quotes as in the header.
     pub etag: String,
-    /// Its content type, if it was given one.
+    /// The content type, if the writer gave one.
     pub content_type: Option<String>,
-    /// Its user metadata, without the `x-amz-meta-` prefix.
+    /// The user metadata, without the prefix `x-amz-meta-`.
     pub metadata: BTreeMap<String, String>,
-    /// Its full-object CRC64NVME in base64, unless it was stored with another algorithm.
+    /// The full-object CRC64NVME in base64, unless the object has a checksum of another algorithm.
     pub crc64nvme: Option<String>,
-    /// Its version.
+    /// The version id.
     pub version_id: String,
-    /// When it was written.
+    /// The time of the write.
     pub last_modified: SystemTime,
 }
 
 impl Object {
-    /// An object of these bytes, written now, with the `ETag` and checksum that Amazon S3 would
-    /// give it.
+    /// Creates an object of these bytes, written now, with the `ETag` and checksum of Amazon S3.
     pub fn new(body: impl Into<Bytes>) -> Self {
         let body = body.into();
         Self {

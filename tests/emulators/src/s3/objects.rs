@@ -11,8 +11,7 @@ use super::etags::strong;
 use super::operations::{Operations, checksum_header, full_object, metadata};
 use super::state::now;
 
-/// Whole objects below this size are kept even when bodies are not: they are a client's notes, not
-/// its freight.
+/// Objects below this size are stored even when bodies are not: manifests and records, not media.
 const SMALL: u64 = 1024 * 1024;
 
 impl Operations {
@@ -91,7 +90,7 @@ impl Operations {
                 (slice(&object.body, range)?, Some(header))
             }
         };
-        // Of a range Amazon S3 tells no checksum: the full one would not fit its bytes.
+        // Amazon S3 sends no checksum with a range: that of the complete object would not match.
         let crc64nvme = object
             .crc64nvme
             .filter(|_| asks_for_checksum(input.checksum_mode.as_ref()) && content_range.is_none());

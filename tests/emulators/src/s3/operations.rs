@@ -1,4 +1,4 @@
-//! The S3 operations: the trait that `s3s` calls, and what its methods share.
+//! The trait of the S3 operations, which `s3s` calls, and the functions that its methods share.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -100,13 +100,15 @@ impl S3 for Operations {
 }
 
 impl Operations {
-    /// A condition, unless it is one that is ignored here.
+    /// The condition, unless the settings ignore it.
     pub(super) fn judged<T>(&self, condition: Condition, asked: Option<T>) -> Option<T> {
         asked.filter(|_| !self.0.settings.ignored.contains(&condition))
     }
 }
 
-/// User metadata, of which Amazon S3 takes 2 KB.
+/// The user metadata, of which Amazon S3 accepts 2 KB.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
 pub(super) fn metadata(metadata: Option<dto::Metadata>) -> S3Result<BTreeMap<String, String>> {
     let metadata: BTreeMap<_, _> = metadata.unwrap_or_default().into_iter().collect();
     let size: usize = metadata

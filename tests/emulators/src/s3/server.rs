@@ -1,4 +1,4 @@
-//! Requests, and the faults that break their connections.
+//! Connections, and the faults that break them.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use super::state::State;
 use super::{ACCESS_KEY_ID, Call, Fault, SECRET_ACCESS_KEY};
 use crate::server::Server;
 
-/// Listens for requests to the store in `state`.
+/// Starts a server for the buckets of `state`.
 pub(super) async fn start(state: Arc<State>) -> Server {
     let mut builder = S3ServiceBuilder::new(Operations(Arc::clone(&state)));
     builder.set_auth(Keys);
@@ -97,21 +97,22 @@ async fn serve(s3: &S3Service, request: Request<Metered>) -> Result<Response<Bod
         })
     });
     let response = s3.call(request).await?;
-    // An early refusal leaves the body unread; hyper would close the connection, and the client
-    // might see a reset instead of the answer.
+    // An early refusal leaves the body unread. hyper would then close the connection, and the
+    // client could receive a reset instead of the answer.
     if let Ok(mut rest) = returned.await {
         rest.read_until(u64::MAX).await;
     }
     Ok(response)
 }
 
-/// A request's body whose bytes are counted as they come in.
+/// The body of a request, whose bytes are counted as they arrive.
 struct Metered {
     state: Arc<State>,
-    /// The bucket and key that it is for.
+    /// The bucket and key of a part or object.
     object: Option<(String, String)>,
-    /// Without framing: what lies beyond it on the wire is not content.
+    /// The length without framing; further bytes are not counted.
     length: u64,
+    /// The bytes so far, framing included.
     wire: u64,
     body: Incoming,
 }
@@ -162,7 +163,7 @@ impl HttpBody for Metered {
     }
 }
 
-/// A body that comes back when its borrower drops it.
+/// A body that returns to its owner when `s3s` drops it.
 struct Lent {
     body: Option<Metered>,
     give_back: Option<oneshot::Sender<Metered>>,
@@ -202,7 +203,7 @@ impl HttpBody for Lent {
     }
 }
 
-/// The keys that may sign.
+/// The lookup of the only access key.
 struct Keys;
 
 #[async_trait::async_trait]
@@ -216,7 +217,7 @@ impl S3Auth for Keys {
     }
 }
 
-/// Lets only signed requests for a bucket that there is through.
+/// The check that a request is signed and names an existing bucket.
 struct Gate(Arc<State>);
 
 #[async_trait::async_trait]

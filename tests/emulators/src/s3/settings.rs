@@ -1,26 +1,26 @@
 use super::{Condition, Etags};
 
-/// How an [`S3`] behaves.
+/// The settings of a server.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The name of the first bucket.
     pub bucket: String,
-    /// The names of further buckets; none by default.
+    /// The names of further buckets. None by default.
     pub more_buckets: Vec<String>,
-    /// The size below which only the last part of an upload may be. 5 MiB by default, as Amazon S3
-    /// has it.
+    /// The least size of a part that is not the last. 5 MiB by default, as in Amazon S3:
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
     pub min_part_size: u64,
-    /// The longest page of any listing, whatever a client asks for. 1,000 by default.
+    /// The most entries of a page of any listing, whatever a client asks for. 1,000 by default.
     pub page_size: usize,
-    /// Whether bodies are kept. If not, parts, and whole objects of 1 MiB or more, are only counted
-    /// and checksummed; reading such an object answers 501.
+    /// `true` to store bodies. Otherwise parts, and objects of 1 MiB or more put in one request,
+    /// are only counted and checksummed; reading such an object answers 501.
     pub keep_bodies: bool,
-    /// Whether `ListParts` reports checksums. If not, this plays a store that has them checked but
-    /// does not list them.
+    /// `true` to list checksums in `ListParts`. Otherwise this is a store that checks them without
+    /// listing them.
     pub part_checksums: bool,
-    /// How `ETags` are made.
+    /// The form of `ETags`.
     pub etags: Etags,
-    /// The conditions that are ignored, as by some S3-compatible stores; none by default.
+    /// The conditions that are ignored, as some S3-compatible stores do. None by default.
     pub ignored: Vec<Condition>,
 }
 

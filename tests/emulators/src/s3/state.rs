@@ -1,4 +1,4 @@
-//! The contents of the buckets, and the changes to them that must be atomic.
+//! The contents of the buckets, and their atomic changes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,7 +17,7 @@ use crate::server::lock;
 
 pub(super) type Faults = Arc<dyn Fn(&Call) -> Option<Fault> + Send + Sync>;
 
-/// Everything the server and its handles share.
+/// The state that the server and its handles share.
 pub(super) struct State {
     pub(super) settings: Settings,
     stores: BTreeMap<String, Mutex<Store>>,
@@ -29,7 +29,7 @@ impl State {
     pub(super) fn new(settings: Settings) -> Self {
         let names = [&settings.bucket].into_iter().chain(&settings.more_buckets);
         let store = |(number, name): (u64, &String)| {
-            // Ids of different buckets differ.
+            // Upload ids and versions of different buckets differ.
             let serial = number << 48;
             let store = Store {
                 serial,
@@ -45,12 +45,12 @@ impl State {
         }
     }
 
-    /// Returns `true` if there is a bucket of that name.
+    /// Returns `true` if there is this bucket.
     pub(super) fn has(&self, bucket: &str) -> bool {
         self.stores.contains_key(bucket)
     }
 
-    /// The contents of an existing bucket: the gate lets no request for another through.
+    /// The contents of an existing bucket. `server::Gate` refuses requests for others.
     pub(super) fn store_of(&self, bucket: &str) -> MutexGuard<'_, Store> {
         lock(&self.stores[bucket])
     }
@@ -64,19 +64,20 @@ impl State {
         *lock(&self.faults) = faults;
     }
 
-    /// Asked without a lock held, so that the function may look at the server.
+    /// The fault of a request. The closure runs without the lock, because it may inspect the
+    /// server.
     pub(super) fn fault(&self, call: &Call) -> Option<Fault> {
         let faults = lock(&self.faults).clone();
         faults.and_then(|faults| faults(call))
     }
 
-    /// Whether `ETags` come from MD5.
+    /// Returns `true` if `ETags` are MD5 hashes.
     pub(super) fn hashes(&self) -> bool {
         self.settings.etags == Etags::Md5 && self.settings.keep_bodies
     }
 }
 
-/// The contents of a bucket, and the bytes that it has taken in.
+/// The contents of a bucket, and the bytes received for each key.
 #[derive(Default)]
 pub(super) struct Store {
     pub(super) objects: BTreeMap<String, Object>,
@@ -86,8 +87,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// An id that was not used before. Ids do not grow, so that nobody can take their order for an
-    /// order in time.
+    /// A new id. Ids do not ascend, so that a client cannot take their order for an order in time.
     pub(super) fn fresh(&mut self) -> String {
         self.serial += 1;
         let scattered = self.serial.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -108,7 +108,7 @@ impl Store {
         id
     }
 
-    /// Stores an object if the conditions hold.
+    /// Puts an object if the conditions hold.
     pub(super) fn put(
         &mut self,
         key: String,
@@ -122,7 +122,7 @@ impl Store {
         Ok(object)
     }
 
-    /// An `ETag` for bytes with this MD5, or one of a kind.
+    /// An `ETag` of this MD5, or an opaque one.
     pub(super) fn etag(&mut self, md5: Option<&[u8; 16]>) -> String {
         let value = md5.map_or_else(|| self.fresh(), |md5| hex(md5));
         quoted(&value)

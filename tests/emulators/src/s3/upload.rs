@@ -11,24 +11,24 @@ use super::state::now;
 /// An unfinished multipart upload.
 #[derive(Clone, Debug)]
 pub struct Upload {
-    /// The key its object will have.
+    /// The key of the object.
     pub key: String,
-    /// Its id.
+    /// The upload id.
     pub upload_id: String,
-    /// The content type its object will have.
+    /// The content type of the object.
     pub content_type: Option<String>,
-    /// The user metadata its object will have.
+    /// The user metadata of the object.
     pub metadata: BTreeMap<String, String>,
-    /// When it was begun.
+    /// The time at which the upload was begun.
     pub initiated: SystemTime,
-    /// What came in so far, by part number.
+    /// The parts so far, by part number.
     pub parts: BTreeMap<i32, Part>,
     pub(super) algorithm: Option<Algorithm>,
     pub(super) full_object: bool,
 }
 
 impl Upload {
-    /// An upload as a client of the newest kind begins it, still without an id.
+    /// An upload with a full-object CRC64NVME, as current SDKs begin it, still without an id.
     pub(super) fn new(key: &str) -> Self {
         Self {
             key: key.to_owned(),
@@ -46,13 +46,13 @@ impl Upload {
 /// A part of an unfinished upload.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// Its size in bytes.
+    /// The number of bytes.
     pub size: u64,
-    /// Its `ETag` in double quotes, as headers carry it.
+    /// The `ETag`, in double quotes as in the header.
     pub etag: String,
-    /// Its CRC64NVME in base64, if it was sent with one and part checksums are reported.
+    /// The CRC64NVME in base64, if the part was sent with it and checksums of parts are listed.
     pub crc64nvme: Option<String>,
-    /// When it came in.
+    /// The time at which the part was put.
     pub last_modified: SystemTime,
     pub(super) checksum: Option<Checksum>,
     pub(super) crc: u64,
