@@ -1,11 +1,11 @@
-//! A tenant of Microsoft Entra ID, for tests: the keys it publishes, tokens as Event Grid brings them, and the
-//! endpoint where an application gets tokens of its own.
+//! A Microsoft Entra ID tenant: its published keys, the tokens of Event Grid, and the token
+//! endpoint.
 //!
-//! - this file: the server, and the keys
+//! - this file: the handle of a test, and the published keys
 //! - `issuer`: the token endpoint
-//! - `signing_key`: the keys that sign
-//! - `claims`: what Event Grid's tokens say
-//! - `tokens`: tokens, and what somebody without the key would make of them
+//! - `signing_key`: the keys that sign tokens
+//! - `claims`: the claims of Event Grid's tokens
+//! - `tokens`: tokens, including forged ones
 
 pub mod claims;
 pub mod issuer;
@@ -30,20 +30,20 @@ pub use self::issuer::Application;
 pub use self::signing_key::SigningKey;
 use crate::server::{Answer, Body, Server, endless, lock, whole};
 
-/// A way to fail, for every request until it is changed.
+/// A fault of every request, until it is changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Answers this status.
     Status(u16),
-    /// Answers 302 with this location.
+    /// Answers 302, or 307 to a token request, with this location.
     Redirect(String),
-    /// Answers 200, then sends a document that tells no length and has no end.
+    /// Answers 200 with a body that has no length and no end.
     Endless,
-    /// Answers this status and body, whatever they are, with this content type.
+    /// Answers this status, content type and body.
     Answer(u16, &'static str, String),
-    /// Answers this status with an error that repeats everything that was asked.
+    /// Answers this status with an error that repeats the complete request.
     Echo(u16),
-    /// The true answer, after so long.
+    /// Delays the answer by this time.
     Slow(Duration),
     /// Never answers.
     Hang,
@@ -51,7 +51,7 @@ pub enum Fault {
     Drop,
 }
 
-/// A running key server. Clones are the same server; it stops when the last one is dropped.
+/// A running server. Clones are the same server; it stops when the last one is dropped.
 #[derive(Clone, Debug)]
 pub struct Entra {
     shared: Arc<Shared>,
@@ -63,7 +63,7 @@ struct Shared {
     tenant: String,
     body: Mutex<Bytes>,
     fault: Mutex<Option<Fault>>,
-    /// The faults of the next requests, before those of all.
+    /// The faults of the next requests, which precede `fault`.
     next: Mutex<Vec<Fault>>,
     calls: AtomicUsize,
     application: Mutex<Option<Application>>,
@@ -72,7 +72,7 @@ struct Shared {
 }
 
 impl Entra {
-    /// Starts a server on a free port of 127.0.0.1. It publishes no keys yet.
+    /// Starts a server on a free port of 127.0.0.1, which publishes no keys yet.
     pub async fn start(tenant: &str) -> Self {
         let shared = Arc::new(Shared {
             tenant: tenant.to_owned(),
@@ -97,33 +97,33 @@ impl Entra {
         self.server.url()
     }
 
-    /// The tenant's id.
+    /// The tenant id.
     pub fn tenant(&self) -> &str {
         &self.shared.tenant
     }
 
-    /// Publishes these keys, in place of what was published before.
+    /// Publishes these keys, in place of any published before.
     pub fn publish(&self, keys: &[&SigningKey]) {
         let keys: Vec<Value> = keys.iter().map(|key| key.jwk(self.tenant())).collect();
         self.set_body(key_set(&keys).to_string());
     }
 
-    /// Publishes these bytes, whatever they are, in place of what was published before.
+    /// Publishes these bytes, in place of any keys published before.
     pub fn set_body(&self, body: impl Into<Bytes>) {
         *lock(&self.shared.body) = body.into();
     }
 
-    /// How requests fail from now on, or that they do not.
+    /// Sets the fault of every request from now on.
     pub fn fail(&self, fault: Option<Fault>) {
         *lock(&self.shared.fault) = fault;
     }
 
-    /// The next request fails so, and the ones after it as they did before.
+    /// Sets the fault of the next request alone.
     pub fn fail_once(&self, fault: Fault) {
         lock(&self.shared.next).push(fault);
     }
 
-    /// How many requests came in since the start or the last [`Self::clear_calls`], for whatever path.
+    /// The number of requests for any path since the start or the last [`Self::clear_calls`].
     pub fn calls(&self) -> usize {
         self.shared.calls.load(Ordering::Relaxed)
     }
@@ -134,7 +134,9 @@ impl Entra {
     }
 }
 
-/// The document that publishes these keys, each as [`SigningKey::jwk`] has it.
+/// The JSON Web Key Set of these keys, each in the form of [`SigningKey::jwk`].
+///
+/// <https://www.rfc-editor.org/rfc/rfc7517#section-5>
 pub fn key_set(keys: &[Value]) -> Value {
     json!({ "keys": keys })
 }

@@ -1,7 +1,9 @@
-//! AWS Secrets Manager, for tests: `GetSecretValue` as the SDK asks it.
+//! AWS Secrets Manager: the operation `GetSecretValue`.
 //!
-//! - this file: what a test sets up and looks at
-//! - `answer`: what is answered to it
+//! - this file: the handle of a test
+//! - `answer`: the answer to a request
+//!
+//! <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
 
 mod answer;
 #[cfg(test)]
@@ -16,15 +18,15 @@ use bytes::Bytes;
 use crate::s3::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use crate::server::{Server, lock};
 
-/// How a [`SecretsManager`] is set up. The default knows the credentials of the emulated S3, so that one process
-/// can use both.
+/// The settings of a server. By default the credentials are those of the emulated S3, so that one
+/// process can use both.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The name of the secret that the methods without a name mean.
+    /// The name of the default secret.
     pub secret_id: String,
-    /// The only access key id that is known.
+    /// The only valid access key id.
     pub access_key_id: String,
-    /// The secret that belongs to it.
+    /// The secret access key.
     pub secret_access_key: String,
 }
 
@@ -38,19 +40,19 @@ impl Default for Settings {
     }
 }
 
-/// A way to fail, for every request until it is changed. All but the last two answer an unsigned or wrongly signed
-/// request with that first.
+/// A fault of every request, until it is changed. Except for the last two, a request that is not
+/// signed correctly is refused for that reason first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// 403, `AccessDeniedException`: no policy allows it.
+    /// Answers 403, `AccessDeniedException`: no policy allows the operation.
     Refuse,
-    /// 400, `ResourceNotFoundException`: there is no such secret.
+    /// Answers 400, `ResourceNotFoundException`: there is no such secret.
     NotFound,
-    /// 400, `ThrottlingException`.
+    /// Answers 400, `ThrottlingException`.
     Throttle,
-    /// 500, `InternalServiceError`.
+    /// Answers 500, `InternalServiceError`.
     Internal,
-    /// 200 with a body that is not JSON.
+    /// Answers 200 with a body that is not JSON.
     Malformed,
     /// Never answers.
     Hang,
@@ -70,10 +72,10 @@ struct Shared {
     settings: Settings,
     /// The secrets that have a value, by name.
     values: Mutex<BTreeMap<String, Value>>,
-    /// How often the value was set: each one has a version of its own.
+    /// The number of values set so far, each of which has a version.
     versions: AtomicUsize,
     fault: Mutex<Option<Fault>>,
-    /// How requests for one secret fail, by its name.
+    /// The faults of single secrets, by name.
     faults: Mutex<BTreeMap<String, Fault>>,
     calls: AtomicUsize,
 }
@@ -91,7 +93,7 @@ enum Content {
 }
 
 impl SecretsManager {
-    /// Starts a server on a free port of 127.0.0.1. The secret is there, but has no value yet.
+    /// Starts a server on a free port of 127.0.0.1. No secret has a value yet.
     pub async fn start(settings: Settings) -> Self {
         let shared = Arc::new(Shared {
             settings,
@@ -115,12 +117,12 @@ impl SecretsManager {
         self.server.url()
     }
 
-    /// The name of the secret that the methods without a name mean.
+    /// The name of the default secret.
     pub fn secret_id(&self) -> &str {
         &self.shared.settings.secret_id
     }
 
-    /// The only access key id that is known here.
+    /// The only valid access key id.
     pub fn access_key_id(&self) -> &str {
         &self.shared.settings.access_key_id
     }
@@ -130,17 +132,17 @@ impl SecretsManager {
         &self.shared.settings.secret_access_key
     }
 
-    /// Gives the secret a new value.
+    /// Gives the default secret a new value.
     pub fn set(&self, secret_string: &str) {
         self.set_named(self.secret_id(), secret_string);
     }
 
-    /// Gives the secret of that name a new value.
+    /// Gives the secret of this name a new value.
     pub fn set_named(&self, secret_id: &str, secret_string: &str) {
         self.put(secret_id, Content::String(secret_string.to_owned()));
     }
 
-    /// Gives the secret a new value as `SecretBinary`, with no `SecretString` beside it.
+    /// Gives the default secret a new value as `SecretBinary`, without a `SecretString`.
     pub fn set_binary(&self, secret_binary: impl Into<Bytes>) {
         self.put(self.secret_id(), Content::Binary(secret_binary.into()));
     }
@@ -151,12 +153,13 @@ impl SecretsManager {
         lock(&self.shared.values).insert(secret_id.to_owned(), value);
     }
 
-    /// How requests fail from now on, or that they do not.
+    /// Sets the fault of every request from now on.
     pub fn fail(&self, fault: Option<Fault>) {
         *lock(&self.shared.fault) = fault;
     }
 
-    /// How requests for the secret of that name fail from now on, or that they do not.
+    /// Sets the fault of requests for the secret of this name from now on, which must be one that
+    /// answers.
     pub fn fail_named(&self, secret_id: &str, fault: Option<Fault>) {
         assert!(!matches!(fault, Some(Fault::Hang | Fault::Drop)));
         let mut faults = lock(&self.shared.faults);
@@ -166,7 +169,8 @@ impl SecretsManager {
         };
     }
 
-    /// How many requests came in since the start or the last [`Self::clear_calls`], refused and failed ones too.
+    /// The number of requests since the start or the last [`Self::clear_calls`], including refused
+    /// and failed ones.
     pub fn calls(&self) -> usize {
         self.shared.calls.load(Ordering::Relaxed)
     }

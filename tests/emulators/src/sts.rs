@@ -1,4 +1,4 @@
-//! AWS STS, for tests: `GetWebIdentityToken` as the SDK asks it.
+//! AWS STS: the operation `GetWebIdentityToken`.
 //!
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetWebIdentityToken.html>
 
@@ -23,27 +23,28 @@ use crate::s3::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use crate::server::{Answer, Body, Server, lock, whole};
 use crate::sigv4::{self, Credentials};
 
-/// The role that every caller has.
+/// The role of every caller.
 pub const ROLE: &str = "arn:aws:iam::123456789012:role/archiver";
-/// The account's own issuer.
+/// The issuer of the account.
 pub const ISSUER: &str = "https://a1b2d0fd-1177-4468-9351-2f0000000723.tokens.sts.global.api.aws";
-/// The only audience that the caller's policy allows.
+/// The only audience that the policy of the caller allows.
 pub const AUDIENCE: &str = "api://AzureADTokenExchange";
 const VERSION: &str = "2011-06-15";
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
-/// A way to fail, for every request until it is changed.
+/// A fault of every request, until it is changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// 403, `AccessDenied`: no policy allows it.
+    /// Answers 403, `AccessDenied`: no policy allows the operation.
     Refuse,
-    /// 400, `OutboundWebIdentityFederationDisabledException`: the account has not enabled it.
+    /// Answers 400, `OutboundWebIdentityFederationDisabledException`: the account has not enabled
+    /// outbound federation.
     Disabled,
-    /// This status and body, which may have `{token}` in it.
+    /// Answers this status and body, in which `{token}` is replaced by a token.
     Answer(u16, String),
-    /// 403 with everything that was asked in its message.
+    /// Answers 403 with the complete request in the message.
     Echo,
-    /// 307 to this location.
+    /// Answers 307 with this location.
     Redirect(String),
     /// Never answers.
     Hang,
@@ -61,14 +62,14 @@ pub struct Sts {
 #[derive(Debug, Default)]
 struct Shared {
     fault: Mutex<Option<Fault>>,
-    /// Seconds that its clock is ahead.
+    /// The seconds that the clock is ahead.
     ahead: AtomicI64,
     calls: Mutex<Vec<BTreeMap<String, String>>>,
     issued: Mutex<Vec<String>>,
 }
 
 impl Sts {
-    /// Starts a server on a free port of 127.0.0.1. It knows the credentials of the emulated S3.
+    /// Starts a server on a free port of 127.0.0.1 with the credentials of the emulated S3.
     pub async fn start() -> Self {
         let shared = Arc::<Shared>::default();
         let answering = Arc::clone(&shared);
@@ -84,27 +85,27 @@ impl Sts {
         self.server.url()
     }
 
-    /// The key that its tokens are signed with.
+    /// The key that signs the tokens.
     pub fn key() -> &'static SigningKey {
         SigningKey::shared(2)
     }
 
-    /// How requests fail from now on, or that they do not.
+    /// Sets the fault of every request from now on.
     pub fn fail(&self, fault: Option<Fault>) {
         *lock(&self.shared.fault) = fault;
     }
 
-    /// From now on the times of its tokens are so many seconds ahead.
+    /// Sets the clock by which tokens are issued so many seconds ahead.
     pub fn set_ahead(&self, seconds: i64) {
         self.shared.ahead.store(seconds, Ordering::Relaxed);
     }
 
-    /// The fields of each request so far, refused and failed ones too.
+    /// The fields of each request so far, including refused and failed ones.
     pub fn calls(&self) -> Vec<BTreeMap<String, String>> {
         lock(&self.shared.calls).clone()
     }
 
-    /// The tokens so far.
+    /// The tokens issued so far.
     pub fn issued(&self) -> Vec<String> {
         lock(&self.shared.issued).clone()
     }
@@ -168,7 +169,7 @@ fn signed(
     }
 }
 
-/// What STS would answer to a caller whose policy is the template's.
+/// The answer to a caller with the policy of `template.yaml`.
 fn truth(shared: &Shared, head: &Parts, form: &BTreeMap<String, String>) -> Response<Body> {
     let field = |name: &str| form.get(name).map(String::as_str);
     if head.method != Method::POST || head.uri.path() != "/" {

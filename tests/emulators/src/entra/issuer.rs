@@ -1,4 +1,4 @@
-//! The token endpoint: a client credential for an application that trusts a federated identity.
+//! The token endpoint: the client credentials flow with a federated identity.
 //!
 //! <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
 
@@ -14,48 +14,49 @@ use super::tokens::verified;
 use super::{Entra, Shared, SigningKey, json as answer};
 use crate::server::{Body, lock};
 
-/// The resource that tokens of the scope below are for.
+/// The audience of tokens for Communication Services.
 pub const ACS: &str = "https://communication.azure.com/";
-/// The scope of Communication Services, with two slashes.
+/// The scope of Communication Services: [`ACS`], whose own slash precedes another one, and
+/// `.default`.
 const SCOPE: &str = "https://communication.azure.com//.default";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-/// The most that two clocks may differ, in seconds.
+/// The most seconds that two clocks may differ.
 const SKEW: i64 = 300;
 
 /// An application with a federated credential.
 #[derive(Clone, Debug)]
 pub struct Application {
-    /// Its id.
+    /// The application id.
     pub client: String,
-    /// The issuer that it trusts.
+    /// The trusted issuer.
     pub issuer: String,
-    /// The identity that it trusts.
+    /// The trusted subject.
     pub subject: String,
-    /// What an assertion must be for.
+    /// The audience of an assertion.
     pub audience: String,
     /// The key of the issuer.
     pub key: &'static SigningKey,
-    /// How long a token lives.
+    /// The lifetime of a token.
     pub lifetime: Duration,
 }
 
 impl Entra {
-    /// The key that its tokens are signed with.
+    /// The key that signs the tokens.
     pub fn key() -> &'static SigningKey {
         SigningKey::shared(3)
     }
 
-    /// Registers an application in place of the one before.
+    /// Registers an application, in place of any registered before.
     pub fn register(&self, application: Application) {
         *lock(&self.shared.application) = Some(application);
     }
 
-    /// The forms that were sent to the token endpoint, refused and failed ones too.
+    /// The forms sent to the token endpoint so far, including refused and failed ones.
     pub fn asked(&self) -> Vec<BTreeMap<String, String>> {
         lock(&self.shared.asked).clone()
     }
 
-    /// The tokens that were issued so far.
+    /// The tokens issued so far.
     pub fn issued(&self) -> Vec<String> {
         lock(&self.shared.issued).clone()
     }
@@ -65,7 +66,7 @@ pub(crate) fn path(tenant: &str) -> String {
     format!("/{tenant}/oauth2/v2.0/token")
 }
 
-/// Answers a request of the token endpoint.
+/// Answers a token request.
 pub(super) fn token(
     shared: &Shared,
     head: &Parts,
@@ -124,7 +125,7 @@ fn judge(shared: &Shared, form: &BTreeMap<String, String>) -> Result<Application
         ("sub", &application.subject, 700_213),
     ] {
         if claims[claim] != **expected {
-            // As Entra does: it names what was presented.
+            // Entra repeats the presented claim in its message.
             let why = format!("no matching federated identity: {}", claims[claim]);
             return Err((401, "invalid_client", code, why));
         }
@@ -171,11 +172,15 @@ fn refusal(status: u16, error: &str, code: u32, why: &str) -> Response<Body> {
     answer(status, refused(error, code, why).to_string())
 }
 
-/// An error as Entra writes it.
+/// The body of an error.
+///
+/// <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>
 pub fn refused(error: &str, code: u32, why: &str) -> Value {
     json!({
         "error": error,
-        "error_description": format!("AADSTS{code}: {why}. Trace ID: 0a1b2c3d-0000-0000-0000-000000000000"),
+        "error_description": format!(
+            "AADSTS{code}: {why}. Trace ID: 0a1b2c3d-0000-0000-0000-000000000000"
+        ),
         "error_codes": [code],
         "timestamp": "2026-11-26 03:30:00Z",
         "trace_id": "0a1b2c3d-0000-0000-0000-000000000000",

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 
 use super::tokens;
 
-/// How many keys [`SigningKey::shared`] has.
+/// The number of keys of [`SigningKey::shared`].
 const SHARED: usize = 4;
 
 /// An RSA key that signs tokens.
@@ -22,12 +22,12 @@ const SHARED: usize = 4;
 pub struct SigningKey {
     kid: String,
     key: RsaPrivateKey,
-    /// What `x5c` publishes, in DER. A short key has none.
+    /// The certificate for `x5c`, in DER. A short key has none.
     certificate: Option<Vec<u8>>,
 }
 
 impl SigningKey {
-    /// Makes a key of 2048 bits, which takes its time: see [`Self::shared`].
+    /// Generates a key of 2048 bits, which is slow: see [`Self::shared`].
     pub fn generate(kid: &str) -> Self {
         let key = rsa(2048);
         Self {
@@ -37,7 +37,7 @@ impl SigningKey {
         }
     }
 
-    /// Makes a key of 1024 bits, which RS256 does not allow.
+    /// Generates a key of 1024 bits, which RS256 does not allow.
     pub fn generate_short(kid: &str) -> Self {
         Self {
             kid: kid.to_owned(),
@@ -46,8 +46,8 @@ impl SigningKey {
         }
     }
 
-    /// The same key of 2048 bits for each of the numbers 0 to 3, whoever asks in this process; its id is `key-0`, and
-    /// so on.
+    /// One of four keys of 2048 bits that the process generates once. `number` is at most 3; the id
+    /// is `key-0` to `key-3`.
     pub fn shared(number: usize) -> &'static Self {
         static KEYS: [OnceLock<SigningKey>; SHARED] = [const { OnceLock::new() }; SHARED];
         KEYS[number].get_or_init(|| Self::generate(&format!("key-{number}")))
@@ -60,12 +60,12 @@ impl SigningKey {
         key
     }
 
-    /// The key's id.
+    /// The key id.
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// The key as a tenant of Entra ID publishes it; for other documents, a test changes it.
+    /// The JSON Web Key that a tenant publishes.
     pub fn jwk(&self, tenant: &str) -> Value {
         json!({
             "kty": "RSA",
@@ -80,19 +80,19 @@ impl SigningKey {
         })
     }
 
-    /// The header of an honest token.
+    /// The header of a genuine token.
     pub fn header(&self) -> Value {
         json!({"typ": "JWT", "alg": "RS256", "x5t": self.thumbprint(), "kid": self.kid})
     }
 
-    /// A token with this header, signed with RS256 whatever the header says.
+    /// A token with this header, signed with RS256 regardless of the header.
     pub fn sign(&self, header: &Value, claims: &Value) -> String {
         let signed = tokens::signed_part(header, claims);
         let signature = self.sign_hash(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(&signed));
         tokens::join(&signed, &signature)
     }
 
-    /// An honest token.
+    /// A genuine token.
     pub fn token(&self, claims: &Value) -> String {
         self.sign(&self.header(), claims)
     }
@@ -129,7 +129,7 @@ impl SigningKey {
         der.expect("a key can be written").into_vec()
     }
 
-    /// The public key as DER (`RSAPublicKey`), without the algorithm around it.
+    /// The public key as DER (`RSAPublicKey`), without the name of the algorithm.
     pub fn public_pkcs1_der(&self) -> Vec<u8> {
         let der = self.public().to_pkcs1_der();
         der.expect("a key can be written").into_vec()
@@ -140,7 +140,7 @@ impl SigningKey {
         self.key.n().to_bytes_be()
     }
 
-    /// What names a certificate: its SHA-1.
+    /// The thumbprint of the certificate: the SHA-1 hash.
     fn thumbprint(&self) -> String {
         let certificate = self.certificate.as_deref().unwrap_or_default();
         URL_SAFE_NO_PAD.encode(<sha1::Sha1 as sha1::Digest>::digest(certificate))
@@ -151,7 +151,7 @@ fn rsa(bits: usize) -> RsaPrivateKey {
     RsaPrivateKey::new(&mut OsRng, bits).expect("a key can be made")
 }
 
-/// A certificate for the key, signed by itself, as Entra ID's are. Nobody is to trust it.
+/// A self-signed certificate for the key, as Entra ID publishes. No client should trust it.
 fn certificate(key: &RsaPrivateKey) -> Vec<u8> {
     let der = key.to_pkcs8_der().expect("a key can be written");
     let der = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(der.as_bytes()));

@@ -29,13 +29,13 @@ fn decode(text: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
-/// The public key that a published key tells.
+/// The public key of a published key.
 fn public(jwk: &Value) -> RsaPublicKey {
     let number = |member| BigUint::from_bytes_be(&decode(jwk[member].as_str().unwrap()));
     RsaPublicKey::new(number("n"), number("e")).unwrap()
 }
 
-/// Whether this key signed the token with RS256.
+/// Returns `true` if this key signed the token with RS256.
 fn verifies(public: &RsaPublicKey, token: &str) -> bool {
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let scheme = Pkcs1v15Sign::new::<Sha256>();
@@ -96,7 +96,7 @@ fn a_public_key_is_the_same_in_every_form() {
 }
 
 #[test]
-fn a_token_says_what_it_was_told_to() {
+fn a_token_has_the_given_header_and_claims() {
     let header = json!({"alg": "none", "kid": "../../etc", "jku": "https://evil.example"});
     let claims = claims::v2(TENANT, AUDIENCE, 1, 2);
     let token = SigningKey::shared(0).sign(&header, &claims);
@@ -128,7 +128,7 @@ fn claims_are_of_their_version() {
 }
 
 #[test]
-fn forged_tokens_are_what_they_claim_to_be() {
+fn forged_tokens_are_signed_as_their_names_say() {
     let key = SigningKey::shared(0);
     let (header, claims) = (json!({"alg": "HS256"}), json!({}));
 

@@ -1,6 +1,7 @@
-//! Tokens in all the ways that are not Entra ID's: other algorithms, none, and other signatures.
+//! Forged tokens: of other algorithms, of none, and with other signatures.
 //!
-//! A token is `header.claims.signature`, each base64url; an honest one is made by [`SigningKey::sign`].
+//! A token is `header.claims.signature`, each in base64url. [`SigningKey::sign`] makes genuine
+//! ones.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac as _};
@@ -10,12 +11,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::SigningKey;
 
-/// A token with an empty signature, as `alg: none` has it.
+/// A token with an empty signature, as with `alg: none`.
 pub fn unsigned(header: &Value, claims: &Value) -> String {
     format!("{}.", signed_part(header, claims))
 }
 
-/// A token signed with HMAC SHA-256, whose key may well be something that everybody knows.
+/// A token signed with HMAC-SHA-256, whose key may be public, such as an RSA modulus.
 pub fn hs256(key: &[u8], header: &Value, claims: &Value) -> String {
     let signed = signed_part(header, claims);
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
@@ -23,13 +24,13 @@ pub fn hs256(key: &[u8], header: &Value, claims: &Value) -> String {
     join(&signed, &mac.finalize().into_bytes())
 }
 
-/// A token signed by this key, but with RSASSA-PKCS1-v1_5 and SHA-512.
+/// A token signed by this key with RSASSA-PKCS1-v1_5 and SHA-512.
 pub fn rs512(key: &SigningKey, header: &Value, claims: &Value) -> String {
     let signed = signed_part(header, claims);
     join(&signed, &key.rs512(signed.as_bytes()))
 }
 
-/// A token signed by this key, but with RSASSA-PSS and SHA-256.
+/// A token signed by this key with RSASSA-PSS and SHA-256.
 pub fn ps256(key: &SigningKey, header: &Value, claims: &Value) -> String {
     let signed = signed_part(header, claims);
     join(&signed, &key.ps256(signed.as_bytes()))
@@ -41,7 +42,7 @@ pub fn with_signature(token: &str, signature: &[u8]) -> String {
     join(signed, signature)
 }
 
-/// A token's signature, decoded.
+/// The decoded signature of a token.
 pub fn signature(token: &str) -> Vec<u8> {
     let (_, signature) = token.rsplit_once('.').expect("a token has dots");
     URL_SAFE_NO_PAD
@@ -49,7 +50,7 @@ pub fn signature(token: &str) -> Vec<u8> {
         .expect("a token is base64url")
 }
 
-/// The claims of a token that this key signed with RS256, by its header and in truth.
+/// The claims of a token whose header says RS256 and whose signature this key verifies.
 pub(crate) fn verified(key: &SigningKey, token: &str) -> Option<Value> {
     let (signed, signature) = token.rsplit_once('.')?;
     let (header, claims) = signed.split_once('.')?;
@@ -61,7 +62,7 @@ pub(crate) fn verified(key: &SigningKey, token: &str) -> Option<Value> {
     (verified.is_ok() && json(header)?["alg"] == "RS256").then(|| json(claims))?
 }
 
-/// `header.claims`, which is what is signed.
+/// The part of a token that is signed: `header.claims`.
 pub(super) fn signed_part(header: &Value, claims: &Value) -> String {
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     format!("{}.{}", encode(header), encode(claims))

@@ -18,10 +18,10 @@ const SERVICE: &str = "secretsmanager";
 const TARGET: &str = "secretsmanager.GetSecretValue";
 const STAGE: &str = "AWSCURRENT";
 const ACCOUNT: &str = "123456789012";
-/// When every value was set, in seconds; nobody should depend on it.
+/// The creation time of every value, in seconds since 1970, which no client should depend on.
 const CREATED: f64 = 1_795_447_234.219;
 
-/// Counts a request and answers it, truly or with the fault that is set.
+/// Counts a request and answers it, with the fault that is set.
 pub(super) async fn answer(shared: Arc<Shared>, head: Parts, body: Bytes) -> Answer {
     shared.calls.fetch_add(1, Ordering::Relaxed);
     let fault = *lock(&shared.fault);
@@ -64,7 +64,7 @@ fn signed(shared: &Shared, fault: Option<Fault>, head: &Parts, body: &[u8]) -> R
     }
 }
 
-/// What Secrets Manager would answer.
+/// The answer to a signed request.
 fn truth(shared: &Shared, region: &str, head: &Parts, body: &[u8]) -> Response<Body> {
     let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
     if head.method != Method::POST || head.uri.path() != "/" {

@@ -38,7 +38,7 @@ fn code(reply: &Reply) -> String {
 }
 
 #[tokio::test]
-async fn what_the_sdk_signs_is_answered_with_the_value() {
+async fn a_request_signed_by_the_sdk_is_answered_with_the_value() {
     let secrets = started().await;
     for version in 1..3 {
         let reply = signed(&secrets, &asked(&secrets))
@@ -48,7 +48,8 @@ async fn what_the_sdk_signs_is_answered_with_the_value() {
         assert_eq!(reply.status, 200, "{}", reply.body);
         let answer: Json = serde_json::from_str(&reply.body).unwrap();
         let expected = json!({
-            "ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:acs-recording-archiver-a1b2c3",
+            "ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:\
+                secret:acs-recording-archiver-a1b2c3",
             "CreatedDate": 1_795_447_234.219,
             "Name": "acs-recording-archiver",
             "SecretString": r#"{"WEBHOOK_SECRETS":"a"}"#,
@@ -179,7 +180,7 @@ async fn faults_last_until_changed() {
 }
 
 #[tokio::test]
-async fn it_stops_with_its_last_handle() {
+async fn the_server_stops_with_its_last_handle() {
     let secrets = started().await;
     let clone = secrets.clone();
     drop(secrets);
@@ -187,7 +188,7 @@ async fn it_stops_with_its_last_handle() {
     assert_eq!(reply.status, 200);
     let address = clone.endpoint().replace("http://", "");
     drop(clone);
-    // The listener's task ends at its next turn.
+    // The task of the listener ends only when the runtime polls it again.
     while tokio::net::TcpStream::connect(&address).await.is_ok() {
         tokio::task::yield_now().await;
     }

@@ -13,7 +13,7 @@ fn form(fields: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn what_is_not_signed_gets_no_token() {
+async fn an_unsigned_request_gets_no_token() {
     let sts = Sts::start().await;
     let body = form(&[("Action", "GetWebIdentityToken"), ("Version", VERSION)]);
     let reply = ask(&sts.endpoint(), "POST /", &[("host", "sts")], &body).await;
@@ -24,7 +24,7 @@ async fn what_is_not_signed_gets_no_token() {
 }
 
 #[test]
-fn a_token_takes_the_call_as_the_template_allows_it() {
+fn a_token_is_issued_only_for_a_call_that_the_template_allows() {
     let shared = Shared::default();
     let (head, ()) = hyper::Request::post("/").body(()).unwrap().into_parts();
     let good = [
@@ -88,7 +88,7 @@ async fn trusting() -> Entra {
 }
 
 #[tokio::test]
-async fn entra_takes_the_assertion_that_it_was_told_to_trust() {
+async fn entra_accepts_only_the_assertion_that_the_application_trusts() {
     let entra = trusting().await;
     let shared = Shared::default();
     let asked =

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use crate::client::{Reply, ask};
 use crate::secrets_manager::{SecretsManager, Settings};
 
-/// A request as the SDK makes it, which a test may spoil before or after it is signed.
+/// A request of the SDK, which a test may change before or after it is signed.
 pub(super) struct Request {
     pub(super) line: &'static str,
     pub(super) headers: Vec<(String, String)>,

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::{Request, Settings, asked, code, now, signed, started};
 
 #[tokio::test]
-async fn what_is_signed_wrongly_is_refused() {
+async fn a_request_that_is_signed_wrongly_is_refused() {
     let secrets = started().await;
     let ours = &secrets.shared.settings;
     let unknown_id = Settings {
@@ -56,7 +56,7 @@ const INVALID: &str = "InvalidSignatureException";
 
 type Tamper = fn(&mut Request);
 
-/// What is done to a signed request, and the error that it meets.
+/// Changes of a signed request, and the error code of the answer to each.
 const TAMPERED: [(&str, Tamper, &str); 9] = [
     ("body", |request| request.body.push(' '), INVALID),
     ("path", |request| request.line = "POST //", INVALID),
@@ -94,7 +94,7 @@ const TAMPERED: [(&str, Tamper, &str); 9] = [
 ];
 
 #[tokio::test]
-async fn what_is_changed_after_signing_is_refused() {
+async fn a_request_that_is_changed_after_signing_is_refused() {
     let secrets = started().await;
     for (name, tamper, expected) in TAMPERED {
         let mut request = signed(&secrets, &asked(&secrets));
