@@ -1,4 +1,4 @@
-//! A certificate authority for one test run and the certificates of its servers.
+//! A certificate authority for one test run, and the certificates of its servers.
 
 use std::{
     sync::Arc,
@@ -16,14 +16,14 @@ use rustls::{
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// A certificate authority that nobody trusts until told to.
+/// A certificate authority, which only clients configured with [`Authority::pem`] trust.
 #[derive(Debug)]
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    /// A new authority with a key of its own.
+    /// Creates an authority with a new key.
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -40,18 +40,19 @@ impl Authority {
         self.issuer.pem()
     }
 
-    /// A TLS server for these DNS names or IP addresses, speaking HTTP/1.1.
+    /// The configuration of an HTTP/1.1 server with a certificate for these DNS names or IP
+    /// addresses.
     pub fn server(&self, names: &[&str]) -> Arc<ServerConfig> {
         let mut params =
             CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>())
                 .expect("the names can stand in a certificate");
-        // A leaf that could sign is refused by verifiers as "CA used as end entity".
+        // Verifiers refuse a leaf that could sign certificates ("CA used as end entity").
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         name(&mut params, "Server of the emulators");
-        // Some platforms refuse leaves that live for years.
+        // Some platforms refuse leaves that are valid for years.
         valid_for(&mut params, 90);
 
         let key = KeyPair::generate().expect("a key can be made");
@@ -78,7 +79,8 @@ impl Default for Authority {
     }
 }
 
-/// Authority and leaf must not share a name: a leaf with its issuer's name passes for self-signed.
+/// Sets the common name. Authority and leaf need different ones: verifiers take a leaf with the
+/// name of its issuer for self-signed.
 fn name(params: &mut CertificateParams, common_name: &str) {
     params.distinguished_name = rcgen::DistinguishedName::new();
     params

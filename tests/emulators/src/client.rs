@@ -1,22 +1,22 @@
-//! One plain HTTP request, for the emulators' own tests.
+//! An HTTP client for the emulators' own tests.
 
 use std::fmt::Write as _;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// How much of an answer is read.
+/// The bytes of an answer that are read at most.
 const LIMIT: u64 = 1024 * 1024;
 
-/// Status, head and body of an answer.
+/// An answer.
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: String,
 }
 
-/// Sends one request, whose headers are all here but for the framing, and reads the answer to the end of the
-/// connection, or to the limit. None without an answer.
+/// Sends a request with these headers and those of its framing, and reads the answer until the
+/// connection ends or [`LIMIT`] is reached. `None` if the server closes it without an answer.
 pub(crate) async fn ask(
     origin: &str,
     request_line: &str,
@@ -36,7 +36,7 @@ pub(crate) async fn ask(
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // A connection that breaks off has brought what it has brought.
+    // A connection that breaks off is not an error: the bytes so far are the answer.
     let _ = stream.take(LIMIT).read_to_end(&mut answer).await;
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n")?;

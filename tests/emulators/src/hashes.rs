@@ -1,4 +1,4 @@
-//! Hashes by another library than the function's.
+//! SHA-256 by another library than the function's.
 
 use std::fmt::Write as _;
 

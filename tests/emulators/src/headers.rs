@@ -1,8 +1,8 @@
-//! Headers that a signature is made of.
+//! Headers that a signature covers.
 
 use hyper::HeaderMap;
 
-/// The header's only value; if there is none such, why.
+/// Returns the only value of a header; the error says why there is none.
 pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, String> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {

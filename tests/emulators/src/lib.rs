@@ -1,6 +1,15 @@
-//! What is around the function, for its tests and its local run: an S3 as strict as AWS where it bites, an Azure
-//! Communication Services that checks every signature with other cryptography than the function's, an Entra ID tenant's
-//! keys and tokens, AWS's STS and Secrets Manager, and Lambda's Runtime API.
+//! Emulators of the services around the function, for its tests and its local run.
+//!
+//! - [`s3`]: Amazon S3, as strict as AWS where a client could go wrong
+//! - [`acs`]: the downloads of Azure Communication Services
+//! - [`entra`]: the keys and tokens of a Microsoft Entra ID tenant
+//! - [`sts`], [`secrets_manager`]: the operations of AWS that the function calls
+//! - [`runtime`]: the Lambda Runtime API
+//! - [`media`]: the recordings
+//! - [`certificates`], [`proxy`], [`hashes`]: TLS, a CONNECT proxy, and SHA-256 for tests
+//!
+//! The emulators share no code with the function and check signatures and hashes with other
+//! libraries, so that they do not repeat an error of the function.
 
 #![allow(
     clippy::expect_used,

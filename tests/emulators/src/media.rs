@@ -1,5 +1,5 @@
-//! Media of any length whose every byte follows from its format, length, seed and offset, so that gigabytes take
-//! no memory and each range can be made, or checked, on its own.
+//! Media of any length, each byte of which follows from format, length, seed and offset: gigabytes
+//! take no memory, and any range can be generated or compared alone.
 
 mod mp3;
 mod mp4;
@@ -15,17 +15,16 @@ const RATE: u32 = 16_000;
 /// The bytes that are generated at once.
 const WORD: u64 = 8;
 
-/// What a recording looks like.
+/// The format of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Noise, 16 kHz, mono, 16 bits: pseudo-random bytes as they are, with the boxes that make them
-    /// a file that plays.
+    /// Noise, 16 kHz, mono, 16 bits: pseudo-random bytes, in the boxes of a file that plays.
     Mp4,
-    /// Silent frames (16 kHz, mono, 64 kbit/s) that carry pseudo-random bytes no decoder looks at. A tag in
-    /// front takes what is no whole frame.
+    /// Silent frames, 16 kHz, mono, 64 kbit/s, with pseudo-random bytes that decoders ignore. A tag
+    /// before them takes the bytes that fill no frame.
     Mp3,
-    /// A quiet tone, 16 kHz, mono, 16 bits; the seed picks its pitch. Noise in the lowest bits makes each place
-    /// in it different from all others.
+    /// A quiet tone, 16 kHz, mono, 16 bits, whose pitch follows from the seed. Noise in the lowest
+    /// bits makes every place different.
     Wav,
 }
 
@@ -35,12 +34,12 @@ pub struct Media {
     format: Format,
     length: u64,
     seed: u64,
-    /// The bytes themselves, where they do not follow from the rest.
+    /// The bytes, if they are given and not generated.
     file: Option<Bytes>,
 }
 
 impl Media {
-    /// Media of exactly this many bytes; a length shorter than the format's header cuts the header short.
+    /// Media of exactly this many bytes; a length below that of the header truncates the header.
     pub fn new(format: Format, length: u64, seed: u64) -> Self {
         Self {
             format,
@@ -50,7 +49,7 @@ impl Media {
         }
     }
 
-    /// A file of that format.
+    /// Media of given bytes.
     pub fn file(format: Format, bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         Self {
@@ -80,7 +79,7 @@ impl Media {
         }
     }
 
-    /// The bytes of a half-open range; what lies past the end of the media is left out.
+    /// The bytes of a half-open range, as far as the media reaches.
     pub fn bytes(&self, range: Range<u64>) -> Bytes {
         let end = range.end.min(self.length);
         let start = range.start.min(end);
@@ -102,12 +101,12 @@ impl Media {
         head.copy_from_slice(from_header);
         self.fill(words, first);
 
-        // Where the range begins inside a word, no header came before it.
+        // Skips the beginning of the first word. If there is any, the range contains no header.
         let skip = size(from % WORD);
         Bytes::from(bytes).slice(skip..skip + size(end - start))
     }
 
-    /// The CRC64NVME of all bytes as Amazon S3 writes it: the base64 form of eight big-endian bytes.
+    /// The CRC64NVME of all bytes in the form of Amazon S3: eight big-endian bytes in base64.
     pub fn crc64nvme(&self) -> String {
         const BLOCK: u64 = 1 << 20;
         let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme);
@@ -127,7 +126,7 @@ impl Media {
         }
     }
 
-    /// Fills whole words of what follows the header, beginning with word number `first`.
+    /// Fills words of the bytes behind the header, of which the first is word number `first`.
     fn fill(&self, words: &mut [u8], first: u64) {
         let key = mix(self.seed);
         match self.format {
@@ -143,7 +142,9 @@ fn numbered(words: &mut [u8], first: u64) -> impl Iterator<Item = (u64, &mut [u8
     (first..).zip(words.chunks_exact_mut(size(WORD)))
 }
 
-/// Word number `number` of the sequence that splitmix64 gives for `key`.
+/// Word number `number` of the sequence of splitmix64 for `key`.
+///
+/// <https://prng.di.unimi.it/splitmix64.c>
 #[inline]
 fn random(key: u64, number: u64) -> u64 {
     mix(key.wrapping_add(number.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
@@ -168,7 +169,7 @@ mod tests {
     const FORMATS: [Format; 3] = [Format::Mp4, Format::Mp3, Format::Wav];
 
     #[test]
-    fn a_range_is_the_same_made_alone_or_cut_from_the_whole() {
+    fn a_range_generated_alone_equals_that_range_of_the_complete_media() {
         for format in FORMATS {
             let media = Media::new(format, 1000, 7);
             let whole = media.bytes(0..1000);
@@ -237,7 +238,7 @@ mod tests {
         let media = 5_000_000_000 - mp4::HEADER + 16;
         assert_eq!(&mp4[545..], &media.to_be_bytes());
 
-        // The tag takes what is no whole frame.
+        // The tag takes the bytes that fill no frame.
         for (length, tag) in [(864, 0), (1000, 136), (866, 290), (874, 10)] {
             let mp3 = Media::new(Format::Mp3, length, 1).bytes(0..length);
             assert_eq!(mp3.starts_with(b"ID3"), tag > 0);

@@ -1,4 +1,5 @@
-//! An HTTP proxy that leads every name to one address, so that a process of its own can call hosts by their real names.
+//! An HTTP proxy that connects every host name to one address, so that another process can call
+//! emulated hosts by their real names.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -11,10 +12,12 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::server::lock;
 
-/// Bytes that a tunnel holds in each direction.
+/// The bytes that a tunnel buffers in each direction.
 const BUFFER: usize = 64 * 1024;
 
-/// A proxy that answers `CONNECT`, whatever the host. It stops, and breaks its connections, when it is dropped.
+/// A proxy for `CONNECT` to any host. Dropping it stops it and breaks its connections.
+///
+/// <https://www.rfc-editor.org/rfc/rfc9110#name-connect>
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -25,7 +28,7 @@ pub struct Proxy {
 type Asked = Arc<Mutex<Vec<String>>>;
 
 impl Proxy {
-    /// Starts a proxy on loopback that leads to `target`.
+    /// Starts a proxy on loopback whose tunnels end at `target`.
     pub async fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
@@ -49,12 +52,12 @@ impl Proxy {
         }
     }
 
-    /// Its URL, the value of `HTTPS_PROXY`.
+    /// The URL of the proxy, for `HTTPS_PROXY`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where connections were asked for so far, as `host:port`, in order.
+    /// The targets of all `CONNECT` requests so far, as `host:port`, in order.
     pub fn asked(&self) -> Vec<String> {
         lock(&self.asked).clone()
     }

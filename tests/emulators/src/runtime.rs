@@ -1,4 +1,4 @@
-//! The Lambda Runtime API, so that the built binary runs here as it is deployed.
+//! The Lambda Runtime API, on which the built binary runs as it does in Lambda.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
@@ -25,8 +25,9 @@ const TRACE: &str = "Root=1-6b0459c3-0123456789abcdef01234567;Sampled=0";
 
 type Answer = Result<Bytes, Bytes>;
 
-/// A Lambda Runtime API on loopback for one function process at a time, which may die at any moment: the next process
-/// that polls takes over. Clones speak to the same server.
+/// A Lambda Runtime API on loopback for one function process at a time. The process may die at any
+/// moment; the next process that polls takes over. Clones are the same server; it stops when the
+/// last one is dropped.
 #[derive(Clone)]
 pub struct RuntimeApi {
     server: Arc<Server>,
@@ -34,8 +35,10 @@ pub struct RuntimeApi {
 }
 
 struct State {
+    /// The invocations that no process has taken yet.
     queue: mpsc::UnboundedSender<Invocation>,
     queued: AsyncMutex<mpsc::UnboundedReceiver<Invocation>>,
+    /// The receivers of the answers that are due, by request id.
     running: Mutex<HashMap<String, oneshot::Sender<Answer>>>,
     init_errors: Mutex<Vec<Bytes>>,
     polls: watch::Sender<Polls>,
@@ -82,7 +85,9 @@ impl RuntimeApi {
         self.server.address().to_string()
     }
 
-    /// The variables that Lambda sets for the function's process.
+    /// The environment variables that Lambda sets for the function's process.
+    ///
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let fixed = [
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
@@ -101,12 +106,12 @@ impl RuntimeApi {
         variables
     }
 
-    /// Hands the payload to the function's next poll and waits for its answer. Dropping the future gives the invocation
-    /// up; one that no process has taken yet is then never handed out.
+    /// Hands the payload to the next poll of the function and returns the answer. Dropping the
+    /// future gives the invocation up; no process receives it later.
     ///
     /// # Errors
     ///
-    /// What the function reported as the invocation's error.
+    /// Fails with the error that the function reported for the invocation.
     pub async fn invoke(
         &self,
         payload: impl Into<Bytes>,
@@ -118,7 +123,8 @@ impl RuntimeApi {
             deadline,
             answer,
         };
-        // Neither end can be gone: the state holds the queue's receiver, and the sender of every answer that is due.
+        // Neither channel can be closed: the state holds the receiver of the queue, and the sender
+        // of each answer that is due.
         let _ = self.state.queue.send(invocation);
         let Ok(answer) = answered.await else {
             unreachable!("an invocation is kept until it is answered");
@@ -126,9 +132,9 @@ impl RuntimeApi {
         answer
     }
 
-    /// Resolves as soon as a process is waiting for an event: once it has started, or has answered its last event.
+    /// Waits until a process polls for an event: it has started, or answered its last event.
     pub async fn wait_for_poll(&self) {
-        // Fails only when the sender is gone, and the state holds it.
+        // Fails only if the sender is dropped, and the state holds it.
         let _ = self
             .state
             .polls
@@ -137,7 +143,7 @@ impl RuntimeApi {
             .await;
     }
 
-    /// What processes that could not start reported, oldest first.
+    /// The errors reported by processes that could not start, oldest first.
     pub fn init_errors(&self) -> Vec<Bytes> {
         lock(&self.state.init_errors).clone()
     }
@@ -172,8 +178,11 @@ impl State {
         let mut polls = self.polls.subscribe();
         let invocation = tokio::select! {
             biased;
-            // The connection of a killed process may not have been seen to close yet: its poll must not eat the event.
-            _ = polls.wait_for(|polls| polls.begun > poll.number) => return status(StatusCode::GONE),
+            // The server may not have noticed yet that a process was killed. The poll of that
+            // process must not take the event, so a later poll ends all earlier ones.
+            _ = polls.wait_for(|polls| polls.begun > poll.number) => {
+                return status(StatusCode::GONE);
+            }
             invocation = self.take() => invocation,
         };
         let Invocation {
@@ -213,7 +222,7 @@ impl State {
     async fn finish(&self, id: &str, body: Result<Incoming, Incoming>) -> Response<Full<Bytes>> {
         let failed = body.is_err();
         let (Ok(body) | Err(body)) = body;
-        // Half an answer is the mark of a process killed while it answered.
+        // A process that is killed while it answers leaves an incomplete body, which is no answer.
         let Ok(body) = body.collect().await else {
             return status(StatusCode::BAD_REQUEST);
         };
@@ -221,13 +230,14 @@ impl State {
         let Some(answer) = lock(&self.running).remove(id) else {
             return status(StatusCode::BAD_REQUEST);
         };
-        // Whoever invoked may have stopped waiting.
+        // The caller of `invoke` may have dropped its future.
         let _ = answer.send(if failed { Err(body) } else { Ok(body) });
         status(StatusCode::ACCEPTED)
     }
 }
 
-/// One long poll. hyper drops it with the connection, so that a dead process does not count as waiting.
+/// One long poll. hyper drops it with the connection, so that a dead process is not counted as
+/// waiting.
 struct Poll<'a> {
     polls: &'a watch::Sender<Polls>,
     number: u64,

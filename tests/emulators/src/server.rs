@@ -22,7 +22,7 @@ type StdError = Box<dyn Error + Send + Sync>;
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// What is answered; without an answer, the connection is closed.
+/// The answer to a request; `None` closes the connection.
 pub(crate) type Answer = Option<Response<Body>>;
 
 /// A listening socket and its connections, all closed when it is dropped.
@@ -33,7 +33,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Listens on a free port of 127.0.0.1, and answers each request, once its body is here, with `answer`.
+    /// Listens on a free port of 127.0.0.1 and answers each request, whose body is read first, with
+    /// `answer`.
     pub(crate) async fn start<F>(
         answer: impl Fn(Parts, Bytes) -> F + Clone + Send + Sync + 'static,
     ) -> Self
@@ -43,7 +44,8 @@ impl Server {
         Self::serve(move |request| read(answer.clone(), request)).await
     }
 
-    /// Listens on a free port of 127.0.0.1, and answers each request with `respond`; an error closes the connection.
+    /// Listens on a free port of 127.0.0.1 and answers each request with `respond`, whose errors
+    /// close the connection.
     pub(crate) async fn serve<B, F>(
         respond: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     ) -> Self
@@ -61,7 +63,7 @@ impl Server {
         Self { address, accepting }
     }
 
-    /// Where it listens.
+    /// The address of the listener.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -85,7 +87,7 @@ async fn accept<B, F>(
     B: HttpBody<Data: Send, Error: Into<StdError>> + Send + 'static,
     F: Future<Output = Result<Response<B>, StdError>> + Send + 'static,
 {
-    // The set ends its connections when this task is aborted.
+    // Owned by this task, so that aborting it also ends the connections.
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -93,11 +95,12 @@ async fn accept<B, F>(
             Some(_) = connections.join_next() => continue,
         };
         let Ok((stream, _)) = accepted else { continue };
-        // Small answers must not wait for an acknowledgement.
+        // With Nagle's algorithm, small answers would wait for acknowledgements.
         let _ = stream.set_nodelay(true);
         let respond = respond.clone();
         connections.spawn(async move {
-            // It fails when a fault or the client breaks the connection; both are part of the play.
+            // Fails whenever a fault or the client breaks the connection, which tests do on
+            // purpose.
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service_fn(respond))
                 .await;
@@ -119,19 +122,19 @@ where
         .ok_or_else(|| "closed on purpose".into())
 }
 
-/// A body that is sent whole, with its length.
+/// A body of known length.
 pub(crate) fn whole(body: impl Into<Bytes>) -> Body {
     Full::new(body.into()).boxed_unsync()
 }
 
-/// A body that goes on as long as somebody reads it.
+/// A body without an end.
 pub(crate) fn endless() -> Body {
     let spaces = Bytes::from_static(&[b' '; 16 * 1024]);
     let frames = repeat_with(move || Ok(Frame::data(spaces.clone())));
     StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()
 }
 
-/// A test that panicked with a lock in its hands has failed already; others may go on.
+/// Locks a mutex, poisoned or not: a test that panicked while it held the lock has failed already.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
