@@ -19,7 +19,8 @@ Sets STACK, PREFIX, FUNCTION_URL, BUCKET (the archive), WORK (the work bucket), 
   parameter NAME            prints a parameter of the stack
   set_parameter NAME VALUE  changes a parameter of the stack, without a build
   resource NAME             prints the physical name of a resource of the stack
-  insights HOURS QUERY      runs a query of CloudWatch Logs Insights over the last hours
+  insights HOURS [QUERY]    runs a query of CloudWatch Logs Insights over the last hours; reads it
+                            from the standard input unless given
   pending [COUNT]           lists pending events, oldest first, each with its last attempt; 20 unless
                             given
   post < FILE               posts an event to the function
@@ -45,10 +46,11 @@ set_parameter() {
 }
 
 insights() {
-    local now id found
+    local now id found query=${2-}
+    [[ $query ]] || query=$(cat)
     now=$(date +%s)
     id=$(aws logs start-query --log-group-name "$LOG_GROUP" --start-time $((now - $1 * 3600)) \
-        --end-time "$now" --query-string "$2" --query queryId --output text) || return
+        --end-time "$now" --query-string "$query" --query queryId --output text) || return
     while
         found=$(aws logs get-query-results --query-id "$id" --output json) || return
         jq --exit-status '.status == "Scheduled" or .status == "Running"' <<<"$found" >/dev/null
