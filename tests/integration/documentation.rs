@@ -195,7 +195,7 @@ fn each_room_imports_only_from_those_below_it() {
 }
 
 /// The source files under a folder, by their paths within it.
-fn sources(folder: &Path) -> Vec<PathBuf> {
+pub fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = vec![];
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();

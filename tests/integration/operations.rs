@@ -8,6 +8,7 @@ use acs_recording_archiver::finality::EXPIRY;
 use acs_recording_archiver::metrics::{Cause, Metric, NAMESPACE};
 use serde_json::{Value, json};
 
+use crate::documentation::sources;
 use crate::template::{fields, list, template};
 
 const RUNBOOK: &str = include_str!("../../RUNBOOK.md");
@@ -41,6 +42,11 @@ fn is_known(namespace: &str, metric: &str) -> bool {
         "AWS/Lambda" => OF_LAMBDA.contains(&metric),
         _ => false,
     }
+}
+
+/// A text without its line breaks.
+fn unwrapped(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn text(value: Value) -> String {
@@ -243,13 +249,15 @@ fn the_runbook_names_what_is_there() {
     }
     // The permission that is missing is told without its name where the answer has no body.
     for section in RUNBOOK.split("\n### ") {
+        let section = unwrapped(section);
         let of_s3 = section.contains("AccessDenied") && section.contains("NoSuchBucket")
             || section.contains("*S3 answered");
         let told = section.contains("*403, no reason given*");
         assert!(told || !of_s3, "{section}");
     }
-    assert!(RUNBOOK.contains("*the answer cannot be read*"));
-    assert!(RUNBOOK.contains("could not be sent to S3*"));
+    let runbook = unwrapped(RUNBOOK);
+    assert!(runbook.contains("*the answer cannot be read*"));
+    assert!(runbook.contains("could not be sent to S3*"));
     let scripts = RUNBOOK
         .split(|other: char| !other.is_ascii_alphanumeric() && !"/.-_".contains(other))
         .filter(|path| path.starts_with("azure/") || path.starts_with("deploy/"))
@@ -274,6 +282,28 @@ fn the_runbook_names_what_is_there() {
             let there = template[section].get(name);
             assert!(there.is_some(), "{name} is not among {section}");
         }
+    }
+}
+
+/// A query for a message that the function does not log finds nothing, and nobody notices.
+#[test]
+fn the_queries_of_the_runbook_ask_for_messages_of_the_code() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let code: String = sources(&folder)
+        .iter()
+        .map(|file| std::fs::read_to_string(folder.join(file)).unwrap())
+        .collect();
+    let one = RUNBOOK.split("message = \"").skip(1);
+    let one = one.map(|rest| rest.split('"').next().unwrap());
+    let several = RUNBOOK.split("message in [").skip(1);
+    let several = several.flat_map(|rest| {
+        let list = rest.split(']').next().unwrap();
+        list.split('"').skip(1).step_by(2)
+    });
+    let messages: BTreeSet<&str> = one.chain(several).collect();
+    assert!(messages.len() > 5, "{messages:?}");
+    for message in messages {
+        assert!(code.contains(&format!("\"{message}\"")), "{message}");
     }
 }
 
