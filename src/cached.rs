@@ -14,23 +14,13 @@ use tracing::{error, info, warn};
 
 use crate::clock;
 use crate::error_chain::error_chain;
+use crate::limits::RefreshPolicy;
 use crate::metrics::{Measured, Metric};
 
 /// Any error, to be logged.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// One read of the value from its source.
 pub(crate) type Reading<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
-
-/// The rules by which a cached value is read again.
-#[derive(Clone, Copy, Debug)]
-pub struct RefreshPolicy {
-    /// The age from which the next use refreshes the value; `None` if age does not matter.
-    pub max_age: Option<Duration>,
-    /// The shortest time between two reads.
-    pub min_interval: Duration,
-    /// The longest time that one read may take.
-    pub timeout: Duration,
-}
 
 /// The lifetime that a value states itself, by the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

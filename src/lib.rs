@@ -41,7 +41,7 @@
 //! | [`keys`] | pure: the layout of the buckets; identities and locations |
 //! | [`recording`] | pure: a recording and its chunks, ids and times |
 //! | [`locations`] | pure: where an event may send us |
-//! | [`cached`] | a cached value that is refreshed when it is stale or when a caller finds it wrong |
+//! | `cached` | a cached value that is refreshed when it is stale or when a caller finds it wrong |
 //! | [`metrics`] | what is measured: names, units, and the lines that CloudWatch takes them from |
 //! | `outcome` | what can become of an event |
 //! | [`limits`] | the numbers that all work by |
@@ -56,7 +56,7 @@ mod access;
 pub mod acs;
 pub mod archive;
 mod authentication;
-pub mod cached;
+mod cached;
 mod clock;
 pub mod config;
 pub mod error_chain;

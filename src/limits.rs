@@ -2,12 +2,21 @@
 
 use std::time::Duration;
 
-use crate::cached::RefreshPolicy;
-
 /// A kibibyte, in bytes.
 pub(crate) const KIB: u64 = 1024;
 /// A mebibyte, in bytes.
 pub(crate) const MIB: u64 = 1024 * KIB;
+
+/// The rules by which a cached value is read again.
+#[derive(Clone, Copy, Debug)]
+pub struct RefreshPolicy {
+    /// The age from which the next use refreshes the value; `None` if age does not matter.
+    pub max_age: Option<Duration>,
+    /// The shortest time between two reads.
+    pub min_interval: Duration,
+    /// The longest time that one read may take.
+    pub timeout: Duration,
+}
 
 /// Every size, count and time that bounds the work. [`Limits::default`] is what is deployed.
 #[derive(Clone, Debug)]

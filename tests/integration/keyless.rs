@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use acs_recording_archiver::cached::RefreshPolicy;
 use acs_recording_archiver::config::Settings;
 use acs_recording_archiver::function::Function;
-use acs_recording_archiver::limits::Limits;
+use acs_recording_archiver::limits::{Limits, RefreshPolicy};
 use aws_config::SdkConfig;
 use aws_types::origin::Origin;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};

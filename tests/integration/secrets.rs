@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use acs_recording_archiver::cached::RefreshPolicy;
 use acs_recording_archiver::config::{Faults, Settings};
 use acs_recording_archiver::function::Function;
-use acs_recording_archiver::limits::Limits;
+use acs_recording_archiver::limits::{Limits, RefreshPolicy};
 use aws_config::SdkConfig;
 use emulators::acs::{self, Kind};
 use emulators::secrets_manager::{self, Fault, SecretsManager};

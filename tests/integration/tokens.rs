@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use acs_recording_archiver::cached::RefreshPolicy;
+use acs_recording_archiver::limits::RefreshPolicy;
 use emulators::entra::claims::{v1, v2};
 use emulators::entra::tokens::{hs256, ps256, rs512, signature, unsigned, with_signature};
 use emulators::entra::{Entra, Fault, SigningKey, key_set};

@@ -3,9 +3,8 @@
 use std::ops::Deref;
 use std::time::{Duration, SystemTime};
 
-use acs_recording_archiver::cached::RefreshPolicy;
 use acs_recording_archiver::function::Function;
-use acs_recording_archiver::limits::Limits;
+use acs_recording_archiver::limits::{Limits, RefreshPolicy};
 use emulators::acs::{Document, Fault, Kind};
 use emulators::media::{Format, Media};
 use emulators::s3;
