@@ -17,34 +17,34 @@
 //!
 //! # Modules
 //!
-//! In reading order. Each imports only from those below it, except that all may use the last six.
+//! In reading order. Each imports only from those below it.
 //!
 //! | module | content |
 //! |---|---|
-//! | `main` | start-up only |
-//! | [`function`] | the function as Lambda calls it: HTTP requests and the schedule's ticks told apart |
-//! | [`logging`] | the lines of the log, metrics among them |
-//! | [`config`] | environment and Secrets Manager → settings, all faults at once; nothing else reads the environment |
-//! | `webhook` | request → delivery → outcomes; its `answer` is the only place that chooses a status |
-//! | [`sweep`] | a tick of the schedule: which pending events are due, and work on them |
-//! | `authentication` | who may deliver: webhook secrets, Entra ID tokens |
-//! | [`archive`] | one event, from stored and claimed to manifest or rejection; its chunks side by side |
-//! | [`event_grid`] | pure: a body → events, or a reason why not |
-//! | [`manifest`] | what was archived, or why not, as JSON |
-//! | [`finality`] | pure: when a failure is final |
-//! | [`transfer`] | one object: its record, its missing parts, its completion, each step a file; the time of a run and the slots that its parts share |
+//! | `main` | start-up |
+//! | [`function`] | tells HTTP requests from the schedule's ticks |
+//! | [`logging`] | the log, metrics included |
+//! | [`config`] | environment and Secrets Manager → settings, or all faults at once |
+//! | `webhook` | request → delivery → outcomes → answer; only its `answer` chooses a status |
+//! | [`sweep`] | a tick of the schedule: finds the pending events that are due, and works on them |
+//! | `authentication` | decides who may deliver: webhook secrets, Entra ID tokens |
+//! | [`archive`] | one event, from stored and claimed to manifest or rejection |
+//! | [`event_grid`] | pure: a body → events, or the reason why it has none |
+//! | [`manifest`] | the JSON documents: manifests, rejections, events that are set aside |
+//! | [`finality`] | pure: the time at which a failure is final |
+//! | [`transfer`] | one object: its record, its missing parts, its completion |
 //! | [`store`] | the S3 client: conditional writes, uploads, listings |
-//! | [`acs`] | the ACS client: signed requests or such with a token, replies verified against what was asked, bodies as they flow |
-//! | [`plan`] | pure: length and part size → parts; minus what is listed → missing |
-//! | [`media`] | pure: the container of an object: complete, and playable? by a few ranges of it |
-//! | `access` | the current credentials: webhook secrets, and the ACS access key or Microsoft Entra tokens |
+//! | [`acs`] | the ACS client: signed requests, verified replies, streamed bodies |
+//! | [`plan`] | pure: length and part size → parts; less the listed parts → missing parts |
+//! | [`media`] | pure: examines the container of an object by a few ranges |
+//! | `access` | the current credentials: webhook secrets, access key or Entra tokens |
 //! | [`keys`] | pure: the layout of the buckets; identities and locations |
 //! | [`recording`] | pure: a recording and its chunks, ids and times |
-//! | [`locations`] | pure: where an event may send us |
-//! | `cached` | a cached value that is refreshed when it is stale or when a caller finds it wrong |
-//! | [`metrics`] | what is measured: names, units, and the lines that CloudWatch takes them from |
-//! | `outcome` | what can become of an event |
-//! | [`limits`] | the numbers that all work by |
+//! | [`locations`] | pure: the hosts that an event may send us to |
+//! | `cached` | a value that is refreshed when it is stale or when a caller finds it wrong |
+//! | [`metrics`] | the metrics: names, units, log lines |
+//! | `outcome` | the outcomes of an event |
+//! | [`limits`] | the sizes, counts and times that bound the work |
 //! | [`error_chain`] | an error with its causes, on one line |
 //! | `clock` | the time |
 

@@ -159,39 +159,120 @@ fn the_metrics_are_those_of_the_code() {
     }
 }
 
-#[test]
-fn each_room_imports_only_from_those_below_it() {
-    let story = include_str!("../../src/lib.rs");
-    let rows = story.lines().filter_map(|line| line.strip_prefix("//! | "));
-    let name = |row: &'static str| row.split('`').nth(1);
-    let rooms: Vec<&str> = rows.filter_map(name).collect();
-    let place = |room: &str| rooms.iter().position(|known| *known == room);
-    let shared = place("cached").unwrap();
-    let mut seen = BTreeSet::new();
-    for file in sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))) {
-        let room = file.components().next().unwrap().as_os_str();
-        let room = Path::new(room).file_stem().unwrap().to_str().unwrap();
-        if room == "lib" {
+/// The modules that lib.rs names in its table, in that order.
+fn modules() -> Vec<&'static str> {
+    let text = include_str!("../../src/lib.rs");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("//! | "));
+    rows.filter_map(|row| row.split('`').nth(1)).collect()
+}
+
+/// The code of a source file, without the items under `#[cfg(test)]`.
+fn without_tests(text: &str) -> String {
+    let mut code = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.trim_start() != "#[cfg(test)]" {
+            code.extend([line, "\n"]);
             continue;
         }
-        let here = place(room).unwrap_or_else(|| panic!("{room} is not in the table"));
-        seen.insert(rooms[here]);
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("src")
-            .join(&file);
-        let text = std::fs::read_to_string(path).unwrap();
-        let (code, _) = text.split_once("#[cfg(test)]").unwrap_or((&text, ""));
-        for other in code.split("crate::").skip(1) {
-            let other: String = other
-                .chars()
-                .take_while(|letter| letter.is_ascii_lowercase() || *letter == '_')
-                .collect();
-            let Some(there) = place(&other) else { continue };
-            let below = there >= here || there >= shared;
-            assert!(below, "{} imports from {other}", file.display());
+        // rustfmt ends an item at its own indentation.
+        let indent = line.len() - line.trim_start().len();
+        let ends = |line: &str| {
+            let at = line.len() - line.trim_start().len();
+            at == indent && (line.ends_with('}') || line.ends_with(';'))
+        };
+        lines.by_ref().find(|line| ends(line));
+    }
+    code
+}
+
+/// The names that a source file takes from the root of the crate, `depth` modules above its items.
+fn taken(code: &str, depth: usize) -> Vec<String> {
+    let roots = [
+        "crate::".to_owned(),
+        "acs_recording_archiver::".to_owned(),
+        "super::".repeat(depth),
+    ];
+    let is_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let mut names = vec![];
+    for root in roots {
+        for (place, _) in code.match_indices(&root) {
+            // `super::` of a deeper path is found with the path.
+            if code[..place].ends_with(|before: char| is_name(before) || before == ':') {
+                continue;
+            }
+            let rest = &code[place + root.len()..];
+            let Some(group) = rest.strip_prefix('{') else {
+                names.push(rest.chars().take_while(|letter| is_name(*letter)).collect());
+                continue;
+            };
+            let mut open = 0;
+            let mut name = String::new();
+            let mut complete = false;
+            for letter in group.chars() {
+                match letter {
+                    '{' => open += 1,
+                    '}' if open == 0 => break,
+                    '}' => open -= 1,
+                    ',' if open == 0 => {
+                        names.push(std::mem::take(&mut name));
+                        complete = false;
+                    }
+                    letter if is_name(letter) && !complete => name.push(letter),
+                    _ => complete = !name.is_empty(),
+                }
+            }
+            names.push(name);
         }
     }
-    assert_eq!(seen, rooms.iter().copied().collect());
+    names
+}
+
+#[test]
+fn imports_are_found_in_each_form() {
+    let code = "
+        use crate::store::Store;
+        use crate::{keys::{Key, Place}, clock, plan::Part as P};
+        use super::super::acs;
+        use super::local;
+        use acs_recording_archiver::config;
+        fn f() { crate::limits::MIB }
+    ";
+    let names = BTreeSet::from(["store", "keys", "clock", "plan", "acs", "config", "limits"]);
+    assert_eq!(
+        taken(code, 2)
+            .iter()
+            .map(String::as_str)
+            .collect::<BTreeSet<_>>(),
+        names
+    );
+    let code = "use a;\n#[cfg(test)]\nmod tests;\nuse b;\n#[cfg(test)]\nmod more {\n    use c;\n}\nuse d;\n";
+    assert_eq!(without_tests(code), "use a;\nuse b;\nuse d;\n");
+}
+
+#[test]
+fn each_module_imports_only_from_those_below_it() {
+    let modules = modules();
+    let place = |name: &str| modules.iter().position(|known| *known == name);
+    let source = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
+    let mut seen = BTreeSet::new();
+    for file in sources(source) {
+        let module = file.with_extension("");
+        let names: Vec<&str> = module.iter().map(|name| name.to_str().unwrap()).collect();
+        if names[0] == "lib" {
+            continue;
+        }
+        let here = place(names[0]).unwrap_or_else(|| panic!("{} is not in the table", names[0]));
+        seen.insert(modules[here]);
+        let code = without_tests(&std::fs::read_to_string(source.join(&file)).unwrap());
+        for other in taken(&code, names.len()) {
+            // The other names are of the root itself, as `VERSION`.
+            if let Some(there) = place(&other) {
+                assert!(there >= here, "{} imports from {other}", file.display());
+            }
+        }
+    }
+    assert_eq!(seen, modules.iter().copied().collect());
 }
 
 /// The source files under a folder, by their paths within it.
