@@ -1,14 +1,16 @@
 //! The calls to S3.
 
+mod listing;
+
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_archiver::keys::Key;
 use acs_recording_archiver::limits::Limits;
 use acs_recording_archiver::media::Check;
 use acs_recording_archiver::recording::Format;
-use acs_recording_archiver::store::{Buckets, Error, Listed, Object, Store};
+use acs_recording_archiver::store::{Buckets, Error, Object, Store};
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
@@ -17,6 +19,9 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::presigning::PresigningConfig;
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+use listing::endless;
+pub use listing::{Objects, Upload, Uploads};
 
 /// Calls at the same time.
 const CALLS: usize = 16;
@@ -41,17 +46,6 @@ pub enum Document {
     TooLong,
     /// It is not there, or no longer.
     Gone,
-}
-
-/// An unfinished upload.
-#[derive(Debug)]
-pub struct Upload {
-    /// The key that it would be.
-    pub key: String,
-    /// The upload id.
-    pub id: String,
-    /// The time at which it was begun.
-    pub initiated: Option<SystemTime>,
 }
 
 impl Bucket {
@@ -142,18 +136,6 @@ impl Bucket {
         Ok(Document::There(bytes))
     }
 
-    /// The objects whose keys begin with `prefix`, after `after`, page by page.
-    #[must_use]
-    pub fn objects(&self, prefix: &str, after: Option<String>) -> Objects {
-        Objects {
-            bucket: self.clone(),
-            prefix: prefix.to_owned(),
-            after,
-            token: None,
-            over: false,
-        }
-    }
-
     /// The folders right under a prefix, in ascending order.
     ///
     /// # Errors
@@ -195,116 +177,8 @@ impl Bucket {
             .map_err(|error| error_chain(&error))
     }
 
-    /// The unfinished uploads to keys that begin with `prefix`, page by page.
-    #[must_use]
-    pub fn uploads(&self, prefix: &str) -> Uploads {
-        Uploads {
-            bucket: self.clone(),
-            prefix: prefix.to_owned(),
-            markers: (None, None),
-            over: false,
-        }
-    }
-
     async fn slot(&self) -> Option<SemaphorePermit<'_>> {
         // It is never closed.
         self.calls.acquire().await.ok()
-    }
-}
-
-/// A listing of objects.
-#[derive(Debug)]
-pub struct Objects {
-    bucket: Bucket,
-    prefix: String,
-    after: Option<String>,
-    token: Option<String>,
-    over: bool,
-}
-
-impl Objects {
-    /// The next page, in ascending order of the keys; none after the last.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], where S3 does not answer.
-    pub async fn page(&mut self) -> Result<Option<Vec<Listed>>, Error> {
-        const OPERATION: &str = "ListObjectsV2";
-        if self.over {
-            return Ok(None);
-        }
-        let request = self.bucket.client.list_objects_v2();
-        let request = request.bucket(&self.bucket.name).prefix(&self.prefix);
-        let request = request
-            .set_start_after(self.after.clone())
-            .set_continuation_token(self.token.clone());
-        let _slot = self.bucket.slot().await;
-        let page = request
-            .send()
-            .await
-            .map_err(|error| Error::from_sdk(OPERATION, error))?;
-        self.over = page.is_truncated != Some(true);
-        let next = page.next_continuation_token;
-        if !self.over && (next.is_none() || next == self.token) {
-            return Err(endless(OPERATION));
-        }
-        self.token = next;
-        let objects = page.contents.unwrap_or_default().into_iter();
-        Ok(Some(objects.filter_map(Listed::new).collect()))
-    }
-}
-
-/// A listing of uploads.
-#[derive(Debug)]
-pub struct Uploads {
-    bucket: Bucket,
-    prefix: String,
-    /// The last key, and the last upload id of it: one key can have many.
-    markers: (Option<String>, Option<String>),
-    over: bool,
-}
-
-impl Uploads {
-    /// The next page; none after the last.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], where S3 does not answer.
-    pub async fn page(&mut self) -> Result<Option<Vec<Upload>>, Error> {
-        const OPERATION: &str = "ListMultipartUploads";
-        if self.over {
-            return Ok(None);
-        }
-        let (key, id) = self.markers.clone();
-        let request = self.bucket.client.list_multipart_uploads();
-        let request = request.bucket(&self.bucket.name).prefix(&self.prefix);
-        let request = request.set_key_marker(key).set_upload_id_marker(id);
-        let _slot = self.bucket.slot().await;
-        let page = request
-            .send()
-            .await
-            .map_err(|error| Error::from_sdk(OPERATION, error))?;
-        self.over = page.is_truncated != Some(true);
-        let next = (page.next_key_marker, page.next_upload_id_marker);
-        if !self.over && (next.0.is_none() || next == self.markers) {
-            return Err(endless(OPERATION));
-        }
-        self.markers = next;
-        let uploads = page.uploads.unwrap_or_default().into_iter();
-        let uploads = uploads.filter_map(|upload| {
-            Some(Upload {
-                key: upload.key?,
-                id: upload.upload_id?,
-                initiated: upload.initiated.and_then(|at| at.try_into().ok()),
-            })
-        });
-        Ok(Some(uploads.collect()))
-    }
-}
-
-fn endless(operation: &'static str) -> Error {
-    Error::Incomplete {
-        operation,
-        missing: "a way to its next page",
     }
 }

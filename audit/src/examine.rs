@@ -4,8 +4,8 @@ use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_archiver::keys::Bucket as At;
 use acs_recording_archiver::media::{Check, RecordingCheck, Verdict};
 
+use super::contents::{ChunkMedia, RecordingMedia, few};
 use super::counters::Counted;
-use super::documents::{ChunkMedia, RecordingMedia, few};
 use super::folder::Context;
 use super::report::{Entry, EntryKind};
 

@@ -10,8 +10,9 @@ use tokio::task::JoinSet;
 
 use super::bucket::Bucket;
 use super::compare::compare;
+use super::contents::{Contents, NamedObject};
 use super::counters::{Counted, Counters};
-use super::documents::{Contents, DocumentKey, Documents, NamedObject};
+use super::documents::{DocumentKey, Documents};
 use super::examine;
 use super::recordings::Recording;
 use super::report::{Entry, EntryKind};

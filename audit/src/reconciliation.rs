@@ -8,20 +8,21 @@ mod clock;
 pub mod export;
 mod ids;
 mod outcome;
+mod report;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
 
 use acs_recording_archiver::recording::Timestamp;
-use serde::Serialize;
 
 use crate::recordings::{Recording, RecordingSink, State};
 use crate::window::Window;
 use export::Row;
 
 pub(crate) use ids::Id;
-pub(crate) use outcome::thousandths;
-pub use outcome::{MatchedBy, Outcome, ReconciliationReport, RowOutcome};
+pub use outcome::{MatchedBy, Outcome};
+pub(crate) use report::thousandths;
+pub use report::{ReconciliationReport, RowOutcome, Totals};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -72,36 +73,6 @@ struct Unmatched {
     started: Option<Timestamp>,
     /// Whether it is, or may be, of a row by its start.
     is_placed: bool,
-}
-
-/// How many rows have come to what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Totals {
-    /// All of them.
-    pub rows: u64,
-    /// A manifest has all of it.
-    pub archived: u64,
-    /// It is being worked on.
-    pub pending: u64,
-    /// It could not be archived.
-    pub rejected: u64,
-    /// Its event was not understood.
-    pub set_aside: u64,
-    /// It is in the customer's own storage.
-    pub exported: u64,
-    /// The archive has nothing of it.
-    pub never_archived: u64,
-    /// It ended so lately that its event may be on its way.
-    pub on_its_way: u64,
-    /// ACS recorded no chunk.
-    pub nothing_recorded: u64,
-    /// No recording of the archive is surely it.
-    pub unsure: u64,
-    /// Rows of other days than those that are asked for, which are in no other number.
-    pub outside: u64,
-    /// Recordings of the archive of that time that are in no row.
-    pub not_in_log: u64,
 }
 
 impl Reconciliation {

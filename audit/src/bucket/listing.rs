@@ -1,0 +1,140 @@
+//! Listings of a bucket, page by page.
+
+use std::time::SystemTime;
+
+use acs_recording_archiver::store::{Error, Listed};
+
+use super::Bucket;
+
+/// An unfinished upload.
+#[derive(Debug)]
+pub struct Upload {
+    /// The key that it would be.
+    pub key: String,
+    /// The upload id.
+    pub id: String,
+    /// The time at which it was begun.
+    pub initiated: Option<SystemTime>,
+}
+
+impl Bucket {
+    /// The objects whose keys begin with `prefix`, after `after`, page by page.
+    #[must_use]
+    pub fn objects(&self, prefix: &str, after: Option<String>) -> Objects {
+        Objects {
+            bucket: self.clone(),
+            prefix: prefix.to_owned(),
+            after,
+            token: None,
+            over: false,
+        }
+    }
+
+    /// The unfinished uploads to keys that begin with `prefix`, page by page.
+    #[must_use]
+    pub fn uploads(&self, prefix: &str) -> Uploads {
+        Uploads {
+            bucket: self.clone(),
+            prefix: prefix.to_owned(),
+            markers: (None, None),
+            over: false,
+        }
+    }
+}
+
+/// A listing of objects.
+#[derive(Debug)]
+pub struct Objects {
+    bucket: Bucket,
+    prefix: String,
+    after: Option<String>,
+    token: Option<String>,
+    over: bool,
+}
+
+impl Objects {
+    /// The next page, in ascending order of the keys; none after the last.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], where S3 does not answer.
+    pub async fn page(&mut self) -> Result<Option<Vec<Listed>>, Error> {
+        const OPERATION: &str = "ListObjectsV2";
+        if self.over {
+            return Ok(None);
+        }
+        let request = self.bucket.client.list_objects_v2();
+        let request = request.bucket(&self.bucket.name).prefix(&self.prefix);
+        let request = request
+            .set_start_after(self.after.clone())
+            .set_continuation_token(self.token.clone());
+        let _slot = self.bucket.slot().await;
+        let page = request
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(OPERATION, error))?;
+        self.over = page.is_truncated != Some(true);
+        let next = page.next_continuation_token;
+        if !self.over && (next.is_none() || next == self.token) {
+            return Err(endless(OPERATION));
+        }
+        self.token = next;
+        let objects = page.contents.unwrap_or_default().into_iter();
+        Ok(Some(objects.filter_map(Listed::new).collect()))
+    }
+}
+
+/// A listing of uploads.
+#[derive(Debug)]
+pub struct Uploads {
+    bucket: Bucket,
+    prefix: String,
+    /// The last key, and the last upload id of it: one key can have many.
+    markers: (Option<String>, Option<String>),
+    over: bool,
+}
+
+impl Uploads {
+    /// The next page; none after the last.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], where S3 does not answer.
+    pub async fn page(&mut self) -> Result<Option<Vec<Upload>>, Error> {
+        const OPERATION: &str = "ListMultipartUploads";
+        if self.over {
+            return Ok(None);
+        }
+        let (key, id) = self.markers.clone();
+        let request = self.bucket.client.list_multipart_uploads();
+        let request = request.bucket(&self.bucket.name).prefix(&self.prefix);
+        let request = request.set_key_marker(key).set_upload_id_marker(id);
+        let _slot = self.bucket.slot().await;
+        let page = request
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(OPERATION, error))?;
+        self.over = page.is_truncated != Some(true);
+        let next = (page.next_key_marker, page.next_upload_id_marker);
+        if !self.over && (next.0.is_none() || next == self.markers) {
+            return Err(endless(OPERATION));
+        }
+        self.markers = next;
+        let uploads = page.uploads.unwrap_or_default().into_iter();
+        let uploads = uploads.filter_map(|upload| {
+            Some(Upload {
+                key: upload.key?,
+                id: upload.upload_id?,
+                initiated: upload.initiated.and_then(|at| at.try_into().ok()),
+            })
+        });
+        Ok(Some(uploads.collect()))
+    }
+}
+
+pub(super) fn endless(operation: &'static str) -> Error {
+    Error::Incomplete {
+        operation,
+        missing: "a way to its next page",
+    }
+}
