@@ -13,28 +13,22 @@ use crate::recordings::State;
 /// Event Grid's first attempts, and the work on a recording, take no longer where nothing fails.
 const ON_ITS_WAY: Duration = Duration::from_mins(15);
 
-/// What has become of a recording that ACS's log has.
+/// The outcome of a row of ACS's log: the state of its recording in the archive, or one of the
+/// outcomes of a row without a recording there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
-    /// A manifest has all of it.
-    Archived,
-    /// It is being worked on.
-    Pending,
-    /// It could not be archived.
-    Rejected,
-    /// Its event was not understood.
-    SetAside,
-    /// It is in the customer's own storage.
-    Exported,
-    /// The archive has nothing of it.
+    /// The archive has nothing of the recording.
     NeverArchived,
-    /// It ended so lately that its event may be on its way.
+    /// The row is so new that its event may still be on its way.
     OnItsWay,
     /// ACS recorded no chunk.
     NothingRecorded,
-    /// No recording of the archive is surely it.
+    /// The archive has a recording that may be the one of this row.
     Unsure,
+    /// The archive has the recording, in this state.
+    #[serde(untagged)]
+    State(State),
 }
 
 /// By what a row was found in the archive.
@@ -47,39 +41,21 @@ pub enum MatchedBy {
     Start,
 }
 
-impl Outcome {
-    /// Its name, in JSON and for people.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Archived => "archived",
-            Self::Pending => "pending",
-            Self::Rejected => "rejected",
-            Self::SetAside => "setAside",
-            Self::Exported => "exported",
-            Self::NeverArchived => "neverArchived",
-            Self::OnItsWay => "onItsWay",
-            Self::NothingRecorded => "nothingRecorded",
-            Self::Unsure => "unsure",
-        }
-    }
-}
-
 impl LoggedRecording {
     pub(super) fn outcome(&self, now: SystemTime, blobs: &[String]) -> Outcome {
         let has = |state| self.matched.iter().any(|summary| summary.state == state);
         if has(State::Archived) && self.lacks_no_chunk() {
-            return Outcome::Archived;
+            return Outcome::State(State::Archived);
         }
-        for (state, outcome) in [
-            (State::Pending, Outcome::Pending),
-            (State::Rejected, Outcome::Rejected),
-            (State::Archived, Outcome::Archived),
-            (State::Exported, Outcome::Exported),
-            (State::SetAside, Outcome::SetAside),
+        for state in [
+            State::Pending,
+            State::Rejected,
+            State::Archived,
+            State::Exported,
+            State::SetAside,
         ] {
             if has(state) {
-                return outcome;
+                return Outcome::State(state);
             }
         }
         if !self.possible.is_empty() {
@@ -87,7 +63,7 @@ impl LoggedRecording {
         } else if self.row.chunks == Some(0) {
             Outcome::NothingRecorded
         } else if self.is_exported(blobs) {
-            Outcome::Exported
+            Outcome::State(State::Exported)
         } else if ready(&self.row).is_some_and(|ready| ready.age(now) < ON_ITS_WAY) {
             Outcome::OnItsWay
         } else {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::export::Row;
 use super::outcome::{MatchedBy, Outcome, ready};
 use super::{LoggedRecording, Reconciliation};
-use crate::recordings::{day, iso};
+use crate::recordings::{State, day, iso};
 use crate::report::{Entry, EntryKind, Report};
 use crate::table::{several, span};
 
@@ -85,11 +85,11 @@ impl Totals {
     fn count(&mut self, outcome: Outcome) {
         self.rows += 1;
         *match outcome {
-            Outcome::Archived => &mut self.archived,
-            Outcome::Pending => &mut self.pending,
-            Outcome::Rejected => &mut self.rejected,
-            Outcome::SetAside => &mut self.set_aside,
-            Outcome::Exported => &mut self.exported,
+            Outcome::State(State::Archived) => &mut self.archived,
+            Outcome::State(State::Pending) => &mut self.pending,
+            Outcome::State(State::Rejected) => &mut self.rejected,
+            Outcome::State(State::SetAside) => &mut self.set_aside,
+            Outcome::State(State::Exported) => &mut self.exported,
             Outcome::NeverArchived => &mut self.never_archived,
             Outcome::OnItsWay => &mut self.on_its_way,
             Outcome::NothingRecorded => &mut self.nothing_recorded,
@@ -176,8 +176,8 @@ impl LoggedRecording {
                 let detail = format!("{}: its event may be on its way", told(&self.row));
                 report.add(Entry::new(EntryKind::OnItsWay, self.name(), detail));
             }
-            Outcome::Archived => self.report_differences(report),
-            _ => {}
+            Outcome::State(State::Archived) => self.report_differences(report),
+            Outcome::NothingRecorded | Outcome::State(_) => {}
         }
     }
 
@@ -217,7 +217,7 @@ impl LoggedRecording {
 
     fn row_outcome(&self, outcome: Outcome, now: SystemTime) -> RowOutcome {
         let documents = self.matched.iter().map(|summary| summary.document.clone());
-        let done = matches!(outcome, Outcome::Archived | Outcome::Exported);
+        let done = matches!(outcome, Outcome::State(State::Archived | State::Exported));
         RowOutcome {
             recording_id: self.row.recording_id.clone(),
             started: self.row.started.map(iso),
