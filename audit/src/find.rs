@@ -59,10 +59,6 @@ pub async fn find(
     (now, counters): (SystemTime, &Counters),
     show: &mut (dyn FnMut(Found) -> bool + Send),
 ) -> Result<Searched, Failure> {
-    let unlisted = |bucket: &Bucket| {
-        let bucket = bucket.name().to_owned();
-        move |source| Failure::Unlisted { bucket, source }
-    };
     let layout = &scope.layout;
     let mut search = Search {
         context: Context {
@@ -79,9 +75,9 @@ pub async fn find(
     };
 
     let unfinished = Unfinished::read(work, layout, now).await;
-    let unfinished = unfinished.map_err(unlisted(work))?;
+    let unfinished = unfinished.map_err(|error| Failure::unlisted(work, error))?;
     let set_aside = set_aside::list(bucket, scope).await;
-    let set_aside = set_aside.map_err(unlisted(bucket))?;
+    let set_aside = set_aside.map_err(|error| Failure::unlisted(bucket, error))?;
     let set_aside = set_aside
         .into_iter()
         .filter_map(|observation| match observation {
@@ -95,8 +91,13 @@ pub async fn find(
         }
     }
 
-    let days = days(bucket, scope).await.map_err(unlisted(bucket))?;
-    search.days(days).await.map_err(unlisted(bucket))?;
+    let days = days(bucket, scope)
+        .await
+        .map_err(|error| Failure::unlisted(bucket, error))?;
+    search
+        .days(days)
+        .await
+        .map_err(|error| Failure::unlisted(bucket, error))?;
     Ok(search.searched)
 }
 

@@ -42,6 +42,8 @@ use acs_recording_archiver::store::Error;
 use url::Url;
 
 pub use audit::audit;
+use bucket::Bucket;
+use report::Entry;
 use window::Window;
 
 /// Objects that could not be looked at, after which the rest is not tried.
@@ -100,4 +102,22 @@ pub enum Failure {
         /// The cause, for the first.
         why: String,
     },
+}
+
+impl Failure {
+    fn unlisted(bucket: &Bucket, source: Error) -> Self {
+        let bucket = bucket.name().to_owned();
+        Self::Unlisted { bucket, source }
+    }
+
+    /// Fails once so many objects are unread that the store or the permissions are at fault.
+    fn if_many_unread(unread: &[Entry]) -> Result<(), Self> {
+        match unread.first() {
+            Some(first) if unread.len() >= MOST_UNREAD => Err(Self::Unread {
+                key: first.key.clone(),
+                why: first.detail.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
 }
