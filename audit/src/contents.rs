@@ -1,4 +1,5 @@
-//! What the manifests and rejections of a folder say. They may have been written by anybody.
+//! The contents of the manifests and rejections of a folder. Any writer of the bucket may have
+//! written them, so no key is followed out of the folder.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -11,26 +12,22 @@ use acs_recording_archiver::media::{Check, RecordingCheck};
 use acs_recording_archiver::recording::{self, Chunk, safe_id};
 
 use super::documents::{DocumentKey, Documents};
-use super::recordings::{Archived, Facts, Recording, State, checked};
-use super::report::{Entry, EntryKind};
+use super::recordings::{Archived, ChunkId, Facts, Recording, State, checked};
+use super::report::{Entry, EntryKind, first_reasons};
 
-/// Reasons that a finding gives.
-const MOST_REASONS: usize = 3;
-
-/// What they say.
+/// The contents of the documents of a folder.
 #[derive(Debug, Default)]
 pub(crate) struct Contents<'a> {
-    /// What is there by them.
+    /// The objects that a document names by a key of their own chunk.
     pub(crate) named: Vec<NamedObject<'a>>,
     pub(crate) entries: Vec<Entry>,
-    /// What manifests say of the media of their recordings.
+    /// The media of the recordings whose manifests name no misplaced key.
     pub(crate) media: Vec<RecordingMedia<'a>>,
-    /// Whether all could be read.
+    /// `true` if every document could be read.
     pub(crate) complete: bool,
-    /// The recordings that they tell of.
     pub(crate) recordings: Vec<Recording>,
-    /// The chunks that manifests name, by index and documentId.
-    chunks: BTreeSet<(u64, String)>,
+    /// The chunks that manifests name.
+    chunks: BTreeSet<ChunkId>,
 }
 
 /// An object, and the document that names it.
@@ -39,7 +36,7 @@ pub(crate) struct NamedObject<'a> {
     pub(crate) key: Key,
     pub(crate) object: StoredObject<'a>,
     pub(crate) document: &'a str,
-    /// Not where a manifest has taken a rejection's place.
+    /// `false` for objects of a rejection whose recording was archived later.
     pub(crate) is_compared: bool,
 }
 
@@ -48,7 +45,7 @@ pub(crate) struct NamedObject<'a> {
 pub(crate) struct RecordingMedia<'a> {
     pub(crate) document: &'a str,
     pub(crate) recording: recording::Recording,
-    /// The verdict on all of it, if the manifest has one.
+    /// The check of the whole recording, if the manifest has one.
     pub(crate) check: Option<RecordingCheck>,
     pub(crate) chunks: Vec<ChunkMedia<'a>>,
 }
@@ -76,7 +73,6 @@ impl Role {
         }
     }
 
-    /// An object of a chunk, as its document names it.
     fn archived(self, object: &StoredObject<'_>, index: u64) -> Archived {
         Archived {
             index,
@@ -87,8 +83,8 @@ impl Role {
         }
     }
 
-    /// The chunk's name in a key of this kind.
-    fn named(self, kind: Kind<'_>) -> Option<ChunkName<'_>> {
+    /// Returns the chunk's name in a key, if the key has this role.
+    fn chunk_name(self, kind: Kind<'_>) -> Option<ChunkName<'_>> {
         match (self, kind) {
             (Self::Media, Kind::Media(name)) | (Self::Metadata, Kind::Metadata(name)) => Some(name),
             _ => None,
@@ -96,49 +92,114 @@ impl Role {
     }
 }
 
+/// A document that is being parsed, in its folder.
+#[derive(Clone, Copy)]
+struct Source<'a, 'l> {
+    layout: &'l Layout,
+    folder: &'l str,
+    document: &'a str,
+}
+
+impl Source<'_, '_> {
+    /// Returns the key of an object if it is in this folder and is a key of that chunk and role.
+    fn own_key(self, key: &str, role: Role, (index, document_id): &ChunkId) -> Option<Key> {
+        let place = self.layout.place(At::Recordings, key)?;
+        let name = role.chunk_name(place.kind)?;
+        let is_own = place.folder == self.folder
+            && name.index == *index
+            && name.document_id == safe_id(document_id);
+        self.layout.listed(At::Recordings, key).filter(|_| is_own)
+    }
+}
+
+/// The chunks and keys that one manifest names.
+#[derive(Debug, Default)]
+struct ManifestNames {
+    chunks: BTreeSet<ChunkId>,
+    keys: BTreeSet<String>,
+    has_misplaced: bool,
+}
+
+impl ManifestNames {
+    /// Returns the differences between the manifest and the event that it holds.
+    fn differences(&self, source: Source<'_, '_>, event: &recording::Recording) -> Vec<String> {
+        let own = source.layout.keys(event);
+        let has = |location: &Option<String>, key: Key| {
+            // Without a location in the event, the key depends on the ACS resource, which the audit
+            // does not know. A misplaced key is a finding already, so it is not reported twice.
+            location.is_none() || self.has_misplaced || self.keys.contains(key.as_str())
+        };
+        let is_named = |chunk: &&Chunk| {
+            let id = (chunk.index, chunk.document_id.clone());
+            self.chunks.contains(&id)
+                && has(&chunk.content_location, own.media(chunk))
+                && has(&chunk.metadata_location, own.metadata(chunk))
+        };
+        let mut differences = Vec::new();
+        if own.manifest().as_str() != source.document {
+            differences.push("holds another event than that of its key".to_owned());
+        }
+        differences.extend(
+            event
+                .chunks
+                .iter()
+                .filter(|chunk| !is_named(chunk))
+                .map(|chunk| {
+                    let (index, id) = (chunk.index, &chunk.document_id);
+                    format!("does not name chunk {index} ({id}) of its event")
+                }),
+        );
+        differences
+    }
+}
+
 impl<'a> Contents<'a> {
-    /// What the manifests and then the rejections of `folder` say, as they were read in this order.
+    /// Parses `documents`, which were read from the keys of `manifests` and then of `rejections`.
     pub(crate) fn parse(
         layout: &Layout,
         folder: &str,
         manifests: &'a [DocumentKey],
         rejections: &'a [DocumentKey],
-        read: &'a Documents,
+        documents: &'a Documents,
     ) -> Self {
         let mut contents = Self {
-            entries: read.entries.clone(),
-            complete: read.entries.is_empty(),
+            entries: documents.entries.clone(),
+            complete: documents.entries.is_empty(),
             ..Self::default()
         };
-        let mut bytes = read.bytes.iter();
+        let source = |document: &'a DocumentKey| Source {
+            layout,
+            folder,
+            document: &document.key,
+        };
+        let mut bytes = documents.bytes.iter();
         for (document, bytes) in manifests.iter().zip(bytes.by_ref()) {
             if let Some(bytes) = bytes {
-                contents.manifest(layout, folder, &document.key, bytes);
+                contents.add_manifest(source(document), bytes);
             }
         }
+        // Rejections come last, because a manifest that names the same chunks resolves them.
         for (document, bytes) in rejections.iter().zip(bytes) {
-            let mut manifests = manifests.iter();
-            let same = manifests.any(|manifest| manifest.event == document.event);
+            let is_same = |manifest: &DocumentKey| manifest.event == document.event;
+            let has_manifest = manifests.iter().any(is_same);
             if let Some(bytes) = bytes {
-                contents.rejection(layout, folder, &document.key, bytes, same);
+                contents.add_rejection(source(document), bytes, has_manifest);
             }
         }
         contents
     }
 
-    fn manifest(&mut self, layout: &Layout, folder: &str, document: &'a str, json: &'a [u8]) {
+    fn add_manifest(&mut self, source: Source<'a, '_>, json: &'a [u8]) {
         let manifest: Manifest<'_> = match from_json(json) {
             Ok(manifest) => manifest,
-            Err(unreadable) => return self.unreadable(document, &unreadable),
+            Err(unreadable) => return self.add_unreadable(source, &unreadable),
         };
-        let facts = Facts::of(manifest.event.get().as_bytes());
-        let mut recording = Recording::new(document, State::Archived, facts);
-        let checks = manifest
-            .chunks
-            .iter()
-            .filter_map(|chunk| chunk.check.as_deref());
+        let event = manifest.event.get().as_bytes();
+        let mut recording = Recording::new(source.document, State::Archived, Facts::of(event));
+        let checks = manifest.chunks.iter();
+        let checks = checks.filter_map(|chunk| chunk.check.as_deref());
         recording.media = checked(checks, manifest.check.as_ref());
-        let (mut named, mut keys, mut placed) = (BTreeSet::new(), BTreeSet::new(), true);
+        let mut names = ManifestNames::default();
         let mut media = Vec::new();
         for chunk in manifest.chunks {
             media.push(ChunkMedia {
@@ -146,86 +207,61 @@ impl<'a> Contents<'a> {
                 object: chunk.media.clone(),
                 check: chunk.check.map(Cow::into_owned),
             });
-            let place = (chunk.index, chunk.document_id.into_owned());
+            let id = (chunk.index, chunk.document_id.into_owned());
             for (object, role) in [(chunk.media, Role::Media), (chunk.metadata, Role::Metadata)] {
-                keys.insert(object.key.to_string());
-                recording.add(role.archived(&object, place.0));
-                placed &= self.name(layout, folder, document, object, (role, &place), true);
+                names.keys.insert(object.key.to_string());
+                recording.add(role.archived(&object, id.0));
+                names.has_misplaced |= !self.add_object(source, object, role, &id, true);
             }
-            named.insert(place);
+            names.chunks.insert(id);
         }
-        let unnamed: Vec<String> = match event_grid::recording(manifest.event.get().as_bytes()) {
-            Ok(recording) => {
-                let own = layout.keys(&recording);
-                let is_named = |chunk: &Chunk| {
-                    let there = |location: &Option<String>, key: Key| {
-                        // Without a location, the event does not tell the whole key. Of one that is
-                        // misplaced enough is said already.
-                        location.is_none() || !placed || keys.contains(key.as_str())
-                    };
-                    named.contains(&(chunk.index, chunk.document_id.clone()))
-                        && there(&chunk.content_location, own.media(chunk))
-                        && there(&chunk.metadata_location, own.metadata(chunk))
-                };
-                let unnamed = recording.chunks.iter().filter(|chunk| !is_named(chunk));
-                let unnamed = unnamed.map(|chunk| {
-                    let (index, id) = (chunk.index, &chunk.document_id);
-                    format!("does not name chunk {index} ({id}) of its event")
-                });
-                let other = own.manifest().as_str() != document;
-                let other = other.then(|| "holds another event than that of its key".to_owned());
-                let unnamed: Vec<_> = other.into_iter().chain(unnamed).collect();
-                if placed {
+        let differences = match event_grid::recording(event) {
+            Ok(event) => {
+                let differences = names.differences(source, &event);
+                if !names.has_misplaced {
                     self.media.push(RecordingMedia {
-                        document,
-                        recording,
+                        document: source.document,
+                        recording: event,
                         check: manifest.check,
                         chunks: media,
                     });
                 }
-                unnamed
+                differences
             }
             Err(reason) => vec![format!(
                 "holds an event that cannot be understood: {reason}"
             )],
         };
-        if !unnamed.is_empty() {
-            self.entries
-                .push(Entry::new(EntryKind::Incomplete, document, few(&unnamed)));
+        if !differences.is_empty() {
+            let detail = first_reasons(&differences);
+            self.add_entry(EntryKind::Incomplete, source, detail);
         }
-        self.chunks.extend(named);
+        self.chunks.extend(names.chunks);
         self.recordings.push(recording);
     }
 
-    fn rejection(
-        &mut self,
-        layout: &Layout,
-        folder: &str,
-        document: &'a str,
-        json: &'a [u8],
-        same: bool,
-    ) {
+    fn add_rejection(&mut self, source: Source<'a, '_>, json: &'a [u8], has_manifest: bool) {
         let rejection: Rejection<'_> = match from_json(json) {
             Ok(rejection) => rejection,
-            Err(unreadable) => return self.unreadable(document, &unreadable),
+            Err(unreadable) => return self.add_unreadable(source, &unreadable),
         };
-        let mut chunks = rejection.chunks.iter();
-        let named = |chunk: (u64, String)| self.chunks.contains(&chunk);
-        let later = same
+        let mut ids = rejection.chunks.iter();
+        let is_archived = |id: ChunkId| self.chunks.contains(&id);
+        let archived_later = has_manifest
             || !rejection.chunks.is_empty()
-                && chunks.all(|chunk| named((chunk.index, chunk.document_id.to_string())));
+                && ids.all(|chunk| is_archived((chunk.index, chunk.document_id.to_string())));
         let facts = Facts::of(rejection.event.get().as_bytes());
-        let mut recording = Recording::new(document, State::Rejected, facts);
+        let mut recording = Recording::new(source.document, State::Rejected, facts);
         let mut reasons: Vec<String> = rejection.reason.into_iter().map(Cow::into_owned).collect();
         for chunk in rejection.chunks {
             let (index, fates) = (chunk.index, [chunk.media, chunk.metadata]);
-            let place = (index, chunk.document_id.into_owned());
+            let id = (index, chunk.document_id.into_owned());
             for (fate, role) in fates.into_iter().zip([Role::Media, Role::Metadata]) {
                 let name = role.name();
                 match fate {
                     Fate::Archived(object) => {
                         recording.add(role.archived(&object, index));
-                        self.name(layout, folder, document, object, (role, &place), !later);
+                        self.add_object(source, object, role, &id, !archived_later);
                     }
                     Fate::Rejected { reason, .. } => {
                         reasons.push(format!("chunk {index} {name} rejected: {reason}"));
@@ -236,68 +272,48 @@ impl<'a> Contents<'a> {
                 }
             }
         }
-        if later {
-            let detail = "a manifest names its chunks";
-            self.entries
-                .push(Entry::new(EntryKind::ArchivedLater, document, detail));
+        if archived_later {
+            let detail = "a manifest names its chunks".to_owned();
+            self.add_entry(EntryKind::ArchivedLater, source, detail);
         } else {
-            let detail = few(&reasons);
+            let detail = first_reasons(&reasons);
             recording.reason = Some(detail.clone());
             self.recordings.push(recording);
-            self.entries
-                .push(Entry::new(EntryKind::Rejected, document, detail));
+            self.add_entry(EntryKind::Rejected, source, detail);
         }
     }
 
-    /// Takes an object as named, if its key is one of that chunk in the folder; answers whether it
-    /// is.
-    fn name(
+    /// Adds an object that a document names. Returns `false` if its key is misplaced: then the
+    /// audit reports the key and does not look at it.
+    fn add_object(
         &mut self,
-        layout: &Layout,
-        folder: &str,
-        document: &'a str,
+        source: Source<'a, '_>,
         object: StoredObject<'a>,
-        (role, (index, document_id)): (Role, &(u64, String)),
+        role: Role,
+        id: &ChunkId,
         is_compared: bool,
     ) -> bool {
-        let place = layout.place(At::Recordings, &object.key);
-        let here = place.is_some_and(|place| {
-            let name = role.named(place.kind);
-            let same = |name: ChunkName<'_>| {
-                name.index == *index && name.document_id == safe_id(document_id)
-            };
-            place.folder == folder && name.is_some_and(same)
-        });
-        let key = layout.listed(At::Recordings, &object.key);
-        if let Some(key) = key.filter(|_| here) {
-            self.named.push(NamedObject {
-                key,
-                object,
-                document,
-                is_compared,
-            });
-        } else {
+        let Some(key) = source.own_key(&object.key, role, id) else {
             let detail = "is no key of this chunk in the folder of the document that names it";
             let entry = Entry::new(EntryKind::Misplaced, object.key, detail);
-            self.entries.push(entry.named_by(document));
-        }
-        here
+            self.entries.push(entry.named_by(source.document));
+            return false;
+        };
+        self.named.push(NamedObject {
+            key,
+            object,
+            document: source.document,
+            is_compared,
+        });
+        true
     }
 
-    fn unreadable(&mut self, document: &str, unreadable: &dyn std::error::Error) {
+    fn add_unreadable(&mut self, source: Source<'a, '_>, unreadable: &dyn std::error::Error) {
         self.complete = false;
-        let detail = error_chain(unreadable);
-        self.entries
-            .push(Entry::new(EntryKind::Unreadable, document, detail));
+        self.add_entry(EntryKind::Unreadable, source, error_chain(unreadable));
     }
-}
 
-pub(crate) fn few(reasons: &[String]) -> String {
-    let mut text: Vec<&str> = reasons.iter().take(MOST_REASONS).map(|it| &**it).collect();
-    let more = reasons.len().saturating_sub(MOST_REASONS);
-    let more_text = format!("and {more} more");
-    if more > 0 {
-        text.push(&more_text);
+    fn add_entry(&mut self, kind: EntryKind, source: Source<'a, '_>, detail: String) {
+        self.entries.push(Entry::new(kind, source.document, detail));
     }
-    text.join("; ")
 }

@@ -4,10 +4,10 @@ use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_archiver::keys::Bucket as At;
 use acs_recording_archiver::media::{Check, RecordingCheck, Verdict};
 
-use super::contents::{ChunkMedia, RecordingMedia, few};
+use super::contents::{ChunkMedia, RecordingMedia};
 use super::counters::Counted;
 use super::folder::Context;
-use super::report::{Entry, EntryKind};
+use super::report::{Entry, EntryKind, first_reasons};
 
 /// The doubts about the media of recordings.
 pub(crate) async fn doubts(context: &Context, media: &[RecordingMedia<'_>]) -> Vec<Entry> {
@@ -20,7 +20,7 @@ pub(crate) async fn doubts(context: &Context, media: &[RecordingMedia<'_>]) -> V
         };
         let check = examined.as_ref().or(recording.check.as_ref());
         if let Some(check) = check.filter(|check| !check.doubts.is_empty()) {
-            let detail = few(&check.doubts);
+            let detail = first_reasons(&check.doubts);
             entries.push(Entry::new(EntryKind::Doubtful, recording.document, detail));
         }
     }

@@ -34,6 +34,9 @@ impl<S: RecordingSink> RecordingSink for Option<S> {
     }
 }
 
+/// The index and documentId of a chunk.
+pub(crate) type ChunkId = (u64, String);
+
 /// A recording, or the part of one that an event tells of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -10,6 +10,7 @@ use super::counters::Counts;
 use super::reconciliation::ReconciliationReport;
 use super::recordings::{Recording, State};
 
+pub(crate) use entry::first_reasons;
 pub use entry::{Entry, EntryKind};
 
 /// The exit status where all is in order.

@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+/// The limit of reasons in one detail.
+const MOST_REASONS: usize = 3;
+
 /// An object or upload, and what is to be said of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -165,4 +168,15 @@ impl Entry {
             ..self
         }
     }
+}
+
+/// Joins the first reasons, with the number of the others.
+pub(crate) fn first_reasons(reasons: &[String]) -> String {
+    let mut texts: Vec<&str> = reasons.iter().take(MOST_REASONS).map(|it| &**it).collect();
+    let more = reasons.len().saturating_sub(MOST_REASONS);
+    let more_text = format!("and {more} more");
+    if more > 0 {
+        texts.push(&more_text);
+    }
+    texts.join("; ")
 }
