@@ -238,8 +238,7 @@ async fn text_and_base64_are_archived_and_then_found_archived() {
             request = in_base64(request);
         }
         let response = ask(&world, &request).await;
-        assert_eq!(response.status.code(), 200);
-        assert_eq!(response.body["events"][0]["outcome"], "archived");
+        response.assert_outcome(200, "archived");
         world.assert_archived(&recording);
 
         world.acs.clear_requests();
@@ -402,7 +401,7 @@ async fn what_cannot_be_understood_is_set_aside_with_the_reason() {
     ] {
         let response = ask(&world, &delivery(&format!("[{event}]"), 0)).await;
         assert_eq!(response.status.code(), 200, "{event}");
-        assert_eq!(response.body["events"][0]["outcome"], "setAside");
+        assert_eq!(response.outcome(), "setAside");
         assert_set_aside(&world, event, reason);
     }
     assert!(world.acs.requests().is_empty());
@@ -457,7 +456,7 @@ async fn what_is_set_aside_and_posted_again_in_another_spelling_is_one_object() 
     let world = World::start().await;
     let event = r#"{"id":"1","type":7.0,"data":{"b":[1e3,"\u0061"],"a":{}}}"#;
     let response = ask(&world, &delivery(&format!("[{event}]"), 0)).await;
-    assert_eq!(response.body["events"][0]["outcome"], "setAside");
+    assert_eq!(response.outcome(), "setAside");
     let keys = world.keys();
     let document = world.s3.object(&keys[0]).unwrap();
     let document: Value = serde_json::from_slice(&document.body).unwrap();
@@ -466,7 +465,7 @@ async fn what_is_set_aside_and_posted_again_in_another_spelling_is_one_object() 
     let shortened = r#"{"data":{"a":{},"b":[1000,"a"]},"id":"1","type":7}"#;
     for again in [indented.as_str(), shortened] {
         let response = ask(&world, &delivery(again, 0)).await;
-        assert_eq!(response.body["events"][0]["outcome"], "setAside");
+        assert_eq!(response.outcome(), "setAside");
         assert_eq!(world.keys(), keys, "{again}");
     }
 }

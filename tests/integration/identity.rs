@@ -20,12 +20,9 @@ async fn world() -> World {
     .await
 }
 
-async fn outcome(world: &World, event: &Value) -> (u16, Value) {
-    let mut response = world.deliver(event).await;
-    (
-        response.status.code(),
-        response.body["events"][0]["outcome"].take(),
-    )
+async fn outcome(world: &World, event: &Value) -> (u16, String) {
+    let response = world.deliver(event).await;
+    (response.status.code(), response.outcome().to_owned())
 }
 
 async fn tick(world: &World) -> (usize, usize) {

@@ -210,8 +210,7 @@ async fn what_is_archived_is_not_fetched_again() {
 
     let response = world.deliver_again(&event, 1).await;
 
-    assert_eq!(response.status.code(), 200);
-    assert_eq!(response.body["events"][0]["outcome"], "alreadyArchived");
+    response.assert_outcome(200, "alreadyArchived");
     assert_eq!(world.s3.objects(), before);
     assert!(world.acs.requests().is_empty());
     // The manifest is looked at and read; nothing else is.
@@ -230,13 +229,7 @@ async fn nothing_that_is_there_is_ever_replaced() {
     }
     let response = world.deliver(&recording.event(&world)).await;
 
-    assert_eq!(
-        (
-            response.status.code(),
-            &response.body["events"][0]["outcome"]
-        ),
-        (200, &json!("setAside"))
-    );
+    response.assert_outcome(200, "setAside");
     let rejection = json_of(&world, &recording.rejection_key());
     for (chunk, fate) in recording
         .chunks
@@ -266,10 +259,8 @@ async fn nothing_that_is_there_is_ever_replaced() {
     for chunk in &recording.chunks {
         world.s3.remove(&recording.media_key(chunk));
     }
-    assert_eq!(
-        world.deliver(&recording.event(&world)).await.body["events"][0]["outcome"],
-        "archived"
-    );
+    let response = world.deliver(&recording.event(&world)).await;
+    assert_eq!(response.outcome(), "archived");
     world.s3.remove(&recording.rejection_key());
     world.assert_archived(&recording);
 }

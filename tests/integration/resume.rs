@@ -39,7 +39,7 @@ async fn suspended(parts: u64, kept: usize, setup: Setup) -> (World, Recording) 
         (response.status.code(), &response.headers["retry-after"]),
         (503, &json!("30"))
     );
-    assert_eq!(response.body["events"][0]["outcome"], "suspended");
+    assert_eq!(response.outcome(), "suspended");
     let [upload] = &*world.s3.uploads() else {
         panic!("one upload is kept")
     };
@@ -81,10 +81,7 @@ async fn kept_parts_are_not_fetched_again() {
     assert_eq!(record["uploadId"], world.s3.uploads()[0].upload_id);
     let kept: Vec<_> = world.s3.uploads()[0].parts.keys().copied().collect();
 
-    let response = world.deliver_again(&recording.event(&world), 1).await;
-
-    assert_eq!(response.status.code(), 200);
-    world.assert_archived(&recording);
+    world.assert_archived_by_retry(&recording).await;
     let asked = media_requests(&world);
     assert_eq!(asked.len(), 3, "{asked:?}");
     for number in kept {
@@ -123,14 +120,7 @@ async fn a_hole_in_the_middle_or_a_part_of_another_size_is_put_again() {
         .await
         .unwrap();
 
-    assert_eq!(
-        world
-            .deliver_again(&recording.event(&world), 1)
-            .await
-            .status,
-        200
-    );
-    world.assert_archived(&recording);
+    world.assert_archived_by_retry(&recording).await;
     assert_eq!(media_requests(&world).len(), 2);
 }
 
@@ -155,14 +145,7 @@ async fn all_parts_up_and_the_source_gone_is_still_archived() {
     world.s3.heal();
     world.acs.remove(&recording.chunks[0].document_id);
     world.acs.clear_requests();
-    assert_eq!(
-        world
-            .deliver_again(&recording.event(&world), 1)
-            .await
-            .status,
-        200
-    );
-    world.assert_archived(&recording);
+    world.assert_archived_by_retry(&recording).await;
     assert!(media_requests(&world).is_empty());
 }
 
@@ -173,28 +156,14 @@ async fn a_store_without_part_checksums_completes_without_the_combined_one() {
         ..setup().s3
     };
     let (world, recording) = suspended(5, 2, Setup { s3, ..setup() }).await;
-    assert_eq!(
-        world
-            .deliver_again(&recording.event(&world), 1)
-            .await
-            .status,
-        200
-    );
-    world.assert_archived(&recording);
+    world.assert_archived_by_retry(&recording).await;
 }
 
 #[tokio::test]
 async fn an_upload_that_vanished_is_begun_again() {
     let (world, recording) = suspended(5, 2, setup()).await;
     world.s3.abort(&world.s3.uploads()[0].upload_id);
-    assert_eq!(
-        world
-            .deliver_again(&recording.event(&world), 1)
-            .await
-            .status,
-        200
-    );
-    world.assert_archived(&recording);
+    world.assert_archived_by_retry(&recording).await;
     assert_eq!(world.count("CreateMultipartUpload"), 1);
 }
 
@@ -221,14 +190,7 @@ async fn a_source_that_changed_means_a_new_upload() {
     let old = world.s3.uploads()[0].upload_id.clone();
     recording.chunks[0].media = Recording::of(&[3 * PART + 5]).chunks.remove(0).media;
     recording.publish(&world);
-    assert_eq!(
-        world
-            .deliver_again(&recording.event(&world), 1)
-            .await
-            .status,
-        200
-    );
-    world.assert_archived(&recording);
+    world.assert_archived_by_retry(&recording).await;
     let aborted = world.s3.calls().iter().any(|call| {
         call.operation == "AbortMultipartUpload" && call.upload_id.as_ref() == Some(&old)
     });
@@ -251,14 +213,7 @@ async fn another_etag_of_the_same_bytes_costs_no_upload() {
     assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
     world.acs.heal();
     publish("\"two\"");
-    assert_eq!(
-        world
-            .deliver_again(&recording.event(&world), 1)
-            .await
-            .status,
-        200
-    );
-    world.assert_archived(&recording);
+    world.assert_archived_by_retry(&recording).await;
     let media = world
         .s3
         .object(&recording.media_key(&recording.chunks[0]))
@@ -287,9 +242,7 @@ async fn another_etag_of_other_bytes_of_the_same_length_replaces_every_part() {
     recording.chunks[0].media =
         emulators::media::Media::new(emulators::media::Format::Mp4, 4 * PART, 77);
     publish(&recording, "\"two\"");
-    let response = world.deliver_again(&recording.event(&world), 1).await;
-    assert_eq!(response.status.code(), 200);
-    world.assert_archived(&recording);
+    world.assert_archived_by_retry(&recording).await;
     assert_eq!(world.count("CreateMultipartUpload"), 1);
 }
 
@@ -298,14 +251,7 @@ async fn a_source_that_became_small_needs_no_upload() {
     let (world, mut recording) = suspended(5, 2, setup()).await;
     recording.chunks[0].media = Recording::of(&[5]).chunks.remove(0).media;
     recording.publish(&world);
-    assert_eq!(
-        world
-            .deliver_again(&recording.event(&world), 1)
-            .await
-            .status,
-        200
-    );
-    world.assert_archived(&recording);
+    world.assert_archived_by_retry(&recording).await;
 }
 
 #[tokio::test]
@@ -338,14 +284,7 @@ async fn a_record_that_is_broken_or_of_another_part_size() {
     let (world, recording) = suspended(5, 2, setup()).await;
     let function = harness::embedded::function(&world.s3, &world.acs, larger.limits, &[]).await;
     let newer = World::over(&world, function);
-    assert_eq!(
-        newer
-            .deliver_again(&recording.event(&world), 1)
-            .await
-            .status,
-        200
-    );
-    world.assert_archived(&recording);
+    newer.assert_archived_by_retry(&recording).await;
     assert_eq!(world.count("CreateMultipartUpload"), 0);
     assert_eq!(media_requests(&world).len(), 3);
 }
@@ -371,13 +310,7 @@ async fn what_a_crash_between_complete_and_manifest_leaves_is_cleared() {
     }
     world.acs.clear_requests();
     let response = world.deliver_again(&recording.event(&world), 2).await;
-    assert_eq!(
-        (
-            response.status.code(),
-            &response.body["events"][0]["outcome"]
-        ),
-        (200, &json!("archived"))
-    );
+    response.assert_outcome(200, "archived");
     world.assert_archived(&recording);
     assert!(world.acs.requests().is_empty());
 }
@@ -394,7 +327,7 @@ async fn a_crash_between_manifest_and_the_end_of_the_pending_event_is_cleared() 
         event.to_string(),
     );
     let response = world.deliver_again(&event, 1).await;
-    assert_eq!(response.body["events"][0]["outcome"], "alreadyArchived");
+    assert_eq!(response.outcome(), "alreadyArchived");
     world.assert_archived(&recording);
 }
 
@@ -496,23 +429,10 @@ async fn time_that_is_up_suspends_and_keeps() {
         })
     });
     let response = world.deliver(&recording.event(&world)).await;
-    assert_eq!(
-        (
-            response.status.code(),
-            &response.body["events"][0]["outcome"]
-        ),
-        (503, &json!("suspended"))
-    );
+    response.assert_outcome(503, "suspended");
     assert_eq!(world.s3.uploads()[0].parts.len(), 3);
     world.acs.heal();
     world.acs.clear_requests();
-    assert_eq!(
-        world
-            .deliver_again(&recording.event(&world), 1)
-            .await
-            .status,
-        200
-    );
-    world.assert_archived(&recording);
+    world.assert_archived_by_retry(&recording).await;
     assert_eq!(media_requests(&world).len(), 3);
 }

@@ -208,7 +208,7 @@ async fn an_event_sends_none_to_anybody_else() {
                 let response = world.deliver(&event).await;
                 // Final at once, so it was not even tried.
                 assert_eq!(response.status.code(), 200, "{place:?}: {response:?}");
-                let outcome = &response.body["events"][0]["outcome"];
+                let outcome = response.outcome();
                 assert_eq!(outcome, "setAside", "{place:?} in {locations:?}");
                 // The other one is archived all the same.
                 assert_eq!(world.acs.requests().len(), 2 - locations.len(), "{place:?}");

@@ -260,11 +260,6 @@ async fn every_call_may_fail_as_long_as_it_likes() {
     assert!(faults >= 4 * CALLS.len(), "{faults} faults");
 }
 
-/// The delivery's outcome in the answer.
-fn outcome(body: &Value) -> &str {
-    body["events"][0]["outcome"].as_str().unwrap_or_default()
-}
-
 /// A recording of one chunk, of which that many parts are to be made.
 async fn one(parts: u64, setup: Setup) -> (World, Recording) {
     let world = World::with(setup).await;
@@ -515,7 +510,7 @@ async fn a_foreign_object_is_never_overwritten_nor_taken_for_ours() {
             world.s3.heal();
             let what = format!("{what} at {target:?}: {response:?}");
             assert_eq!(
-                (response.status.code(), outcome(&response.body)),
+                (response.status.code(), response.outcome()),
                 (200, "setAside"),
                 "{what}"
             );
@@ -555,10 +550,7 @@ async fn a_foreign_metadata_object_is_left_alone_too() {
     let key = recording.metadata_key(&recording.chunks[0]);
     world.s3.put(&key, "a stranger's");
     let response = world.deliver(&recording.event(&world)).await;
-    assert_eq!(
-        (response.status.code(), outcome(&response.body)),
-        (200, "setAside")
-    );
+    response.assert_outcome(200, "setAside");
     assert_eq!(world.s3.object(&key).unwrap().body, "a stranger's");
     assert!(
         world
@@ -634,8 +626,7 @@ async fn uploads_that_always_vanish_are_given_up_for_this_run() {
     assert_eq!(world.deliver(&event).await.status, 503);
     assert_eq!(world.count("CreateMultipartUpload"), 4, "bounded");
     world.s3.heal();
-    assert_eq!(world.deliver_again(&event, 1).await.status, 200);
-    world.assert_archived(&recording);
+    world.assert_archived_by_retry(&recording).await;
 }
 
 const CONFLICT: Fault = refuse(409, "ConditionalRequestConflict");
@@ -736,8 +727,7 @@ async fn a_manifest_that_hangs_does_not_hold_the_answer_back() {
     let answer = tokio::time::timeout(Duration::from_secs(5), world.deliver(&event)).await;
     assert_eq!(answer.expect("an answer by the deadline").status, 503);
     world.s3.heal();
-    assert_eq!(world.deliver_again(&event, 1).await.status, 200);
-    world.assert_archived(&recording);
+    world.assert_archived_by_retry(&recording).await;
 }
 
 #[tokio::test]
@@ -762,8 +752,7 @@ async fn thousands_of_parts_are_listed_page_by_page() {
     world.s3.heal();
     assert_eq!(world.s3.uploads()[0].parts.len() as u64, PARTS);
     world.s3.clear_calls();
-    assert_eq!(world.deliver_again(&event, 1).await.status, 200);
-    world.assert_archived(&recording);
+    world.assert_archived_by_retry(&recording).await;
     assert_eq!(world.count("UploadPart"), 0, "every page counts");
     assert_eq!(world.count("ListParts"), 2 * 3, "before and after");
 }

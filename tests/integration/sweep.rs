@@ -119,13 +119,7 @@ async fn a_delivery_that_was_acknowledged_as_stored_is_finished() {
         })
     });
     let response = world.deliver(&recording.event(&world)).await;
-    assert_eq!(
-        (
-            response.status.code(),
-            &response.body["events"][0]["outcome"]
-        ),
-        (202, &json!("suspended"))
-    );
+    response.assert_outcome(202, "suspended");
     world.acs.heal();
     world.acs.clear_requests();
     // It was released, so it is due at once.

@@ -405,7 +405,7 @@ async fn a_rejection_is_a_finding_until_the_recording_is_archived() {
     world.acs.remove(gone);
     let event = recording.event(&world);
     let response = world.deliver(&event).await;
-    assert_eq!(response.body["events"][0]["outcome"], "setAside");
+    assert_eq!(response.outcome(), "setAside");
 
     let report = audit(&world).await;
     let rejection = recording.rejection_key();

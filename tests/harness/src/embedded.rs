@@ -100,6 +100,24 @@ impl fmt::Debug for Status {
     }
 }
 
+impl Response {
+    /// Asserts that the answer has this status, and its only event this outcome.
+    #[track_caller]
+    pub fn assert_outcome(&self, status: u16, outcome: &str) {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.outcome(), outcome, "{self:?}");
+    }
+
+    /// The outcome of the answer's only event.
+    #[track_caller]
+    pub fn outcome(&self) -> &str {
+        match self.body["events"].as_array().map(Vec::as_slice) {
+            Some([event]) => event["outcome"].as_str().unwrap(),
+            _ => panic!("there is not one event in {self:?}"),
+        }
+    }
+}
+
 impl Embedded {
     /// Starts both ends, and makes a function between them. Its trial of the store is over by then,
     /// and forgotten.

@@ -130,6 +130,13 @@ impl World {
         self.call(&delivery(&events.to_string(), count)).await
     }
 
+    /// Asserts that Event Grid's first retry archives a recording that was not archived before.
+    pub async fn assert_archived_by_retry(&self, recording: &Recording) {
+        let response = self.deliver_again(&recording.event(self), 1).await;
+        response.assert_outcome(200, "archived");
+        self.assert_archived(recording);
+    }
+
     /// The keys in the bucket.
     pub fn keys(&self) -> Vec<String> {
         self.s3.objects().into_keys().collect()
