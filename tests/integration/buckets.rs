@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use acs_recording_archiver::function::{Answer, Function};
 use acs_recording_archiver::keys::{Bucket, Layout, Prefix};
 use acs_recording_archiver::store::{Buckets, Error, JSON, Store};
 use emulators::acs::{Fault, Kind};
 use emulators::s3::{self, S3};
 use serde_json::Value;
 
-use harness::embedded::{Setup, function, sdk};
+use harness::embedded::{Setup, sdk};
 use harness::world::{PART, Recording, WORK, World, limits, setup, setup_with_work};
 
 /// The set-ups with one bucket and with two.
@@ -38,12 +37,10 @@ fn pending_key(recording: &Recording, two: bool) -> String {
     format!("{folder}/event.json")
 }
 
+/// Returns how many events a tick found pending, and how many it finished.
 async fn tick(world: &World) -> (usize, usize) {
-    let payload = serde_json::from_str(include_str!("../../events/schedule-rule.json")).unwrap();
-    match world.invoke(&payload).await {
-        Answer::Tick(swept) => (swept.pending, swept.finished),
-        Answer::Http(_) => panic!("a tick"),
-    }
+    let swept = world.tick().await;
+    (swept.pending, swept.finished)
 }
 
 /// Asserts that every call to the recordings bucket only reads, adds, or ends an upload; and that
@@ -204,8 +201,7 @@ async fn with_prefix(world: &World, prefix: &str) -> World {
         ("WORK_BUCKET", WORK.to_owned()),
         ("RECORDINGS_PREFIX", prefix.to_owned()),
     ];
-    let function: Function = function(&world.s3, &world.acs, limits(), &variables).await;
-    World::over(world, function)
+    world.another(limits(), &variables).await
 }
 
 #[tokio::test]

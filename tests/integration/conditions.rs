@@ -1,13 +1,12 @@
 //! Stores that ignore conditional writes: found out before the first work, and not worked with.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use acs_recording_archiver::function::{Answer, TickError};
+use acs_recording_archiver::function::TickError;
 use emulators::s3::{Call, Condition, Fault};
 use serde_json::json;
-use serde_json::value::RawValue;
 
-use harness::embedded::{Setup, function};
+use harness::embedded::Setup;
 use harness::world::{PART, Recording, WORK, World, setup, setup_with_work};
 
 const AT_ONCE: usize = 4;
@@ -19,20 +18,9 @@ async fn ignoring(condition: Condition) -> World {
     World::with(setup).await
 }
 
-/// What a tick ends in.
-async fn tick(world: &World) -> Result<Answer, TickError> {
-    let payload = include_str!("../../events/schedule-rule.json").to_owned();
-    let payload = RawValue::from_string(payload).unwrap();
-    world.function.invoke(&payload, UNIX_EPOCH).await
-}
-
 /// Another instance over the same two ends.
 async fn another(world: &World, setup: &Setup) -> World {
-    let (limits, variables) = (setup.limits.clone(), &setup.variables);
-    World::over(
-        world,
-        function(&world.s3, &world.acs, limits, variables).await,
-    )
+    world.another(setup.limits.clone(), &setup.variables).await
 }
 
 fn told(call: &Call) -> (&str, Option<u16>) {
@@ -57,7 +45,7 @@ async fn a_store_that_ignores_conditions_is_not_worked_with() {
         // Stored by a version that did not look, or by hand.
         recording.store(&world, Duration::from_hours(1));
         let before = world.s3.objects();
-        let error = tick(&world).await.expect_err("the store is unfit");
+        let error = world.try_tick().await.expect_err("the store is unfit");
         assert!(matches!(error, TickError::Unfit(_)), "{error:?}");
         let error = acs_recording_archiver::error_chain::error_chain(&error);
         let header = match condition {
@@ -105,7 +93,7 @@ async fn a_store_is_tried_once_an_instance_and_nothing_is_left() {
         recording.publish(&world);
         let delivered = other.deliver(&recording.event(&world)).await;
         assert_eq!(delivered.status, 200);
-        tick(&other).await.expect("it lists");
+        other.tick().await;
         let trials = world.s3.calls();
         let trials = trials.iter().filter(|call| call.status == Some(412));
         assert_eq!(trials.count(), 0);
@@ -150,9 +138,7 @@ async fn a_trial_that_fails_for_another_reason_is_an_outage_and_no_verdict() {
         let event = recording.event(&world);
         assert_eq!(other.deliver(&event).await.status, 503);
         // It counts what is pending all the same.
-        let Ok(Answer::Tick(swept)) = tick(&other).await else {
-            panic!("the tick failed")
-        };
+        let swept = other.tick().await;
         assert_eq!((swept.pending, swept.taken), (1, 0));
         assert!(world.acs.requests().is_empty(), "{status}");
 
@@ -212,9 +198,6 @@ async fn a_trial_that_is_left_over_is_cleared_by_a_tick() {
     assert_eq!(world.keys().len(), 1);
     world.s3.heal();
     world.age_pending(Duration::from_hours(2));
-    let Ok(Answer::Tick(swept)) = tick(&other).await else {
-        panic!("the tick failed")
-    };
-    assert_eq!(swept.pending, 0, "it is no work");
+    assert_eq!(other.tick().await.pending, 0, "it is no work");
     assert!(world.keys().is_empty());
 }

@@ -266,8 +266,7 @@ async fn a_rejection_keeps_the_parts_and_what_is_posted_again_goes_on_from_them(
     assert_eq!(pending, [recording.record_key(&recording.chunks[0])]);
     // The schedule keeps it as well, for as long as the bucket's lifecycle rule does.
     world.age_pending(20 * DAY);
-    let tick = include_str!("../../events/schedule-rule.json");
-    world.invoke(&serde_json::from_str(tick).unwrap()).await;
+    world.tick().await;
     assert_eq!(world.s3.uploads().len(), 1);
     // Another delivery, the cause gone, goes on from the parts that are kept.
     world.acs.heal();

@@ -15,7 +15,7 @@ use serde_json::{Map, Number, Value, json};
 use tokio::runtime::Builder;
 
 use harness::embedded::{RESOURCE, SECRET, Setup, delivery, payload};
-use harness::world::{Recording, TOPIC, World, setup};
+use harness::world::{Recording, TICK, TOPIC, World, setup};
 
 const RECORDING_EVENT: &str = "Microsoft.Communication.RecordingFileStatusUpdated";
 /// Inputs of each property.
@@ -221,8 +221,7 @@ async fn deliver(world: &World, body: &str, payload: &Value) {
     let given = give(world, &payload.to_string()).await;
     assert_none_dropped(world, body.as_bytes(), &given);
     if world.keys().iter().any(|key| key.contains("/pending/")) {
-        let tick = include_str!("../../events/schedule-rule.json");
-        assert_eq!(give(world, tick).await.status, None);
+        assert_eq!(give(world, TICK).await.status, None);
         assert_none_dropped(world, body.as_bytes(), &given);
     }
 }
@@ -665,7 +664,7 @@ fn sample_payloads_with_other_values_in_them() {
     let samples = SAMPLES.into_iter().chain([
         include_str!("../../events/options.json"),
         include_str!("../../events/refused-secret.json"),
-        include_str!("../../events/schedule-rule.json"),
+        TICK,
         include_str!("../../events/schedule-scheduler.json"),
         include_str!("../../events/subscription-deletion.json"),
     ]);

@@ -1,7 +1,6 @@
 //! Forged events beside genuine ones, and documents of something else under keys of ours: nothing
 //! decides by name alone.
 
-use acs_recording_archiver::function::Answer;
 use emulators::acs::{Document, Fault, Kind};
 use emulators::media::{Format, Media};
 use serde_json::{Value, json};
@@ -25,12 +24,10 @@ async fn outcome(world: &World, event: &Value) -> (u16, String) {
     (response.status.code(), response.outcome().to_owned())
 }
 
+/// Returns how many events a tick found pending, and how many it finished.
 async fn tick(world: &World) -> (usize, usize) {
-    let payload = serde_json::from_str(include_str!("../../events/schedule-rule.json")).unwrap();
-    match world.invoke(&payload).await {
-        Answer::Tick(swept) => (swept.pending, swept.finished),
-        Answer::Http(_) => panic!("a tick"),
-    }
+    let swept = world.tick().await;
+    (swept.pending, swept.finished)
 }
 
 /// The event with another content location of its first chunk.

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use acs_recording_archiver::function::Answer;
 use acs_recording_archiver::limits::Limits;
 use acs_recording_archiver::sweep::Swept;
 use emulators::acs::{self, Kind};
@@ -25,9 +24,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
-use harness::embedded::{
-    Response, SECRET, Setup, Status, client_to, delivery, function, function_over,
-};
+use harness::embedded::{Response, SECRET, Setup, Status, client_to, delivery, function_over};
 use harness::world::{PART, Recording, World, limits, setup};
 
 /// Longer than any test: what hangs this long never answers.
@@ -195,8 +192,8 @@ impl Process {
         let (world, event) = (world.clone(), event.clone());
         self.0.spawn(async move {
             let variables = variables(concurrency);
-            let function = function(&world.s3, &world.acs, unhurried(), &variables).await;
-            World::over(&world, function).deliver(&event).await
+            let other = world.another(unhurried(), &variables).await;
+            other.deliver(&event).await
         })
     }
 
@@ -404,7 +401,7 @@ async fn interrupt(world: World, point: Point) -> Option<Asked> {
         Next::Tick if !left.pending => return None,
         Next::Tick => {
             world.make_due();
-            assert_eq!(tick(&world).await.finished, 1);
+            assert_eq!(world.tick().await.finished, 1);
         }
         Next::Delivery => assert_eq!(world.deliver_again(&event, 1).await.status, 200),
     }
@@ -420,19 +417,11 @@ async fn interrupt(world: World, point: Point) -> Option<Asked> {
     let sent = sent(&world, &recording) - before;
     assert!(sent <= size(&recording) + in_flight, "{sent} bytes");
     assert_eq!(
-        tick(&world).await,
+        world.tick().await,
         Swept::default(),
         "nothing is left to do"
     );
     Some(asked[point.at].clone())
-}
-
-async fn tick(world: &World) -> Swept {
-    let payload = include_str!("../../events/schedule-rule.json");
-    match world.invoke(&serde_json::from_str(payload).unwrap()).await {
-        Answer::Tick(swept) => swept,
-        Answer::Http(response) => panic!("{response:?} is no answer to a tick"),
-    }
 }
 
 /// Works on all points, several at a time, each in a world that no other uses meanwhile.

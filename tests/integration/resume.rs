@@ -282,8 +282,7 @@ async fn a_record_that_is_broken_or_of_another_part_size() {
     let mut larger = setup();
     larger.limits.part_size = 2 * PART;
     let (world, recording) = suspended(5, 2, setup()).await;
-    let function = harness::embedded::function(&world.s3, &world.acs, larger.limits, &[]).await;
-    let newer = World::over(&world, function);
+    let newer = world.another(larger.limits, &[]).await;
     newer.assert_archived_by_retry(&recording).await;
     assert_eq!(world.count("CreateMultipartUpload"), 0);
     assert_eq!(media_requests(&world).len(), 3);
@@ -339,10 +338,9 @@ async fn several_deliveries_at_once_end_in_the_same_bytes() {
     let event = recording.event(&world);
     let mut deliveries = tokio::task::JoinSet::new();
     for count in 0..6 {
-        let function =
-            harness::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
-        let (world, event) = (World::over(&world, function), event.clone());
-        deliveries.spawn(async move { world.deliver_again(&event, count).await });
+        let other = world.another(setup().limits, &[]).await;
+        let event = event.clone();
+        deliveries.spawn(async move { other.deliver_again(&event, count).await });
     }
     for response in deliveries.join_all().await {
         assert_eq!(response.status.code(), 200, "{response:?}");
@@ -355,12 +353,8 @@ async fn deliveries_of_even_and_odd_count_begin_at_different_ends() {
     for (count, first) in [(0, 1), (1, 7), (2, 1), (3, 7)] {
         let (world, recording) = suspended(8, 1, setup()).await;
         let one_at_a_time = [("TRANSFER_CONCURRENCY", "1".to_owned())];
-        let function =
-            harness::embedded::function(&world.s3, &world.acs, setup().limits, &one_at_a_time)
-                .await;
-        World::over(&world, function)
-            .deliver_again(&recording.event(&world), count)
-            .await;
+        let other = world.another(setup().limits, &one_at_a_time).await;
+        other.deliver_again(&recording.event(&world), count).await;
         assert!(
             media_requests(&world)[0].starts_with(&format!("bytes={}-", first * PART)),
             "attempt {count}"

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use acs_recording_archiver::function::Answer;
-use acs_recording_archiver::sweep::Swept;
 use emulators::acs::{self, Fault, Kind, Ranges};
 use emulators::s3;
 use serde_json::{Value, json};
@@ -30,19 +28,6 @@ fn slow(bytes_per_second: u64, run: Duration) -> Setup {
     slow.limits.rate_known = Duration::from_millis(200);
     slow.limits.source_stall = Duration::from_millis(500);
     slow
-}
-
-async fn tick(world: &World) -> Swept {
-    let payload = include_str!("../../events/schedule-rule.json");
-    match world.invoke(&serde_json::from_str(payload).unwrap()).await {
-        Answer::Tick(swept) => swept,
-        Answer::Http(response) => panic!("{response:?} is no answer to a tick"),
-    }
-}
-
-async fn tick_later(world: &World) -> Swept {
-    world.make_due();
-    tick(world).await
 }
 
 fn sent<'a>(world: &World, recordings: impl IntoIterator<Item = &'a Recording>) -> u64 {
@@ -94,7 +79,7 @@ async fn a_backlog_that_no_run_can_finish_drains_and_nothing_is_fetched_in_vain(
     }
     let mut before = 0;
     for ticks in 1.. {
-        tick_later(&world).await;
+        world.tick_when_due().await;
         let objects: usize = world
             .keys()
             .iter()
@@ -114,7 +99,7 @@ async fn a_backlog_that_no_run_can_finish_drains_and_nothing_is_fetched_in_vain(
         }
         assert!(ticks < 40, "{objects} objects, {parts} parts");
     }
-    while tick_later(&world).await.pending > 0 {}
+    while world.tick_when_due().await.pending > 0 {}
     let (sent, size) = (sent(&world, &recordings), EVENTS * 2 * PART);
     assert!(4 * sent <= 5 * size, "{sent} bytes were sent of {size}");
     for recording in &recordings {
@@ -139,7 +124,7 @@ async fn a_delivery_that_cannot_end_a_part_ends_early_and_a_tick_does_it() {
         kept.iter().all(|upload| upload.parts.is_empty()),
         "{kept:?}"
     );
-    assert_eq!(tick(&world).await.finished, 1);
+    assert_eq!(world.tick().await.finished, 1);
     world.assert_archived(&recording);
     let sent = sent(&world, [&recording]);
     assert!(sent <= 5 * PART, "{sent} bytes");
@@ -157,7 +142,7 @@ async fn a_source_that_is_slow_in_all_gains_a_part_in_every_run() {
     recording.store(&world, 10 * MINUTE);
     let mut before = 0;
     for _ in 0..3 {
-        tick_later(&world).await;
+        world.tick_when_due().await;
         let parts: usize = world
             .s3
             .uploads()
@@ -186,7 +171,7 @@ async fn one_stream_goes_on_in_a_tick_and_no_part_is_put_twice() {
     assert_eq!(world.deliver(&recording.event(&world)).await.status, 202);
     let parts = world.s3.uploads()[0].parts.len();
     assert!((1..8).contains(&parts), "{parts} parts");
-    assert_eq!(tick(&world).await.finished, 1);
+    assert_eq!(world.tick().await.finished, 1);
     world.assert_archived(&recording);
     assert_eq!(world.count("UploadPart") - parts, 8 - parts);
     assert!(sent(&world, [&recording]) <= 2 * 8 * PART);
@@ -228,13 +213,12 @@ async fn eight_slow_events_do_not_stop_a_ninth() {
     let quick = numbered(8, &[10]);
     quick.publish(&world);
     quick.store(&world, 5 * MINUTE);
-    let function = harness::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
-    let other = World::over(&world, function);
+    let other = world.another(setup().limits, &[]).await;
     let begun = async {
         while media_requests(&world) < 8 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let swept = tick(&other).await;
+        let swept = other.tick().await;
         assert_eq!(
             (swept.taken, swept.finished),
             (1, 1),
@@ -247,7 +231,7 @@ async fn eight_slow_events_do_not_stop_a_ninth() {
             "the others are at work"
         );
     };
-    let (swept, ()) = tokio::join!(tick(&world), begun);
+    let (swept, ()) = tokio::join!(world.tick(), begun);
     assert_eq!(swept.finished, 8);
 }
 
@@ -265,12 +249,11 @@ async fn ticks_that_overlap_take_different_events() {
     let mut others = vec![world.clone()];
     for _ in 0..3 {
         let limits = slow(0, Duration::from_secs(20)).limits;
-        let function = harness::embedded::function(&world.s3, &world.acs, limits, &[]).await;
-        others.push(World::over(&world, function));
+        others.push(world.another(limits, &[]).await);
     }
     let mut ticking = tokio::task::JoinSet::new();
     for other in others {
-        ticking.spawn(async move { tick(&other).await });
+        ticking.spawn(async move { other.tick().await });
     }
     let swept = ticking.join_all().await;
     let taken: usize = swept.iter().map(|swept| swept.taken).sum();
@@ -319,7 +302,7 @@ async fn an_outage_of_complete_over_the_24_hours_destroys_nothing() {
         for _ in 0..3 {
             let response = world.deliver_again(&event, 1).await;
             assert_eq!(response.outcome(), "suspended", "{fault:?}");
-            assert_eq!(tick_later(&world).await.finished, 0, "{fault:?}");
+            assert_eq!(world.tick_when_due().await.finished, 0, "{fault:?}");
         }
         assert_eq!(world.s3.uploads()[0].parts.len(), 4, "{fault:?}");
         assert_eq!(sent(&world, [&recording]), sent_before, "{fault:?}");
@@ -395,11 +378,11 @@ async fn a_last_try_is_a_real_one() {
     let recording = Recording::of(&[10]).aged(50 * HOUR);
     recording.publish(&world);
     recording.store(&world, 50 * HOUR);
-    let swept = tick(&world).await;
+    let swept = world.tick().await;
     assert_eq!((swept.pending, swept.taken), (1, 0));
     assert!(world.s3.object(&recording.rejection_key()).is_none());
-    let function = harness::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
-    assert_eq!(tick(&World::over(&world, function)).await.finished, 1);
+    let other = world.another(setup().limits, &[]).await;
+    assert_eq!(other.tick().await.finished, 1);
     world.assert_archived(&recording);
 }
 
@@ -472,7 +455,7 @@ async fn a_404_at_hour_two_is_tried_again_at_hour_three() {
     recording.publish(&world);
     recording.store(&world, 2 * HOUR);
     world.acs.inject(|_| Some(answer(404, &[])));
-    assert_eq!(tick(&world).await.finished, 0);
+    assert_eq!(world.tick().await.finished, 0);
     let failure = attempt(&world, &recording)["failure"].clone();
     let failure = failure.as_str().unwrap();
     assert!(
@@ -480,9 +463,9 @@ async fn a_404_at_hour_two_is_tried_again_at_hour_three() {
         "{failure}"
     );
     world.acs.heal();
-    assert_eq!(tick(&world).await.taken, 0, "not at once");
+    assert_eq!(world.tick().await.taken, 0, "not at once");
     world.age_pending(HOUR);
-    assert_eq!(tick(&world).await.finished, 1);
+    assert_eq!(world.tick().await.finished, 1);
     world.assert_archived(&recording);
 }
 
@@ -536,7 +519,7 @@ async fn no_number_of_events_hides_another() {
     let young = numbered(1, &[10]);
     young.publish(&world);
     young.store(&world, 3 * MINUTE);
-    let swept = tick(&world).await;
+    let swept = world.tick().await;
     assert_eq!((swept.pending, swept.taken), (61, 61));
     assert!(world.s3.object(&young.manifest_key()).is_some());
     // They have been tried; the next that comes has its turn before them.
@@ -545,7 +528,7 @@ async fn no_number_of_events_hides_another() {
     next.store(&world, 3 * MINUTE);
     world.age_pending(2 * HOUR);
     world.acs.clear_requests();
-    tick(&world).await;
+    world.tick().await;
     assert_eq!(
         world.acs.requests()[0].document.as_deref(),
         Some(&*next.chunks[0].document_id)
@@ -564,7 +547,7 @@ async fn a_retry_after_holds_for_the_next_runs() {
         });
         if by_tick {
             recording.store(&world, 5 * MINUTE);
-            assert_eq!(tick(&world).await.finished, 0);
+            assert_eq!(world.tick().await.finished, 0);
         } else {
             assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
         }
@@ -573,12 +556,12 @@ async fn a_retry_after_holds_for_the_next_runs() {
         world.acs.heal();
         for _ in 0..2 {
             world.age_pending(2 * MINUTE);
-            let swept = tick(&world).await;
+            let swept = world.tick().await;
             assert_eq!((swept.pending, swept.taken), (1, 0));
         }
         assert!(world.acs.requests().is_empty());
         world.age_pending(2 * MINUTE);
-        assert_eq!(tick(&world).await.finished, 1);
+        assert_eq!(world.tick().await.finished, 1);
         world.assert_archived(&recording);
     }
 }
@@ -605,7 +588,7 @@ async fn a_redelivery_that_meets_a_live_claim_fetches_nothing() {
                 json!({"id": recording.event_id, "outcome": "suspended", "bytes": 0})
             );
         };
-        let (swept, ()) = tokio::join!(tick(&world), meets);
+        let (swept, ()) = tokio::join!(world.tick(), meets);
         assert_eq!(swept.finished, 1);
         world.assert_archived(&recording);
         assert_eq!(sent(&world, [&recording]), 3 * PART);
@@ -632,7 +615,7 @@ async fn a_run_that_takes_long_writes_its_claim_again_and_a_delivery_its_first()
         recording.publish(&world);
         if by_tick {
             recording.store(&world, 5 * MINUTE);
-            assert_eq!(tick(&world).await.finished, 1);
+            assert_eq!(world.tick().await.finished, 1);
         } else {
             assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
         }
@@ -679,7 +662,7 @@ async fn an_event_that_has_ended_two_processes_is_taken_alone() {
         }
         None
     });
-    let swept = tick(&world).await;
+    let swept = world.tick().await;
     world.acs.heal();
     assert_eq!(swept.finished, 6);
     assert_eq!(alone.load(Ordering::Relaxed), 1, "its own claim alone");
@@ -692,7 +675,7 @@ async fn an_event_that_has_ended_two_processes_is_taken_alone() {
     world.s3.put(&key, claim.to_string());
     world.acs.inject(|_| Some(answer(503, &[])));
     world.age_pending(20 * MINUTE);
-    tick(&world).await;
+    world.tick().await;
     let attempt = attempt(&world, &once);
     assert_eq!(
         (&attempt["attempts"], &attempt["deaths"]),
@@ -723,10 +706,10 @@ async fn an_outage_of_ours_stops_the_tick_and_the_next_begins_with_one() {
             }
             fits.then(|| refuse(403, "AccessDenied"))
         });
-        tick(&world).await;
+        world.tick().await;
         let first = refused.swap(0, Ordering::Relaxed);
         assert!((3..=10).contains(&first), "{key}: {first} tries");
-        tick_later(&world).await;
+        world.tick_when_due().await;
         let second = refused.swap(0, Ordering::Relaxed);
         assert_eq!(second, 1, "{key}");
         if key == "attempt.json" {
@@ -735,7 +718,7 @@ async fn an_outage_of_ours_stops_the_tick_and_the_next_begins_with_one() {
         world.s3.heal();
         let mut finished = 0;
         for _ in 0..3 {
-            finished += tick_later(&world).await.finished;
+            finished += world.tick_when_due().await.finished;
         }
         assert_eq!(finished, 40, "{key}");
     }
@@ -746,13 +729,13 @@ async fn a_tick_costs_a_listing_and_an_event_that_is_not_due_nothing_more() {
     let mut pages = setup();
     pages.s3.page_size = 1000;
     let world = World::with(pages).await;
-    tick(&world).await;
+    world.tick().await;
     assert_eq!(world.s3.calls().len(), 1);
     for number in 0..20 {
         numbered(number, &[10]).store(&world, MINUTE);
     }
     world.s3.clear_calls();
-    let swept = tick(&world).await;
+    let swept = world.tick().await;
     assert_eq!((swept.pending, swept.taken), (20, 0));
     assert_eq!(world.s3.calls().len(), 1);
 }
@@ -767,7 +750,7 @@ async fn one_reply_that_outlasts_a_run_is_asked_for_more_and_more_rarely() {
         ..Recording::document(&recording.chunks[0])
     });
     recording.store(&world, 2 * HOUR);
-    assert_eq!(tick(&world).await.finished, 0);
+    assert_eq!(world.tick().await.finished, 0);
     let parts = world.s3.uploads()[0].parts.len();
     assert!((1..8).contains(&parts), "{parts} parts");
     let attempt = attempt(&world, &recording);
@@ -776,10 +759,10 @@ async fn one_reply_that_outlasts_a_run_is_asked_for_more_and_more_rarely() {
     let pause = attempt["retryAfterSeconds"].as_u64().unwrap();
     assert!((7_200..7_300).contains(&pause), "as old as it is: {pause}");
     world.age_pending(HOUR);
-    assert_eq!(tick(&world).await.taken, 0);
+    assert_eq!(world.tick().await.taken, 0);
     world.age_pending(HOUR + MINUTE);
-    let function = harness::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
-    assert_eq!(tick(&World::over(&world, function)).await.finished, 1);
+    let other = world.another(setup().limits, &[]).await;
+    assert_eq!(other.tick().await.finished, 1);
     world.assert_archived(&recording);
     assert_eq!(world.count("UploadPart"), 8, "no part is put twice");
 }

@@ -255,8 +255,7 @@ async fn webhook_secrets_that_are_not_confirmed_are_good_for_their_time_and_then
             let recording = Recording::of(&[10]);
             recording.publish(&world);
             recording.store(&world, Duration::from_mins(5));
-            let rule = include_str!("../../events/schedule-rule.json");
-            world.invoke(&serde_json::from_str(rule).unwrap()).await;
+            world.tick().await;
             world.assert_archived(&recording);
 
             vault.manager.fail(None);
@@ -404,8 +403,7 @@ async fn a_tick_does_not_go_on_with_an_old_access_key() {
     vault.set(&with(&new));
     acs.set_access_keys(&[&new]);
     acs.clear_requests();
-    let rule = include_str!("../../events/schedule-rule.json");
-    world.invoke(&serde_json::from_str(rule).unwrap()).await;
+    world.tick().await;
     world.assert_archived(&recording);
     let refused = |request: &acs::Request| request.status == Some(401);
     assert!(!acs.requests().iter().any(refused), "it was read before");

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use acs_recording_archiver::function::Answer;
 use emulators::acs::{self, Kind};
 use emulators::s3::{Call, Etags, Fault, Object};
 use serde_json::{Value, json};
@@ -172,20 +171,10 @@ async fn survives(target: Target, fault: Fault, times: Times, setup: Setup) -> u
     if times == Times::Once { 1 } else { hits }
 }
 
-/// How many events a tick has finished; none where it failed.
+/// Returns how many of the due events a tick finished; `None` if it failed.
 async fn tick(world: &World) -> Option<usize> {
     world.make_due();
-    tick_as_it_is(world).await
-}
-
-async fn tick_as_it_is(world: &World) -> Option<usize> {
-    let payload = include_str!("../../events/schedule-rule.json").to_owned();
-    let payload = serde_json::value::RawValue::from_string(payload).unwrap();
-    let answer = world.function.invoke(&payload, std::time::UNIX_EPOCH).await;
-    match answer.ok()? {
-        Answer::Tick(swept) => Some(swept.finished),
-        Answer::Http(response) => panic!("{response:?} is no answer to a tick"),
-    }
+    Some(world.try_tick().await.ok()?.finished)
 }
 
 /// Runs cases side by side, and answers how many faults were injected in them.
@@ -335,8 +324,7 @@ async fn a_conflict_on_complete_is_tried_again_and_destroys_nothing() {
         assert_eq!(world.deliver(&event).await.status, 503);
         assert_eq!(world.count("CreateMultipartUpload"), 2);
         assert_eq!(world.s3.uploads().len(), 2, "nothing is aborted");
-        world.make_due();
-        assert_eq!(tick_as_it_is(&world).await, Some(0));
+        assert_eq!(tick(&world).await, Some(0));
         assert_eq!(world.count("CreateMultipartUpload"), 2, "nor begun at once");
         assert_eq!(world.count("AbortMultipartUpload"), 0);
         world.s3.heal();
@@ -769,12 +757,7 @@ async fn thousands_of_pending_events_are_listed_page_by_page() {
         );
         world.s3.put(&key, "not JSON");
     }
-    world.make_due();
-    let payload: Value =
-        serde_json::from_str(include_str!("../../events/schedule-rule.json")).unwrap();
-    let Answer::Tick(swept) = world.invoke(&payload).await else {
-        panic!("a tick")
-    };
+    let swept = world.tick_when_due().await;
     assert_eq!(swept.pending, EVENTS);
     // Listed again when the thousand that it remembers are used up.
     assert_eq!(world.count("ListObjectsV2"), 4 + 3 + 2 + 1);

@@ -8,21 +8,17 @@ use emulators::acs::{Fault, Kind};
 use emulators::s3;
 use serde_json::{Value, json};
 
-use harness::world::{PART, Recording, World, numbered, setup};
+use harness::world::{PART, Recording, TICK, World, numbered, setup};
 
 /// Stands for an identity or a location in keys of no event.
 const HASH: &str = "0123456789abcdef";
 
-fn rule() -> Value {
-    serde_json::from_str(include_str!("../../events/schedule-rule.json")).unwrap()
-}
+/// A tick as `EventBridge` Scheduler sends it.
+const SCHEDULER_TICK: &str = include_str!("../../events/schedule-scheduler.json");
 
-fn scheduler() -> Value {
-    serde_json::from_str(include_str!("../../events/schedule-scheduler.json")).unwrap()
-}
-
-async fn tick(world: &World, payload: &Value) -> Swept {
-    match world.invoke(payload).await {
+/// Invokes the function with this tick.
+async fn tick(world: &World, payload: &str) -> Swept {
+    match world.invoke(&serde_json::from_str(payload).unwrap()).await {
         Answer::Tick(swept) => swept,
         Answer::Http(response) => panic!("{response:?} is no answer to a tick"),
     }
@@ -48,7 +44,7 @@ async fn a_pending_event_of_the_customers_storage_is_set_aside_and_not_dropped()
     world.s3.put(&pending, event.to_string());
     world.make_due();
 
-    let swept = tick(&world, &rule()).await;
+    let swept = world.tick().await;
     assert_eq!((swept.pending, swept.finished), (1, 1));
     let [key] = &world.keys()[..] else {
         panic!("{:?}", world.keys())
@@ -75,13 +71,13 @@ async fn a_pending_event_of_the_customers_storage_is_set_aside_and_not_dropped()
             code: "AccessDenied",
         })
     });
-    assert_eq!(tick(&world, &rule()).await.finished, 0);
+    assert_eq!(world.tick().await.finished, 0);
     assert!(world.keys().contains(&pending));
 }
 
 #[tokio::test]
 async fn both_forms_of_a_tick_finish_what_is_pending() {
-    for payload in [rule(), scheduler()] {
+    for payload in [TICK, SCHEDULER_TICK] {
         let world = World::start().await;
         let recordings: Vec<_> = (0..5)
             .map(|number| numbered(number, &[3 * PART, 4]))
@@ -89,14 +85,14 @@ async fn both_forms_of_a_tick_finish_what_is_pending() {
         for recording in &recordings {
             store(&world, recording);
         }
-        let swept = tick(&world, &payload).await;
+        let swept = tick(&world, payload).await;
         assert_eq!((swept.pending, swept.finished), (5, 5));
         for recording in &recordings {
             assert!(world.s3.object(&recording.manifest_key()).is_some());
         }
         assert_eq!(world.keys().len(), 5 * 5, "{:?}", world.keys());
         assert!(world.s3.uploads().is_empty());
-        assert_eq!(tick(&world, &payload).await, Swept::default());
+        assert_eq!(tick(&world, payload).await, Swept::default());
     }
 }
 
@@ -123,7 +119,7 @@ async fn a_delivery_that_was_acknowledged_as_stored_is_finished() {
     world.acs.heal();
     world.acs.clear_requests();
     // It was released, so it is due at once.
-    assert_eq!(tick(&world, &scheduler()).await.finished, 1);
+    assert_eq!(tick(&world, SCHEDULER_TICK).await.finished, 1);
     world.assert_archived(&recording);
     let media = world
         .acs
@@ -147,7 +143,7 @@ async fn the_oldest_come_first_and_their_age_is_told() {
         recording.publish(&world);
         recording.store(&world, Duration::from_mins(minutes));
     }
-    let swept = tick(&world, &rule()).await;
+    let swept = world.tick().await;
     assert_eq!(swept.finished, 3);
     assert!(
         (90 * 60..91 * 60).contains(&swept.oldest_seconds),
@@ -209,7 +205,7 @@ async fn none_of_many_pending_events_starves() {
     };
     for ticks in 1.. {
         world.make_due();
-        tick(&world, &rule()).await;
+        world.tick().await;
         if pending(&world) == HANGING {
             break;
         }
@@ -218,7 +214,7 @@ async fn none_of_many_pending_events_starves() {
     world.acs.heal();
     while pending(&world) > 0 {
         world.make_due();
-        tick(&world, &rule()).await;
+        world.tick().await;
     }
     let keys = world.keys();
     let count = |part: &str| keys.iter().filter(|key| key.contains(part)).count();
@@ -240,10 +236,8 @@ async fn two_ticks_at_once_do_no_harm() {
     for recording in &recordings {
         store(&world, recording);
     }
-    let function = harness::embedded::function(&world.s3, &world.acs, setup().limits, &[]).await;
-    let other = World::over(&world, function);
-    let payload = rule();
-    tokio::join!(tick(&world, &payload), tick(&other, &payload));
+    let other = world.another(setup().limits, &[]).await;
+    tokio::join!(world.tick(), other.tick());
     assert_eq!(world.keys().len(), 10 * 3, "{:?}", world.keys());
     assert!(world.s3.uploads().is_empty());
 }
@@ -293,14 +287,14 @@ async fn a_record_is_cleared_once_its_object_is_there_or_its_upload_is_gone() {
     world.s3.put(&attempt, "{}");
 
     let untouched = world.keys();
-    tick(&world, &rule()).await;
+    world.tick().await;
     assert_eq!(
         world.keys(),
         untouched,
         "a run may still be at work on them"
     );
     world.age_pending(Duration::from_mins(61));
-    tick(&world, &rule()).await;
+    world.tick().await;
 
     for (key, is_left) in [
         (&finished, false),
@@ -343,7 +337,7 @@ async fn keys_that_the_layout_does_not_know_are_left_alone() {
         world.s3.put(key, event.clone());
     }
     world.age_pending(Duration::from_hours(2));
-    assert_eq!(tick(&world, &rule()).await.finished, 1);
+    assert_eq!(world.tick().await.finished, 1);
     for key in &foreign {
         assert!(world.s3.object(key).is_some(), "{key}");
         world.s3.remove(key);
@@ -360,7 +354,7 @@ async fn a_tick_that_cannot_list_is_an_error_of_the_function() {
             code: "AccessDenied",
         })
     });
-    let payload = serde_json::value::RawValue::from_string(rule().to_string()).unwrap();
+    let payload = serde_json::value::RawValue::from_string(TICK.to_owned()).unwrap();
     let error = world
         .function
         .invoke(&payload, std::time::SystemTime::UNIX_EPOCH)
@@ -375,7 +369,7 @@ async fn a_tick_that_cannot_list_is_an_error_of_the_function() {
 #[tokio::test]
 async fn a_tick_with_nothing_pending_is_one_call() {
     let world = World::start().await;
-    assert_eq!(tick(&world, &rule()).await, Swept::default());
+    assert_eq!(world.tick().await, Swept::default());
     let calls = world.s3.calls();
     let operations: Vec<_> = calls.iter().map(|call| call.operation).collect();
     assert_eq!(operations, ["ListObjectsV2"]);
@@ -397,7 +391,7 @@ async fn an_event_that_is_not_due_costs_no_call_beyond_the_listing() {
             world.s3.put(&attempt, r#"{"run": "another", "beat": 1}"#);
         }
     }
-    let swept = tick(&world, &rule()).await;
+    let swept = world.tick().await;
     assert_eq!((swept.pending, swept.taken), (20, 0));
     assert_eq!(world.s3.calls().len(), 1, "{:?}", world.s3.calls());
     assert!(world.acs.requests().is_empty());
@@ -417,9 +411,9 @@ async fn a_tick_in_an_outage_that_lasts_takes_few_events() {
             code: "AccessDenied",
         })
     });
-    tick(&world, &rule()).await;
+    world.tick().await;
     world.s3.clear_calls();
-    tick(&world, &rule()).await;
+    world.tick().await;
     let claims = world.count("PutObject");
     assert!(claims <= 3, "{claims} claims");
 }

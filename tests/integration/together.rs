@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use acs_recording_archiver::function::Answer;
 use emulators::acs;
 use emulators::s3;
 use serde_json::{Value, json};
@@ -10,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::interruptions::{DEPLOYED_PART, Machine};
-use harness::embedded::{Response, Setup, function};
+use harness::embedded::{Response, Setup};
 use harness::world::{PART, Recording, World, limits, setup};
 
 /// A byte, some parts and a rest.
@@ -39,10 +38,7 @@ fn in_flight(parts: usize) -> Vec<(&'static str, String)> {
 async fn other(world: &World) -> World {
     let mut often = limits();
     often.relist = Duration::from_millis(20);
-    World::over(
-        world,
-        function(&world.s3, &world.acs, often, &in_flight(2)).await,
-    )
+    world.another(often, &in_flight(2)).await
 }
 
 /// Counts the parts that were begun.
@@ -93,11 +89,7 @@ async fn assert_made_once(world: &World, recording: &Recording) {
 }
 
 async fn tick(world: &World) -> Value {
-    let payload = include_str!("../../events/schedule-rule.json");
-    match world.invoke(&serde_json::from_str(payload).unwrap()).await {
-        Answer::Tick(swept) => serde_json::to_value(swept).unwrap(),
-        Answer::Http(response) => panic!("{response:?} is no answer to a tick"),
-    }
+    serde_json::to_value(world.tick().await).unwrap()
 }
 
 fn assert_all_good(responses: &[Response]) {

@@ -3,17 +3,19 @@
 use std::ops::Deref;
 use std::time::{Duration, SystemTime};
 
-use acs_recording_archiver::function::Function;
+use acs_recording_archiver::function::{Answer, Function, TickError};
 use acs_recording_archiver::limits::{Limits, RefreshPolicy};
+use acs_recording_archiver::sweep::Swept;
 use emulators::acs::{Document, Fault, Kind};
 use emulators::media::{Format, Media};
 use emulators::s3;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::contract::{self, Keys};
-use crate::embedded::{Embedded, Response, Setup, delivery};
+use crate::embedded::{Embedded, Response, Setup, delivery, function};
 use crate::steady::steady;
 
 /// The prefix of all keys, which is the function's default.
@@ -24,6 +26,9 @@ pub const MEDIA_HOST: &str = "eus-prod.asm.skype.com";
 pub const PART: u64 = 64 * 1024;
 /// The topic of all events.
 pub const TOPIC: &str = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/calls/providers/Microsoft.Communication/communicationServices/contoso";
+
+/// A tick of the schedule, as `EventBridge` sends it.
+pub const TICK: &str = include_str!("../../../events/schedule-rule.json");
 
 /// A function between two emulators.
 #[derive(Clone)]
@@ -118,6 +123,37 @@ impl World {
             function,
             ..world.0.clone()
         })
+    }
+
+    /// Another instance of the function over the same emulators.
+    pub async fn another(&self, limits: Limits, variables: &[(&'static str, String)]) -> Self {
+        Self::over(self, function(&self.s3, &self.acs, limits, variables).await)
+    }
+
+    /// Invokes the function with a tick of the schedule.
+    pub async fn tick(&self) -> Swept {
+        self.try_tick()
+            .await
+            .expect("the pending events can be listed")
+    }
+
+    /// Invokes the function with a tick of the schedule, which may fail.
+    pub async fn try_tick(&self) -> Result<Swept, TickError> {
+        let payload = RawValue::from_string(TICK.to_owned()).unwrap();
+        match self
+            .function
+            .invoke(&payload, SystemTime::UNIX_EPOCH)
+            .await?
+        {
+            Answer::Tick(swept) => Ok(swept),
+            Answer::Http(response) => panic!("{response:?} is no answer to a tick"),
+        }
+    }
+
+    /// Makes every pending event due, and then invokes the function with a tick.
+    pub async fn tick_when_due(&self) -> Swept {
+        self.make_due();
+        self.tick().await
     }
 
     /// Delivers events as Event Grid does, for the first time.
