@@ -372,8 +372,7 @@ async fn no_other_storage_hides_a_recording() {
         assert_eq!(status, 200, "{storage_type} {location}");
         assert_eq!(outcomes, json!({&recording.event_id: "setAside"}));
         let recording = recording.told_by(&event);
-        let rejection = world.s3.object(&recording.rejection_key()).unwrap();
-        let rejection: Value = serde_json::from_slice(&rejection.body).unwrap();
+        let rejection = world.json(&recording.rejection_key());
         assert_eq!(rejection["event"], event);
         assert!(world.acs.requests().is_empty());
     }
@@ -458,8 +457,7 @@ async fn what_is_set_aside_and_posted_again_in_another_spelling_is_one_object() 
     let response = ask(&world, &delivery(&format!("[{event}]"), 0)).await;
     assert_eq!(response.outcome(), "setAside");
     let keys = world.keys();
-    let document = world.s3.object(&keys[0]).unwrap();
-    let document: Value = serde_json::from_slice(&document.body).unwrap();
+    let document = world.json(&keys[0]);
     // As tools print it that read the document: `jq .event`, and one that sorts and shortens.
     let indented = serde_json::to_string_pretty(&document["event"]).unwrap();
     let shortened = r#"{"data":{"a":{},"b":[1000,"a"]},"id":"1","type":7}"#;
@@ -591,7 +589,7 @@ async fn a_byte_order_mark_before_the_body_is_no_fault() {
         world.acs.inject(|_| Some(busy()));
         assert_eq!(ask(&world, &request(&json!([event]))).await.status, 503);
         world.acs.heal();
-        let pending = format!("{}/event.json", recording.pending());
+        let pending = recording.event_key();
         let stored = world.s3.object(&pending).unwrap();
         assert_eq!(stored.body, event.to_string(), "without the mark");
         assert_eq!(ask(&world, &request(&event)).await.status, 200);
@@ -709,7 +707,7 @@ async fn the_worst_answer_counts_and_the_others_work_is_done() {
             unfinished.metadata_key(&unfinished.chunks[0]),
             archived.media_key(&archived.chunks[0]),
             archived.metadata_key(&archived.chunks[0]),
-            format!("{}/event.json", unfinished.pending()),
+            unfinished.event_key(),
             format!("recordings/rejected/{}.json", sha256("42")),
         ] {
             assert!(world.s3.object(&key).is_some(), "{key}");
@@ -781,10 +779,9 @@ async fn no_request_passes_for_a_tick() {
     // Work for a tick, which none of these does.
     let recording = Recording::of(&[PART]).aged(Duration::from_mins(1));
     recording.publish(&world);
-    world.s3.put(
-        &format!("{}/event.json", recording.pending()),
-        recording.event(&world).to_string(),
-    );
+    world
+        .s3
+        .put(&recording.event_key(), recording.event(&world).to_string());
 
     let tick = json!({"version": "0", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {}});
     let text = tick.to_string();

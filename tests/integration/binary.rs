@@ -357,7 +357,7 @@ async fn check(lambda: &Lambda, file: &str, payload: &[u8], expected: Expected) 
             } = contract::keys(event);
             let key = format!("{PREFIX}{folder}/{id}.rejected.json");
             assert_eq!(world.keys(), [key.as_str()]);
-            let rejection = json_of(world, &key);
+            let rejection = world.json(&key);
             assert_eq!(rejection["event"], *event);
             for object in ["media", "metadata"] {
                 let given = rejection["chunks"][0][object]["reason"].as_str().unwrap();
@@ -425,10 +425,6 @@ fn publish(world: &World, payload: &[u8], lengths: &[u64]) {
     }
 }
 
-fn json_of(world: &World, key: &str) -> Value {
-    serde_json::from_slice(&world.s3.object(key).expect(key).body).unwrap()
-}
-
 /// Asserts that what a payload names is in the bucket byte for byte, with the manifests, and nothing else.
 fn assert_archived(world: &World, payload: &[u8]) {
     let mut keys = BTreeSet::new();
@@ -441,7 +437,7 @@ fn assert_archived(world: &World, payload: &[u8]) {
         } = contract::keys(&event);
         let folder = format!("{PREFIX}{folder}");
         let manifest_key = format!("{folder}/{event_id}.manifest.json");
-        let manifest = json_of(world, &manifest_key);
+        let manifest = world.json(&manifest_key);
         assert_eq!(manifest["event"], event);
         assert_eq!(manifest["archiver"], VERSION);
         let listed = manifest["chunks"].as_array().unwrap();
@@ -784,9 +780,7 @@ async fn the_answer_comes_before_the_deadline_and_the_schedule_goes_on() {
         assert_eq!(response.outcome(), "suspended");
         assert_eq!(response.headers.get("retry-after").is_some(), status == 503);
         assert!(
-            world
-                .keys()
-                .contains(&format!("{}/event.json", recording.pending())),
+            world.keys().contains(&recording.event_key()),
             "{:?}",
             world.keys()
         );

@@ -67,7 +67,7 @@ async fn an_event_of_the_future_ages_from_when_it_was_stored() {
     world.age_pending(2 * MINUTE);
     let response = world.deliver_again(&event, 2).await;
     assert_eq!(response.outcome(), "setAside");
-    let pending = format!("{}/event.json", recording.pending());
+    let pending = recording.event_key();
     assert!(world.s3.object(&pending).is_none());
 }
 
@@ -92,7 +92,7 @@ async fn statuses_are_final_by_age() {
             let (world, recording, outcome) = outcome_at(age, stored, status, &[]).await;
             assert_eq!(outcome, "suspended", "{status} at {age:?} and {stored:?}");
             assert!(world.s3.object(&recording.rejection_key()).is_none());
-            let pending = format!("{}/event.json", recording.pending());
+            let pending = recording.event_key();
             assert!(world.s3.object(&pending).is_some(), "still pending");
         }
         let (age, stored) = (first_final_age + MINUTE, HOUR + MINUTE);
@@ -117,7 +117,7 @@ async fn statuses_are_final_by_age() {
         // Its siblings are archived, and nothing is left over.
         assert_eq!(rejection["chunks"][0]["metadata"]["outcome"], "archived");
         assert_eq!(rejection["chunks"][1]["media"]["outcome"], "archived");
-        assert!(!world.keys().iter().any(|key| key.contains("/pending/")));
+        assert!(world.pending_keys().is_empty());
     }
 }
 
@@ -260,10 +260,8 @@ async fn a_rejection_keeps_the_parts_and_what_is_posted_again_goes_on_from_them(
         rejection(&world, &recording)["chunks"][0]["media"]["upload"],
         json!({"key": key, "uploadId": upload.upload_id, "parts": 1, "plannedParts": 4, "bytes": PART})
     );
-    let pending: Vec<_> = (world.keys().into_iter())
-        .filter(|key| key.contains("/pending/"))
-        .collect();
-    assert_eq!(pending, [recording.record_key(&recording.chunks[0])]);
+    let record = recording.record_key(&recording.chunks[0]);
+    assert_eq!(world.pending_keys(), [record]);
     // The schedule keeps it as well, for as long as the bucket's lifecycle rule does.
     world.age_pending(20 * DAY);
     world.tick().await;
@@ -274,9 +272,7 @@ async fn a_rejection_keeps_the_parts_and_what_is_posted_again_goes_on_from_them(
     let response = world.deliver_again(&event, 1).await;
     assert_eq!(response.outcome(), "archived");
     assert!(world.s3.object(&recording.manifest_key()).is_some());
-    let requests = world.acs.requests().into_iter();
-    let media = requests.filter(|request| request.kind == Kind::Media);
-    assert_eq!(media.count(), 3);
+    assert_eq!(world.media_requests().len(), 3);
     assert!(world.s3.uploads().is_empty());
     let response = world.deliver_again(&event, 2).await;
     assert_eq!(response.outcome(), "alreadyArchived");

@@ -1,7 +1,7 @@
 //! Forged events beside genuine ones, and documents of something else under keys of ours: nothing
 //! decides by name alone.
 
-use emulators::acs::{Document, Fault, Kind};
+use emulators::acs::{Document, Fault};
 use emulators::media::{Format, Media};
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ fn location_of(id: &str) -> String {
 
 /// Returns `true` if the pending event of a recording is there.
 fn is_pending(world: &World, recording: &Recording) -> bool {
-    let key = format!("{}/event.json", recording.pending());
+    let key = recording.event_key();
     world.s3.object(&key).is_some()
 }
 
@@ -102,13 +102,8 @@ async fn a_forged_event_that_cannot_be_fetched_cancels_nothing() {
         world.acs.clear_requests();
         assert_eq!(tick(&world).await, (1, 1));
         world.assert_whole(&recording);
-        let asked = world.acs.requests();
-        let media = asked.iter().filter(|request| request.kind == Kind::Media);
-        assert_eq!(
-            media.count(),
-            3 - kept,
-            "what was kept is not fetched again"
-        );
+        let media = world.media_requests();
+        assert_eq!(media.len(), 3 - kept, "what was kept is not fetched again");
     }
 }
 
@@ -281,8 +276,7 @@ async fn a_document_under_the_manifests_key_is_not_believed() {
             assert_eq!(outcome(&world, &event).await, (200, "setAside".into()));
             let there = world.s3.object(&recording.manifest_key()).unwrap();
             assert_eq!(there.body, foreign, "it is left as it is");
-            let rejection = world.s3.object(&recording.rejection_key()).unwrap();
-            let rejection: Value = serde_json::from_slice(&rejection.body).unwrap();
+            let rejection = world.json(&recording.rejection_key());
             let reason = rejection["reason"].as_str().unwrap();
             assert!(reason.contains("manifest holds another"), "{reason}");
             for (place, chunk) in recording.chunks.iter().enumerate() {
@@ -327,7 +321,7 @@ async fn another_event_under_the_pending_key_is_no_acknowledgement() {
     recording.publish(&world);
     let event = recording.event(&world);
     let forged = leading_to(&event, "https://evil.example.com/x");
-    let key = format!("{}/event.json", recording.pending());
+    let key = recording.event_key();
     for foreign in ["not JSON".to_owned(), forged.to_string()] {
         world.s3.put(&key, foreign.clone());
         assert_eq!(outcome(&world, &event).await, (503, "unstored".into()));
@@ -360,8 +354,7 @@ async fn a_document_under_the_rejections_key_loses_no_event() {
     world.make_due();
     assert_eq!(tick(&world).await, (1, 1));
     assert!(!is_pending(&world, &recording));
-    let kept = world.s3.object(&aside).unwrap();
-    let kept: Value = serde_json::from_slice(&kept.body).unwrap();
+    let kept = world.json(&aside);
     assert_eq!(kept["event"], event);
     assert!(kept["reason"].as_str().unwrap().contains("rejection"));
 }
@@ -378,7 +371,7 @@ async fn a_record_of_another_object_is_not_resumed_nor_its_upload_aborted() {
         "key": other, "uploadId": upload_id, "length": 3 * PART, "sourceEtag": null,
         "contentType": "video/mp4", "partSize": PART,
     });
-    let pending = format!("{}/event.json", recording.pending());
+    let pending = recording.event_key();
     world.s3.put(&pending, event.to_string());
     let key = recording.record_key(&recording.chunks[0]);
     world.s3.put(&key, record.to_string());

@@ -318,7 +318,7 @@ struct Left {
 
 impl Left {
     fn of(world: &World, recording: &Recording, concurrency: usize) -> Self {
-        let event = format!("{}/event.json", recording.pending());
+        let event = recording.event_key();
         let mut left = Self {
             pending: world.s3.object(&event).is_some(),
             parts: BTreeSet::new(),

@@ -36,8 +36,7 @@ async fn archive(world: &World, recording: &Recording, duration: Value) -> Value
 }
 
 fn manifest(world: &World, recording: &Recording) -> Value {
-    let manifest = world.s3.object(&recording.manifest_key()).unwrap();
-    serde_json::from_slice(&manifest.body).unwrap()
+    world.json(&recording.manifest_key())
 }
 
 /// Returns `true` for the reading of a range of media.

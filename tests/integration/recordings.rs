@@ -6,13 +6,9 @@ use std::time::Duration;
 use acs_recording_archiver::VERSION;
 use emulators::acs::Kind;
 use emulators::s3::Object;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use harness::world::{Form, PART, Recording, World, setup};
-
-fn json_of(world: &World, key: &str) -> Value {
-    serde_json::from_slice(&world.s3.object(key).expect("it is there").body).unwrap()
-}
 
 #[tokio::test]
 async fn three_chunks_arrive_byte_for_byte_in_both_forms() {
@@ -50,7 +46,7 @@ async fn chunks_may_come_in_any_order_and_from_any_index() {
     recording.publish(&world);
     assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
     world.assert_archived(&recording);
-    let manifest = json_of(&world, &recording.manifest_key());
+    let manifest = world.json(&recording.manifest_key());
     let indexes: Vec<_> = manifest["chunks"]
         .as_array()
         .unwrap()
@@ -79,7 +75,7 @@ async fn the_manifest_tells_what_an_auditor_needs() {
             "crc64nvme": object.crc64nvme, "contentType": object.content_type,
         })
     };
-    let manifest = json_of(&world, &recording.manifest_key());
+    let manifest = world.json(&recording.manifest_key());
     let expected = json!({
         "version": 1,
         "archiver": VERSION,
@@ -126,7 +122,7 @@ async fn the_event_is_stored_before_any_work_and_no_longer_pending_after_all_of_
     let recording = Recording::of(&[1, 2 * PART]);
     recording.publish(&world);
     let event = recording.event(&world);
-    let pending = format!("{}/event.json", recording.pending());
+    let pending = recording.event_key();
     let (bytes, s3) = (event.to_string(), world.s3.clone());
     let key = pending.clone();
     // As the source sees it, with every request.
@@ -230,7 +226,7 @@ async fn nothing_that_is_there_is_ever_replaced() {
     let response = world.deliver(&recording.event(&world)).await;
 
     response.assert_outcome(200, "setAside");
-    let rejection = json_of(&world, &recording.rejection_key());
+    let rejection = world.json(&recording.rejection_key());
     for (chunk, fate) in recording
         .chunks
         .iter()

@@ -58,16 +58,11 @@ async fn suspended(parts: u64, kept: usize, setup: Setup) -> (World, Recording) 
 }
 
 fn record_of(world: &World, recording: &Recording) -> Value {
-    let key = recording.record_key(&recording.chunks[0]);
-    serde_json::from_slice(&world.s3.object(&key).expect("the record is there").body).unwrap()
+    world.json(&recording.record_key(&recording.chunks[0]))
 }
 
 fn media_requests(world: &World) -> Vec<String> {
-    let media = world
-        .acs
-        .requests()
-        .into_iter()
-        .filter(|request| request.kind == Kind::Media);
+    let media = world.media_requests().into_iter();
     media.map(|request| request.range.unwrap()).collect()
 }
 
@@ -321,10 +316,7 @@ async fn a_crash_between_manifest_and_the_end_of_the_pending_event_is_cleared() 
     recording.publish(&world);
     let event = recording.event(&world);
     world.deliver(&event).await;
-    world.s3.put(
-        &format!("{}/event.json", recording.pending()),
-        event.to_string(),
-    );
+    world.s3.put(&recording.event_key(), event.to_string());
     let response = world.deliver_again(&event, 1).await;
     assert_eq!(response.outcome(), "alreadyArchived");
     world.assert_archived(&recording);

@@ -37,15 +37,8 @@ fn sent<'a>(world: &World, recordings: impl IntoIterator<Item = &'a Recording>) 
     chunks.map(|chunk| world.acs.sent(&chunk.document_id)).sum()
 }
 
-fn media_requests(world: &World) -> usize {
-    let requests = world.acs.requests().into_iter();
-    requests
-        .filter(|request| request.kind == Kind::Media)
-        .count()
-}
-
 fn attempt(world: &World, recording: &Recording) -> Value {
-    let key = format!("{}/attempt.json", recording.pending());
+    let key = recording.attempt_key();
     let object = world.s3.object(&key).expect("the attempt is there");
     serde_json::from_slice(&object.body).unwrap_or(Value::Null)
 }
@@ -215,7 +208,7 @@ async fn eight_slow_events_do_not_stop_a_ninth() {
     quick.store(&world, 5 * MINUTE);
     let other = world.another(setup().limits, &[]).await;
     let begun = async {
-        while media_requests(&world) < 8 {
+        while world.media_requests().len() < 8 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let swept = other.tick().await;
@@ -445,7 +438,7 @@ async fn one_400_of_a_part_is_tried_again() {
     assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
     world.acs.heal();
     world.assert_archived(&recording);
-    assert_eq!(media_requests(&world), 4);
+    assert_eq!(world.media_requests().len(), 4);
 }
 
 #[tokio::test]
@@ -486,7 +479,7 @@ async fn every_event_of_a_delivery_is_stored_before_any_is_worked_on() {
     let response = world.deliver(&json!(events)).await;
     assert_eq!(response.status.code(), 202, "{response:?}");
     for recording in &recordings {
-        let event = format!("{}/event.json", recording.pending());
+        let event = recording.event_key();
         assert!(world.s3.object(&event).is_some());
     }
     let calls = world.s3.calls();
@@ -577,7 +570,7 @@ async fn a_redelivery_that_meets_a_live_claim_fetches_nothing() {
         recording.store(&world, 5 * MINUTE);
         let event = recording.event(&world);
         let meets = async {
-            while media_requests(&world) < 3 {
+            while world.media_requests().len() < 3 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             assert_eq!(attempt(&world, &recording)["atWork"], true);
@@ -636,7 +629,7 @@ async fn an_event_that_has_ended_two_processes_is_taken_alone() {
     let deadly = numbered(0, &[2 * PART]);
     deadly.publish(&world);
     deadly.store(&world, HOUR);
-    let key = format!("{}/attempt.json", deadly.pending());
+    let key = deadly.attempt_key();
     // As a process leaves it that was at work and died, for the second time.
     let claim = json!({"run": "dead", "beat": 1, "atWork": true, "attempts": 2, "deaths": 1});
     world.s3.put(&key, claim.to_string());
@@ -670,7 +663,7 @@ async fn an_event_that_has_ended_two_processes_is_taken_alone() {
     let once = numbered(7, &[10]);
     once.publish(&world);
     once.store(&world, HOUR);
-    let key = format!("{}/attempt.json", once.pending());
+    let key = once.attempt_key();
     let claim = json!({"run": "dead", "beat": 1, "atWork": true, "attempts": 1, "deaths": 0});
     world.s3.put(&key, claim.to_string());
     world.acs.inject(|_| Some(answer(503, &[])));

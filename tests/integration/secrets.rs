@@ -6,7 +6,7 @@ use acs_recording_archiver::config::{Faults, Settings};
 use acs_recording_archiver::function::Function;
 use acs_recording_archiver::limits::{Limits, RefreshPolicy};
 use aws_config::SdkConfig;
-use emulators::acs::{self, Kind};
+use emulators::acs;
 use emulators::secrets_manager::{self, Fault, SecretsManager};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -430,10 +430,9 @@ async fn an_access_key_that_is_wrong_everywhere_costs_one_reading_and_the_event_
     let pending = recording.pending();
     let left = ["attempt.json", "event.json"].map(|name| format!("{pending}/{name}"));
     assert_eq!(world.keys(), left);
-    let media = world.acs.requests();
-    let media = media.iter().filter(|request| request.kind == Kind::Media);
+    let media = world.media_requests();
     assert!(
-        media.count() <= 2,
+        media.len() <= 2,
         "one attempt, and one with what was read again"
     );
 }

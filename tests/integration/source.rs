@@ -219,12 +219,8 @@ async fn a_fault_that_stays_is_tried_five_times_and_a_404_once() {
             .inject(move |request| (request.kind == Kind::Media).then(|| always.clone()));
         let response = world.deliver(&recording.event(&world)).await;
         assert_eq!(response.status.code(), 503, "{fault:?}");
-        let media = world
-            .acs
-            .requests()
-            .into_iter()
-            .filter(|request| request.kind == Kind::Media);
-        assert_eq!(media.count(), tries, "{fault:?}");
+        let media = world.media_requests();
+        assert_eq!(media.len(), tries, "{fault:?}");
         assert!(
             world
                 .s3
@@ -352,12 +348,7 @@ async fn a_circle_of_redirects_ends_after_three_hops() {
         .acs
         .inject(move |request| (request.kind == Kind::Media).then(|| answer_to(307, &here)));
     assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
-    let media = world
-        .acs
-        .requests()
-        .into_iter()
-        .filter(|request| request.kind == Kind::Media);
-    assert_eq!(media.count(), 1 + 3);
+    assert_eq!(world.media_requests().len(), 1 + 3);
 }
 
 #[tokio::test]
@@ -696,8 +687,7 @@ async fn a_range_in_scraps_ends_and_one_reply_without_a_range_does_better() {
         ..document
     });
     assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
-    let media = world.acs.requests().into_iter();
-    let media = media.filter(|request| request.kind == Kind::Media).count();
+    let media = world.media_requests().len();
     assert!(media < 5 * 300, "{media} requests");
     world.assert_archived(&recording);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use emulators::acs::{self, Kind};
 use emulators::s3::{Call, Etags, Fault, Object};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use harness::embedded::Setup;
@@ -107,14 +107,10 @@ async fn world(setup: Setup) -> (World, Recording) {
     });
     // As an earlier run leaves it: the record, and the event that it is for.
     let event = recording.event(&world).to_string();
-    world.s3.put(&pending_key(&recording), event);
+    world.s3.put(&recording.event_key(), event);
     let record_key = recording.record_key(stale);
     world.s3.put(&record_key, record.to_string());
     (world, recording)
-}
-
-fn pending_key(recording: &Recording) -> String {
-    format!("{}/event.json", recording.pending())
 }
 
 /// One call fails; then Event Grid delivers again, or the schedule ticks, until all is well.
@@ -156,11 +152,7 @@ async fn survives(target: Target, fault: Fault, times: Times, setup: Setup) -> u
         };
         world.s3.abort(&lost.upload_id);
     }
-    let left: Vec<_> = world
-        .keys()
-        .into_iter()
-        .filter(|key| key.contains("/pending/"))
-        .collect();
+    let left = world.pending_keys();
     assert!(left.is_empty(), "{what}: {left:?}");
     assert!(
         world.s3.uploads().is_empty(),
@@ -505,11 +497,7 @@ async fn a_foreign_object_is_never_overwritten_nor_taken_for_ours() {
             assert_eq!(world.s3.object(&key), Some(foreign), "{what}");
             let event = |key: &String| key.ends_with("/event.json");
             assert!(!world.keys().iter().any(event), "{what}");
-            let rejection = world
-                .s3
-                .object(&recording.rejection_key())
-                .expect("it is rejected");
-            let rejection: Value = serde_json::from_slice(&rejection.body).unwrap();
+            let rejection = world.json(&recording.rejection_key());
             // Parts that were fetched are kept, and named.
             let named = &rejection["chunks"][0]["media"]["upload"]["uploadId"];
             for upload in world.s3.uploads() {
@@ -658,10 +646,7 @@ async fn a_conflict_never_counts_as_stored() {
         Times::Always,
     );
     let response = world.deliver(&recording.event(&world)).await;
-    let is_there = world
-        .s3
-        .object(&format!("{}/event.json", recording.pending()))
-        .is_some();
+    let is_there = world.s3.object(&recording.event_key()).is_some();
     assert!(
         is_there || response.status == 503,
         "acknowledged and lost: {response:?}"
@@ -761,11 +746,7 @@ async fn thousands_of_pending_events_are_listed_page_by_page() {
     assert_eq!(swept.pending, EVENTS);
     // Listed again when the thousand that it remembers are used up.
     assert_eq!(world.count("ListObjectsV2"), 4 + 3 + 2 + 1);
-    let left = world
-        .keys()
-        .into_iter()
-        .filter(|key| key.contains("/pending/"))
-        .count();
+    let left = world.pending_keys().len();
     assert_eq!((left, swept.finished), (0, EVENTS));
 }
 
@@ -775,7 +756,7 @@ async fn no_call_is_left_out() {
     let event = recording.event(&world);
     assert_eq!(world.deliver(&event).await.status, 200);
     assert_eq!(world.deliver_again(&event, 1).await.status, 200);
-    let pending = format!("{}/event.json", recording.pending());
+    let pending = recording.event_key();
     world.s3.put(&pending, event.to_string());
     assert_eq!(tick(&world).await, Some(1));
     for call in world.s3.calls() {
@@ -794,9 +775,8 @@ async fn no_call_is_left_out() {
 
 /// The failure that the attempt at a recording has left.
 fn failure(world: &World, recording: &Recording) -> String {
-    let key = format!("{}/attempt.json", recording.pending());
-    let attempt = world.s3.object(&key).expect("an attempt is left");
-    let attempt: Value = serde_json::from_slice(&attempt.body).unwrap();
+    let key = recording.attempt_key();
+    let attempt = world.json(&key);
     attempt["failure"].as_str().unwrap_or_default().to_owned()
 }
 
@@ -829,10 +809,9 @@ async fn a_failure_says_what_is_known_of_its_reason() {
         ),
     ] {
         let (world, recording) = one(3, setup()).await;
-        world.s3.put(
-            &pending_key(&recording),
-            recording.event(&world).to_string(),
-        );
+        world
+            .s3
+            .put(&recording.event_key(), recording.event(&world).to_string());
         inject(&world, target, &fault, Times::Always);
         tick(&world).await;
         let failure = failure(&world, &recording);

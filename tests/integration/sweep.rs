@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use acs_recording_archiver::function::{Answer, TickError};
 use acs_recording_archiver::sweep::Swept;
-use emulators::acs::{Fault, Kind};
+use emulators::acs::Fault;
 use emulators::s3;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use harness::world::{PART, Recording, TICK, World, numbered, setup};
 
@@ -40,7 +40,7 @@ async fn a_pending_event_of_the_customers_storage_is_set_aside_and_not_dropped()
     for location in ["contentLocation", "metadataLocation"] {
         chunk[location] = "https://contoso.blob.core.windows.net/recordings/1".into();
     }
-    let pending = format!("{}/event.json", recording.pending());
+    let pending = recording.event_key();
     world.s3.put(&pending, event.to_string());
     world.make_due();
 
@@ -50,7 +50,7 @@ async fn a_pending_event_of_the_customers_storage_is_set_aside_and_not_dropped()
         panic!("{:?}", world.keys())
     };
     assert!(key.starts_with("recordings/rejected/"), "{key}");
-    let kept: Value = serde_json::from_slice(&world.s3.object(key).unwrap().body).unwrap();
+    let kept = world.json(key);
     assert_eq!(kept["event"], event);
     let reason = kept["reason"].as_str().unwrap();
     assert!(reason.contains("customer's own storage"), "{reason}");
@@ -121,12 +121,8 @@ async fn a_delivery_that_was_acknowledged_as_stored_is_finished() {
     // It was released, so it is due at once.
     assert_eq!(tick(&world, SCHEDULER_TICK).await.finished, 1);
     world.assert_archived(&recording);
-    let media = world
-        .acs
-        .requests()
-        .into_iter()
-        .filter(|request| request.kind == Kind::Media);
-    assert_eq!(media.count(), 1, "the other parts are kept");
+    let media = world.media_requests();
+    assert_eq!(media.len(), 1, "the other parts are kept");
 }
 
 #[tokio::test]
@@ -387,7 +383,7 @@ async fn an_event_that_is_not_due_costs_no_call_beyond_the_listing() {
         recording.publish(&world);
         recording.store(&world, Duration::from_mins(1));
         if number % 2 == 0 {
-            let attempt = format!("{}/attempt.json", recording.pending());
+            let attempt = recording.attempt_key();
             world.s3.put(&attempt, r#"{"run": "another", "beat": 1}"#);
         }
     }

@@ -113,13 +113,13 @@ async fn each_row_is_accounted_for() {
     let archived = by_number(1);
     archive(&world, &archived, &id(1)).await;
     let pending = by_number(2);
-    let key = format!("{}/event.json", pending.pending());
+    let key = pending.event_key();
     world
         .s3
         .put(&key, event(&world, &pending, &id(2)).to_string());
     let rejected = by_number(30);
     world.acs.remove(&rejected.chunks[0].document_id);
-    let key = format!("{}/event.json", rejected.pending());
+    let key = rejected.event_key();
     let stored = event(&world, &rejected, &id(30)).to_string();
     world.s3.put(&key, stored);
     world.s3.set_last_modified(&key, now() - 2 * HOUR);

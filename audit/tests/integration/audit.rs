@@ -491,7 +491,7 @@ async fn pending_events_are_listed_and_found_after_a_day() {
     let world = World::start().await;
     let (young, old) = (another(1).aged(HOUR), another(2).aged(30 * HOUR));
     let keys = [&young, &old].map(|recording| {
-        let key = format!("{}/event.json", recording.pending());
+        let key = recording.event_key();
         world.s3.put(&key, recording.event(&world).to_string());
         key
     });
@@ -533,7 +533,7 @@ async fn what_arrives_meanwhile_is_not_taken_for_lost() {
     let media = recording.media_key(&recording.chunks[0]);
     world.s3.put(&media, "media");
     let event = recording.event(&world).to_string();
-    let pending = format!("{}/event.json", recording.pending());
+    let pending = recording.event_key();
     // It becomes pending after what is pending was listed.
     let s3 = world.s3.clone();
     world.s3.inject(move |call| {
@@ -553,9 +553,7 @@ async fn uploads_that_no_record_names_are_found() {
     let recording = another(1);
     let media = recording.media_key(&recording.chunks[0]);
     let event = recording.event(&world).to_string();
-    world
-        .s3
-        .put(&format!("{}/event.json", recording.pending()), event);
+    world.s3.put(&recording.event_key(), event);
     // More of one key than a page has, and one of another.
     let mut orphans: Vec<String> = (0..5).map(|_| world.s3.begin(&media)).collect();
     let recorded = orphans.pop().unwrap();
@@ -590,9 +588,7 @@ async fn uploads_that_no_record_names_are_found() {
     for orphan in &orphans {
         world.s3.abort(orphan);
     }
-    world
-        .s3
-        .remove(&format!("{}/event.json", recording.pending()));
+    world.s3.remove(&recording.event_key());
     let report = audit(&world).await;
     assert_eq!(report.status(), 0, "{report:?}");
     assert_eq!(
@@ -868,7 +864,7 @@ async fn an_event_of_the_future_is_found_and_ages_all_the_same() {
     let mut soon = another(2);
     soon.event_time = soon.event_time.map(|now| now + Duration::from_mins(1));
     let keys = [&ahead, &soon].map(|recording| {
-        let key = format!("{}/event.json", recording.pending());
+        let key = recording.event_key();
         world.s3.put(&key, recording.event(&world).to_string());
         key
     });
@@ -1032,7 +1028,7 @@ async fn the_json_has_its_documented_form() {
     world.s3.remove(&missing);
     world.s3.put("recordings/notes.txt", "x");
     let young = another(1).aged(HOUR);
-    let pending = format!("{}/event.json", young.pending());
+    let pending = young.event_key();
     world.s3.put(&pending, young.event(&world).to_string());
     let mut json: Value = serde_json::from_str(&audit(&world).await.to_json()).unwrap();
     let doubt = json["doubtful"][0]["detail"].take();

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use acs_recording_archiver::function::{Answer, Function, TickError};
 use acs_recording_archiver::limits::{Limits, RefreshPolicy};
 use acs_recording_archiver::sweep::Swept;
-use emulators::acs::{Document, Fault, Kind};
+use emulators::acs::{Document, Fault, Kind, Request};
 use emulators::media::{Format, Media};
 use emulators::s3;
 use serde_json::value::RawValue;
@@ -178,6 +178,27 @@ impl World {
         self.s3.objects().into_keys().collect()
     }
 
+    /// The keys of unfinished work in the bucket.
+    pub fn pending_keys(&self) -> Vec<String> {
+        let mut keys = self.keys();
+        keys.retain(|key| key.contains("/pending/"));
+        keys
+    }
+
+    /// The JSON document under a key.
+    #[track_caller]
+    pub fn json(&self, key: &str) -> Value {
+        let object = self.s3.object(key).expect(key);
+        serde_json::from_slice(&object.body).unwrap()
+    }
+
+    /// The requests that ACS received for media.
+    pub fn media_requests(&self) -> Vec<Request> {
+        let mut requests = self.acs.requests();
+        requests.retain(|request| request.kind == Kind::Media);
+        requests
+    }
+
     /// Asserts that a recording is archived whole, byte for byte, and that nothing else is left.
     pub fn assert_archived(&self, recording: &Recording) {
         self.assert_whole(recording);
@@ -212,9 +233,7 @@ impl World {
                 .expect("the metadata is there");
             assert_eq!(metadata.body, chunk.metadata());
         }
-        let manifest = self.s3.object(&recording.manifest_key());
-        let manifest = manifest.expect("the manifest is there");
-        let manifest: Value = serde_json::from_slice(&manifest.body).unwrap();
+        let manifest = self.json(&recording.manifest_key());
         assert_eq!(manifest["event"]["id"], recording.event_id);
         let listed = manifest["chunks"].as_array().unwrap();
         assert_eq!(listed.len(), recording.chunks.len());
@@ -358,7 +377,7 @@ impl Recording {
 
     /// Stores its event as a delivery did so long ago.
     pub fn store(&self, world: &Embedded, age: Duration) {
-        let key = format!("{}/event.json", self.pending());
+        let key = self.event_key();
         world.s3.put(&key, self.event(world).to_string());
         let now = world.s3.object(&key).unwrap().last_modified;
         world.s3.set_last_modified(&key, now - age);
@@ -450,6 +469,16 @@ impl Recording {
 
     pub fn pending(&self) -> String {
         format!("{PREFIX}{}", self.keys().pending)
+    }
+
+    /// The key of its pending event.
+    pub fn event_key(&self) -> String {
+        format!("{}/event.json", self.pending())
+    }
+
+    /// The key of the attempt at its pending event.
+    pub fn attempt_key(&self) -> String {
+        format!("{}/attempt.json", self.pending())
     }
 
     /// The folder of unfinished work at the root of a bucket of its own.
