@@ -392,13 +392,7 @@ async fn scripted_answers_come_before_the_signature() {
     assert_eq!(read(response).await.unwrap(), "busy");
 
     for status in [200, 204, 304] {
-        acs.inject(move |_| {
-            Some(Fault::Answer {
-                status,
-                headers: Vec::new(),
-                body: Bytes::new(),
-            })
-        });
+        acs.inject(move |_| Some(Fault::answer(status, "")));
         let response = ask.send(&client).await;
         assert_eq!(response.status(), status);
         assert_eq!(read(response).await.unwrap(), "");

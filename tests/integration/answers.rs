@@ -72,11 +72,7 @@ fn in_base64(mut payload: Value) -> Value {
 }
 
 fn busy() -> Fault {
-    Fault::Answer {
-        status: 503,
-        headers: vec![],
-        body: "".into(),
-    }
+    Fault::answer(503, "")
 }
 
 /// A recording of one chunk, told apart from others by `name`.
@@ -485,11 +481,7 @@ async fn what_is_unfinished_is_left_to_event_grid_or_to_the_schedule() {
         for fault in [
             busy(),
             // Our own refused credentials, too, are put right without a loss.
-            Fault::Answer {
-                status: 401,
-                headers: vec![],
-                body: "".into(),
-            },
+            Fault::answer(401, ""),
             Fault::Close,
         ] {
             world.acs.inject(move |_| Some(fault.clone()));

@@ -808,11 +808,7 @@ async fn logs_tell_of_each_delivery_and_chunk_and_tell_no_secret() {
     busy.publish(world);
     world.acs.inject(|request| {
         let wanted = request.document.as_deref() == Some("0-eus-0-busy");
-        wanted.then(|| Fault::Answer {
-            status: 503,
-            headers: vec![],
-            body: "{\"error\": {\"code\": \"Busy\"}}".into(),
-        })
+        wanted.then(|| Fault::answer(503, "{\"error\": {\"code\": \"Busy\"}}"))
     });
     let sample = |file| {
         let payload = fs::read(format!("{EVENTS}/{file}")).unwrap();

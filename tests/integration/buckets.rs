@@ -83,11 +83,7 @@ async fn deliveries(world: &World, two: bool) {
     world.acs.inject(move |request| {
         let media = request.kind == Kind::Media && request.range.is_some();
         let late = media && cut.fetch_add(1, Ordering::Relaxed) >= 3;
-        late.then(|| Fault::Answer {
-            status: 503,
-            headers: vec![],
-            body: "no".into(),
-        })
+        late.then(|| Fault::answer(503, "no"))
     });
     assert_eq!(world.deliver(&event).await.status, 503);
     let work = work_of(world, two);

@@ -209,11 +209,7 @@ async fn media_and_metadata_are_archived_independently() {
     recording.store(&world, 2 * HOUR);
     world.acs.inject(|request| {
         let metadata = request.kind == Kind::Metadata;
-        metadata.then(|| Fault::Answer {
-            status: 404,
-            headers: vec![],
-            body: "{}".into(),
-        })
+        metadata.then(|| Fault::answer(404, "{}"))
     });
     let response = world.deliver(&recording.event(&world)).await;
     assert_eq!(response.outcome(), "setAside");
@@ -243,11 +239,7 @@ async fn a_rejection_keeps_the_parts_and_what_is_posted_again_goes_on_from_them(
             .range
             .as_deref()
             .is_some_and(|range| !range.starts_with("bytes=0-"));
-        later.then(|| Fault::Answer {
-            status: 404,
-            headers: vec![],
-            body: "{}".into(),
-        })
+        later.then(|| Fault::answer(404, "{}"))
     });
     let event = recording.event(&world);
     let response = world.deliver(&event).await;
@@ -289,11 +281,7 @@ async fn a_recording_of_which_parts_came_within_the_hour_is_not_given_up() {
             .range
             .as_deref()
             .is_some_and(|range| !range.starts_with("bytes=0-"));
-        later.then(|| Fault::Answer {
-            status: 503,
-            headers: vec![],
-            body: "{}".into(),
-        })
+        later.then(|| Fault::answer(503, "{}"))
     });
     let event = recording.event(&world);
     for _ in 0..2 {
@@ -331,11 +319,7 @@ async fn a_404_is_not_final_if_another_delivery_has_finished_meanwhile() {
         for (key, object) in &done {
             s3.put_object(key, object.clone());
         }
-        Some(Fault::Answer {
-            status: 404,
-            headers: vec![],
-            body: "{}".into(),
-        })
+        Some(Fault::answer(404, "{}"))
     });
     let response = world.deliver_again(&event, 1).await;
     world.acs.heal();

@@ -124,11 +124,7 @@ async fn a_forged_event_that_is_first_and_unfinished_hides_nothing() {
             let forged = forged
                 .iter()
                 .any(|part| request.path_and_query.contains(part));
-            forged.then(|| Fault::Answer {
-                status: 404,
-                headers: vec![],
-                body: "no".into(),
-            })
+            forged.then(|| Fault::answer(404, "no"))
         });
         assert_eq!(outcome(&world, &forged).await, (202, "suspended".into()));
         let stored = world.keys();
@@ -167,13 +163,7 @@ async fn two_events_with_an_empty_id_and_one_time_are_two() {
     let mut other = one.clone();
     other.call_id = "another-call".into();
     other.chunks[0].document_id = "0-eus-another".into();
-    world.acs.inject(|_| {
-        Some(Fault::Answer {
-            status: 503,
-            headers: vec![],
-            body: "no".into(),
-        })
-    });
+    world.acs.inject(|_| Some(Fault::answer(503, "no")));
     for recording in [&one, &other] {
         recording.publish(&world);
         let event = recording.event(&world);

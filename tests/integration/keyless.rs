@@ -756,11 +756,7 @@ async fn a_redirect_of_acs_gets_the_token_only_where_the_rule_allows() {
     let elsewhere = Listener::start(None, |_| answer(200, "", "")).await;
     let place = format!("http://{}/v1/objects/x/content/video", elsewhere.address());
     world.acs.inject(move |request| {
-        (request.kind == Kind::Media).then(|| AcsFault::Answer {
-            status: 302,
-            headers: vec![("location", place.clone())],
-            body: "".into(),
-        })
+        (request.kind == Kind::Media).then(|| AcsFault::redirect(302, &place))
     });
     assert_eq!(keyless.deliver(&recording).await, 503);
     assert_eq!(elsewhere.connections(), 0);

@@ -161,11 +161,7 @@ fn trouble(world: &World) {
             Some("0-eus-1-half") if first_byte(request) == Some(PART) => Some(403),
             _ => None,
         };
-        status.map(|status| Fault::Answer {
-            status,
-            headers: vec![],
-            body: "".into(),
-        })
+        status.map(|status| Fault::answer(status, ""))
     });
     world.s3.inject(|call| {
         let key = call.key.as_deref().unwrap_or_default();

@@ -16,15 +16,7 @@ fn only_the_first(most: usize) -> impl Fn(&Request) -> Option<Fault> + Send + Sy
     move |request| {
         let media = request.kind == Kind::Media;
         let late = media && asked.fetch_add(1, Ordering::Relaxed) >= most;
-        late.then(unavailable)
-    }
-}
-
-fn unavailable() -> Fault {
-    Fault::Answer {
-        status: 503,
-        headers: vec![],
-        body: "later".into(),
+        late.then(|| Fault::answer(503, "later"))
     }
 }
 

@@ -302,7 +302,7 @@ async fn a_redirect_sends_none_to_anybody_else() {
                 world.acs.inject(move |request| {
                     let path = &request.path_and_query;
                     let original = path.starts_with("/v1/objects/0-eus-d0");
-                    original.then(|| redirect(status, &target))
+                    original.then(|| Fault::redirect(status, &target))
                 });
                 let response = world.deliver(&event).await;
                 assert_eq!(response.status.code(), 503, "{status} to {place:?}");
@@ -313,14 +313,6 @@ async fn a_redirect_sends_none_to_anybody_else() {
             }
         }
         println!("{tried} redirects");
-    }
-}
-
-fn redirect(status: u16, location: &str) -> Fault {
-    Fault::Answer {
-        status,
-        headers: vec![("location", location.to_owned())],
-        body: "".into(),
     }
 }
 
@@ -345,7 +337,7 @@ async fn a_relative_redirect_stays_on_its_host() {
                 };
                 let target = target.replace("{id}", &new).replace("{what}", what);
                 let old = request.path_and_query.contains("/old/");
-                old.then(|| redirect(307, &target))
+                old.then(|| Fault::redirect(307, &target))
             });
             let content = world.acs.content_location("old");
             let metadata = world.acs.metadata_location("old");
@@ -376,7 +368,7 @@ fn error_chain(acs: &Acs, hops: usize) {
             _ => "acsmetadata",
         };
         let location = format!("https://{next}/v1/objects/{id}/content/{what}?sig=hop");
-        Some(redirect(302, &location))
+        Some(Fault::redirect(302, &location))
     });
 }
 
@@ -445,14 +437,16 @@ async fn the_resource_may_redirect_to_a_media_host_and_to_nobody_else() {
                 Kind::Media => &content,
                 _ => &metadata,
             };
-            (request.host == RESOURCE).then(|| redirect(302, target))
+            (request.host == RESOURCE).then(|| Fault::redirect(302, target))
         });
         assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
         world.assert_archived(&recording);
 
         for target in ["/identities/x", "https://evil.example.com/", "?x"] {
             world.clear();
-            world.acs.inject(move |_| Some(redirect(302, target)));
+            world
+                .acs
+                .inject(move |_| Some(Fault::redirect(302, target)));
             assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
             let requests = world.acs.requests();
             let expected = format!("/recording/download/{id}");

@@ -302,7 +302,7 @@ async fn redirects_are_taken_by_hand_to_allowed_hosts_alone() {
         let hop = target.clone();
         world.acs.inject(move |request| {
             let first = request.kind == Kind::Media && request.host == "eus-prod.asm.skype.com";
-            first.then(|| answer_to(302, &hop))
+            first.then(|| Fault::redirect(302, &hop))
         });
         let response = world.deliver(&recording.event(&world)).await;
         let hosts: Vec<_> = world
@@ -330,14 +330,6 @@ async fn redirects_are_taken_by_hand_to_allowed_hosts_alone() {
     }
 }
 
-fn answer_to(status: u16, location: &str) -> Fault {
-    Fault::Answer {
-        status,
-        headers: vec![("location", location.to_owned())],
-        body: "".into(),
-    }
-}
-
 #[tokio::test]
 async fn a_circle_of_redirects_ends_after_three_hops() {
     let world = World::start().await;
@@ -346,7 +338,7 @@ async fn a_circle_of_redirects_ends_after_three_hops() {
     let here = world.acs.content_location(&recording.chunks[0].document_id);
     world
         .acs
-        .inject(move |request| (request.kind == Kind::Media).then(|| answer_to(307, &here)));
+        .inject(move |request| (request.kind == Kind::Media).then(|| Fault::redirect(307, &here)));
     assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
     assert_eq!(world.media_requests().len(), 1 + 3);
 }

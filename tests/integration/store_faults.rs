@@ -632,13 +632,7 @@ async fn a_conflict_never_counts_as_stored() {
     let mut stored = setup();
     stored.variables.push(("ACKNOWLEDGE", "stored".into()));
     let (world, recording) = one(2, stored).await;
-    world.acs.inject(|_| {
-        Some(acs::Fault::Answer {
-            status: 503,
-            headers: vec![],
-            body: "later".into(),
-        })
-    });
+    world.acs.inject(|_| Some(acs::Fault::answer(503, "later")));
     inject(
         &world,
         ("PutObject", "event.json"),

@@ -108,11 +108,7 @@ async fn a_delivery_that_was_acknowledged_as_stored_is_finished() {
             .range
             .as_deref()
             .is_some_and(|range| range.starts_with(&format!("bytes={}-", 2 * PART)));
-        later.then(|| Fault::Answer {
-            status: 503,
-            headers: vec![],
-            body: "".into(),
-        })
+        later.then(|| Fault::answer(503, ""))
     });
     let response = world.deliver(&recording.event(&world)).await;
     response.assert_outcome(202, "suspended");

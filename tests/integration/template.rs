@@ -412,11 +412,7 @@ async fn interrupt(world: &World, recording: &Recording) {
     world.acs.inject(|request| {
         let range = request.range.as_deref().unwrap_or_default();
         let busy = request.kind == Kind::Media && !range.starts_with("bytes=0-");
-        busy.then(|| Fault::Answer {
-            status: 503,
-            headers: vec![],
-            body: "".into(),
-        })
+        busy.then(|| Fault::answer(503, ""))
     });
     let response = world.deliver(&recording.event(world)).await;
     assert_eq!(response.status.code(), 503, "{response:?}");

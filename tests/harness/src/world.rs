@@ -100,11 +100,7 @@ impl World {
                 .range
                 .as_deref()
                 .is_some_and(|range| range.starts_with("bytes=0-"));
-            (request.kind == Kind::Media && !first).then(|| Fault::Answer {
-                status: 503,
-                headers: vec![],
-                body: "no".into(),
-            })
+            (request.kind == Kind::Media && !first).then(|| Fault::answer(503, "no"))
         });
     }
 

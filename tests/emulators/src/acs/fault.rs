@@ -54,3 +54,25 @@ pub enum Fault {
     /// Answers 200 and the complete file in chunked encoding, followed by spaces without an end.
     EndlessBody,
 }
+
+impl Fault {
+    /// An answer with this body and no headers of its own.
+    #[must_use]
+    pub fn answer(status: u16, body: &'static str) -> Self {
+        Self::Answer {
+            status,
+            headers: vec![],
+            body: body.into(),
+        }
+    }
+
+    /// An answer that redirects to this location.
+    #[must_use]
+    pub fn redirect(status: u16, location: &str) -> Self {
+        Self::Answer {
+            status,
+            headers: vec![("location", location.to_owned())],
+            body: "".into(),
+        }
+    }
+}
