@@ -1,11 +1,11 @@
-//! Each row of the table of answers: for Event Grid the status is the retry policy.
+//! The answers to requests: the status tells Event Grid whether to retry.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use acs_recording_archiver::function::Answer;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use emulators::acs::{Fault, Kind};
+use emulators::hashes::sha256_hex;
 use emulators::s3;
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use harness::world::{Form, PART, Recording, TOPIC, World, setup};
 const MIB: usize = 1024 * 1024;
 const QUERY: &str = "code=local-secret-for-trying-out";
 
-/// A world with these settings besides.
+/// A world whose function has these settings too.
 async fn world_with(variables: &[(&'static str, &str)]) -> World {
     let variables = variables.iter();
     World::with(Setup {
@@ -27,7 +27,7 @@ async fn world_with(variables: &[(&'static str, &str)]) -> World {
     .await
 }
 
-/// Calls the function, and holds the answer to what is true of all of them.
+/// Calls the function, and asserts what every answer has in common.
 async fn ask(world: &World, payload: &Value) -> Response {
     let response = world.call(payload).await;
     let body = response.body.to_string();
@@ -49,12 +49,12 @@ async fn ask(world: &World, payload: &Value) -> Response {
     response
 }
 
-/// Delivers this body, and answers the status and each event's outcome by its id.
+/// Delivers this body, and returns the status and the outcome of each event by its id.
 async fn deliver(world: &World, body: &Value) -> (u16, Value) {
     let response = ask(world, &delivery(&body.to_string(), 0)).await;
     let events = response.body["events"]
         .as_array()
-        .expect("events were judged");
+        .expect("the answer lists events");
     let outcomes = events.iter().map(|event| {
         (
             event["id"].as_str().unwrap().to_owned(),
@@ -64,6 +64,7 @@ async fn deliver(world: &World, body: &Value) -> (u16, Value) {
     (response.status.code(), Value::Object(outcomes.collect()))
 }
 
+/// The same request with its body in base64.
 fn in_base64(mut payload: Value) -> Value {
     let body = BASE64_STANDARD.encode(payload["body"].as_str().unwrap());
     payload["body"] = body.into();
@@ -75,7 +76,7 @@ fn busy() -> Fault {
     Fault::answer(503, "")
 }
 
-/// A recording of one chunk, told apart from others by `name`.
+/// A recording of one chunk, with `name` in its ids.
 fn named(name: &str, length: u64) -> Recording {
     let mut recording = Recording::of(&[length]);
     recording.event_id = name.into();
@@ -89,13 +90,14 @@ fn other_event(event_type: &str) -> Value {
     json!({"id": "other", "topic": TOPIC, "subject": "", "eventType": event_type, "data": {}, "dataVersion": "1.0"})
 }
 
+/// Asserts that neither ACS nor S3 was called.
 fn assert_untouched(world: &World) {
     assert!(world.acs.requests().is_empty(), "ACS was called");
     assert!(world.s3.calls().is_empty(), "{:?}", world.s3.calls());
 }
 
 #[tokio::test]
-async fn the_cloud_events_handshake_is_answered_as_it_was_asked() {
+async fn the_cloud_events_handshake_is_answered_with_its_origin_and_rate() {
     let world = World::start().await;
     for (headers, origin, rate) in [
         (
@@ -158,7 +160,7 @@ async fn the_event_grid_handshake_repeats_the_code() {
 }
 
 #[tokio::test]
-async fn who_knows_no_secret_is_refused_unread() {
+async fn a_request_without_the_secret_is_refused_unread() {
     let world = World::start().await;
     let recording = Recording::of(&[PART]);
     recording.publish(&world);
@@ -193,7 +195,7 @@ async fn who_knows_no_secret_is_refused_unread() {
 }
 
 #[tokio::test]
-async fn each_secret_lets_in_from_query_and_header() {
+async fn each_secret_is_accepted_in_query_and_header() {
     let secrets = ["the-secret-so-far-1", "the_secret_from_now-2"];
     let world = world_with(&[("WEBHOOK_SECRETS", &secrets.join(","))]).await;
     for secret in secrets {
@@ -224,7 +226,7 @@ async fn each_secret_lets_in_from_query_and_header() {
 }
 
 #[tokio::test]
-async fn text_and_base64_are_archived_and_then_found_archived() {
+async fn bodies_in_text_and_base64_are_archived_once() {
     for encoded in [false, true] {
         let world = World::start().await;
         let recording = Recording::of(&[2 * PART + 1, 7]);
@@ -257,7 +259,7 @@ async fn text_and_base64_are_archived_and_then_found_archived() {
 }
 
 #[tokio::test]
-async fn what_is_not_ours_is_taken_and_not_stored() {
+async fn events_of_other_types_and_storage_are_ignored() {
     let world = World::start().await;
     let mut events = vec![
         other_event("Microsoft.Communication.CallEnded"),
@@ -290,7 +292,7 @@ async fn what_is_not_ours_is_taken_and_not_stored() {
             assert_eq!(outcomes.values().collect::<Vec<_>>(), ["ignored"]);
         }
     }
-    // Nor is the last word of a subscription that is gone, which may have any body or none.
+    // A deleted subscription is announced by a header, with any body or none.
     let headers = json!({"aeg-event-type": "SubscriptionDeletion"});
     for body in ["", "{}", "[]", "gone"] {
         let response = ask(&world, &payload("POST", "/", QUERY, &headers, body)).await;
@@ -302,7 +304,7 @@ async fn what_is_not_ours_is_taken_and_not_stored() {
     assert_untouched(&world);
 }
 
-/// The same event, of that `storageType`, with this as the place of all that it names.
+/// The same event with this `storageType`, and with this location for each of its URLs.
 fn stored_at(event: &Value, storage_type: &str, location: &str) -> Value {
     let mut event = event.clone();
     event["data"]["storageType"] = storage_type.into();
@@ -327,7 +329,7 @@ async fn an_export_that_failed_is_archived() {
 }
 
 #[tokio::test]
-async fn what_acs_calls_its_own_storage_is_archived_in_both_forms() {
+async fn every_name_of_acs_storage_is_archived_in_both_forms() {
     for storage_type in [
         "",
         "acs",
@@ -349,7 +351,7 @@ async fn what_acs_calls_its_own_storage_is_archived_in_both_forms() {
 }
 
 #[tokio::test]
-async fn no_other_storage_hides_a_recording() {
+async fn an_event_of_unknown_storage_is_set_aside() {
     let blob = "https://contosorecordings.blob.core.windows.net/recordings/1";
     let elsewhere = "https://media.contoso.example/recordings/1";
     for (storage_type, location) in [
@@ -375,7 +377,7 @@ async fn no_other_storage_hides_a_recording() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_understood_is_set_aside_with_the_reason() {
+async fn an_event_that_is_not_understood_is_set_aside_with_the_reason() {
     let world = World::start().await;
     for (event, reason) in [
         ("42", "not a JSON object"),
@@ -422,14 +424,17 @@ async fn an_event_of_another_topic_is_set_aside() {
     world.assert_archived(&recording);
 }
 
-/// Asserts that the event is in the bucket, alone, with this reason; and takes it out.
+/// Asserts that the bucket holds only this event, set aside for this reason, and removes it.
 fn assert_set_aside(world: &World, event: &str, reason: &str) {
-    let key = format!("recordings/rejected/{}.json", sha256(&canonical(event)));
+    let key = format!("recordings/rejected/{}.json", sha256_hex(canonical(event)));
     assert_eq!(world.keys(), [key.as_str()]);
     let object = world.s3.object(&key).unwrap();
     assert_eq!(object.content_type.as_deref(), Some("application/json"));
     let text = String::from_utf8(object.body.to_vec()).unwrap();
-    assert!(text.contains(event), "{event} as it came, not {text}");
+    assert!(
+        text.contains(event),
+        "{event} is not as delivered in {text}"
+    );
     let document: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(
         document["event"],
@@ -440,21 +445,21 @@ fn assert_set_aside(world: &World, event: &str, reason: &str) {
     world.s3.remove(&key);
 }
 
-/// The canonical form of an event of this module: sorted, without white space, its numbers whole.
+/// The canonical form of an event in this module: sorted, without white space or fractions.
 fn canonical(event: &str) -> String {
     let value: Value = serde_json::from_str(event).unwrap();
     value.to_string().replace("1000.0", "1000")
 }
 
 #[tokio::test]
-async fn what_is_set_aside_and_posted_again_in_another_spelling_is_one_object() {
+async fn an_event_that_is_set_aside_twice_in_other_spellings_is_one_object() {
     let world = World::start().await;
     let event = r#"{"id":"1","type":7.0,"data":{"b":[1e3,"\u0061"],"a":{}}}"#;
     let response = ask(&world, &delivery(&format!("[{event}]"), 0)).await;
     assert_eq!(response.outcome(), "setAside");
     let keys = world.keys();
     let document = world.json(&keys[0]);
-    // As tools print it that read the document: `jq .event`, and one that sorts and shortens.
+    // The output of `jq .event` on the document, and that of a tool that sorts and compacts.
     let indented = serde_json::to_string_pretty(&document["event"]).unwrap();
     let shortened = r#"{"data":{"a":{},"b":[1000,"a"]},"id":"1","type":7}"#;
     for again in [indented.as_str(), shortened] {
@@ -464,23 +469,15 @@ async fn what_is_set_aside_and_posted_again_in_another_spelling_is_one_object() 
     }
 }
 
-fn sha256(text: &str) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-    digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
-        write!(hex, "{byte:02x}").expect("a string takes all that is written");
-        hex
-    })
-}
-
 #[tokio::test]
-async fn what_is_unfinished_is_left_to_event_grid_or_to_the_schedule() {
+async fn a_suspended_event_is_left_to_event_grid_or_to_the_schedule() {
     for (acknowledge, status) in [("", 503), ("archived", 503), ("stored", 202)] {
         let world = world_with(&[("ACKNOWLEDGE", acknowledge)]).await;
         let recording = Recording::of(&[PART]);
         recording.publish(&world);
         for fault in [
             busy(),
-            // Our own refused credentials, too, are put right without a loss.
+            // A 401 of ACS: the access key can be corrected without losing the recording.
             Fault::answer(401, ""),
             Fault::Close,
         ] {
@@ -501,7 +498,7 @@ async fn what_is_unfinished_is_left_to_event_grid_or_to_the_schedule() {
 }
 
 #[tokio::test]
-async fn a_fault_of_s3_after_the_event_is_stored_leaves_it_unfinished() {
+async fn a_fault_of_s3_after_the_event_is_stored_suspends_the_event() {
     for (acknowledge, status) in [("archived", 503), ("stored", 202)] {
         let world = world_with(&[("ACKNOWLEDGE", acknowledge)]).await;
         let recording = Recording::of(&[PART]);
@@ -537,7 +534,7 @@ async fn an_event_that_cannot_be_stored_is_left_to_event_grid() {
         let (status, outcomes) = deliver(&world, &recording.event(&world)).await;
         assert_eq!(status, 503, "{acknowledge}");
         assert_eq!(outcomes, json!({&recording.event_id: "unstored"}));
-        // Nor can it be set aside.
+        // An event that is not understood cannot be set aside either.
         assert_eq!(deliver(&world, &json!([42])).await.0, 503);
         assert!(world.acs.requests().is_empty());
         assert!(world.s3.objects().is_empty());
@@ -545,7 +542,7 @@ async fn an_event_that_cannot_be_stored_is_left_to_event_grid() {
 }
 
 #[tokio::test]
-async fn what_is_not_an_object_or_an_array_is_bad() {
+async fn a_body_that_is_no_object_or_array_is_a_bad_request() {
     let world = World::start().await;
     for body in [
         "", " ", "null", "true", "1", "\"[]\"", "{", "[1", "[] []", "[\u{0}]", "code=1",
@@ -557,7 +554,7 @@ async fn what_is_not_an_object_or_an_array_is_bad() {
     let mut request = delivery("not in base64!", 0);
     request["isBase64Encoded"] = true.into();
     assert_eq!(ask(&world, &request).await.status, 400);
-    // What is in base64 need not be text.
+    // Base64 of bytes that are no UTF-8.
     request["body"] = BASE64_STANDARD.encode([0x5B, 0xFF, 0x5D]).into();
     assert_eq!(ask(&world, &request).await.status, 400);
     assert_untouched(&world);
@@ -568,7 +565,7 @@ async fn what_is_not_an_object_or_an_array_is_bad() {
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_before_the_body_is_no_fault() {
+async fn a_byte_order_mark_before_the_body_is_ignored() {
     for encoded in [false, true] {
         let world = World::start().await;
         let recording = Recording::of(&[PART]);
@@ -583,14 +580,18 @@ async fn a_byte_order_mark_before_the_body_is_no_fault() {
         world.acs.heal();
         let pending = recording.event_key();
         let stored = world.s3.object(&pending).unwrap();
-        assert_eq!(stored.body, event.to_string(), "without the mark");
+        assert_eq!(
+            stored.body,
+            event.to_string(),
+            "the byte order mark was stored"
+        );
         assert_eq!(ask(&world, &request(&event)).await.status, 200);
         world.assert_archived(&recording);
     }
 }
 
 #[tokio::test]
-async fn times_without_an_offset_and_odd_numbers_lead_to_the_same_keys() {
+async fn times_without_an_offset_and_unusual_numbers_lead_to_the_same_keys() {
     let world = World::start().await;
     let recording = Recording::of(&[1, 2]);
     recording.publish(&world);
@@ -621,14 +622,14 @@ async fn other_methods_are_not_allowed() {
 }
 
 #[tokio::test]
-async fn a_body_has_one_mebibyte_at_most() {
+async fn a_body_over_one_mebibyte_is_refused() {
     let world = World::start().await;
     let body = |length: usize| format!("[{}]", " ".repeat(length - 2));
-    // Multi-byte characters: it is bytes that count.
+    // Multi-byte characters: the limit is in bytes.
     let wide = |length: usize| format!("\"{}\"", "é".repeat((length - 2) / 2));
     for (body, status) in [
         (body(MIB), 200),
-        // Of three consecutive lengths one is base64 without padding.
+        // One of three consecutive lengths has base64 without padding.
         (body(MIB + 1), 413),
         (body(MIB + 2), 413),
         (body(MIB + 3), 413),
@@ -643,7 +644,7 @@ async fn a_body_has_one_mebibyte_at_most() {
             "{length}"
         );
     }
-    // What is too long is not even decoded.
+    // A body that is too long is refused before it is decoded.
     let mut request = delivery(&"!".repeat(2 * MIB), 0);
     request["isBase64Encoded"] = true.into();
     assert_eq!(ask(&world, &request).await.status, 413);
@@ -651,7 +652,7 @@ async fn a_body_has_one_mebibyte_at_most() {
 }
 
 #[tokio::test]
-async fn the_worst_answer_counts_and_the_others_work_is_done() {
+async fn the_worst_outcome_decides_the_status_and_the_others_are_archived() {
     let (archived, unfinished) = (named("archived", 2 * PART + 1), named("unfinished", PART));
     let unstored = named("unstored", PART);
     for (acknowledge, without_unstored) in [("archived", 503), ("stored", 202)] {
@@ -700,7 +701,7 @@ async fn the_worst_answer_counts_and_the_others_work_is_done() {
             archived.media_key(&archived.chunks[0]),
             archived.metadata_key(&archived.chunks[0]),
             unfinished.event_key(),
-            format!("recordings/rejected/{}.json", sha256("42")),
+            format!("recordings/rejected/{}.json", sha256_hex("42")),
         ] {
             assert!(world.s3.object(&key).is_some(), "{key}");
         }
@@ -709,9 +710,9 @@ async fn the_worst_answer_counts_and_the_others_work_is_done() {
     }
 }
 
-/// How an id that is not fit for a key is written.
+/// The form in which an id that is unfit for a key is written.
 fn sha_id(id: &str) -> String {
-    format!("x-{}", &sha256(id)[..32])
+    format!("x-{}", &sha256_hex(id)[..32])
 }
 
 #[tokio::test]
@@ -766,9 +767,9 @@ async fn both_envelopes_are_archived_single_and_batched() {
 }
 
 #[tokio::test]
-async fn no_request_passes_for_a_tick() {
+async fn no_request_is_taken_for_a_tick() {
     let world = World::start().await;
-    // Work for a tick, which none of these does.
+    // An event that a tick would archive.
     let recording = Recording::of(&[PART]).aged(Duration::from_mins(1));
     recording.publish(&world);
     world
@@ -784,32 +785,32 @@ async fn no_request_passes_for_a_tick() {
     ] {
         let mut request = payload("POST", path, query, &headers, &text);
         assert_eq!(ask(&world, &request).await.status, 401, "{path}");
-        // What Lambda puts around a request outweighs all that is in it.
+        // The fields of a request outweigh those of a tick.
         request["detail-type"] = "Scheduled Event".into();
         request["source"] = "aws.events".into();
         assert_eq!(ask(&world, &request).await.status, 401, "{path}");
     }
     assert_untouched(&world);
 
-    // With the secret it is an event without a type.
+    // With the secret, the tick is an event without a type.
     let (status, outcomes) = deliver(&world, &tick).await;
     assert_eq!(status, 200);
     assert_eq!(outcomes, json!({sha_id(""): "setAside"}));
     world
         .s3
-        .remove(&format!("recordings/rejected/{}.json", sha256(&text)));
+        .remove(&format!("recordings/rejected/{}.json", sha256_hex(&text)));
     assert!(world.acs.requests().is_empty());
 
     world.make_due();
     let Answer::Tick(swept) = world.invoke(&tick).await else {
-        panic!("a tick is swept")
+        panic!("the payload of a tick was answered as a request")
     };
     assert_eq!((swept.pending, swept.finished), (1, 1));
     world.assert_archived(&recording);
 }
 
 #[tokio::test]
-async fn a_payload_that_is_neither_request_nor_tick_is_bad() {
+async fn a_payload_that_is_neither_request_nor_tick_is_a_bad_request() {
     let world = World::start().await;
     for payload in [
         json!({}),

@@ -1,4 +1,4 @@
-//! When a failure is final, row by row, by events of that age.
+//! The finality of failures, by the age of the event.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -13,7 +13,8 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// What has become of a recording of that age, stored so long ago, whose media is answered so.
+/// Delivers a recording of this age whose event was stored this long ago, while ACS answers the
+/// requests for the first chunk's media with this status. Returns the outcome.
 async fn outcome_at(
     age: Duration,
     stored: Duration,
@@ -48,15 +49,11 @@ async fn outcome_at(
 }
 
 fn rejection(world: &World, recording: &Recording) -> Value {
-    let object = world
-        .s3
-        .object(&recording.rejection_key())
-        .expect("the rejection is there");
-    serde_json::from_slice(&object.body).unwrap()
+    world.json(&recording.rejection_key())
 }
 
 #[tokio::test]
-async fn an_event_of_the_future_ages_from_when_it_was_stored() {
+async fn an_event_of_the_future_ages_from_its_storage() {
     let world = World::start().await;
     let mut recording = Recording::of(&[10]);
     recording.event_time = recording.event_time.map(|now| now + 1_000 * DAY);
@@ -93,7 +90,10 @@ async fn statuses_are_final_by_age() {
             assert_eq!(outcome, "suspended", "{status} at {age:?} and {stored:?}");
             assert!(world.s3.object(&recording.rejection_key()).is_none());
             let pending = recording.event_key();
-            assert!(world.s3.object(&pending).is_some(), "still pending");
+            assert!(
+                world.s3.object(&pending).is_some(),
+                "the event is not pending"
+            );
         }
         let (age, stored) = (first_final_age + MINUTE, HOUR + MINUTE);
         let (world, recording, outcome) = outcome_at(age, stored, status, &[]).await;
@@ -114,7 +114,7 @@ async fn statuses_are_final_by_age() {
                 .contains(&status.to_string()),
             "{fate}"
         );
-        // Its siblings are archived, and nothing is left over.
+        // The other objects are archived, and nothing is left pending.
         assert_eq!(rejection["chunks"][0]["metadata"]["outcome"], "archived");
         assert_eq!(rejection["chunks"][1]["media"]["outcome"], "archived");
         assert!(world.pending_keys().is_empty());
@@ -155,7 +155,7 @@ async fn an_empty_body_is_tried_three_times_and_never_stored() {
 }
 
 #[tokio::test]
-async fn a_place_that_must_not_be_called_is_final_at_once_and_never_called() {
+async fn a_forbidden_location_is_final_at_once_and_never_called() {
     for form in [Form::Current, Form::Preview2021] {
         let world = World::start().await;
         let recording = Recording::of(&[10, 20]).in_form(form);
@@ -227,7 +227,7 @@ async fn media_and_metadata_are_archived_independently() {
 }
 
 #[tokio::test]
-async fn a_rejection_keeps_the_parts_and_what_is_posted_again_goes_on_from_them() {
+async fn a_rejection_keeps_the_parts_and_a_new_delivery_resumes_from_them() {
     let mut tidy = harness::world::setup();
     tidy.limits.housekeeping = MINUTE;
     let world = World::with(tidy).await;
@@ -245,7 +245,7 @@ async fn a_rejection_keeps_the_parts_and_what_is_posted_again_goes_on_from_them(
     let response = world.deliver(&event).await;
     assert_eq!(response.outcome(), "setAside");
     let [upload] = &*world.s3.uploads() else {
-        panic!("the upload is kept")
+        panic!("{:?} are not one upload", world.s3.uploads())
     };
     let key = recording.media_key(&recording.chunks[0]);
     assert_eq!(
@@ -254,11 +254,11 @@ async fn a_rejection_keeps_the_parts_and_what_is_posted_again_goes_on_from_them(
     );
     let record = recording.record_key(&recording.chunks[0]);
     assert_eq!(world.pending_keys(), [record]);
-    // The schedule keeps it as well, for as long as the bucket's lifecycle rule does.
+    // The schedule keeps the upload too, until the bucket's lifecycle rule aborts it.
     world.age_pending(20 * DAY);
     world.tick().await;
     assert_eq!(world.s3.uploads().len(), 1);
-    // Another delivery, the cause gone, goes on from the parts that are kept.
+    // Once the cause is gone, another delivery resumes from the kept parts.
     world.acs.heal();
     world.acs.clear_requests();
     let response = world.deliver_again(&event, 1).await;
@@ -271,7 +271,7 @@ async fn a_rejection_keeps_the_parts_and_what_is_posted_again_goes_on_from_them(
 }
 
 #[tokio::test]
-async fn a_recording_of_which_parts_came_within_the_hour_is_not_given_up() {
+async fn a_recording_with_parts_of_the_last_hour_is_not_rejected() {
     let world = World::start().await;
     let recording = Recording::of(&[4 * PART]).aged(3 * DAY);
     recording.publish(&world);
@@ -294,15 +294,11 @@ async fn a_recording_of_which_parts_came_within_the_hour_is_not_given_up() {
     assert_eq!(response.outcome(), "setAside");
     let upload = &rejection(&world, &recording)["chunks"][0]["media"]["upload"];
     assert_eq!(upload["uploadId"], upload_id);
-    assert_eq!(
-        world.s3.uploads().len(),
-        1,
-        "and even then nothing is aborted"
-    );
+    assert_eq!(world.s3.uploads().len(), 1, "an upload was aborted");
 }
 
 #[tokio::test]
-async fn a_404_is_not_final_if_another_delivery_has_finished_meanwhile() {
+async fn a_404_is_not_final_if_another_delivery_archived_meanwhile() {
     let world = World::start().await;
     let recording = Recording::of(&[10]).aged(25 * HOUR);
     recording.publish(&world);
@@ -313,7 +309,7 @@ async fn a_404_is_not_final_if_another_delivery_has_finished_meanwhile() {
     for key in done.keys() {
         world.s3.remove(key);
     }
-    // Gone from ACS, and at the same moment archived by another.
+    // The recording is gone from ACS, and another delivery archives it at the same moment.
     let s3 = world.s3.clone();
     world.acs.inject(move |_| {
         for (key, object) in &done {
@@ -354,7 +350,7 @@ async fn being_out_of_time_is_never_final() {
 }
 
 #[tokio::test]
-async fn an_event_without_a_time_ages_from_when_it_was_stored() {
+async fn an_event_without_a_time_ages_from_its_storage() {
     let world = World::start().await;
     let mut recording = Recording::of(&[10]);
     (recording.event_time, recording.started) = (None, None);
@@ -370,10 +366,10 @@ async fn an_event_without_a_time_ages_from_when_it_was_stored() {
     }
 }
 
-/// S3 holds all parts, the source is gone, and Complete is refused for a condition, which is our
-/// fault and passes. The run asks for another upload, and the 404 that it gets hides the conflict.
+/// S3 holds all parts, the source is gone, and Complete fails with a conflict, which is transient.
+/// The run begins another upload, and the source's 404 must not hide the conflict.
 #[tokio::test]
-async fn a_conflict_on_complete_does_not_end_what_is_whole_in_s3() {
+async fn a_conflict_on_complete_does_not_reject_a_complete_upload() {
     let world = World::start().await;
     let recording = Recording::of(&[2 * PART]).aged(DAY + HOUR);
     recording.publish(&world);
@@ -397,10 +393,10 @@ async fn a_conflict_on_complete_does_not_end_what_is_whole_in_s3() {
     world.assert_archived(&recording);
 }
 
-/// A conflict on Complete has led to another upload beside the one that is whole, and then the
-/// source was gone: the rejection names the whole one, which can be completed by hand.
+/// A conflict on Complete led to another upload beside the one that has all parts, and then the
+/// source was gone: the rejection names the complete one, which an operator can complete.
 #[tokio::test]
-async fn a_rejection_names_the_upload_that_has_most_of_it() {
+async fn a_rejection_names_the_upload_with_most_parts() {
     let world = World::start().await;
     let recording = Recording::of(&[2 * PART]).aged(3 * DAY);
     recording.publish(&world);
@@ -416,7 +412,7 @@ async fn a_rejection_names_the_upload_that_has_most_of_it() {
     let event = recording.event(&world);
     assert_eq!(world.deliver(&event).await.status, 503);
     let uploads = world.s3.uploads();
-    let whole = uploads.iter().find(|upload| upload.parts.len() == 2);
+    let complete = uploads.iter().find(|upload| upload.parts.len() == 2);
     assert_eq!(uploads.len(), 2);
     world.s3.heal();
     world.acs.remove(&recording.chunks[0].document_id);
@@ -424,6 +420,6 @@ async fn a_rejection_names_the_upload_that_has_most_of_it() {
     let response = world.deliver_again(&event, 1).await;
     assert_eq!(response.outcome(), "setAside");
     let named = &rejection(&world, &recording)["chunks"][0]["media"]["upload"];
-    assert_eq!(named["uploadId"], whole.unwrap().upload_id);
+    assert_eq!(named["uploadId"], complete.unwrap().upload_id);
     assert_eq!(named["parts"], 2);
 }

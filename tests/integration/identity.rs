@@ -1,5 +1,5 @@
-//! Forged events beside genuine ones, and documents of something else under keys of ours: nothing
-//! decides by name alone.
+//! The identity of recordings: forged events beside genuine ones, and foreign documents under the
+//! function's keys.
 
 use emulators::acs::{Document, Fault};
 use emulators::media::{Format, Media};
@@ -9,7 +9,7 @@ use harness::contract;
 use harness::embedded::Setup;
 use harness::world::{MEDIA_HOST, PART, Recording, World, setup};
 
-/// A function that acknowledges what it has stored.
+/// A world whose function acknowledges stored events.
 async fn world() -> World {
     let variables = vec![("ACKNOWLEDGE", "stored".to_owned())];
     World::with(Setup {
@@ -19,6 +19,7 @@ async fn world() -> World {
     .await
 }
 
+/// Delivers an event, and returns its status and outcome.
 async fn outcome(world: &World, event: &Value) -> (u16, String) {
     let response = world.deliver(event).await;
     (response.status.code(), response.outcome().to_owned())
@@ -38,6 +39,7 @@ fn leading_to(event: &Value, location: &str) -> Value {
     event
 }
 
+/// The content location of a document.
 fn location_of(id: &str) -> String {
     format!("https://{MEDIA_HOST}/v1/objects/{id}/content/video")
 }
@@ -49,7 +51,7 @@ fn is_pending(world: &World, recording: &Recording) -> bool {
 }
 
 #[tokio::test]
-async fn a_forged_event_with_another_location_takes_no_place_of_the_genuine_ones() {
+async fn a_forged_event_with_another_location_does_not_replace_the_genuine_one() {
     let world = world().await;
     let recording = Recording::of(&[3 * PART, 10]);
     recording.publish(&world);
@@ -62,19 +64,19 @@ async fn a_forged_event_with_another_location_takes_no_place_of_the_genuine_ones
 
     assert_eq!(outcome(&world, &event).await, (200, "archived".into()));
     world.assert_whole(&recording);
-    // Each has an object and a manifest of its own; what both name is there once.
+    // Each event has its own object and manifest; objects that both name are there once.
     assert_eq!(world.keys().len(), (2 + 2 + 1) + 1 + 1);
     let again = outcome(&world, &event).await;
     assert_eq!(again, (200, "alreadyArchived".into()));
 }
 
 #[tokio::test]
-async fn a_forged_event_that_cannot_be_fetched_cancels_nothing() {
+async fn a_forged_event_that_cannot_be_fetched_does_not_stop_the_genuine_one() {
     let id = "0-eus-d0-801b3f3fc462fe8a01e6810cbff729b8";
     let genuine = location_of(id);
     for location in [
         "https://evil.example.com/v1/objects/x/content/video".to_owned(),
-        // The genuine host and path, in forms that are refused.
+        // The genuine host and path in forms that the function refuses.
         genuine.replace("https://", "http://"),
         genuine.replace("https://", "https://user@"),
         genuine.replace(MEDIA_HOST, &format!("{MEDIA_HOST}:8443")),
@@ -103,15 +105,15 @@ async fn a_forged_event_that_cannot_be_fetched_cancels_nothing() {
         assert_eq!(tick(&world).await, (1, 1));
         world.assert_whole(&recording);
         let media = world.media_requests();
-        assert_eq!(media.len(), 3 - kept, "what was kept is not fetched again");
+        assert_eq!(media.len(), 3 - kept, "kept parts were fetched again");
     }
 }
 
 #[tokio::test]
-async fn a_forged_event_that_is_first_and_unfinished_hides_nothing() {
+async fn a_forged_event_that_comes_first_does_not_hide_the_genuine_one() {
     for location in [
         location_of("0-eus-gone"),
-        // The genuine host and path; the query may make ACS refuse it.
+        // The genuine host and path with a query that ACS may refuse.
         location_of("0-eus-d0-801b3f3fc462fe8a01e6810cbff729b8") + "?forged",
     ] {
         let world = world().await;
@@ -130,7 +132,7 @@ async fn a_forged_event_that_is_first_and_unfinished_hides_nothing() {
         let stored = world.keys();
         assert_eq!(outcome(&world, &event).await, (200, "archived".into()));
         world.assert_whole(&recording);
-        // The forged one goes on being tried by itself.
+        // The forged event is still tried, on its own.
         let left = stored.iter().filter(|key| key.ends_with("/event.json"));
         assert!(left.clone().all(|key| world.s3.object(key).is_some()));
         assert_eq!(left.count(), 1);
@@ -138,7 +140,7 @@ async fn a_forged_event_that_is_first_and_unfinished_hides_nothing() {
 }
 
 #[tokio::test]
-async fn a_forged_event_before_a_genuine_one_that_cannot_be_finished_yet_hides_nothing() {
+async fn a_forged_event_does_not_hide_a_suspended_genuine_one() {
     let world = world().await;
     let recording = Recording::of(&[3 * PART]);
     recording.publish(&world);
@@ -154,7 +156,7 @@ async fn a_forged_event_before_a_genuine_one_that_cannot_be_finished_yet_hides_n
 }
 
 #[tokio::test]
-async fn two_events_with_an_empty_id_and_one_time_are_two() {
+async fn two_events_with_an_empty_id_and_the_same_time_are_distinct() {
     let world = world().await;
     let one = Recording {
         event_id: String::new(),
@@ -233,7 +235,8 @@ async fn the_same_event_in_another_spelling_is_the_same_recording() {
     world.assert_archived(&recording);
 }
 
-/// Documents that are no manifest of a recording: nonsense, an unreadable one, another recording's.
+/// Documents that are no manifest of the recording: no JSON, another version, too large a
+/// document, and manifests of other events.
 fn foreign_manifests(world: &World, recording: &Recording) -> Vec<String> {
     let event = recording.event(world);
     let (mut other, mut elsewhere) = (event.clone(), event.clone());
@@ -247,13 +250,13 @@ fn foreign_manifests(world: &World, recording: &Recording) -> Vec<String> {
         "x".repeat(9 * 1024 * 1024),
         manifest(other),
         manifest(elsewhere),
-        // Of this event, but it names nothing.
+        // A manifest of this event that names no chunk.
         manifest(event),
     ]
 }
 
 #[tokio::test]
-async fn a_document_under_the_manifests_key_is_not_believed() {
+async fn a_foreign_document_under_the_manifests_key_is_no_manifest() {
     let count = foreign_manifests(&World::start().await, &Recording::of(&[10])).len();
     for number in 0..count {
         let world = world().await;
@@ -265,7 +268,7 @@ async fn a_document_under_the_manifests_key_is_not_believed() {
         for _ in 0..2 {
             assert_eq!(outcome(&world, &event).await, (200, "setAside".into()));
             let there = world.s3.object(&recording.manifest_key()).unwrap();
-            assert_eq!(there.body, foreign, "it is left as it is");
+            assert_eq!(there.body, foreign, "the document was changed");
             let rejection = world.json(&recording.rejection_key());
             let reason = rejection["reason"].as_str().unwrap();
             assert!(reason.contains("manifest holds another"), "{reason}");
@@ -281,7 +284,7 @@ async fn a_document_under_the_manifests_key_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_manifest_that_another_run_writes_meanwhile_is_ours() {
+async fn a_manifest_that_another_run_writes_meanwhile_is_accepted() {
     let world = world().await;
     let recording = Recording::of(&[10]);
     recording.publish(&world);
@@ -317,8 +320,7 @@ async fn another_event_under_the_pending_key_is_no_acknowledgement() {
         assert_eq!(outcome(&world, &event).await, (503, "unstored".into()));
         assert_eq!(world.s3.object(&key).unwrap().body, foreign);
     }
-    // The schedule deals with what is there, under keys of its own; then the genuine one gets its
-    // place.
+    // The schedule sets the foreign event aside; then the genuine one can be stored.
     world.make_due();
     assert_eq!(tick(&world).await, (1, 1));
     assert_eq!(outcome(&world, &event).await, (200, "archived".into()));
@@ -326,7 +328,7 @@ async fn another_event_under_the_pending_key_is_no_acknowledgement() {
 }
 
 #[tokio::test]
-async fn a_document_under_the_rejections_key_loses_no_event() {
+async fn a_foreign_document_under_the_rejections_key_loses_no_event() {
     let world = world().await;
     let recording = Recording::of(&[10]);
     let event = leading_to(&recording.event(&world), "https://evil.example.com/x");
@@ -337,7 +339,7 @@ async fn a_document_under_the_rejections_key_loses_no_event() {
     });
     world.s3.put(&recording.rejection_key(), "not JSON");
     world.s3.put(&aside, "{}");
-    // Neither place is free: the event stays where it is.
+    // Both keys are taken, so the event stays pending.
     assert_eq!(outcome(&world, &event).await, (202, "suspended".into()));
     assert!(is_pending(&world, &recording));
     world.s3.remove(&aside);
@@ -367,7 +369,7 @@ async fn a_record_of_another_object_is_not_resumed_nor_its_upload_aborted() {
     world.s3.put(&key, record.to_string());
     assert_eq!(outcome(&world, &event).await, (200, "archived".into()));
     let [left] = &*world.s3.uploads() else {
-        panic!("the other's upload alone is left")
+        panic!("{:?} are not the foreign upload alone", world.s3.uploads())
     };
     assert_eq!(left.upload_id, upload_id);
     world.s3.abort(&upload_id);

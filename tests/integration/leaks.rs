@@ -1,5 +1,5 @@
-//! Nothing leaks: the built binary at its most talkative, through every fault that has a secret within reach, with an
-//! access key and with tokens.
+//! Secrets in the log: the built binary at log level `trace`, through every fault near a secret, with
+//! an access key and with tokens.
 
 pub mod scene;
 
@@ -23,10 +23,10 @@ use harness::world::TOPIC;
 use scene::{AUDIENCE, MANAGED, Scene, TENANT};
 
 const WRONG: [&str; 2] = ["wrong-secret-in-the-query", "wrong-secret-in-the-header"];
-/// How the function may be told to write its log.
+/// The formats of the log.
 const FORMATS: [&str; 2] = ["JSON", "Text"];
 
-/// Each case with either kind of credential.
+/// The cases, each with both kinds of credential.
 fn with_either<T: Clone>(
     cases: impl IntoIterator<Item = T>,
 ) -> impl Iterator<Item = (Credential, T)> {
@@ -55,19 +55,19 @@ fn knock(query: &str, headers: &Value) -> Value {
     payload("POST", "/", query, headers, &body.to_string())
 }
 
-/// A delivery of no event: a handshake would want the secret.
+/// A delivery of no events with this token; a handshake would need the secret.
 fn bearer(token: &str) -> Value {
     let headers = json!({"authorization": format!("Bearer {token}")});
     payload("POST", "/", "", &headers, "[]")
 }
 
-/// The same from an address that is none.
+/// The same request from this source address.
 fn with_source(mut request: Value, source: &str) -> Value {
     request["requestContext"]["http"]["sourceIp"] = source.into();
     request
 }
 
-/// A delivery that is let in.
+/// A delivery with the right secret.
 fn delivery(body: &str) -> Value {
     payload("POST", "/", &format!("code={MANAGED}"), &json!({}), body)
 }
@@ -99,7 +99,7 @@ async fn of_who_is_refused() {
             (401, knock("", &named(header))),
             (401, knock(&format!("code={query}"), &named(header))),
             (401, knock(&format!("code={MANAGED}x"), &named(header))),
-            // The environment's, which the manager's has taken the place of.
+            // The secret of the environment, which that of Secrets Manager replaces.
             (401, knock(&format!("code={SECRET}"), &json!({}))),
             (401, bearer(&expired)),
             (401, bearer(&forged)),
@@ -143,7 +143,7 @@ async fn of_who_is_refused() {
                 200,
                 payload("OPTIONS", "/", &format!("code={MANAGED}"), &json!({}), ""),
             ),
-            // The address is the sender's to choose where no proxy tells it.
+            // Without a proxy the sender chooses the address.
             (200, with_source(delivery("[]"), MANAGED)),
             (
                 401,
@@ -152,7 +152,7 @@ async fn of_who_is_refused() {
         ] {
             scene.call(status, &payload).await;
         }
-        // What Lambda never sends: a payload of its own, and one that is not JSON.
+        // Payloads that Lambda never sends: neither request nor tick, and no JSON.
         let stray = json!({"body": MANAGED, "headers": {"authorization": honest}});
         scene.call(400, &stray).await;
         assert!(
@@ -182,7 +182,7 @@ async fn of_a_key_server_that_fails() {
         assert_eq!(scene.entra.calls(), 1);
         scene.end(process).await;
     }
-    // One that repeats what it is asked, and says what is not JSON.
+    // A key server that repeats the request, and answers with no JSON.
     for credential in Credential::BOTH {
         let mut scene = Scene::set(credential).await;
         let echo = |head: &str| answer(200, "", &format!("{{\"keys\": \"{head} sig={MANAGED}"));
@@ -213,12 +213,12 @@ async fn of_a_secrets_manager_that_fails() {
             .call(503, &knock(&format!("code={MANAGED}"), &json!({})))
             .await;
         assert!(scene.manager.calls() >= 1);
-        // A tick that can do nothing is an error, which is told to Lambda.
+        // A tick that fails reports its error to Lambda.
         let tick = json!({"detail-type": "Scheduled Event", "source": "aws.scheduler"});
         assert!(!scene.invoke(tick.to_string().as_bytes()).await);
         scene.end(process).await;
     }
-    // Answers that break off in the midst of the secret, or hold it elsewhere.
+    // Answers that break off inside the secret, or hold it in another place.
     let secret = Scene::secret(&[3; 32]).to_string();
     let quoted = json!(secret).to_string();
     for (credential, (status, body)) in with_either([
@@ -272,7 +272,7 @@ async fn of_settings_that_are_wrong() {
     }
 }
 
-/// Answers that repeat what was asked: its URL, its signature, and a location that carries another.
+/// Answers that repeat the request: its URL, its signature, and a location with another signature.
 fn echoes(request: &Request) -> Vec<Fault> {
     let authorization = &request.headers["authorization"];
     let url = format!("https://{}{}", request.host, request.path_and_query);
@@ -358,7 +358,7 @@ fn echoes(request: &Request) -> Vec<Fault> {
     ]
 }
 
-/// The numbers of those answers that cover a whole document.
+/// The numbers of the answers that cover a complete document.
 fn whole_answers(request: &Request) -> Vec<usize> {
     let whole = ("content-range", "bytes 0-9/10".to_owned());
     let covers =
@@ -372,7 +372,7 @@ fn whole_answers(request: &Request) -> Vec<usize> {
 
 #[tokio::test]
 async fn of_acs_that_answers_badly() {
-    // Attempts are paused between, so all go on at once.
+    // There are pauses between attempts, so all deliveries run concurrently.
     let mut scenes = JoinSet::new();
     for (credential, format) in with_either(FORMATS) {
         scenes.spawn(answer_badly(credential, format));
@@ -401,7 +401,7 @@ async fn answer_badly(credential: Credential, format: &str) {
         });
         let event = recording.event(&scene.lambda.world).to_string();
         let delivery = delivery(&event);
-        // Two are good for a document, and what they say besides is in no object.
+        // Two answers are valid for a document, and their other contents are in no object.
         let wholes = whole_answers(&request);
         let expected = if wholes.contains(&number) { 200 } else { 503 };
         let status = scene.call_within(PATIENCE, &delivery);
@@ -429,10 +429,10 @@ async fn of_a_credential_that_is_rotated() {
         });
         scene.call(200, &before).await;
         scene.rotate_the_credential();
-        // Settings and tokens are read again 10 s after they were last.
+        // Settings and tokens are read again at least 10 s after the last read.
         let end = Instant::now() + PATIENCE;
         while scene.call_within(PATIENCE, &after).await != 200 {
-            assert!(Instant::now() < end, "the new one is never read");
+            assert!(Instant::now() < end, "the new credential was not read");
             sleep(Duration::from_millis(200)).await;
         }
         let (stdout, _) = scene.end(process).await;
@@ -549,7 +549,7 @@ async fn of_events_and_headers_that_carry_secrets() {
         ] {
             scene.clear();
             let given = scene.call_within(PATIENCE, &delivery(&body)).await;
-            // What is on the media host, under another name, is not there.
+            // A path of another name on the media host is not found.
             assert!(given == status || given == 503, "{given:?}: {body}");
             scene.assert_stored_nothing(Some(&brought));
         }
@@ -567,7 +567,7 @@ async fn of_events_and_headers_that_carry_secrets() {
                 scene.call_within(PATIENCE, &request).await;
             }
         }
-        // Twice in base64: once well, once not.
+        // Two bodies in base64, valid and invalid.
         let mut encoded = delivery("not base64");
         encoded["isBase64Encoded"] = true.into();
         scene.call(400, &encoded).await;
@@ -578,12 +578,12 @@ async fn of_events_and_headers_that_carry_secrets() {
     }
 }
 
-/// A whole answer to a request with this head.
+/// A complete answer to a request with this head.
 type Says = fn(&str) -> String;
 
 #[tokio::test]
 async fn of_an_s3_that_says_too_much() {
-    // As Amazon S3 does where a signature is wrong, and as something in between may.
+    // The answer of Amazon S3 to a wrong signature, and one that a proxy may give.
     let echo = |head: &str| {
         let head = head.replace('<', "").replace('&', "&amp;");
         answer(

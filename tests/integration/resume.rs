@@ -1,4 +1,4 @@
-//! What is in S3 already is kept, whatever the run before came to.
+//! Deliveries that resume: parts and objects that are in S3 are kept.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use harness::embedded::Setup;
 use harness::world::{PART, Recording, World, setup};
 
-/// Answers 503 to every request for media but the first `most`.
+/// Makes ACS answer 503 to every request for media after the first `most`.
 fn only_the_first(most: usize) -> impl Fn(&Request) -> Option<Fault> + Send + Sync {
     let asked = AtomicUsize::new(0);
     move |request| {
@@ -20,7 +20,7 @@ fn only_the_first(most: usize) -> impl Fn(&Request) -> Option<Fault> + Send + Sy
     }
 }
 
-/// A world whose first delivery of a recording of `parts` parts ended with `kept` of them in S3.
+/// A recording of `parts` parts, whose first delivery ended with `kept` of them in S3.
 async fn suspended(parts: u64, kept: usize, setup: Setup) -> (World, Recording) {
     let world = World::with(setup).await;
     let recording = Recording::of(&[(parts - 1) * PART + 99]);
@@ -41,7 +41,7 @@ async fn suspended(parts: u64, kept: usize, setup: Setup) -> (World, Recording) 
             .s3
             .object(&recording.media_key(&recording.chunks[0]))
             .is_none(),
-        "whole or absent"
+        "no incomplete object"
     );
     world.acs.heal();
     world.acs.clear_requests();
@@ -49,11 +49,13 @@ async fn suspended(parts: u64, kept: usize, setup: Setup) -> (World, Recording) 
     (world, recording)
 }
 
+/// The record of the first chunk's upload.
 fn record_of(world: &World, recording: &Recording) -> Value {
     world.json(&recording.record_key(&recording.chunks[0]))
 }
 
-fn media_requests(world: &World) -> Vec<String> {
+/// The ranges of media that were requested.
+fn media_ranges(world: &World) -> Vec<String> {
     let media = world.media_requests().into_iter();
     media.map(|request| request.range.unwrap()).collect()
 }
@@ -69,7 +71,7 @@ async fn kept_parts_are_not_fetched_again() {
     let kept: Vec<_> = world.s3.uploads()[0].parts.keys().copied().collect();
 
     world.assert_archived_by_retry(&recording).await;
-    let asked = media_requests(&world);
+    let asked = media_ranges(&world);
     assert_eq!(asked.len(), 3, "{asked:?}");
     for number in kept {
         let start = u64::try_from(number - 1).unwrap() * PART;
@@ -108,11 +110,11 @@ async fn a_hole_in_the_middle_or_a_part_of_another_size_is_put_again() {
         .unwrap();
 
     world.assert_archived_by_retry(&recording).await;
-    assert_eq!(media_requests(&world).len(), 2);
+    assert_eq!(media_ranges(&world).len(), 2);
 }
 
 #[tokio::test]
-async fn all_parts_up_and_the_source_gone_is_still_archived() {
+async fn a_recording_with_all_parts_in_s3_needs_no_source() {
     let s3 = s3::Settings {
         etags: Etags::Opaque,
         ..setup().s3
@@ -133,11 +135,11 @@ async fn all_parts_up_and_the_source_gone_is_still_archived() {
     world.acs.remove(&recording.chunks[0].document_id);
     world.acs.clear_requests();
     world.assert_archived_by_retry(&recording).await;
-    assert!(media_requests(&world).is_empty());
+    assert!(media_ranges(&world).is_empty());
 }
 
 #[tokio::test]
-async fn a_store_without_part_checksums_completes_without_the_combined_one() {
+async fn an_upload_without_part_checksums_completes_without_a_combined_one() {
     let s3 = s3::Settings {
         part_checksums: false,
         ..setup().s3
@@ -147,7 +149,7 @@ async fn a_store_without_part_checksums_completes_without_the_combined_one() {
 }
 
 #[tokio::test]
-async fn an_upload_that_vanished_is_begun_again() {
+async fn an_upload_that_vanished_is_replaced_by_another() {
     let (world, recording) = suspended(5, 2, setup()).await;
     world.s3.abort(&world.s3.uploads()[0].upload_id);
     world.assert_archived_by_retry(&recording).await;
@@ -155,7 +157,7 @@ async fn an_upload_that_vanished_is_begun_again() {
 }
 
 #[tokio::test]
-async fn an_upload_that_vanishes_while_it_is_filled_is_begun_again() {
+async fn an_upload_that_vanishes_during_a_run_is_replaced_by_another() {
     let (world, recording) = suspended(6, 2, setup()).await;
     let s3 = world.s3.clone();
     let aborted = AtomicBool::new(false);
@@ -172,7 +174,7 @@ async fn an_upload_that_vanishes_while_it_is_filled_is_begun_again() {
 }
 
 #[tokio::test]
-async fn a_source_that_changed_means_a_new_upload() {
+async fn a_source_of_another_length_leads_to_a_new_upload() {
     let (world, mut recording) = suspended(5, 2, setup()).await;
     let old = world.s3.uploads()[0].upload_id.clone();
     recording.chunks[0].media = Recording::of(&[3 * PART + 5]).chunks.remove(0).media;
@@ -181,11 +183,11 @@ async fn a_source_that_changed_means_a_new_upload() {
     let aborted = world.s3.calls().iter().any(|call| {
         call.operation == "AbortMultipartUpload" && call.upload_id.as_ref() == Some(&old)
     });
-    assert!(aborted, "the old upload is ended");
+    assert!(aborted, "the old upload is aborted");
 }
 
 #[tokio::test]
-async fn another_etag_of_the_same_bytes_costs_no_upload() {
+async fn another_etag_of_the_same_bytes_keeps_the_upload() {
     let world = World::start().await;
     let recording = Recording::of(&[4 * PART]);
     let publish = |etag: &str| {
@@ -205,7 +207,7 @@ async fn another_etag_of_the_same_bytes_costs_no_upload() {
         .s3
         .object(&recording.media_key(&recording.chunks[0]))
         .unwrap();
-    // The one that was told when the upload was begun.
+    // The ETag at the time when the upload was begun.
     assert_eq!(media.metadata["source-etag"], "\"one\"");
     assert_eq!(world.count("CreateMultipartUpload"), 1);
     assert_eq!(world.count("UploadPart"), 4, "no part is put twice");
@@ -242,7 +244,7 @@ async fn a_source_that_became_small_needs_no_upload() {
 }
 
 #[tokio::test]
-async fn a_record_that_is_broken_or_of_another_part_size() {
+async fn a_broken_record_is_replaced_and_one_of_another_part_size_is_used() {
     for broken in ["", "{}", "not JSON", r#"{"uploadId":"u"}"#] {
         let (world, recording) = suspended(5, 2, setup()).await;
         world
@@ -260,23 +262,23 @@ async fn a_record_that_is_broken_or_of_another_part_size() {
         assert_eq!(
             old.len(),
             1,
-            "nobody knows the old upload any more: the bucket's lifecycle rule ends it"
+            "no record names the old upload, so the bucket's lifecycle rule aborts it"
         );
         world.s3.abort(&old[0].upload_id);
         world.assert_archived(&recording);
     }
-    // A version with larger parts goes on with the grid that the record says.
+    // A version with larger parts continues with the part size in the record.
     let mut larger = setup();
     larger.limits.part_size = 2 * PART;
     let (world, recording) = suspended(5, 2, setup()).await;
     let newer = world.another(larger.limits, &[]).await;
     newer.assert_archived_by_retry(&recording).await;
     assert_eq!(world.count("CreateMultipartUpload"), 0);
-    assert_eq!(media_requests(&world).len(), 3);
+    assert_eq!(media_ranges(&world).len(), 3);
 }
 
 #[tokio::test]
-async fn what_a_crash_between_complete_and_manifest_leaves_is_cleared() {
+async fn a_crash_between_complete_and_manifest_is_recovered_from() {
     let (world, recording) = suspended(3, 2, setup()).await;
     let pending = world.s3.objects();
     assert_eq!(
@@ -302,7 +304,7 @@ async fn what_a_crash_between_complete_and_manifest_leaves_is_cleared() {
 }
 
 #[tokio::test]
-async fn a_crash_between_manifest_and_the_end_of_the_pending_event_is_cleared() {
+async fn a_crash_between_manifest_and_deletion_of_the_event_is_recovered_from() {
     let world = World::start().await;
     let recording = Recording::of(&[5]);
     recording.publish(&world);
@@ -315,7 +317,7 @@ async fn a_crash_between_manifest_and_the_end_of_the_pending_event_is_cleared() 
 }
 
 #[tokio::test]
-async fn several_deliveries_at_once_end_in_the_same_bytes() {
+async fn concurrent_deliveries_archive_the_same_bytes() {
     let world = World::start().await;
     let recording = Recording::of(&[1, 9 * PART + 1, 4 * PART]);
     recording.publish(&world);
@@ -340,14 +342,14 @@ async fn deliveries_of_even_and_odd_count_begin_at_different_ends() {
         let other = world.another(setup().limits, &one_at_a_time).await;
         other.deliver_again(&recording.event(&world), count).await;
         assert!(
-            media_requests(&world)[0].starts_with(&format!("bytes={}-", first * PART)),
+            media_ranges(&world)[0].starts_with(&format!("bytes={}-", first * PART)),
             "attempt {count}"
         );
     }
 }
 
 #[tokio::test]
-async fn answers_that_are_lost_are_found_out() {
+async fn lost_answers_of_s3_are_detected() {
     for operation in [
         "CreateMultipartUpload",
         "UploadPart",
@@ -374,7 +376,7 @@ async fn answers_that_are_lost_are_found_out() {
         }
         assert_eq!(status, 200, "{operation}");
         if operation == "CreateMultipartUpload" {
-            // The upload whose id was lost is nobody's.
+            // No record names the upload whose id was lost.
             let known: Vec<_> = world.s3.uploads();
             assert_eq!(known.len(), 1);
             world.s3.abort(&known[0].upload_id);
@@ -384,14 +386,14 @@ async fn answers_that_are_lost_are_found_out() {
 }
 
 #[tokio::test]
-async fn time_that_is_up_suspends_and_keeps() {
+async fn a_run_out_of_time_is_suspended_and_keeps_its_parts() {
     let mut hasty = setup();
     hasty.limits.unknown_deadline = Duration::from_millis(1_500);
     hasty.limits.margin = Duration::ZERO;
     let world = World::with(hasty).await;
     let recording = Recording::of(&[6 * PART]);
     recording.publish(&world);
-    // Parts 1 to 3 come, the others hang.
+    // Parts 1 to 3 arrive, the others stall.
     world.acs.inject(|request| {
         let start = request
             .range
@@ -412,5 +414,5 @@ async fn time_that_is_up_suspends_and_keeps() {
     world.acs.heal();
     world.acs.clear_requests();
     world.assert_archived_by_retry(&recording).await;
-    assert_eq!(media_requests(&world).len(), 3);
+    assert_eq!(media_ranges(&world).len(), 3);
 }

@@ -1,7 +1,7 @@
-//! Time: sources that are slower than a run, backlogs, outages that last, and claims.
+//! The schedule over time: sources slower than a run, backlogs, lasting outages, and claims.
 //!
-//! Everything is scaled down: what takes a tick minutes takes one here a second or two, and what
-//! is asserted is what is kept and what is fetched, never how long it took.
+//! Time is scaled down: a run has a second or two. The tests assert which parts are kept and which
+//! bytes are fetched, never a duration.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,8 +18,7 @@ use harness::world::{PART, Recording, World, numbered, setup};
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
-/// A setup whose source sends so many bytes a second on each connection, and whose runs take so
-/// long at most.
+/// A set-up with a source of `bytes_per_second` on each connection, and runs of at most `run`.
 fn slow(bytes_per_second: u64, run: Duration) -> Setup {
     let mut slow = setup();
     slow.acs.bytes_per_second = Some(bytes_per_second);
@@ -30,6 +29,7 @@ fn slow(bytes_per_second: u64, run: Duration) -> Setup {
     slow
 }
 
+/// The bytes of media that ACS sent for these recordings.
 fn sent<'a>(world: &World, recordings: impl IntoIterator<Item = &'a Recording>) -> u64 {
     let chunks = recordings
         .into_iter()
@@ -37,6 +37,7 @@ fn sent<'a>(world: &World, recordings: impl IntoIterator<Item = &'a Recording>) 
     chunks.map(|chunk| world.acs.sent(&chunk.document_id)).sum()
 }
 
+/// The document `attempt.json` of a recording; null for an object that is not JSON.
 fn attempt(world: &World, recording: &Recording) -> Value {
     let key = recording.attempt_key();
     let object = world.s3.object(&key).expect("the attempt is there");
@@ -101,7 +102,7 @@ async fn a_backlog_that_no_run_can_finish_drains_and_nothing_is_fetched_in_vain(
 }
 
 #[tokio::test]
-async fn a_delivery_that_cannot_end_a_part_ends_early_and_a_tick_does_it() {
+async fn a_delivery_too_short_for_a_part_ends_early_and_a_tick_archives() {
     // A part takes 3 s: more than the delivery has, less than the tick.
     let mut stored = slow(PART / 3, MINUTE);
     stored.limits.stored_answer = Duration::from_millis(1_500);
@@ -111,7 +112,11 @@ async fn a_delivery_that_cannot_end_a_part_ends_early_and_a_tick_does_it() {
     recording.publish(&world);
     let response = world.deliver(&recording.event(&world)).await;
     assert_eq!(response.status.code(), 202);
-    assert_eq!(attempt(&world, &recording), Value::Null, "it is released");
+    assert_eq!(
+        attempt(&world, &recording),
+        Value::Null,
+        "the claim is released"
+    );
     let kept = world.s3.uploads();
     assert!(
         kept.iter().all(|upload| upload.parts.is_empty()),
@@ -124,8 +129,8 @@ async fn a_delivery_that_cannot_end_a_part_ends_early_and_a_tick_does_it() {
 }
 
 #[tokio::test]
-async fn a_source_that_is_slow_in_all_gains_a_part_in_every_run() {
-    // Two thirds of a run bring one part, to whichever of the eight in flight they go.
+async fn a_source_of_limited_total_rate_gains_a_part_in_every_run() {
+    // Two thirds of a run bring the bytes of one part, over eight parts in flight.
     let mut total = slow(u64::MAX, Duration::from_secs(3));
     total.acs.bytes_per_second = None;
     total.acs.total_bytes_per_second = Some(PART / 2);
@@ -150,8 +155,8 @@ async fn a_source_that_is_slow_in_all_gains_a_part_in_every_run() {
 }
 
 #[tokio::test]
-async fn one_stream_goes_on_in_a_tick_and_no_part_is_put_twice() {
-    // Ranges are ignored: 8 parts in one reply, of which a delivery has time for some.
+async fn one_stream_is_resumed_by_a_tick_without_putting_a_part_twice() {
+    // Without ranges all 8 parts are one reply, and a delivery has time for some of them.
     let mut stored = slow(4 * PART, MINUTE);
     stored.limits.stored_answer = Duration::from_millis(1_200);
     stored.variables.push(("ACKNOWLEDGE", "stored".into()));
@@ -171,7 +176,7 @@ async fn one_stream_goes_on_in_a_tick_and_no_part_is_put_twice() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_resumed_puts_again_what_differs() {
+async fn a_resumed_stream_replaces_parts_that_differ() {
     let world = World::start().await;
     let mut recording = Recording::of(&[4 * PART]);
     let publish = |recording: &Recording| {
@@ -189,7 +194,7 @@ async fn a_stream_that_is_resumed_puts_again_what_differs() {
     assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
     world.s3.heal();
     assert_eq!(world.s3.uploads()[0].parts.len(), 2);
-    // Of the same length, and of other bytes.
+    // The same length with other bytes.
     recording.chunks[0].media = Recording::of(&[1, 4 * PART]).chunks.remove(1).media;
     publish(&recording);
     world.assert_archived_by_retry(&recording).await;
@@ -229,7 +234,7 @@ async fn eight_slow_events_do_not_stop_a_ninth() {
 }
 
 #[tokio::test]
-async fn ticks_that_overlap_take_different_events() {
+async fn overlapping_ticks_take_different_events() {
     const EVENTS: u64 = 24;
     let world = World::with(slow(10 * PART, Duration::from_secs(20))).await;
     let recordings: Vec<_> = (0..EVENTS)
@@ -251,8 +256,8 @@ async fn ticks_that_overlap_take_different_events() {
     let swept = ticking.join_all().await;
     let taken: usize = swept.iter().map(|swept| swept.taken).sum();
     let finished: usize = swept.iter().map(|swept| swept.finished).sum();
-    // An event goes last: once its claim is deleted, another tick that still sees it may take it,
-    // find its manifest, and delete it again.
+    // The event is deleted after its claim. Between the two, another tick may take the event, find
+    // its manifest, and delete it again.
     assert!(taken >= 24 && taken == finished, "{swept:?}");
     let put = world.s3.calls().into_iter().filter(|call| {
         let is_manifest = |key: &String| key.ends_with(".manifest.json");
@@ -289,7 +294,7 @@ async fn an_outage_of_complete_over_the_24_hours_destroys_nothing() {
             (hit && !first).then(|| lasting.clone())
         });
         assert_eq!(world.deliver(&event).await.status, 503, "{fault:?}");
-        // ACS deletes it, and nothing ever comes of it again.
+        // ACS deletes the recording, so nothing can be fetched again.
         world.acs.remove(&recording.chunks[0].document_id);
         let sent_before = sent(&world, [&recording]);
         for _ in 0..3 {
@@ -311,7 +316,7 @@ async fn an_outage_of_complete_over_the_24_hours_destroys_nothing() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_to_be_replaced_stays_where_no_other_can_be_begun() {
+async fn an_upload_is_kept_until_its_replacement_is_begun() {
     let world = World::start().await;
     let mut recording = Recording::of(&[4 * PART]);
     recording.publish(&world);
@@ -336,7 +341,7 @@ async fn an_upload_that_is_to_be_replaced_stays_where_no_other_can_be_begun() {
 }
 
 #[tokio::test]
-async fn a_part_that_flows_at_the_mark_keeps_the_others() {
+async fn a_part_in_flight_at_the_deadline_does_not_lose_the_others() {
     let mut hasty = setup();
     hasty.limits.unknown_deadline = Duration::from_millis(1_200);
     hasty.limits.margin = Duration::ZERO;
@@ -361,8 +366,8 @@ async fn a_part_that_flows_at_the_mark_keeps_the_others() {
 }
 
 #[tokio::test]
-async fn a_last_try_is_a_real_one() {
-    // A stall's time is more than the tick has, so the event is left to the next one.
+async fn a_last_attempt_has_enough_time() {
+    // A tick is shorter than the stall limit, so it leaves the event to a longer one.
     let mut hasty = setup();
     hasty.limits.unknown_deadline = Duration::from_millis(600);
     hasty.limits.margin = Duration::ZERO;
@@ -399,7 +404,7 @@ async fn another_etag_in_each_reply_costs_one_upload_and_one_reply_more() {
 }
 
 #[tokio::test]
-async fn ranges_that_are_refused_lead_to_one_reply_without() {
+async fn refused_ranges_lead_to_one_reply_without_ranges() {
     for status in [400, 416] {
         for parts in [1, 5] {
             let world = World::start().await;
@@ -422,7 +427,7 @@ async fn ranges_that_are_refused_lead_to_one_reply_without() {
 }
 
 #[tokio::test]
-async fn one_400_of_a_part_is_tried_again() {
+async fn a_single_400_for_a_part_is_retried() {
     let world = World::start().await;
     let recording = Recording::of(&[3 * PART]).aged(2 * HOUR);
     recording.publish(&world);
@@ -442,7 +447,7 @@ async fn one_400_of_a_part_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_404_at_hour_two_is_tried_again_at_hour_three() {
+async fn a_404_in_the_second_hour_is_retried_in_the_third() {
     let world = World::start().await;
     let recording = Recording::of(&[3 * PART]).aged(2 * HOUR);
     recording.publish(&world);
@@ -496,7 +501,7 @@ async fn every_event_of_a_delivery_is_stored_before_any_is_worked_on() {
 }
 
 #[tokio::test]
-async fn no_number_of_events_hides_another() {
+async fn no_number_of_events_hides_another_event() {
     let mut few = setup();
     few.limits.remembered = 4;
     few.s3.page_size = 1000;
@@ -515,7 +520,7 @@ async fn no_number_of_events_hides_another() {
     let swept = world.tick().await;
     assert_eq!((swept.pending, swept.taken), (61, 61));
     assert!(world.s3.object(&young.manifest_key()).is_some());
-    // They have been tried; the next that comes has its turn before them.
+    // A new event precedes the events that were tried.
     let next = numbered(2, &[10]);
     next.publish(&world);
     next.store(&world, 3 * MINUTE);
@@ -589,7 +594,7 @@ async fn a_redelivery_that_meets_a_live_claim_fetches_nothing() {
 }
 
 #[tokio::test]
-async fn a_run_that_takes_long_writes_its_claim_again_and_a_delivery_its_first() {
+async fn a_long_run_renews_its_claim_and_a_long_delivery_writes_one() {
     let mut slow = slow(PART, Duration::from_secs(20));
     slow.limits.heartbeat = Duration::from_millis(300);
     let world = World::with(slow).await;
@@ -615,7 +620,7 @@ async fn a_run_that_takes_long_writes_its_claim_again_and_a_delivery_its_first()
         assert!(claims(&world) >= 2, "{}", claims(&world));
         world.assert_archived(&recording);
     }
-    // The common case: no call more.
+    // A short run writes its claim once.
     world.clear();
     let recording = Recording::of(&[10]);
     recording.publish(&world);
@@ -624,13 +629,13 @@ async fn a_run_that_takes_long_writes_its_claim_again_and_a_delivery_its_first()
 }
 
 #[tokio::test]
-async fn an_event_that_has_ended_two_processes_is_taken_alone() {
+async fn an_event_at_which_two_processes_ended_is_taken_alone() {
     let world = World::with(slow(20 * PART, Duration::from_secs(20))).await;
     let deadly = numbered(0, &[2 * PART]);
     deadly.publish(&world);
     deadly.store(&world, HOUR);
     let key = deadly.attempt_key();
-    // As a process leaves it that was at work and died, for the second time.
+    // The attempt of an event at which two processes have ended.
     let claim = json!({"run": "dead", "beat": 1, "atWork": true, "attempts": 2, "deaths": 1});
     world.s3.put(&key, claim.to_string());
     world.age_pending(20 * MINUTE);
@@ -658,8 +663,12 @@ async fn an_event_that_has_ended_two_processes_is_taken_alone() {
     let swept = world.tick().await;
     world.acs.heal();
     assert_eq!(swept.finished, 6);
-    assert_eq!(alone.load(Ordering::Relaxed), 1, "its own claim alone");
-    // One death is no reason yet.
+    assert_eq!(
+        alone.load(Ordering::Relaxed),
+        1,
+        "no other event was claimed"
+    );
+    // After one ended process an event is not taken alone.
     let once = numbered(7, &[10]);
     once.publish(&world);
     once.store(&world, HOUR);
@@ -677,7 +686,7 @@ async fn an_event_that_has_ended_two_processes_is_taken_alone() {
 }
 
 #[tokio::test]
-async fn an_outage_of_ours_stops_the_tick_and_the_next_begins_with_one() {
+async fn an_outage_of_s3_stops_the_tick_and_the_next_tries_one_event_first() {
     for (operation, key) in [
         ("PutObject", "attempt.json"),
         ("PutObject", ".mp4"),
@@ -718,7 +727,7 @@ async fn an_outage_of_ours_stops_the_tick_and_the_next_begins_with_one() {
 }
 
 #[tokio::test]
-async fn a_tick_costs_a_listing_and_an_event_that_is_not_due_nothing_more() {
+async fn a_tick_makes_one_listing_and_no_call_for_events_that_are_not_due() {
     let mut pages = setup();
     pages.s3.page_size = 1000;
     let world = World::with(pages).await;
@@ -734,8 +743,8 @@ async fn a_tick_costs_a_listing_and_an_event_that_is_not_due_nothing_more() {
 }
 
 #[tokio::test]
-async fn one_reply_that_outlasts_a_run_is_asked_for_more_and_more_rarely() {
-    // 8 parts in one reply, of which a tick has time for some.
+async fn one_reply_longer_than_a_run_is_requested_at_growing_intervals() {
+    // 8 parts in one reply, and a tick has time for some of them.
     let world = World::with(slow(4 * PART, Duration::from_millis(1_200))).await;
     let recording = Recording::of(&[8 * PART]);
     world.acs.add(acs::Document {
@@ -750,7 +759,7 @@ async fn one_reply_that_outlasts_a_run_is_asked_for_more_and_more_rarely() {
     let failure = attempt["failure"].as_str().unwrap();
     assert!(failure.contains("too short for one reply"), "{failure}");
     let pause = attempt["retryAfterSeconds"].as_u64().unwrap();
-    assert!((7_200..7_300).contains(&pause), "as old as it is: {pause}");
+    assert!((7_200..7_300).contains(&pause), "the pause is {pause} s");
     world.age_pending(HOUR);
     assert_eq!(world.tick().await.taken, 0);
     world.age_pending(HOUR + MINUTE);
@@ -761,7 +770,7 @@ async fn one_reply_that_outlasts_a_run_is_asked_for_more_and_more_rarely() {
 }
 
 #[tokio::test]
-async fn what_was_rejected_with_all_its_parts_is_completed_when_it_is_posted_again() {
+async fn a_rejected_recording_with_all_parts_is_completed_by_a_new_delivery() {
     let world = World::start().await;
     let recording = Recording::of(&[4 * PART]).aged(100 * HOUR);
     recording.publish(&world);
@@ -778,10 +787,10 @@ async fn what_was_rejected_with_all_its_parts_is_completed_when_it_is_posted_aga
     assert_eq!(
         world.deliver(&event).await.status,
         503,
-        "a fault of ours is never final"
+        "a fault of the function's side is never final"
     );
     world.s3.heal();
-    // As a version that did not know this code would have left it: rejected, its parts kept.
+    // A version that did not know this code rejected the recording and kept its parts.
     for name in ["event.json", "attempt.json"] {
         world.s3.remove(&format!("{}/{name}", recording.pending()));
     }
@@ -799,7 +808,7 @@ async fn what_was_rejected_with_all_its_parts_is_completed_when_it_is_posted_aga
 }
 
 #[tokio::test]
-async fn uploads_that_come_to_nothing_are_counted_over_runs_and_paused_between() {
+async fn failed_uploads_are_counted_over_runs_with_growing_pauses() {
     let mut patient = setup();
     patient.limits.upload_pause = HOUR;
     let world = World::with(patient).await;
@@ -830,7 +839,7 @@ async fn uploads_that_come_to_nothing_are_counted_over_runs_and_paused_between()
     world.assert_archived_by_retry(&recording).await;
 }
 
-/// A world for the built binary, whose limits are the deployed ones.
+/// A world for the built binary, which has the deployed limits.
 async fn deployed() -> World {
     World::with(Setup {
         s3: s3::Settings::default(),
@@ -840,7 +849,7 @@ async fn deployed() -> World {
 }
 
 #[tokio::test]
-async fn the_built_binary_needs_one_upload_where_etags_differ_in_each_reply() {
+async fn the_built_binary_needs_one_upload_if_each_reply_has_another_etag() {
     let world = deployed().await;
     let recording = Recording::of(&[3 * DEPLOYED_PART + 99]);
     recording.publish(&world);
@@ -859,7 +868,7 @@ async fn the_built_binary_needs_one_upload_where_etags_differ_in_each_reply() {
 }
 
 #[tokio::test]
-async fn the_built_binary_keeps_what_it_has_while_a_key_is_disabled() {
+async fn the_built_binary_keeps_its_parts_while_a_kms_key_is_disabled() {
     let world = deployed().await;
     let recording = Recording::of(&[2 * DEPLOYED_PART + 99]).aged(100 * HOUR);
     recording.publish(&world);

@@ -1,4 +1,4 @@
-//! What S3 may answer, and what becomes of it: every call the function makes, and each way it may fail.
+//! Faults of S3: each call that the function makes, with each way in which it may fail.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,10 +12,10 @@ use tokio::task::JoinSet;
 use harness::embedded::Setup;
 use harness::world::{PART, Recording, World, setup};
 
-/// A call, told by its operation and the end of its key.
+/// A call of S3, by its operation and the end of its key.
 type Target = (&'static str, &'static str);
 
-/// Every call of a delivery in which an upload has become stale.
+/// Every call of a delivery of the recording that [`world`] holds, and of a tick.
 const CALLS: [Target; 22] = [
     ("HeadObject", ".manifest.json"),
     ("PutObject", "event.json"),
@@ -53,7 +53,7 @@ const fn refuse(status: u16, code: &'static str) -> Fault {
     Fault::Refuse { status, code }
 }
 
-/// Which of the calls that fit are hit.
+/// The matching calls that fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Times {
     Once,
@@ -64,7 +64,7 @@ fn fits(call: &Call, (operation, end): Target) -> bool {
     call.operation == operation && call.key.as_deref().unwrap_or_default().ends_with(end)
 }
 
-/// Makes the calls that fit fail, and counts them.
+/// Makes the matching calls fail, and counts the matching calls.
 fn inject(world: &World, target: Target, fault: &Fault, times: Times) -> Arc<AtomicUsize> {
     let hits = Arc::new(AtomicUsize::new(0));
     let (counted, fault) = (Arc::clone(&hits), fault.clone());
@@ -79,7 +79,7 @@ fn inject(world: &World, target: Target, fault: &Fault, times: Times) -> Arc<Ato
     hits
 }
 
-/// Does something at the first call that fits, before S3 acts on it.
+/// Runs `act` at the first matching call, before S3 handles the call.
 fn at_first(world: &World, target: Target, act: impl Fn(&Call) + Send + Sync + 'static) {
     let done = AtomicBool::new(false);
     world.s3.inject(move |call| {
@@ -90,7 +90,8 @@ fn at_first(world: &World, target: Target, act: impl Fn(&Call) + Send + Sync + '
     });
 }
 
-/// A small chunk, one that takes an upload, and one whose upload was begun for a source that is another now.
+/// A recording of three chunks: a small one, one that needs an upload, and one whose upload was
+/// begun for a source of another length.
 async fn world(setup: Setup) -> (World, Recording) {
     let world = World::with(setup).await;
     let recording = Recording::of(&[1000, 3 * PART + 5, 2 * PART]);
@@ -105,7 +106,7 @@ async fn world(setup: Setup) -> (World, Recording) {
         "contentType": "video/mp4",
         "partSize": PART,
     });
-    // As an earlier run leaves it: the record, and the event that it is for.
+    // An earlier run leaves the record together with its pending event.
     let event = recording.event(&world).to_string();
     world.s3.put(&recording.event_key(), event);
     let record_key = recording.record_key(stale);
@@ -113,7 +114,9 @@ async fn world(setup: Setup) -> (World, Recording) {
     (world, recording)
 }
 
-/// One call fails; then Event Grid delivers again, or the schedule ticks, until all is well.
+/// Lets a call fail, retries by delivery or tick, and asserts that the recording is archived.
+///
+/// Returns the number of faults that were injected.
 async fn survives(target: Target, fault: Fault, times: Times, setup: Setup) -> usize {
     let what = format!("{fault:?} {times:?} at {target:?}");
     let (world, recording) = world(setup).await;
@@ -145,10 +148,10 @@ async fn survives(target: Target, fault: Fault, times: Times, setup: Setup) -> u
         let response = world.deliver_again(&event, 2).await;
         assert_eq!(response.status.code(), 200, "{what}: {response:?}");
     }
-    // An upload whose id was lost with an answer is nobody's: the bucket's lifecycle rule ends it.
+    // No record names an upload whose id was lost: the bucket's lifecycle rule aborts it.
     if target.0 == "CreateMultipartUpload" && fault == Fault::LoseAnswer {
         let [lost] = &*world.s3.uploads() else {
-            panic!("{what}: the lost upload alone")
+            panic!("{what}: {:?} are not one lost upload", world.s3.uploads())
         };
         world.s3.abort(&lost.upload_id);
     }
@@ -169,7 +172,7 @@ async fn tick(world: &World) -> Option<usize> {
     Some(world.try_tick().await.ok()?.finished)
 }
 
-/// Runs cases side by side, and answers how many faults were injected in them.
+/// Runs cases concurrently, and returns the number of faults that were injected.
 async fn all(
     cases: impl IntoIterator<Item = (Target, Fault, Times)>,
     set_up: fn() -> Setup,
@@ -229,7 +232,7 @@ async fn every_call_may_hang_once() {
 }
 
 #[tokio::test]
-async fn every_call_may_fail_as_long_as_it_likes() {
+async fn every_call_may_fail_until_the_next_attempt() {
     let mut cases = Vec::new();
     for target in CALLS {
         for fault in [SLOW_DOWN, refuse(403, "AccessDenied")] {
@@ -241,7 +244,7 @@ async fn every_call_may_fail_as_long_as_it_likes() {
     assert!(faults >= 4 * CALLS.len(), "{faults} faults");
 }
 
-/// A recording of one chunk, of which that many parts are to be made.
+/// A recording of one chunk, with this number of parts.
 async fn one(parts: u64, setup: Setup) -> (World, Recording) {
     let world = World::with(setup).await;
     let recording = Recording::of(&[(parts - 1) * PART + 9]);
@@ -280,7 +283,7 @@ async fn complete_may_answer_200_with_an_error_inside() {
                 );
                 assert!(
                     hits.load(Ordering::Relaxed) > 1,
-                    "{code} {times:?}: tried again"
+                    "{code} {times:?}: Complete is called again"
                 );
                 if status == 503 {
                     assert_eq!(world.deliver_again(&event, 1).await.status, 200);
@@ -306,7 +309,7 @@ async fn a_conflict_on_complete_is_tried_again_and_destroys_nothing() {
     world.assert_archived(&recording);
     assert_eq!(world.count("CreateMultipartUpload"), 1);
 
-    // As long as it lasts: one more upload, and the first stays until there is an object.
+    // While the conflict lasts, there is one more upload, and the first stays.
     for source_is_gone in [false, true] {
         let mut patient = setup();
         patient.limits.upload_pause = Duration::from_hours(1);
@@ -317,7 +320,11 @@ async fn a_conflict_on_complete_is_tried_again_and_destroys_nothing() {
         assert_eq!(world.count("CreateMultipartUpload"), 2);
         assert_eq!(world.s3.uploads().len(), 2, "nothing is aborted");
         assert_eq!(tick(&world).await, Some(0));
-        assert_eq!(world.count("CreateMultipartUpload"), 2, "nor begun at once");
+        assert_eq!(
+            world.count("CreateMultipartUpload"),
+            2,
+            "no third upload at once"
+        );
         assert_eq!(world.count("AbortMultipartUpload"), 0);
         world.s3.heal();
         world.acs.clear_requests();
@@ -332,7 +339,7 @@ async fn a_conflict_on_complete_is_tried_again_and_destroys_nothing() {
 }
 
 #[tokio::test]
-async fn a_part_that_is_not_the_listed_one_is_listed_again() {
+async fn parts_are_listed_again_after_an_invalid_part() {
     for set_up in [setup, opaque, without_part_checksums] {
         for times in [Times::Once, Times::Always] {
             let (world, recording) = one(3, set_up()).await;
@@ -361,7 +368,7 @@ async fn a_part_that_is_not_the_listed_one_is_listed_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn the_same_part_put_again_between_listing_and_complete_has_another_etag() {
+async fn a_part_that_is_replaced_between_listing_and_complete_is_listed_again() {
     let (world, recording) = one(3, opaque()).await;
     let client = aws_sdk_s3::Client::from_conf(
         aws_sdk_s3::config::Builder::from(&harness::embedded::sdk(&world.s3).await)
@@ -400,7 +407,7 @@ async fn the_same_part_put_again_between_listing_and_complete_has_another_etag()
     assert_eq!(world.count("CreateMultipartUpload"), 1);
 }
 
-/// The object as another delivery of the same event would have made it.
+/// The object that another delivery of the same event would make.
 fn ours(recording: &Recording) -> Object {
     let chunk = &recording.chunks[0];
     let mut object = Object::new(chunk.media.bytes(0..chunk.media.length()));
@@ -418,8 +425,8 @@ fn ours(recording: &Recording) -> Object {
 }
 
 #[tokio::test]
-async fn an_object_that_another_delivery_has_made_meanwhile_is_ours() {
-    // S3 itself refuses Complete with 412; or it answers nothing that tells, once or for good.
+async fn an_object_that_another_delivery_made_meanwhile_is_accepted() {
+    // S3 refuses Complete with 412, fails with 503, or breaks off its answer.
     for answer in [None, Some(SLOW_DOWN), Some(Fault::CutBody { after: 0 })] {
         for (target, parts) in [
             (COMPLETE, 3),
@@ -447,8 +454,8 @@ async fn an_object_that_another_delivery_has_made_meanwhile_is_ours() {
             world.s3.heal();
             assert_eq!(response.status.code(), 200, "{what}: {response:?}");
             let there = world.s3.object(&recording.media_key(&recording.chunks[0]));
-            assert_eq!(there, Some(object), "{what}: it is not replaced");
-            // Whether S3 has the record is not known, so its upload is not aborted: the bucket's lifecycle rule ends it.
+            assert_eq!(there, Some(object), "{what}: the object was replaced");
+            // S3 may hold the record, so its upload is not aborted: the lifecycle rule does it.
             if unanswered && target == ("PutObject", ".upload.json") {
                 world.s3.abort(&world.s3.uploads()[0].upload_id);
             }
@@ -459,7 +466,7 @@ async fn an_object_that_another_delivery_has_made_meanwhile_is_ours() {
 }
 
 #[tokio::test]
-async fn a_foreign_object_is_never_overwritten_nor_taken_for_ours() {
+async fn a_foreign_object_is_never_overwritten_nor_accepted() {
     type Change = fn(&mut Object);
     let changes: [(&str, Change); 3] = [
         ("no metadata", |object| object.metadata.clear()),
@@ -498,7 +505,7 @@ async fn a_foreign_object_is_never_overwritten_nor_taken_for_ours() {
             let event = |key: &String| key.ends_with("/event.json");
             assert!(!world.keys().iter().any(event), "{what}");
             let rejection = world.json(&recording.rejection_key());
-            // Parts that were fetched are kept, and named.
+            // An upload with parts is kept, and the rejection names it.
             let named = &rejection["chunks"][0]["media"]["upload"]["uploadId"];
             for upload in world.s3.uploads() {
                 let named = upload.parts.is_empty() || *named == upload.upload_id;
@@ -521,7 +528,7 @@ async fn a_foreign_object_is_never_overwritten_nor_taken_for_ours() {
 }
 
 #[tokio::test]
-async fn a_foreign_metadata_object_is_left_alone_too() {
+async fn a_foreign_metadata_object_is_never_overwritten() {
     let (world, recording) = one(2, setup()).await;
     let key = recording.metadata_key(&recording.chunks[0]);
     world.s3.put(&key, "a stranger's");
@@ -548,7 +555,7 @@ async fn a_foreign_upload_of_the_same_key_is_never_touched() {
     let touched = |call: &Call| call.upload_id.as_ref() == Some(&foreign);
     assert!(!world.s3.calls().iter().any(touched));
     let [left] = &*world.s3.uploads() else {
-        panic!("the foreign upload alone")
+        panic!("{:?} are not the foreign upload alone", world.s3.uploads())
     };
     assert_eq!((&left.upload_id, left.parts.len()), (&foreign, 0));
     world.s3.abort(&foreign);
@@ -589,7 +596,7 @@ async fn an_upload_may_vanish_at_any_moment() {
 }
 
 #[tokio::test]
-async fn uploads_that_always_vanish_are_given_up_for_this_run() {
+async fn uploads_that_always_vanish_end_the_run() {
     let (world, recording) = one(3, setup()).await;
     let s3 = world.s3.clone();
     world.s3.inject(move |call| {
@@ -600,7 +607,11 @@ async fn uploads_that_always_vanish_are_given_up_for_this_run() {
     });
     let event = recording.event(&world);
     assert_eq!(world.deliver(&event).await.status, 503);
-    assert_eq!(world.count("CreateMultipartUpload"), 4, "bounded");
+    assert_eq!(
+        world.count("CreateMultipartUpload"),
+        4,
+        "the uploads of a run are bounded"
+    );
     world.s3.heal();
     world.assert_archived_by_retry(&recording).await;
 }
@@ -608,7 +619,7 @@ async fn uploads_that_always_vanish_are_given_up_for_this_run() {
 const CONFLICT: Fault = refuse(409, "ConditionalRequestConflict");
 
 #[tokio::test]
-async fn a_conflict_on_a_small_object_says_nothing_of_what_is_there() {
+async fn a_conflict_on_a_small_object_is_retried() {
     let mut cases = Vec::new();
     for end in [
         "event.json",
@@ -628,7 +639,7 @@ async fn a_conflict_on_a_small_object_says_nothing_of_what_is_there() {
 
 #[tokio::test]
 async fn a_conflict_never_counts_as_stored() {
-    // The pending event: with 202 only the bucket has it.
+    // After a 202 only the bucket holds the event.
     let mut stored = setup();
     stored.variables.push(("ACKNOWLEDGE", "stored".into()));
     let (world, recording) = one(2, stored).await;
@@ -677,7 +688,7 @@ async fn a_conflict_never_counts_as_set_aside() {
 }
 
 #[tokio::test]
-async fn a_manifest_that_hangs_does_not_hold_the_answer_back() {
+async fn a_manifest_that_hangs_does_not_delay_the_answer() {
     let mut patient = setup();
     patient.limits.store_call = Duration::from_mins(5);
     patient.limits.unknown_deadline = Duration::from_millis(1_500);
@@ -720,8 +731,12 @@ async fn thousands_of_parts_are_listed_page_by_page() {
     assert_eq!(world.s3.uploads()[0].parts.len() as u64, PARTS);
     world.s3.clear_calls();
     world.assert_archived_by_retry(&recording).await;
-    assert_eq!(world.count("UploadPart"), 0, "every page counts");
-    assert_eq!(world.count("ListParts"), 2 * 3, "before and after");
+    assert_eq!(world.count("UploadPart"), 0, "each listed part is kept");
+    assert_eq!(
+        world.count("ListParts"),
+        2 * 3,
+        "three pages before and three after"
+    );
 }
 
 #[tokio::test]
@@ -738,14 +753,14 @@ async fn thousands_of_pending_events_are_listed_page_by_page() {
     }
     let swept = world.tick_when_due().await;
     assert_eq!(swept.pending, EVENTS);
-    // Listed again when the thousand that it remembers are used up.
+    // A tick remembers a page of 1,000 events, and lists again after them.
     assert_eq!(world.count("ListObjectsV2"), 4 + 3 + 2 + 1);
     let left = world.pending_keys().len();
     assert_eq!((left, swept.finished), (0, EVENTS));
 }
 
 #[tokio::test]
-async fn no_call_is_left_out() {
+async fn the_list_of_calls_is_complete() {
     let (world, recording) = world(setup()).await;
     let event = recording.event(&world);
     assert_eq!(world.deliver(&event).await.status, 200);
@@ -767,7 +782,7 @@ async fn no_call_is_left_out() {
     }
 }
 
-/// The failure that the attempt at a recording has left.
+/// The failure in a recording's `attempt.json`.
 fn failure(world: &World, recording: &Recording) -> String {
     let key = recording.attempt_key();
     let attempt = world.json(&key);
@@ -775,7 +790,7 @@ fn failure(world: &World, recording: &Recording) -> String {
 }
 
 #[tokio::test]
-async fn a_failure_says_what_is_known_of_its_reason() {
+async fn a_failure_names_its_operation_status_and_code() {
     let unread = |status| Fault::Answer {
         status,
         body: "<html>no S3</html>",

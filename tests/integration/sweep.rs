@@ -1,4 +1,4 @@
-//! The schedule's tick.
+//! Ticks of the schedule.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use harness::world::{PART, Recording, TICK, World, numbered, setup};
 
-/// Stands for an identity or a location in keys of no event.
+/// The place of a hash in keys that belong to no event.
 const HASH: &str = "0123456789abcdef";
 
 /// A tick as `EventBridge` Scheduler sends it.
@@ -24,14 +24,14 @@ async fn tick(world: &World, payload: &str) -> Swept {
     }
 }
 
-/// Stores the event as a delivery does before any work.
+/// Publishes a recording, and stores its event as a delivery does before any work.
 fn store(world: &World, recording: &Recording) {
     recording.publish(world);
     recording.store(world, Duration::from_mins(5));
 }
 
 #[tokio::test]
-async fn a_pending_event_of_the_customers_storage_is_set_aside_and_not_dropped() {
+async fn a_pending_event_of_the_customers_storage_is_set_aside() {
     let world = World::start().await;
     let recording = numbered(0, &[4]);
     let mut event = recording.event(&world);
@@ -56,7 +56,7 @@ async fn a_pending_event_of_the_customers_storage_is_set_aside_and_not_dropped()
     assert!(reason.contains("customer's own storage"), "{reason}");
     assert!(world.acs.requests().is_empty());
 
-    // While that cannot be written, the event stays.
+    // The event stays pending until the document is written.
     world.s3.remove(key);
     world.s3.put(&pending, event.to_string());
     world.make_due();
@@ -97,7 +97,7 @@ async fn both_forms_of_a_tick_finish_what_is_pending() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_was_acknowledged_as_stored_is_finished() {
+async fn a_delivery_that_was_acknowledged_as_stored_is_archived_by_a_tick() {
     let mut stored = setup();
     stored.variables.push(("ACKNOWLEDGE", "stored".into()));
     let world = World::with(stored).await;
@@ -114,7 +114,7 @@ async fn a_delivery_that_was_acknowledged_as_stored_is_finished() {
     response.assert_outcome(202, "suspended");
     world.acs.heal();
     world.acs.clear_requests();
-    // It was released, so it is due at once.
+    // The delivery released its claim, so the event is due at once.
     assert_eq!(tick(&world, SCHEDULER_TICK).await.finished, 1);
     world.assert_archived(&recording);
     let media = world.media_requests();
@@ -122,7 +122,7 @@ async fn a_delivery_that_was_acknowledged_as_stored_is_finished() {
 }
 
 #[tokio::test]
-async fn the_oldest_come_first_and_their_age_is_told() {
+async fn the_oldest_event_comes_first_and_its_age_is_reported() {
     let world = World::with({
         let mut one = setup();
         one.limits.events_at_once = 1;
@@ -164,8 +164,8 @@ async fn none_of_many_pending_events_starves() {
     hasty.limits.remembered = 8;
     hasty.s3.page_size = 50;
     let world = World::with(hasty).await;
-    // The oldest hang, some cannot be read, some are gone from ACS, and the others are as they
-    // should be.
+    // The oldest events hang, some cannot be read, some are gone from ACS, and the others can be
+    // archived.
     for number in 0..EVENTS {
         let recording = numbered(number, &[10]).aged(25 * HOUR);
         recording.publish(&world);
@@ -220,7 +220,7 @@ async fn none_of_many_pending_events_starves() {
 }
 
 #[tokio::test]
-async fn two_ticks_at_once_do_no_harm() {
+async fn two_concurrent_ticks_archive_every_event() {
     let world = World::start().await;
     let recordings: Vec<_> = (0..10)
         .map(|number| numbered(number, &[3 * PART]))
@@ -234,7 +234,7 @@ async fn two_ticks_at_once_do_no_harm() {
     assert!(world.s3.uploads().is_empty());
 }
 
-/// A function each of whose ticks looks at what ended runs have left.
+/// A set-up in which each tick does the housekeeping.
 fn tidy() -> harness::embedded::Setup {
     let mut tidy = setup();
     tidy.limits.housekeeping = Duration::from_mins(1);
@@ -242,13 +242,13 @@ fn tidy() -> harness::embedded::Setup {
 }
 
 #[tokio::test]
-async fn a_record_is_cleared_once_its_object_is_there_or_its_upload_is_gone() {
+async fn a_record_is_deleted_once_its_object_is_there_or_its_upload_is_gone() {
     let world = World::with(tidy()).await;
     let recording = Recording::of(&[3 * PART]);
     recording.publish(&world);
     let event = recording.event(&world);
     world.deliver(&event).await;
-    // What a run leaves that was outrun and then killed.
+    // The record of a run that was killed after another run had archived the chunk.
     let key = recording.media_key(&recording.chunks[0]);
     let record = |key: &str, upload_id: &str| {
         let record = json!({
@@ -259,7 +259,7 @@ async fn a_record_is_cleared_once_its_object_is_there_or_its_upload_is_gone() {
     let upload_id = world.s3.begin(&key);
     let finished = recording.record_key(&recording.chunks[0]);
     world.s3.put(&finished, record(&key, &upload_id));
-    // One whose upload is still there, and one whose upload is gone; neither has an object.
+    // A record whose upload is there, and a record whose upload is gone; neither has an object.
     let folder = format!("recordings/pending/20261123T152034.0000000Z-other-{HASH}");
     let (kept, gone) = (
         format!("{folder}/0000-a-{HASH}.upload.json"),
@@ -269,7 +269,7 @@ async fn a_record_is_cleared_once_its_object_is_there_or_its_upload_is_gone() {
     let open = world.s3.begin(&media("a"));
     world.s3.put(&kept, record(&media("a"), &open));
     world.s3.put(&gone, record(&media("b"), "gone"));
-    // One that leads elsewhere: neither it nor what it names is touched.
+    // A record that names another key: neither the record nor that upload is touched.
     let foreign = world.s3.begin("elsewhere/object");
     let elsewhere = format!("{folder}/0000-y-{HASH}.upload.json");
     world
@@ -280,11 +280,7 @@ async fn a_record_is_cleared_once_its_object_is_there_or_its_upload_is_gone() {
 
     let untouched = world.keys();
     world.tick().await;
-    assert_eq!(
-        world.keys(),
-        untouched,
-        "a run may still be at work on them"
-    );
+    assert_eq!(world.keys(), untouched, "a run may be using the uploads");
     world.age_pending(Duration::from_mins(61));
     world.tick().await;
 
@@ -312,7 +308,7 @@ async fn a_record_is_cleared_once_its_object_is_there_or_its_upload_is_gone() {
 }
 
 #[tokio::test]
-async fn keys_that_the_layout_does_not_know_are_left_alone() {
+async fn unknown_keys_are_left_alone() {
     let world = World::with(tidy()).await;
     let recording = Recording::of(&[3]);
     recording.publish(&world);
@@ -338,7 +334,7 @@ async fn keys_that_the_layout_does_not_know_are_left_alone() {
 }
 
 #[tokio::test]
-async fn a_tick_that_cannot_list_is_an_error_of_the_function() {
+async fn a_tick_that_cannot_list_fails() {
     let world = World::start().await;
     world.s3.inject(|call| {
         (call.operation == "ListObjectsV2").then_some(s3::Fault::Refuse {
@@ -359,7 +355,7 @@ async fn a_tick_that_cannot_list_is_an_error_of_the_function() {
 }
 
 #[tokio::test]
-async fn a_tick_with_nothing_pending_is_one_call() {
+async fn a_tick_with_no_pending_event_makes_one_call() {
     let world = World::start().await;
     assert_eq!(world.tick().await, Swept::default());
     let calls = world.s3.calls();
@@ -369,11 +365,11 @@ async fn a_tick_with_nothing_pending_is_one_call() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_not_due_costs_no_call_beyond_the_listing() {
+async fn an_event_that_is_not_due_costs_no_call() {
     let mut large_pages = setup();
     large_pages.s3.page_size = 1000;
     let world = World::with(large_pages).await;
-    // Events whose deliveries may be at work, and events that were tried lately.
+    // Events with a delivery that may be at work, and events that were tried recently.
     for number in 0..20 {
         let recording = numbered(number, &[3 * PART]);
         recording.publish(&world);
@@ -389,10 +385,10 @@ async fn an_event_that_is_not_due_costs_no_call_beyond_the_listing() {
     assert!(world.acs.requests().is_empty());
 }
 
-/// The tick after an outage tries one event before it takes others beside it. If that one fails for
-/// our fault as well, the outage lasts, and eight more need not find that out.
+/// The tick after an outage tries one event before it takes others. If S3 fails for that event too,
+/// the tick ends without trying eight more.
 #[tokio::test]
-async fn a_tick_in_an_outage_that_lasts_takes_few_events() {
+async fn a_tick_in_a_lasting_outage_takes_few_events() {
     let world = World::start().await;
     for number in 0..30 {
         store(&world, &numbered(number, &[3 * PART]));

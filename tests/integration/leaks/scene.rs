@@ -1,4 +1,4 @@
-//! What the scenes have in common: where they are set, and what must be told nowhere in them.
+//! A scene of the tests of leaks: the function, and the secrets that must appear nowhere.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
@@ -20,7 +20,7 @@ pub const MANAGED: &str = "webhook-secret-of-the-manager";
 const OLD_KEY: [u8; 32] = *b"the access key, as it was before";
 pub const NEW_KEY: [u8; 32] = *b"the access key that it became to";
 
-/// What no secret is, and what nevertheless only stands where one is near.
+/// Texts that are no secret, but stand only next to one.
 const TRACES: [&str; 10] = [
     "Signature=",
     "HMAC-SHA256",
@@ -34,12 +34,12 @@ const TRACES: [&str; 10] = [
     "eyJ",
 ];
 
-/// A function with its settings in Secrets Manager that takes tokens too, and all that it has said.
+/// A function with its settings in Secrets Manager that accepts tokens, and all its output.
 pub struct Scene {
     pub lambda: Lambda,
     pub manager: SecretsManager,
     pub entra: Entra,
-    /// Where the tokens of downloads come from, if it is tokens that they go with.
+    /// The issuers of the downloads' tokens, if downloads use tokens.
     pub issuers: Option<Issuers>,
     hidden: Vec<String>,
     answers: String,
@@ -96,7 +96,7 @@ impl Scene {
         })
     }
 
-    /// ACS knows another key from now on, and so does Secrets Manager; or no token of those so far.
+    /// Changes the access key in ACS and Secrets Manager, or makes ACS refuse all earlier tokens.
     pub fn rotate_the_credential(&self) {
         let acs = &self.lambda.world.acs;
         if let Some(issuers) = &self.issuers {
@@ -107,7 +107,7 @@ impl Scene {
         self.manager.set(&Self::secret(&NEW_KEY).to_string());
     }
 
-    /// What must be told nowhere: secrets, and all tokens so far with their signatures.
+    /// The texts that must appear nowhere: secrets, and all tokens so far with their signatures.
     fn hidden(&self) -> Vec<String> {
         let issued = self.issuers.iter().flat_map(|issuers| {
             let (sts, entra) = (issuers.sts.issued(), issuers.entra.issued());
@@ -120,12 +120,12 @@ impl Scene {
         self.hidden.iter().cloned().chain(parts).collect()
     }
 
-    /// From now on this must be told nowhere.
+    /// Adds a text that must appear nowhere.
     pub fn hide(&mut self, secret: &str) {
         self.hidden.push(secret.to_owned());
     }
 
-    /// Nor this token, nor its signature.
+    /// Adds a token and its signature, which must appear nowhere.
     pub fn hide_token(&mut self, token: &str) {
         self.hide(token);
         let (_, signature) = token.rsplit_once('.').unwrap();
@@ -157,7 +157,7 @@ impl Scene {
         self.lambda.run(&all)
     }
 
-    /// Gives the function a request that is answered with this status.
+    /// Sends a request, and asserts the status of its answer.
     pub async fn call(&mut self, status: u16, payload: &Value) {
         let given = self.call_within(PATIENCE, payload).await;
         assert_eq!(given, status, "{payload}");
@@ -169,7 +169,7 @@ impl Scene {
         response.status
     }
 
-    /// Gives the function any payload, and says whether that went well.
+    /// Invokes the function with any payload, and returns `true` if it succeeded.
     pub async fn invoke(&mut self, payload: &[u8]) -> bool {
         #[expect(clippy::disallowed_methods, reason = "Lambda's deadline is a moment")]
         let deadline = SystemTime::now() + PATIENCE;
@@ -181,7 +181,7 @@ impl Scene {
         answer.is_ok()
     }
 
-    /// Ends the process, asserts that nothing was told, and answers what it has written.
+    /// Ends the process, asserts that no secret is in its output, and returns the output.
     pub async fn end(self, process: Process) -> (String, String) {
         self.lambda.runtime.wait_for_poll().await;
         let (stdout, stderr) = process.kill().await;
@@ -190,7 +190,7 @@ impl Scene {
         (stdout, stderr)
     }
 
-    /// The same of a process that cannot start, and ends by itself.
+    /// Waits for a process that cannot start, and asserts that no secret is in its output.
     pub async fn fail(self, process: Process) {
         let (status, stdout, stderr) = process.end().await;
         assert!(!status.success());
@@ -213,7 +213,7 @@ impl Scene {
         self.assert_stored_nothing(None);
     }
 
-    /// Asserts that no object has a secret in it, save for what an event itself brought.
+    /// Asserts that no object holds a secret, except those that an event itself brought.
     pub fn assert_stored_nothing(&self, brought: Option<&str>) {
         let signs = ["Signature=", "HMAC-SHA256", "accesskey=", "Bearer "];
         let hidden = self.hidden();
@@ -232,13 +232,13 @@ impl Scene {
         }
     }
 
-    /// Takes everything out of the bucket.
+    /// Removes every object from the bucket.
     pub fn clear(&self) {
         self.lambda.world.clear();
     }
 }
 
-/// The first secret that a text tells, with the line that tells it.
+/// The first secret in a text, with its line.
 fn told(text: &str, hidden: &[String]) -> Option<String> {
     let mut secrets = hidden.iter().map(String::as_str).chain(TRACES);
     secrets.find_map(|secret| {
@@ -248,11 +248,11 @@ fn told(text: &str, hidden: &[String]) -> Option<String> {
 }
 
 fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("what is told is text")
+    std::str::from_utf8(bytes).expect("the output is UTF-8")
 }
 
 #[test]
-fn what_is_told_is_found() {
+fn a_secret_in_the_output_is_found() {
     let hidden = [MANAGED.to_owned(), Scene::base64(&OLD_KEY)];
     for secret in hidden.iter().map(String::as_str).chain(TRACES) {
         let text = format!("first line\n{{\"error\": \"at {secret}, or so\"}}\nlast line");
