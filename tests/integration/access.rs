@@ -1,5 +1,4 @@
-//! Who gets in, and by which of several secrets: deliveries, handshakes, and what the log tells of
-//! them.
+//! Authentication of deliveries and handshakes: secrets, tokens, and their log lines.
 
 use std::time::{Duration, SystemTime};
 
@@ -40,7 +39,7 @@ fn bearer(token: &str) -> Value {
     json!({"authorization": format!("Bearer {token}")})
 }
 
-/// A body that asks for nothing but to be let in.
+/// A body without events.
 const NOTHING: &str = "[]";
 
 fn validation() -> String {
@@ -49,7 +48,7 @@ fn validation() -> String {
     .to_string()
 }
 
-/// A function that takes a tenant's tokens, and the tenant.
+/// A function that accepts a tenant's tokens, and the tenant.
 async fn with_tenant(variables: &[(&'static str, &str)]) -> (World, Entra) {
     let entra = Entra::start(TENANT).await;
     entra.publish(&[SigningKey::shared(0)]);
@@ -76,7 +75,7 @@ async fn post(world: &World, query: &str, headers: &Value, body: &str) -> Respon
         .await
 }
 
-/// The status of the handshake of `CloudEvents`, which is a consent if it is 200.
+/// The status of the `CloudEvents` handshake; 200 is a consent.
 async fn options(world: &World, query: &str, headers: &Value) -> Status {
     let mut headers = headers.clone();
     headers["webhook-request-origin"] = "eventgrid.azure.net".into();
@@ -101,7 +100,7 @@ fn right() -> String {
 }
 
 #[tokio::test]
-async fn handshakes_want_the_secret_and_it_alone() {
+async fn handshakes_need_the_secret_alone() {
     for require in ["any", "both"] {
         let (world, _entra) = with_tenant(&[("REQUIRE", require)]).await;
         let good = bearer(&token(AUDIENCE));
@@ -133,7 +132,7 @@ async fn handshakes_want_the_secret_and_it_alone() {
 }
 
 #[tokio::test]
-async fn with_tokens_alone_a_handshake_is_as_good_as_a_delivery() {
+async fn with_tokens_alone_a_handshake_needs_a_token() {
     let (world, _entra) = with_tenant(&[("WEBHOOK_SECRETS", "")]).await;
     assert_eq!(options(&world, "", &json!({})).await, 200);
     let good = bearer(&token(AUDIENCE));
@@ -147,7 +146,7 @@ async fn with_tokens_alone_a_handshake_is_as_good_as_a_delivery() {
 }
 
 #[tokio::test]
-async fn a_handshake_with_a_secret_that_is_new_is_looked_up_before_it_is_refused() {
+async fn a_handshake_with_a_new_secret_causes_a_refresh_before_it_is_refused() {
     let vault = Vault::start().await;
     vault.set(&json!({"WEBHOOK_SECRETS": OLD}));
     let world = vault.world(EAGER, &[]).await;
@@ -161,15 +160,19 @@ async fn a_handshake_with_a_secret_that_is_new_is_looked_up_before_it_is_refused
         401
     );
     vault.manager.fail(Some(Fault::Internal));
-    // It may be newer still.
+    // An unknown secret may be newer than the secret that was read.
     assert_eq!(options(&world, "code=unknown", &json!({})).await, 503);
     vault.manager.clear_calls();
     assert_eq!(options(&world, "", &json!({})).await, 401);
-    assert_eq!(vault.manager.calls(), 0, "a stranger causes no reading");
+    assert_eq!(
+        vault.manager.calls(),
+        0,
+        "a request without credentials causes no read"
+    );
 }
 
 #[tokio::test]
-async fn both_wants_the_secret_and_the_token() {
+async fn both_needs_the_secret_and_the_token() {
     let (world, entra) = with_tenant(&[("REQUIRE", "both")]).await;
     let (good, bad) = (bearer(&token(AUDIENCE)), bearer("a.b.c"));
     for (query, headers, status) in [
@@ -194,7 +197,10 @@ async fn both_wants_the_secret_and_the_token() {
     let unknown = bearer(&unknown);
     assert_eq!(post(&world, &right(), &unknown, NOTHING).await.status, 503);
     let wrong = post(&world, "code=wrong", &unknown, NOTHING).await;
-    assert_eq!(wrong.status, 401, "it is refused whatever the token is");
+    assert_eq!(
+        wrong.status, 401,
+        "a wrong secret is refused with any token"
+    );
 }
 
 #[tokio::test]
@@ -240,7 +246,7 @@ async fn without_a_webhook_secret_the_schedule_works_and_deliveries_wait() {
     assert_eq!(post(&world, "", &json!({}), NOTHING).await.status, 401);
 }
 
-/// Two secrets, as the template has them.
+/// The two secrets of the template.
 async fn two_secrets() -> (Vault, Vec<(&'static str, &'static str)>) {
     let vault = Vault::start().await;
     let (acs, manager) = (&vault.world.acs, &vault.manager);
@@ -264,7 +270,7 @@ async fn each_of_two_secrets_is_refreshed_by_itself() {
     };
     assert_eq!(knock(OLD).await, 200);
 
-    // Only the one that a delivery is held against is read again.
+    // A delivery refreshes only the secret that holds webhook secrets.
     manager.fail_named(CONNECTION, Some(Fault::Refuse));
     manager.set_named(WEBHOOK, &json!({"WEBHOOK_SECRETS": NEW}).to_string());
     manager.clear_calls();
@@ -272,7 +278,7 @@ async fn each_of_two_secrets_is_refreshed_by_itself() {
     assert_eq!(knock(OLD).await, 401);
     assert_eq!(manager.calls(), 2);
 
-    // And only the other is for a download.
+    // A download refreshes only the other one.
     let key = [7; 32];
     let connection = world.acs.connection_string_with(&key);
     let connection = json!({"COMMUNICATION_SERVICES_CONNECTION_STRING": connection});
@@ -289,7 +295,7 @@ async fn each_of_two_secrets_is_refreshed_by_itself() {
 }
 
 #[tokio::test]
-async fn the_same_member_in_two_secrets_stops_the_start_and_says_so() {
+async fn the_same_member_in_two_secrets_stops_the_start() {
     let (vault, variables) = two_secrets().await;
     let twice = json!({
         "COMMUNICATION_SERVICES_CONNECTION_STRING": vault.world.acs.connection_string(),
@@ -306,7 +312,7 @@ async fn the_same_member_in_two_secrets_stops_the_start_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_secret_that_gets_its_first_webhook_secret_later_lets_in_from_then_on() {
+async fn a_first_webhook_secret_that_is_set_later_is_accepted() {
     let (vault, variables) = two_secrets().await;
     vault.manager.set_named(WEBHOOK, "{}");
     let variables: Vec<_> = variables
@@ -323,7 +329,7 @@ async fn a_secret_that_gets_its_first_webhook_secret_later_lets_in_from_then_on(
 }
 
 #[tokio::test]
-async fn the_line_of_a_delivery_tells_who_sent_it_and_what_let_it_in() {
+async fn the_log_line_of_a_delivery_names_its_sender_and_credential() {
     let lambda = Lambda::start().await;
     let entra = Entra::start(TENANT).await;
     entra.publish(&[SigningKey::shared(0)]);
@@ -380,7 +386,7 @@ async fn the_line_of_a_delivery_tells_who_sent_it_and_what_let_it_in() {
             .collect();
         let source = Some("203.0.113.25");
         assert_eq!(sources, [source, Some("2001:db8::7"), None, source, source]);
-        // What presents nothing is a stranger, whatever it names.
+        // A request without credentials has no sender in the log, whatever it claims.
         let refused = |line: &&Value| line.get("DeliveriesRefused").is_some();
         let wrong = expected[..3].iter().filter(|expected| expected.is_empty());
         assert_eq!(lines.iter().filter(refused).count(), 1 + wrong.count());
@@ -398,15 +404,15 @@ async fn a_refresh_that_fails_is_an_error_and_a_metric_at_once() {
         (format!("{{\"WEBHOOK_SECRETS\": \"{NEW}\""), None),
         (list(OLD), Some(Fault::Refuse)),
     ] {
-        cases.spawn(assert_said_to_be_unreadable(secret, fault));
+        cases.spawn(assert_unreadable_is_reported(secret, fault));
     }
     while let Some(case) = cases.join_next().await {
         case.unwrap();
     }
 }
 
-/// Runs a function whose secret becomes this one, or cannot be read, and that is asked after it.
-async fn assert_said_to_be_unreadable(secret: String, fault: Option<Fault>) {
+/// Asserts that the function logs and counts a secret that becomes invalid or unreadable.
+async fn assert_unreadable_is_reported(secret: String, fault: Option<Fault>) {
     let (lambda, vault) = (Lambda::start().await, Vault::start().await);
     vault.set(&json!({"WEBHOOK_SECRETS": OLD}));
     let process = lambda.run(&[
@@ -421,7 +427,7 @@ async fn assert_said_to_be_unreadable(secret: String, fault: Option<Fault>) {
     lambda.runtime.wait_for_poll().await;
     vault.manager.set(&secret);
     vault.manager.fail(fault);
-    // A wrong secret is looked up once the last look is ten seconds ago; until then it is refused.
+    // A wrong secret causes a refresh if the last was ten seconds ago; until then it is refused.
     let knock = async |secret: &str| {
         let query = format!("code={secret}");
         let request = payload("POST", "/", &query, &json!({}), NOTHING);
@@ -431,7 +437,11 @@ async fn assert_said_to_be_unreadable(secret: String, fault: Option<Fault>) {
         sleep(Duration::from_millis(500)).await;
     }
     assert_eq!(knock("wrong").await, 503);
-    assert_eq!(knock(OLD).await, 200, "it holds for an hour");
+    assert_eq!(
+        knock(OLD).await,
+        200,
+        "the cached secret is valid for an hour"
+    );
     lambda.runtime.wait_for_poll().await;
     let (stdout, _) = process.kill().await;
     let lines = lines(&stdout);

@@ -1,4 +1,4 @@
-//! What the ACS emulator itself promises to the tests that rely on it.
+//! The ACS emulator: the behaviour that the other tests rely on.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -63,7 +63,7 @@ async fn a_named_resource_serves_its_form_over_tls() {
         (acs.content_location(ID), 200),
         (acs.plain_content_location(ID), 200),
         (elsewhere, 200),
-        // Each form on the other's host.
+        // The path of each form on the host of the other.
         (format!("https://{RESOURCE}/v1/objects/{ID}"), 404),
         (preview(&acs, "").replace(RESOURCE, acs.media_host()), 404),
         (
@@ -148,7 +148,7 @@ async fn wrong_signatures_are_refused() {
 }
 
 #[tokio::test]
-async fn dates_within_the_skew_are_taken() {
+async fn dates_within_the_skew_are_accepted() {
     let (acs, client) = start(Settings {
         max_date_skew: Duration::from_mins(1),
         ..Settings::default()
@@ -162,7 +162,7 @@ async fn dates_within_the_skew_are_taken() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_refused() {
+async fn unknown_documents_and_paths_are_refused() {
     let (acs, client) = start(named()).await;
     let mut post = Ask::get(&acs, &acs.content_location(ID));
     post.method = Method::POST;
@@ -326,7 +326,7 @@ async fn a_large_document_streams_and_is_counted() {
 }
 
 #[tokio::test]
-async fn requests_are_kept() {
+async fn requests_are_recorded() {
     let (acs, client) = start(Settings::default()).await;
     let ask = Ask::get(&acs, &acs.content_location(ID)).range("bytes=0-1");
     ask.send(&client).await;
@@ -373,7 +373,7 @@ async fn requests_are_kept() {
 }
 
 #[tokio::test]
-async fn scripted_answers_come_before_the_signature() {
+async fn scripted_answers_precede_the_check_of_the_signature() {
     let (acs, client) = start(Settings::default()).await;
     let mut ask = Ask::get(&acs, &acs.content_location(ID));
     ask.is_signed = false;
@@ -473,7 +473,7 @@ async fn bodies_are_cut_to_the_byte() {
 }
 
 #[tokio::test]
-async fn bodies_end_with_the_connection_alone() {
+async fn bodies_without_a_length_end_with_the_connection() {
     let (acs, client) = start(Settings::default()).await;
     for url in [acs.content_location(ID), acs.plain_content_location(ID)] {
         for (range, after, expected) in [
@@ -553,7 +553,7 @@ async fn bodies_are_longer_than_they_say() {
 }
 
 #[tokio::test]
-async fn headers_are_put_in_place_of_true_ones() {
+async fn headers_are_replaced() {
     let (acs, client) = start(Settings::default()).await;
     acs.inject(|_| {
         Some(Fault::Headers(vec![
@@ -600,7 +600,7 @@ async fn a_range_is_ignored_once() {
 }
 
 #[tokio::test]
-async fn faults_of_the_body_leave_refusals_as_they_are() {
+async fn faults_of_the_body_do_not_change_refusals() {
     let (acs, client) = start(Settings::default()).await;
     acs.inject(|_| Some(Fault::IgnoreRange));
     let mut ask = Ask::get(&acs, &acs.content_location(ID));
@@ -609,7 +609,7 @@ async fn faults_of_the_body_leave_refusals_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_closure_may_look_at_its_emulator_and_heal_it() {
+async fn a_closure_may_use_its_emulator() {
     let (acs, client) = start(Settings::default()).await;
     let same = acs.clone();
     acs.inject(move |request| {
@@ -623,7 +623,7 @@ async fn a_closure_may_look_at_its_emulator_and_heal_it() {
 }
 
 #[tokio::test]
-async fn answers_take_their_time() {
+async fn answers_are_delayed() {
     let (acs, client) = start(Settings {
         bytes_per_second: Some(1_000_000),
         latency: Duration::from_millis(50),
@@ -663,7 +663,7 @@ async fn a_client_must_trust_the_authority() {
     ask.try_send(&trusting(&other.ca_pem(), &acs))
         .await
         .unwrap_err();
-    // A name that the certificate does not have.
+    // A name that is not in the certificate.
     let mut ask = ask;
     ask.url = ask.url.replace(acs.media_host(), "evil.example");
     ask.try_send(&client).await.unwrap_err();
@@ -697,7 +697,7 @@ async fn start(settings: Settings) -> (Acs, Client) {
 }
 
 fn trusting(pem: &str, acs: &Acs) -> Client {
-    // Another test of this binary may have been first.
+    // Another test of this binary may have installed a provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let authority = reqwest::Certificate::from_pem(pem.as_bytes()).unwrap();
     let names = [acs.media_host(), RESOURCE, OTHER_MEDIA_HOST, "evil.example"];
@@ -739,7 +739,7 @@ fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
         .map(|value| value.to_str().unwrap())
 }
 
-/// The whole body, or, where it breaks off, what came before.
+/// The complete body, or the bytes before it broke off.
 async fn read(mut response: Response) -> Result<Bytes, Bytes> {
     let mut body = Vec::new();
     loop {
@@ -751,7 +751,7 @@ async fn read(mut response: Response) -> Result<Bytes, Bytes> {
     }
 }
 
-/// A request and everything that goes into its signature, to be spoiled one by one.
+/// A request and the parts of its signature, for tests to make each of them wrong.
 struct Ask {
     method: Method,
     url: String,
@@ -770,7 +770,7 @@ struct Ask {
 }
 
 impl Ask {
-    /// A GET as ACS wants it, in the form that goes with the path.
+    /// A GET that ACS accepts, in the form of the path.
     fn get(acs: &Acs, url: &str) -> Self {
         let is_current = !url.contains("/recording/");
         let endpoint = acs.endpoint();

@@ -1,4 +1,4 @@
-//! The deployable itself: the built binary, as Lambda runs it, between both emulators under the names of their models.
+//! The built binary, as Lambda runs it, between the emulators under the names of the real services.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -31,10 +31,11 @@ const EVENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/events");
 const MIB: u64 = 1024 * 1024;
 /// Bytes of a part, as deployed.
 pub const PART: u64 = 16 * MIB;
-/// How long anything here may take that does not depend on the function's own limits.
+/// The time limit of each wait that does not depend on the function's limits.
 pub const PATIENCE: Duration = Duration::from_mins(10);
 
-/// Where the binary runs: Lambda's Runtime API, both emulators, and a proxy that leads to ACS by its real names.
+/// The surroundings of the binary: Lambda's Runtime API, both emulators, and a proxy that leads the
+/// real names of ACS to its emulator.
 pub struct Lambda {
     pub world: World,
     pub runtime: RuntimeApi,
@@ -45,7 +46,7 @@ pub struct Lambda {
 /// A running process of the function, killed when it is dropped.
 pub struct Process {
     child: Child,
-    // Read all the time: a full pipe would hold the process up.
+    // Read continuously: a full pipe would block the process.
     stdout: JoinHandle<String>,
     stderr: JoinHandle<String>,
 }
@@ -72,7 +73,7 @@ impl Lambda {
         }
     }
 
-    /// Starts the function with these variables besides those that it needs.
+    /// Starts the function with these variables in addition to the required ones.
     pub fn run(&self, variables: &[(&str, &str)]) -> Process {
         let s3 = &self.world.s3;
         let mut command = bare();
@@ -94,7 +95,7 @@ impl Lambda {
         Process::start(&mut command)
     }
 
-    /// Gives the function a payload that it has `time` for.
+    /// Invokes the function with a deadline `time` from now, and returns its answer.
     async fn invoke(&self, payload: &[u8], time: Duration) -> Value {
         #[expect(clippy::disallowed_methods, reason = "Lambda's deadline is a moment")]
         let deadline = SystemTime::now() + time;
@@ -102,7 +103,7 @@ impl Lambda {
         let answer = timeout(time.max(PATIENCE), answered).await;
         let answer = answer
             .expect("the function answers")
-            .expect("in good order");
+            .expect("the answer is not an error");
         serde_json::from_slice(&answer).expect("an answer is JSON")
     }
 
@@ -120,7 +121,7 @@ impl Lambda {
         self.invoke(&tick, PATIENCE).await
     }
 
-    /// Takes everything out of the bucket, and forgets what was asked of both ends.
+    /// Empties the bucket, and forgets the requests to both emulators.
     fn clear(&self) {
         for key in self.world.keys() {
             self.world.s3.remove(&key);
@@ -144,7 +145,7 @@ impl Process {
         }
     }
 
-    /// The most memory that it has had resident, in bytes.
+    /// The peak of its resident memory, in bytes.
     pub fn peak_memory(&self) -> u64 {
         let pid = self.child.id().expect("it runs");
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -153,7 +154,7 @@ impl Process {
         kib.parse::<u64>().unwrap() * 1024
     }
 
-    /// Ends the process as a crash does, and answers what it has written.
+    /// Kills the process, and returns its output and error output.
     pub async fn kill(mut self) -> (String, String) {
         self.child.start_kill().expect("the process is running");
         let (_, stdout, stderr) = self.end().await;
@@ -190,7 +191,7 @@ fn bare() -> Command {
     command
 }
 
-/// An answer to Lambda as the caller of the Function URL sees it.
+/// The answer to the caller of the Function URL, from the answer to Lambda.
 fn response(answer: &Value) -> Response {
     let status = answer["statusCode"].as_u64().expect("it is a response");
     let body = answer["body"].as_str().expect("every answer has a body");
@@ -203,25 +204,25 @@ fn response(answer: &Value) -> Response {
     }
 }
 
-/// Waits until something is so.
+/// Waits until `so` returns `true`.
 async fn until(what: &str, so: impl Fn() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !so() {
-        assert!(Instant::now() < end, "never: {what}");
+        assert!(Instant::now() < end, "waited in vain until {what}");
         sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// What a file of `events/` leads to.
+/// The expected result of a file of `events/`.
 #[derive(Clone, Copy)]
 enum Expected {
     /// The handshake of `CloudEvents`.
     Allowed,
     /// The handshake of Event Grid, with this code.
     Validated(&'static str),
-    /// Archived recordings, whose chunks have these lengths in the order in which the file lists them.
+    /// Archived recordings, with chunks of these lengths in the order of the file.
     Archived(&'static [u64]),
-    /// A rejection with this in its reason.
+    /// A rejection with this text in its reason.
     SetAside(&'static str),
     /// Nothing.
     Ignored,
@@ -229,7 +230,7 @@ enum Expected {
     Tick,
 }
 
-/// One for every file, each as the deployed function answers it.
+/// The expected result of each file.
 const EXPECTED: [(&str, Expected); 18] = [
     ("acs-storage.json", Expected::Archived(&[4_321])),
     (
@@ -273,7 +274,7 @@ const EXPECTED: [(&str, Expected); 18] = [
 ];
 
 #[tokio::test]
-async fn every_sample_payload_is_answered_as_it_should_be() {
+async fn every_sample_payload_has_its_expected_answer() {
     let files: BTreeSet<String> = fs::read_dir(EVENTS)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -282,7 +283,7 @@ async fn every_sample_payload_is_answered_as_it_should_be() {
     assert_eq!(files, expected, "each file has its expectation");
 
     let lambda = Lambda::start().await;
-    // One process, as Lambda keeps one warm.
+    // One process for all, like a warm instance of Lambda.
     let _process = lambda.run(&[]);
     for (file, expected) in EXPECTED {
         let payload = fs::read(format!("{EVENTS}/{file}")).unwrap();
@@ -293,7 +294,7 @@ async fn every_sample_payload_is_answered_as_it_should_be() {
 
     let asked: BTreeSet<String> = lambda.proxy.asked().into_iter().collect();
     let known = [RESOURCE, lambda.world.acs.media_host()].map(|host| format!("{host}:443"));
-    assert_eq!(asked, known.into(), "and no other host");
+    assert_eq!(asked, known.into(), "another host was called");
 }
 
 async fn check(lambda: &Lambda, file: &str, payload: &[u8], expected: Expected) {
@@ -376,7 +377,7 @@ async fn check(lambda: &Lambda, file: &str, payload: &[u8], expected: Expected) 
     }
 }
 
-/// The events of a payload, in their order.
+/// The events of a payload, in order.
 fn events_of(payload: &[u8]) -> Vec<Value> {
     let payload: Value = serde_json::from_slice(payload).unwrap();
     let mut body = payload["body"].as_str().unwrap().as_bytes().to_vec();
@@ -398,7 +399,7 @@ fn metadata_of(id: &str) -> String {
     format!("{{\"resourceId\": \"{id}\"}}\r\n")
 }
 
-/// A chunk's media by its document id, of a length that tells it apart.
+/// The media of a chunk, with a length of its own.
 fn media_of(event: &Value, id: &str, length: u64) -> Media {
     let format = match event["data"]["recordingFormatType"].as_str() {
         Some("Wav") => Format::Wav,
@@ -408,7 +409,7 @@ fn media_of(event: &Value, id: &str, length: u64) -> Media {
     Media::new(format, length, id.bytes().map(u64::from).sum())
 }
 
-/// Puts the documents that a payload names into ACS.
+/// Adds the documents that a payload names to ACS.
 fn publish(world: &World, payload: &[u8], lengths: &[u64]) {
     let events = events_of(payload);
     let chunks: Vec<_> = events
@@ -425,7 +426,8 @@ fn publish(world: &World, payload: &[u8], lengths: &[u64]) {
     }
 }
 
-/// Asserts that what a payload names is in the bucket byte for byte, with the manifests, and nothing else.
+/// Asserts that the bucket holds the recordings of a payload byte for byte, with their manifests,
+/// and nothing else.
 fn assert_archived(world: &World, payload: &[u8]) {
     let mut keys = BTreeSet::new();
     for event in events_of(payload) {
@@ -461,7 +463,11 @@ fn assert_archived(world: &World, payload: &[u8]) {
             };
             assert_eq!(key, format!("{folder}/{media_name}.{extension}"));
             assert!(object.body == media.bytes(0..object.size), "{key} differs");
-            assert_eq!(world.acs.sent(id), object.size, "{key} is whole");
+            assert_eq!(
+                world.acs.sent(id),
+                object.size,
+                "each byte of {key} was sent once"
+            );
             assert_listed(&listed["media"], &object, media.content_type());
 
             let key = format!("{folder}/{metadata_name}.metadata.json");
@@ -476,7 +482,7 @@ fn assert_archived(world: &World, payload: &[u8]) {
     assert_eq!(world.keys(), Vec::from_iter(keys));
 }
 
-/// Asserts that the manifest says of an object what S3 does.
+/// Asserts that the manifest describes an object as S3 does.
 fn assert_listed(listed: &Value, object: &s3::Object, content_type: &str) {
     assert_eq!(listed["size"], object.size);
     assert_eq!(listed["etag"], object.etag);
@@ -487,7 +493,7 @@ fn assert_listed(listed: &Value, object: &s3::Object, content_type: &str) {
     assert_eq!(object.content_type.as_deref(), Some(content_type));
 }
 
-/// Runs the binary where Lambda's Runtime API only waits to be called, and asserts that it is not.
+/// Runs the binary with invalid settings, and asserts that it never calls the Runtime API.
 async fn fail_to_start(variables: &[(&str, &str)]) -> String {
     let runtime = TcpListener::bind("127.0.0.1:0").unwrap();
     runtime.set_nonblocking(true).unwrap();
@@ -512,7 +518,7 @@ async fn fail_to_start(variables: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn without_settings_it_ends_and_names_them_all() {
+async fn without_settings_it_names_all_missing_ones_and_ends() {
     let said = fail_to_start(&[]).await;
     for name in [
         "COMMUNICATION_SERVICES_CONNECTION_STRING",
@@ -520,13 +526,13 @@ async fn without_settings_it_ends_and_names_them_all() {
     ] {
         assert!(said.contains(&format!("{name} is required")), "{said}");
     }
-    let line: Value = serde_json::from_str(said.trim()).expect("one line of JSON says it all");
+    let line: Value = serde_json::from_str(said.trim()).expect("the output is one line of JSON");
     assert_eq!(line["level"], "ERROR");
     assert_eq!(line["version"], VERSION);
 }
 
 #[tokio::test]
-async fn wrong_settings_are_named_and_their_values_are_not() {
+async fn invalid_settings_are_named_without_their_values() {
     let wrong = [
         (
             "COMMUNICATION_SERVICES_CONNECTION_STRING",
@@ -553,7 +559,7 @@ async fn wrong_settings_are_named_and_their_values_are_not() {
 }
 
 #[tokio::test]
-async fn it_starts_while_secrets_manager_is_out_of_reach() {
+async fn it_starts_while_secrets_manager_is_unreachable() {
     let manager = SecretsManager::start(secrets_manager::Settings::default()).await;
     manager.set(&json!({"WEBHOOK_SECRETS": "a-secret-of-the-manager"}).to_string());
     manager.fail(Some(secrets_manager::Fault::Refuse));
@@ -591,7 +597,7 @@ async fn its_lines_name_its_version() {
     };
     assert_eq!(line("the function has started")["version"], VERSION);
     assert_eq!(line("tick")["span"]["version"], VERSION);
-    // It is no dimension: each version would have metrics of its own.
+    // The version is no dimension: each version would have its own metrics.
     let metrics = lines.iter().filter(|line| line.get("_aws").is_some());
     let metrics: Vec<_> = metrics.collect();
     assert!(!metrics.is_empty(), "{stdout}");
@@ -601,7 +607,7 @@ async fn its_lines_name_its_version() {
 }
 
 #[tokio::test]
-async fn away_from_lambda_it_says_what_it_is() {
+async fn outside_of_lambda_it_prints_its_purpose() {
     let api = RuntimeApi::start().await;
     let variables = api.environment();
     for lacking in [
@@ -612,12 +618,12 @@ async fn away_from_lambda_it_says_what_it_is() {
     ] {
         let mut command = bare();
         command.envs(variables.clone()).env_remove(lacking);
-        assert_says_what_it_is(&mut command, lacking).await;
+        assert_prints_its_purpose(&mut command, lacking).await;
     }
-    assert_says_what_it_is(&mut bare(), "AWS_LAMBDA_RUNTIME_API").await;
+    assert_prints_its_purpose(&mut bare(), "AWS_LAMBDA_RUNTIME_API").await;
 }
 
-async fn assert_says_what_it_is(command: &mut Command, lacking: &str) {
+async fn assert_prints_its_purpose(command: &mut Command, lacking: &str) {
     let (status, stdout, stderr) = Process::start(command).end().await;
     assert_eq!(status.code(), Some(2), "{stderr}");
     assert!(stderr.contains(&format!("acs-recording-archiver {VERSION}\n")));
@@ -630,7 +636,7 @@ async fn assert_says_what_it_is(command: &mut Command, lacking: &str) {
 }
 
 #[tokio::test]
-async fn a_tick_that_fails_tells_lambda_and_the_log_of_what() {
+async fn a_tick_that_fails_reports_its_error_to_lambda_and_the_log() {
     let lambda = Lambda::start().await;
     let process = lambda.run(&[]);
     lambda.world.s3.inject(|_| {
@@ -657,7 +663,7 @@ async fn a_tick_that_fails_tells_lambda_and_the_log_of_what() {
 }
 
 #[tokio::test]
-async fn a_killed_process_leaves_its_parts_to_the_next() {
+async fn the_next_process_keeps_the_parts_of_a_killed_one() {
     const PARTS: u64 = 5;
     const KEPT: u64 = 2;
     let lambda = Lambda::start().await;
@@ -667,7 +673,7 @@ async fn a_killed_process_leaves_its_parts_to_the_next() {
     let id = &recording.chunks[0].document_id;
     let events = json!([recording.event(world)]);
 
-    // All parts but the first two get stuck on their way.
+    // All parts but the first two stall.
     world.acs.inject(|request| {
         let sticks = request.kind == Kind::Media && first_byte(request) >= Some(KEPT * PART);
         sticks.then_some(Fault::StallBody {
@@ -720,13 +726,16 @@ async fn a_killed_process_leaves_its_parts_to_the_next() {
     for request in world.acs.requests() {
         if request.kind == Kind::Media {
             let first = first_byte(&request).expect("media is fetched by ranges");
-            assert!(first >= KEPT * PART, "{first} is there already");
+            assert!(
+                first >= KEPT * PART,
+                "the part at {first} was fetched again"
+            );
         }
     }
     assert_eq!(world.acs.sent(id) - stuck, (PARTS - KEPT) * PART);
 }
 
-/// The first byte of the range that a request to ACS asks for.
+/// The first byte of a request's range.
 pub fn first_byte(request: &Request) -> Option<u64> {
     let range = request.range.as_deref()?.strip_prefix("bytes=")?;
     range.split_once('-')?.0.parse().ok()
@@ -734,7 +743,7 @@ pub fn first_byte(request: &Request) -> Option<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_does_not_grow_with_the_recording() {
-    // Not timed, and so coarse that no allocator's habits can break it: held parts would show at 8 × 16 MiB.
+    // A coarse limit, which does not depend on the allocator: held parts would take 8 × 16 MiB.
     const CEILING: u64 = 64 * MIB;
     let lambda = Lambda::over(s3::Settings {
         keep_bodies: false,
@@ -796,7 +805,7 @@ async fn the_answer_comes_before_the_deadline_and_the_schedule_goes_on() {
 }
 
 #[tokio::test]
-async fn logs_tell_of_each_delivery_and_chunk_and_tell_no_secret() {
+async fn the_log_has_a_line_for_each_delivery_and_chunk_and_no_secret() {
     let lambda = Lambda::start().await;
     let world = &lambda.world;
     let process = lambda.run(&[("RUST_LOG", "trace"), ("AWS_LAMBDA_LOG_LEVEL", "TRACE")]);
@@ -849,7 +858,7 @@ async fn logs_tell_of_each_delivery_and_chunk_and_tell_no_secret() {
 }
 
 #[tokio::test]
-async fn a_misspelt_log_level_silences_nothing() {
+async fn an_invalid_log_level_is_replaced_by_the_default() {
     let lambda = Lambda::start().await;
     let process = lambda.run(&[("RUST_LOG", "infos")]);
     let stray = payload("GET", "/", &format!("code={SECRET}"), &json!({}), "");
@@ -860,7 +869,7 @@ async fn a_misspelt_log_level_silences_nothing() {
     assert!(stdout.contains("\"status\":405"), "{stdout}");
 }
 
-/// A recording of chunks of these lengths, told apart from others by `name`.
+/// A recording of chunks of these lengths, with `name` in its ids.
 pub fn named(name: &str, lengths: &[u64]) -> Recording {
     let mut recording = Recording::of(lengths);
     recording.event_id = name.into();
@@ -911,7 +920,7 @@ fn assert_lines(lines: &[Value], statuses: &[u16], good: &Recording) {
         assert_eq!(line["bytes"], bytes, "{line}");
     }
 
-    // A failure is told once, at the level that says whether it may pass.
+    // A failure is logged once, at a level that tells a transient failure from a final one.
     for (level, message, events) in [
         (
             "WARN",

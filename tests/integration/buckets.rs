@@ -1,5 +1,4 @@
-//! One bucket or two: everything works with a bucket for unfinished work and without, and with one,
-//! the recordings bucket is only ever added to.
+//! One bucket and two: with a bucket for unfinished work, the recordings bucket is only added to.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -43,8 +42,8 @@ async fn tick(world: &World) -> (usize, usize) {
     (swept.pending, swept.finished)
 }
 
-/// Asserts that every call to the recordings bucket only reads, adds, or ends an upload; and that
-/// nothing but unfinished work reached the other one.
+/// Asserts that every call to the recordings bucket reads, adds, or ends an upload, and that the
+/// work bucket received only unfinished work.
 fn assert_append_only(world: &World) {
     for call in world.s3.calls() {
         let (operation, key) = (call.operation, call.key.clone().unwrap_or_default());
@@ -74,7 +73,7 @@ fn assert_append_only(world: &World) {
     }
 }
 
-/// Delivered, resumed, delivered again.
+/// Delivers a recording that is suspended, resumes it, and delivers it again.
 async fn deliveries(world: &World, two: bool) {
     let recording = Recording::of(&[10, 5 * PART + 1]);
     recording.publish(world);
@@ -107,7 +106,7 @@ async fn deliveries(world: &World, two: bool) {
     world.clear();
 }
 
-/// Finished by the schedule; a record that was left over ends.
+/// Lets the schedule archive a recording.
 async fn ticks(world: &World, two: bool) {
     let recording = Recording::of(&[3 * PART]);
     recording.publish(world);
@@ -125,7 +124,7 @@ async fn ticks(world: &World, two: bool) {
     world.clear();
 }
 
-/// Rejected, and set aside.
+/// Delivers a recording that is rejected, and an event that is set aside.
 async fn rejections(world: &World, two: bool) {
     let recording = Recording::of(&[10, 3 * PART]).aged(Duration::from_hours(30));
     recording.publish(world);
@@ -145,7 +144,7 @@ async fn rejections(world: &World, two: bool) {
 }
 
 #[tokio::test]
-async fn everything_works_with_one_bucket_and_with_two() {
+async fn deliveries_ticks_and_rejections_work_with_one_bucket_and_with_two() {
     for (setup, two) in setups().into_iter().zip([false, true]) {
         let world = World::with(setup).await;
         deliveries(&world, two).await;
@@ -155,7 +154,7 @@ async fn everything_works_with_one_bucket_and_with_two() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_cut_at_any_call_is_finished_with_two_buckets() {
+async fn a_run_that_is_interrupted_at_any_call_is_resumed_with_two_buckets() {
     let recording = Recording::of(&[10, 2 * PART + 1]);
     let mut calls = 1;
     let mut at = 0;
@@ -165,7 +164,7 @@ async fn a_run_that_is_cut_at_any_call_is_finished_with_two_buckets() {
         let event = recording.event(&world);
         let (seen, cut) = (Arc::new(AtomicUsize::new(0)), at);
         let counted = Arc::clone(&seen);
-        // From there on S3 is gone, as for a process that dies.
+        // S3 fails from this call on, as if the process had ended.
         world.s3.inject(move |_| {
             let number = counted.fetch_add(1, Ordering::Relaxed);
             (number >= cut).then_some(s3::Fault::Refuse {
@@ -191,7 +190,7 @@ async fn a_run_that_is_cut_at_any_call_is_finished_with_two_buckets() {
     }
 }
 
-/// Another function over the same two ends, with this prefix.
+/// Another instance over the same emulators, with this prefix.
 async fn with_prefix(world: &World, prefix: &str) -> World {
     let variables = [
         ("WORK_BUCKET", WORK.to_owned()),
@@ -201,7 +200,7 @@ async fn with_prefix(world: &World, prefix: &str) -> World {
 }
 
 #[tokio::test]
-async fn the_prefix_may_change_under_pending_work() {
+async fn the_prefix_may_change_while_work_is_pending() {
     let world = World::with(setup_with_work()).await;
     let recording = Recording::of(&[10, 3 * PART]);
     recording.publish(&world);
@@ -225,8 +224,7 @@ async fn the_prefix_may_change_under_pending_work() {
     let manifest: Value = serde_json::from_slice(&manifest.unwrap().body).unwrap();
     let key = manifest["chunks"][1]["media"]["key"].as_str().unwrap();
     assert!(key.starts_with("elsewhere/"), "{key}");
-    // The upload under the old prefix is none of the new one's: the bucket's lifecycle rule ends
-    // it.
+    // The upload under the old prefix is left: the bucket's lifecycle rule aborts it.
     let left: Vec<_> = world
         .s3
         .uploads()
@@ -238,7 +236,7 @@ async fn the_prefix_may_change_under_pending_work() {
 }
 
 #[tokio::test]
-async fn the_store_replaces_and_deletes_nothing_of_the_archive() {
+async fn the_store_never_replaces_or_deletes_objects_of_the_archive() {
     let s3 = S3::start(setup_with_work().s3).await;
     for work in [s3.bucket(), WORK] {
         let buckets = Buckets {

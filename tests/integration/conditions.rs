@@ -1,4 +1,4 @@
-//! Stores that ignore conditional writes: found out before the first work, and not worked with.
+//! The trial of the store: a store that ignores conditional writes is refused before any work.
 
 use std::time::Duration;
 
@@ -18,17 +18,18 @@ async fn ignoring(condition: Condition) -> World {
     World::with(setup).await
 }
 
-/// Another instance over the same two ends.
+/// Another instance over the same emulators.
 async fn another(world: &World, setup: &Setup) -> World {
     world.another(setup.limits.clone(), &setup.variables).await
 }
 
+/// The operation and status of a call.
 fn told(call: &Call) -> (&str, Option<u16>) {
     (call.operation, call.status)
 }
 
 #[tokio::test]
-async fn a_store_that_ignores_conditions_is_not_worked_with() {
+async fn a_store_that_ignores_conditions_is_refused() {
     for condition in [Condition::PutIfNoneMatch, Condition::PutIfMatch] {
         let world = ignoring(condition).await;
         let recording = Recording::of(&[10, 2 * PART]);
@@ -40,9 +41,9 @@ async fn a_store_that_ignores_conditions_is_not_worked_with() {
             assert_eq!(event["outcome"], "unstored");
         }
         assert_eq!(world.keys(), Vec::<String>::new());
-        assert!(world.s3.calls().is_empty(), "it is tried once an instance");
+        assert!(world.s3.calls().is_empty(), "the store was tried again");
 
-        // Stored by a version that did not look, or by hand.
+        // An event that a version without the trial stored.
         recording.store(&world, Duration::from_hours(1));
         let before = world.s3.objects();
         let error = world.try_tick().await.expect_err("the store is unfit");
@@ -60,7 +61,7 @@ async fn a_store_that_ignores_conditions_is_not_worked_with() {
 }
 
 #[tokio::test]
-async fn a_store_is_tried_once_an_instance_and_nothing_is_left() {
+async fn each_instance_tries_the_store_once_and_leaves_nothing() {
     for setup in [setup, setup_with_work] {
         let world = World::with(setup()).await;
         assert!(world.s3.calls().is_empty() && world.keys().is_empty());
@@ -102,7 +103,7 @@ async fn a_store_is_tried_once_an_instance_and_nothing_is_left() {
 }
 
 #[tokio::test]
-async fn instances_that_try_a_store_at_once_do_not_mislead_one_another() {
+async fn concurrent_trials_do_not_mislead_one_another() {
     let world = World::start().await;
     let mut starting = tokio::task::JoinSet::new();
     for number in 0..AT_ONCE {
@@ -120,7 +121,7 @@ async fn instances_that_try_a_store_at_once_do_not_mislead_one_another() {
 }
 
 #[tokio::test]
-async fn a_trial_that_fails_for_another_reason_is_an_outage_and_no_verdict() {
+async fn a_trial_that_fails_for_another_reason_is_an_outage() {
     for (status, code) in [
         (503, "SlowDown"),
         (403, "AccessDenied"),
@@ -137,7 +138,7 @@ async fn a_trial_that_fails_for_another_reason_is_an_outage_and_no_verdict() {
         let other = another(&world, &setup()).await;
         let event = recording.event(&world);
         assert_eq!(other.deliver(&event).await.status, 503);
-        // It counts what is pending all the same.
+        // The tick still counts the pending events.
         let swept = other.tick().await;
         assert_eq!((swept.pending, swept.taken), (1, 0));
         assert!(world.acs.requests().is_empty(), "{status}");
@@ -179,7 +180,7 @@ async fn a_trial_survives_lost_answers_and_single_faults() {
 }
 
 #[tokio::test]
-async fn a_trial_that_is_left_over_is_cleared_by_a_tick() {
+async fn a_tick_deletes_the_object_of_an_interrupted_trial() {
     let mut setup = setup();
     setup.limits.housekeeping = Duration::from_mins(1);
     let world = World::with(Setup {
@@ -198,6 +199,10 @@ async fn a_trial_that_is_left_over_is_cleared_by_a_tick() {
     assert_eq!(world.keys().len(), 1);
     world.s3.heal();
     world.age_pending(Duration::from_hours(2));
-    assert_eq!(other.tick().await.pending, 0, "it is no work");
+    assert_eq!(
+        other.tick().await.pending,
+        0,
+        "the trial object is no pending event"
+    );
     assert!(world.keys().is_empty());
 }

@@ -1,5 +1,5 @@
-//! What somebody can make the function spend: without a credential next to nothing, with one no more than is written
-//! down in `SECURITY.md`.
+//! The cost that a sender can cause: without a credential next to none, with one no more than
+//! `SECURITY.md` states.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -20,10 +20,10 @@ const MIB: usize = 1024 * 1024;
 const PAUSE: Duration = Duration::from_secs(10);
 /// Refused requests in the flood.
 const FLOOD: usize = 2_000;
-/// What Lambda takes of a request at most, about.
+/// The approximate limit of Lambda for a request.
 const LARGEST: usize = 5 * MIB;
 
-/// Nobody's requests: each kind of credential that is none, each kind of body.
+/// Requests without a valid credential, by kind of credential and body.
 fn strangers() -> Vec<(&'static str, String)> {
     let token = SigningKey::shared(1).token(&v1(TENANT, AUDIENCE, 0, 9_999_999_999));
     let bearer = json!({"authorization": format!("Bearer {token}")});
@@ -69,8 +69,8 @@ fn strangers() -> Vec<(&'static str, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_strangers_reaches_nobody_and_holds_no_memory() {
-    // So coarse that no allocator's habits can break it: a few copies of the largest request.
+async fn a_flood_of_refused_requests_causes_no_call_and_holds_no_memory() {
+    // A coarse limit, which does not depend on the allocator: a few copies of the largest request.
     const CEILING: u64 = 64 * 1024 * 1024;
     let scene = Scene::set(Credential::AccessKey).await;
     let strangers = strangers();
@@ -101,7 +101,7 @@ async fn a_flood_of_strangers_reaches_nobody_and_holds_no_memory() {
 
     let world = &scene.lambda.world;
     assert!(world.s3.calls().is_empty() && world.acs.requests().is_empty());
-    // One at the start, which counts as a look for the first pause.
+    // The read at the start begins the first interval.
     assert!(scene.manager.calls() as u64 <= 1 + pauses);
     assert!(scene.entra.calls() as u64 <= 1 + pauses);
     assert!(process.peak_memory() <= CEILING);
@@ -119,7 +119,7 @@ async fn deliver(world: &World, body: &str) -> Status {
     world.call(&delivery(body, 0)).await.status
 }
 
-/// Asserts what a delivery has cost: so many calls of S3, none of ACS, and what is in the bucket afterwards.
+/// Asserts the cost of a delivery: `calls` of S3, none of ACS, and `objects` in the bucket.
 fn assert_spent(world: &World, calls: usize, objects: usize) {
     assert_eq!(world.s3.calls().len(), calls, "{:?}", world.s3.calls());
     assert_eq!(world.keys().len(), objects, "{:?}", world.keys());
@@ -128,7 +128,7 @@ fn assert_spent(world: &World, calls: usize, objects: usize) {
 }
 
 #[tokio::test]
-async fn what_is_not_json_or_too_long_is_not_stored() {
+async fn a_body_that_is_not_json_or_too_long_is_not_stored() {
     let world = World::start().await;
     let long = format!("[{}0]", "0,".repeat(MIB));
     for (body, status) in [
@@ -148,7 +148,7 @@ async fn what_is_not_json_or_too_long_is_not_stored() {
 }
 
 #[tokio::test]
-async fn garbage_is_stored_once_however_often_it_comes() {
+async fn garbage_that_comes_repeatedly_is_stored_once() {
     let world = World::start().await;
     for garbage in [
         "{}".to_owned(),
@@ -166,9 +166,10 @@ async fn garbage_is_stored_once_however_often_it_comes() {
     }
 }
 
-/// One call an element, and one object a different one; of more elements than Event Grid sends, one object of them all.
+/// Each element costs a call, and each different one an object. An array of more elements than Event
+/// Grid sends is one object.
 #[tokio::test]
-async fn each_element_of_garbage_is_one_call_and_each_different_one_an_object() {
+async fn each_element_of_garbage_costs_a_call_and_each_different_one_an_object() {
     const ELEMENTS: usize = 300;
     let world = World::start().await;
     let different: Vec<usize> = (0..ELEMENTS).collect();
@@ -197,7 +198,7 @@ async fn each_element_of_garbage_is_one_call_and_each_different_one_an_object() 
 }
 
 #[tokio::test]
-async fn what_cannot_be_looked_at_in_time_costs_nothing_and_comes_again() {
+async fn events_that_are_out_of_time_cost_nothing_and_are_delivered_again() {
     let mut hasty = setup();
     hasty.limits.stored_answer = Duration::ZERO;
     hasty.variables = vec![("ACKNOWLEDGE", "stored".to_owned())];
@@ -208,7 +209,7 @@ async fn what_cannot_be_looked_at_in_time_costs_nothing_and_comes_again() {
 }
 
 #[tokio::test]
-async fn a_recording_of_another_topic_is_one_object_and_calls_nobody() {
+async fn a_recording_of_another_topic_costs_one_object() {
     let topics = ("EVENT_GRID_TOPICS", format!("{TOPIC}-2"));
     let world = World::with(Setup {
         variables: vec![topics],
@@ -224,9 +225,9 @@ async fn a_recording_of_another_topic_is_one_object_and_calls_nobody() {
     }
 }
 
-/// Four calls an event and one a chunk, where no chunk can be asked for.
+/// A recording with forbidden locations costs four calls, and one for each chunk.
 #[tokio::test]
-async fn a_recording_that_leads_nowhere_costs_a_call_a_chunk() {
+async fn a_recording_with_forbidden_locations_costs_a_call_for_each_chunk() {
     for chunks in [1, 10, 100] {
         let world = World::start().await;
         let recording = Recording::of(&vec![10; chunks]);
@@ -247,10 +248,10 @@ async fn a_recording_that_leads_nowhere_costs_a_call_a_chunk() {
     }
 }
 
-/// A fresh recording costs its parts and twelve calls, one of them for the check of its media: no
-/// claim, no look at one.
+/// A new recording costs its parts and twelve calls, one of them for the check of its media. It
+/// neither writes nor reads a claim.
 #[tokio::test]
-async fn a_fresh_delivery_makes_no_call_for_the_schedule() {
+async fn a_new_delivery_makes_no_call_for_the_schedule() {
     let mut pages = setup();
     pages.s3.page_size = 1000;
     let world = World::with(pages).await;

@@ -1,4 +1,4 @@
-//! Streamed bodies on their way to S3: their encoding, their signature, and what the SDK still does for them.
+//! The bodies that are streamed to S3: their encoding, signature and SDK headers.
 
 use acs_recording_archiver::config::Settings;
 use acs_recording_archiver::function::Function;
@@ -48,7 +48,7 @@ fn header<'a>(call: &'a Call, name: &str) -> &'a str {
         .map_or("", |value| value.to_str().unwrap())
 }
 
-/// Asserts that each body was one block with a trailer, and that all else is the SDK's.
+/// Asserts that each body was one block with a trailer, and that the SDK made the rest.
 fn assert_encoded(world: &World, recording: &Recording) {
     let calls = streamed(world, recording);
     let mut lengths = vec![];
@@ -88,7 +88,7 @@ fn assert_encoded(world: &World, recording: &Recording) {
     assert_eq!(lengths, [1, 1, 16 * MIB, 16 * MIB]);
 }
 
-/// The user agent without the SDK's own metrics, which differ by call.
+/// The user agent without the SDK's metrics, which differ by call.
 fn agent(call: &Call) -> &str {
     let agent = header(call, "user-agent");
     assert!(agent.starts_with("aws-sdk-rust/"), "{agent}");
@@ -106,7 +106,7 @@ async fn a_streamed_body_is_one_block_with_a_trailer() {
 }
 
 #[tokio::test]
-async fn and_so_it_is_over_https() {
+async fn a_streamed_body_over_https_is_one_block_with_a_trailer() {
     let world = World::with(setup()).await;
     let authority = Authority::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -152,7 +152,7 @@ async fn and_so_it_is_over_https() {
     );
 }
 
-/// Ends the TLS of each connection, and hands its bytes on.
+/// Terminates the TLS of each connection, and forwards its bytes.
 async fn terminate(listener: TcpListener, tls: TlsAcceptor, endpoint: String) {
     let address = endpoint.trim_start_matches("http://").to_owned();
     let mut connections = JoinSet::new();

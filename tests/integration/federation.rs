@@ -1,5 +1,5 @@
-//! `azure/federate.sh` and `azure/check-tokens.sh` between clouds that are files in a folder. They
-//! need `jq`.
+//! `azure/federate.sh` and `azure/check-tokens.sh` with stub command lines of both clouds, whose
+//! answers are files. The tests need `jq`.
 #![cfg(unix)]
 
 use std::fs;
@@ -31,7 +31,8 @@ case "$*" in
 esac
 "#;
 
-/// An answer is a file where a test has put one, and what is made appears in a file.
+/// A stub of `az`: its answers are files that a test writes, and the resources that it creates
+/// appear in a file.
 const AZ: &str = r#"#!/usr/bin/env bash
 set -euo pipefail
 echo "az $*" >> "$WORLD/arguments"
@@ -88,7 +89,7 @@ impl Clouds {
         fs::read_to_string(self.0.path().join(name)).unwrap_or_default()
     }
 
-    /// How often a command that begins so was run.
+    /// The number of commands with this beginning.
     fn count(&self, command: &str) -> usize {
         let arguments = self.read("arguments");
         let run = arguments.lines().filter(|line| line.starts_with(command));
@@ -124,7 +125,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn an_application_is_made_once_with_its_role_and_the_parameters_are_printed() {
+fn an_application_is_created_once_and_the_parameters_are_printed() {
     let clouds = Clouds::new();
     for _ in 0..2 {
         let output = clouds.federate(&[]);
@@ -149,16 +150,16 @@ fn an_application_is_made_once_with_its_role_and_the_parameters_are_printed() {
         .lines()
         .find(|line| line.contains("assignment create"));
     let assigned = assigned.unwrap();
-    // On the one resource, and no more.
+    // The role is assigned on the one resource.
     assert!(assigned.contains("--scope /subscriptions/1/resourceGroups/calls/providers/Microsoft.Communication/CommunicationServices/contoso"));
     assert!(assigned.contains("--role Communication and Email Service Owner"));
     assert_eq!(clouds.count("aws"), 0);
-    // An application has no secret, and no other gets one.
+    // No secret is created.
     assert!(!arguments.contains("credential reset") && !arguments.contains("password"));
 }
 
 #[test]
-fn each_role_of_the_stack_is_trusted_as_the_emulated_entra_wants_it() {
+fn each_role_of_the_stack_gets_a_credential_that_entra_accepts() {
     let clouds = Clouds::new();
     for _ in 0..2 {
         let output = clouds.federate(&["--stack", "stack", "--region", "eu-central-1"]);
@@ -185,7 +186,7 @@ fn each_role_of_the_stack_is_trusted_as_the_emulated_entra_wants_it() {
 }
 
 #[test]
-fn what_is_not_as_it_should_be_stops_it_before_anything_is_trusted() {
+fn a_fault_stops_the_script_before_it_trusts_a_role() {
     let two = format!("{CLIENT}\n{CLIENT}\n");
     for (file, text, why) in [
         ("issuer", "None", "names no issuer"),

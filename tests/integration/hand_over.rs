@@ -1,4 +1,4 @@
-//! `examples/hand-over`, held against the keys of the archive and the events that S3 sends.
+//! `examples/hand-over`: its rule, compared with the keys of the archive and the events of S3.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ fn resources() -> Value {
 }
 
 #[test]
-fn the_rule_takes_manifests_and_rejections_and_nothing_else() {
+fn the_rule_matches_manifests_and_rejections_alone() {
     let pattern = resources()["Rule"]["Properties"]["EventPattern"].take();
     assert_eq!(pattern["source"], json!(["aws.s3"]));
     assert_eq!(pattern["detail-type"], json!(["Object Created"]));
@@ -44,7 +44,7 @@ fn the_rule_takes_manifests_and_rejections_and_nothing_else() {
 }
 
 #[test]
-fn what_is_not_taken_is_kept_and_only_the_rule_sends() {
+fn undelivered_events_are_kept_and_only_the_rule_sends() {
     let resources = resources();
     let letters = json!({"!GetAtt": "DeadLetters.Arn"});
     let targets = &resources["Rule"]["Properties"]["Targets"];
@@ -57,7 +57,7 @@ fn what_is_not_taken_is_kept_and_only_the_rule_sends() {
         if resource["Type"] == "AWS::SQS::Queue" {
             let properties = &resource["Properties"];
             assert_eq!(properties["SqsManagedSseEnabled"], true, "{name}");
-            // Two weeks, the longest that there is.
+            // Two weeks, the longest retention of SQS.
             assert_eq!(properties["MessageRetentionPeriod"], 14 * 24 * 60 * 60);
         }
     }

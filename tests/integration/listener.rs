@@ -1,5 +1,5 @@
-//! A listener that gives every request the same kind of answer, and remembers what came: for places that must see
-//! nothing, and for servers that say too much.
+//! A listener that answers every request by one function and records the requests: for hosts that
+//! must receive nothing, and for servers with unusual answers.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,8 +26,8 @@ struct Seen {
 type Answer = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
 impl Listener {
-    /// Listens on a free port of 127.0.0.1, with TLS if there is an acceptor for it. `answer` makes a whole answer, after
-    /// which the connection is closed, out of a request's head.
+    /// Listens on a free port of 127.0.0.1, with TLS if there is an acceptor. `answer` makes a
+    /// complete answer from the head of a request; the connection is closed after it.
     pub async fn start(
         tls: Option<TlsAcceptor>,
         answer: impl Fn(&str) -> String + Send + Sync + 'static,
@@ -47,7 +47,7 @@ impl Listener {
         self.address
     }
 
-    /// How many connections were opened, be it that nothing was asked over them.
+    /// The number of connections, including those without a request.
     pub fn connections(&self) -> usize {
         lock(&self.seen).connections
     }
@@ -70,13 +70,13 @@ async fn accept(
     answer: Answer,
     seen: Arc<Mutex<Seen>>,
 ) {
-    // Owned by this task, so that its end is theirs.
+    // Owned by this task, so that the connections end with it.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         lock(&seen).connections += 1;
         let (tls, answer, seen) = (tls.clone(), Arc::clone(&answer), Arc::clone(&seen));
         connections.spawn(async move {
-            // It fails where the client breaks off, which is the client's affair.
+            // An error means that the client broke off.
             match tls {
                 Some(tls) => serve(tls.accept(stream).await?, answer, seen).await,
                 None => serve(stream, answer, seen).await,
@@ -110,7 +110,7 @@ async fn serve(
     stream.shutdown().await
 }
 
-/// A whole answer.
+/// A complete answer.
 pub fn answer(status: u16, headers: &str, body: &str) -> String {
     let length = body.len();
     format!(

@@ -1,5 +1,4 @@
-//! The examination of archived media: what the manifest says of it, and that it keeps nothing from
-//! being archived.
+//! The check of archived media: its result in the manifest, and its failures, which stop nothing.
 
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ fn file(name: &str) -> Vec<u8> {
     std::fs::read(format!("{folder}{name}")).unwrap()
 }
 
-/// A recording of a chunk of each of these bytes.
+/// A recording with a chunk for each of these files.
 fn recording(files: &[Vec<u8>]) -> Recording {
     let mut recording = Recording::of(&vec![0; files.len()]);
     for (chunk, bytes) in recording.chunks.iter_mut().zip(files) {
@@ -25,7 +24,7 @@ fn recording(files: &[Vec<u8>]) -> Recording {
     recording
 }
 
-/// Archives a recording whose event says that it lasts for so long, and reads its manifest.
+/// Archives a recording whose event has this duration, and reads its manifest.
 async fn archive(world: &World, recording: &Recording, duration: Value) -> Value {
     recording.publish(world);
     let mut event = recording.event(world);
@@ -39,13 +38,13 @@ fn manifest(world: &World, recording: &Recording) -> Value {
     world.json(&recording.manifest_key())
 }
 
-/// Returns `true` for the reading of a range of media.
+/// Returns `true` for a read of a range of media.
 fn is_read(call: &Call) -> bool {
     call.operation == "GetObject" && call.headers.contains_key("range")
 }
 
 #[tokio::test]
-async fn the_manifest_says_what_is_in_the_media() {
+async fn the_manifest_describes_the_media() {
     let world = World::start().await;
     let recording = recording(&[file("last.mp4"), file("mfra.mp4")]);
     let manifest = archive(&world, &recording, json!(5000)).await;
@@ -76,13 +75,13 @@ async fn the_manifest_says_what_is_in_the_media() {
     let reads: Vec<_> = calls.iter().filter(|call| is_read(call)).collect();
     assert_eq!(reads.len(), 2, "one read each");
     for read in reads {
-        // Only of the object that the manifest names.
+        // The condition makes S3 read the object that the manifest names.
         assert!(read.headers.contains_key("if-match"));
     }
 }
 
 #[tokio::test]
-async fn doubtful_media_is_archived_and_the_manifest_says_why() {
+async fn doubtful_media_is_archived_with_the_reason_in_the_manifest() {
     let world = World::start().await;
     let mut cut = file("faststart.mp4");
     cut.truncate(cut.len() - 100);
@@ -118,9 +117,9 @@ async fn a_missing_half_is_doubtful() {
     );
 }
 
-/// However the reading of the media fails, the recording is archived, and not known to be whole.
+/// If the media cannot be read, the recording is archived with an unknown verdict.
 #[tokio::test]
-async fn a_check_that_fails_keeps_nothing_from_the_archive() {
+async fn a_check_that_fails_does_not_stop_the_archiving() {
     for (fault, said) in [
         (
             Fault::Refuse {
@@ -170,9 +169,9 @@ async fn a_check_that_fails_keeps_nothing_from_the_archive() {
     }
 }
 
-/// Of a run that ends on the way, the next one writes the manifest, with what it has found itself.
+/// After an interrupted run, the next run checks the media again and writes the manifest.
 #[tokio::test]
-async fn media_found_archived_is_examined() {
+async fn media_that_an_earlier_run_archived_is_checked() {
     let world = World::start().await;
     let recording = recording(&[file("last.mp4"), file("audio.mp4")]);
     recording.publish(&world);
@@ -183,7 +182,7 @@ async fn media_found_archived_is_examined() {
     let calls = world.s3.calls();
     assert!(
         !calls.iter().any(is_read),
-        "nothing is examined for nothing"
+        "media was read before the manifest could be written"
     );
     recording.publish(&world);
     assert_eq!(world.deliver_again(&event, 1).await.status, 200);
@@ -193,9 +192,9 @@ async fn media_found_archived_is_examined() {
     }
 }
 
-/// Stalls in the examination end with the run.
+/// A check that stalls ends with the run.
 #[tokio::test]
-async fn an_examination_does_not_outlast_the_run() {
+async fn a_check_does_not_outlast_the_run() {
     let mut slow = setup();
     slow.limits.media_check = Duration::from_mins(10);
     slow.limits.unknown_deadline = Duration::from_secs(4);

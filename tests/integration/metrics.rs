@@ -1,4 +1,4 @@
-//! What the built binary measures, as the lines of its log that CloudWatch takes metrics from.
+//! The metrics of the built binary, from the log lines that CloudWatch reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +14,8 @@ use crate::binary::{Lambda, PART, PATIENCE, first_byte, named};
 use harness::embedded::payload;
 use harness::world::World;
 
-/// `access` shows when secrets count as unreadable, `keyless` when tokens do as unavailable: the
-/// function of this test has none of either.
+/// The metrics that the function of this test never emits: `access` covers unreadable secrets, and
+/// `keyless` unavailable tokens.
 const OTHERS: [Metric; 3] = [
     Metric::Panics,
     Metric::SecretsUnreadable,
@@ -23,10 +23,10 @@ const OTHERS: [Metric; 3] = [
 ];
 
 #[tokio::test]
-async fn they_tell_what_has_become_of_everything() {
+async fn each_metric_has_the_expected_sum() {
     let lambda = Lambda::start().await;
     let world = &lambda.world;
-    // They do not depend on what else is logged.
+    // Metrics do not depend on the log level.
     let process = lambda.run(&[
         ("RUST_LOG", "off"),
         ("INSTALLATION", "stack"),
@@ -63,7 +63,7 @@ async fn they_tell_what_has_become_of_everything() {
     assert_eq!(lambda.deliver(&exported, 0).await.status, 200);
     let odd = json!({"id": "odd", "eventType": "Microsoft.Communication.RecordingFileStatusUpdated", "data": 7});
     assert_eq!(lambda.deliver(&odd, 0).await.status, 200);
-    // Only what presents a credential counts, whatever it names.
+    // Only requests with a credential count.
     for (query, headers) in [
         ("code=wrong", json!({})),
         ("code=wrong", json!({"aeg-subscription-name": "ARCHIVE"})),
@@ -94,7 +94,7 @@ async fn they_tell_what_has_become_of_everything() {
     for (metric, expected) in [
         ("RecordingsArchived", 1.0),
         ("RecordingsAlreadyArchived", 1.0),
-        // Two, each by its delivery and by the tick.
+        // Two recordings, each by its delivery and by the tick.
         ("RecordingsSuspended", 4.0),
         ("RecordingsExpired", 1.0),
         ("RecordingsRejected", 1.0),
@@ -104,7 +104,7 @@ async fn they_tell_what_has_become_of_everything() {
         ("ChunksSuspended", 4.0),
         ("ChunksExpired", 1.0),
         ("ChunksRejected", 1.0),
-        // Ten bytes are no file.
+        // Ten bytes are no media file.
         ("MediaDoubtful", 1.0),
         ("EventsSetAside", 1.0),
         ("EventsUnstored", 1.0),
@@ -117,7 +117,7 @@ async fn they_tell_what_has_become_of_everything() {
     ] {
         assert_eq!(sums.get(metric), Some(&expected), "{metric}");
     }
-    // What is half there has brought some bytes as well, in objects and in a part.
+    // The suspended recording brought some bytes too, as objects and as a part.
     assert!(sums["BytesArchived"] > bytes && sums["BytesArchived"] < bytes + 10_000.0);
     assert!(sums["BytesFetched"] > bytes + 16.0 * 1024.0 * 1024.0);
     let all = Metric::ALL.iter().filter(|metric| !OTHERS.contains(metric));
@@ -130,7 +130,7 @@ async fn they_tell_what_has_become_of_everything() {
     assert_eq!(causes, BTreeSet::from(["acsFailed".to_owned()]));
 }
 
-/// The event of a recording that ACS has written to the customer's own storage.
+/// The event of a recording that ACS wrote to the customer's own storage.
 fn exported(world: &World) -> Value {
     let mut exported = named("exported", &[10]).event(world);
     exported["data"]["storageType"] = "blobStorage".into();
@@ -141,7 +141,7 @@ fn exported(world: &World) -> Value {
     exported
 }
 
-/// Leaves what a rejection has left three days ago.
+/// Adds the upload and record that a rejection left three days ago.
 fn leave_an_upload(world: &World) {
     let left = named("left", &[10]);
     let record = left.record_key(&left.chunks[0]);
@@ -151,7 +151,7 @@ fn leave_an_upload(world: &World) {
     world.s3.set_last_modified(&record, earlier);
 }
 
-/// What goes wrong at both ends while metrics are taken.
+/// The faults of both emulators while metrics are emitted.
 fn trouble(world: &World) {
     let once = AtomicBool::new(true);
     world.acs.inject(move |request| {
@@ -172,7 +172,7 @@ fn trouble(world: &World) {
     });
 }
 
-/// The sums of all metrics in a log that has nothing else, and the causes that are in it.
+/// The sums of all metrics in a log of metrics alone, and the causes in it.
 fn sums(stdout: &str) -> (BTreeMap<String, f64>, BTreeSet<String>) {
     let mut sums: BTreeMap<String, f64> = BTreeMap::new();
     let mut causes = BTreeSet::new();
