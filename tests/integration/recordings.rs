@@ -1,4 +1,4 @@
-//! Whole recordings, from the event to the manifest.
+//! Complete recordings, from the event to the manifest.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,7 +26,7 @@ async fn three_chunks_arrive_byte_for_byte_in_both_forms() {
         let bytes: u64 = recording.chunks.iter().map(bytes).sum();
         let report = json!({"id": recording.event_id, "outcome": "archived", "bytes": bytes});
         assert_eq!(response.body, json!({"events": [report]}));
-        // Nothing was asked for twice, and each part is one range.
+        // Each part was requested once, as one range.
         let ranges = |request: &emulators::acs::Request| {
             (request.path_and_query.clone(), request.range.clone())
         };
@@ -57,7 +57,7 @@ async fn chunks_may_come_in_any_order_and_from_any_index() {
 }
 
 #[tokio::test]
-async fn the_manifest_tells_what_an_auditor_needs() {
+async fn the_manifest_describes_event_and_objects() {
     let world = World::start().await;
     let recording = Recording::of(&[3 * PART + 1]);
     let chunk = &recording.chunks[0];
@@ -117,7 +117,7 @@ async fn the_manifest_tells_what_an_auditor_needs() {
 }
 
 #[tokio::test]
-async fn the_event_is_stored_before_any_work_and_no_longer_pending_after_all_of_it() {
+async fn the_event_is_stored_before_any_work_and_deleted_after_it() {
     let world = World::start().await;
     let recording = Recording::of(&[1, 2 * PART]);
     recording.publish(&world);
@@ -125,7 +125,7 @@ async fn the_event_is_stored_before_any_work_and_no_longer_pending_after_all_of_
     let pending = recording.event_key();
     let (bytes, s3) = (event.to_string(), world.s3.clone());
     let key = pending.clone();
-    // As the source sees it, with every request.
+    // The event must be there at each request to ACS.
     world.acs.inject(move |_| {
         assert!(s3.object(&key).expect("the event is stored").body == bytes);
         None
@@ -139,7 +139,7 @@ async fn the_event_is_stored_before_any_work_and_no_longer_pending_after_all_of_
             .requests()
             .iter()
             .all(|request| request.status.is_some()),
-        "the event was there each time"
+        "the event was missing at a request"
     );
 
     let calls: Vec<_> = world
@@ -157,17 +157,17 @@ async fn the_event_is_stored_before_any_work_and_no_longer_pending_after_all_of_
     assert_eq!(
         place("DeleteObject", &pending),
         calls.len() - 1,
-        "deleted last"
+        "the event is deleted last"
     );
     assert_eq!(
         place("PutObject", &recording.manifest_key()),
         calls.len() - 2,
-        "the manifest before it"
+        "the manifest is written before"
     );
     assert_eq!(
         place("PutObject", &pending),
         1,
-        "stored first, after a look for the manifest"
+        "the event is stored first, after a read of the manifest"
     );
 }
 
@@ -194,7 +194,7 @@ async fn both_envelopes_and_batches_are_archived() {
 }
 
 #[tokio::test]
-async fn what_is_archived_is_not_fetched_again() {
+async fn an_archived_recording_is_not_fetched_again() {
     let world = World::start().await;
     let recording = Recording::of(&[2 * PART]);
     recording.publish(&world);
@@ -209,14 +209,14 @@ async fn what_is_archived_is_not_fetched_again() {
     response.assert_outcome(200, "alreadyArchived");
     assert_eq!(world.s3.objects(), before);
     assert!(world.acs.requests().is_empty());
-    // The manifest is looked at and read; nothing else is.
+    // The manifest is the only object that is read.
     let calls = world.s3.calls();
     let reads = ["HeadObject", "GetObject"];
     assert!(calls.iter().all(|call| reads.contains(&call.operation)));
 }
 
 #[tokio::test]
-async fn nothing_that_is_there_is_ever_replaced() {
+async fn existing_objects_are_never_replaced() {
     let world = World::start().await;
     let recording = Recording::of(&[1, 2 * PART]);
     recording.publish(&world);
@@ -251,7 +251,7 @@ async fn nothing_that_is_there_is_ever_replaced() {
     let event = |key: &String| key.ends_with("/event.json");
     assert!(!world.keys().iter().any(event));
 
-    // Once the cause is gone, the same event ends in a manifest.
+    // Once the cause is gone, the same event is archived.
     for chunk in &recording.chunks {
         world.s3.remove(&recording.media_key(chunk));
     }
@@ -262,7 +262,7 @@ async fn nothing_that_is_there_is_ever_replaced() {
 }
 
 #[tokio::test]
-async fn an_event_without_times_or_with_odd_ids_is_archived_all_the_same() {
+async fn an_event_without_times_or_with_unusual_ids_is_archived() {
     let world = World::start().await;
     let mut recording = Recording::of(&[7]).aged(Duration::from_mins(1));
     (recording.event_time, recording.started) = (None, None);
@@ -281,7 +281,7 @@ async fn an_event_without_times_or_with_odd_ids_is_archived_all_the_same() {
 }
 
 #[tokio::test]
-async fn signatures_are_made_over_the_resources_host_and_afresh_for_each_request() {
+async fn each_request_has_its_own_signature_over_the_resources_host() {
     for form in [Form::Preview2021, Form::Current] {
         let world = World::start().await;
         let recording = Recording::of(&[3 * PART]).in_form(form);
@@ -313,7 +313,7 @@ async fn signatures_are_made_over_the_resources_host_and_afresh_for_each_request
 }
 
 #[tokio::test]
-async fn few_calls_are_made_besides_the_parts() {
+async fn a_recording_costs_few_calls_besides_its_parts() {
     let world = World::start().await;
     let recording = Recording::of(&[16 * PART]);
     recording.publish(&world);
@@ -331,14 +331,14 @@ async fn few_calls_are_made_besides_the_parts() {
         ("GetObject", 1),
         // The manifest and the media.
         ("HeadObject", 2),
-        // Before Complete; each page of three parts is a call of the tests' own making.
+        // Before Complete; the tests' pages have three parts, so each three are a call.
         ("ListParts", 6),
         // The pending event, the record, the metadata and the manifest.
         ("PutObject", 4),
         ("UploadPart", 16),
     ];
     assert_eq!(counts, expected.into());
-    // A small recording takes no upload.
+    // A small recording needs no upload.
     let world = World::start().await;
     let recording = Recording::of(&[PART]);
     recording.publish(&world);
@@ -348,7 +348,7 @@ async fn few_calls_are_made_besides_the_parts() {
 }
 
 #[tokio::test]
-async fn a_fresh_recording_costs_its_parts_and_at_most_thirteen_calls() {
+async fn a_new_recording_costs_its_parts_and_at_most_thirteen_calls() {
     let mut one_page = setup();
     one_page.s3.page_size = 1000;
     let world = World::with(one_page).await;
@@ -357,7 +357,7 @@ async fn a_fresh_recording_costs_its_parts_and_at_most_thirteen_calls() {
     assert_eq!(world.deliver(&recording.event(&world)).await.status, 200);
     world.assert_archived(&recording);
     assert_eq!(world.count("UploadPart"), 64);
-    // Thirteen where the answer to a write does not suffice for a manifest.
+    // Thirteen if the answer to a write lacks a value that the manifest needs.
     let calls = world.s3.calls().len();
     assert!(calls <= 64 + 13, "{calls} calls");
 }

@@ -1,4 +1,4 @@
-//! The S3 emulator refuses what Amazon S3 refuses, as the SDK sees it.
+//! The S3 emulator, as the SDK sees it: it refuses what Amazon S3 refuses.
 
 #![expect(
     clippy::disallowed_methods,
@@ -63,7 +63,7 @@ async fn start() -> (S3, Client) {
     start_with(Settings::default()).await
 }
 
-/// Parts of a few bytes, so that tests stay small.
+/// An S3 that accepts parts of a few bytes.
 async fn start_small() -> (S3, Client) {
     start_with(Settings {
         min_part_size: 4,
@@ -78,10 +78,10 @@ async fn start_with(settings: Settings) -> (S3, Client) {
     (s3, client)
 }
 
-/// Status and code of a failure; status 0 if there was no answer.
+/// The status and code of a failure; status 0 if there was no answer.
 fn failure<T, E: ProvideErrorMetadata>(result: Result<T, SdkError<E>>) -> (u16, String) {
     let Err(error) = result else {
-        panic!("it went well");
+        panic!("the call succeeded");
     };
     let status = error.raw_response().map_or(0, |raw| raw.status().as_u16());
     let code = error.code().unwrap_or_default().to_owned();
@@ -175,7 +175,7 @@ async fn checks_signature_and_bucket() {
         refused(404, "NoSuchBucket")
     );
 
-    // The answer arrives although a large body was not looked at.
+    // The answer arrives although a large body was not read.
     let put = wrong_secret
         .put_object()
         .bucket(s3.bucket())
@@ -360,7 +360,7 @@ async fn verifies_checksums_of_every_algorithm() {
     assert!(s3.uploads()[0].parts.is_empty());
 }
 
-/// A body of known length whose pieces come when the test sends them.
+/// A body of known length, whose pieces the test sends.
 struct Pieces {
     pieces: mpsc::UnboundedReceiver<Bytes>,
     length: u64,
@@ -566,7 +566,7 @@ async fn refuses_wrong_parts_and_uploads() {
     );
     part("k", &id, 10_000, agreed()).await.unwrap();
 
-    // The SDK gives parts a CRC32 of its own accord, even if nothing was agreed.
+    // The SDK adds a CRC32 to parts even if the upload has no algorithm.
     let plain = client
         .create_multipart_upload()
         .bucket(s3.bucket())
@@ -906,7 +906,7 @@ async fn fails_on_purpose() {
 }
 
 #[tokio::test]
-async fn a_hand_may_reach_in() {
+async fn a_test_may_change_its_contents() {
     let (s3, client) = start().await;
     let object = Object {
         metadata: [("content-id".to_owned(), "theirs".to_owned())].into(),

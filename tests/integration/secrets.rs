@@ -1,4 +1,4 @@
-//! Settings in Secrets Manager: read at the start, and again as often as is allowed and no more.
+//! Settings in Secrets Manager: the read at the start, and the refreshes.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ const NEW: &str = "new-secret-0123456789";
 const HOUR: Duration = Duration::from_hours(1);
 const SHORT: Duration = Duration::from_millis(500);
 
-/// Reads again whenever something does not match.
+/// A policy that refreshes whenever a value does not match.
 pub const EAGER: RefreshPolicy = RefreshPolicy {
     max_age: Some(HOUR),
     min_interval: Duration::ZERO,
     timeout: Duration::from_millis(500),
 };
 
-/// A world and a Secrets Manager beside it.
+/// A world with a Secrets Manager.
 pub struct Vault {
     pub world: World,
     pub manager: SecretsManager,
@@ -52,7 +52,7 @@ impl Vault {
             .build()
     }
 
-    /// A function whose environment names the secret, and has `variables` besides.
+    /// A function whose environment names the secret and has these variables.
     pub async fn function(
         &self,
         policy: RefreshPolicy,
@@ -80,14 +80,14 @@ impl Vault {
         function_by(settings, s3, client_to(acs), limits).await
     }
 
-    /// The world with such a function.
+    /// The world with a function whose environment names the secret.
     pub async fn world(&self, policy: RefreshPolicy, variables: &[(&'static str, &str)]) -> World {
         let function = self.function(policy, variables).await;
         World::over(&self.world, function.expect("the settings are good"))
     }
 }
 
-/// A request for which nothing needs to be done but to let it in.
+/// The status of a delivery of no events with this secret.
 async fn knock(world: &World, secret: &str) -> Status {
     ask(world, "POST", &format!("code={secret}")).await.status
 }
@@ -127,7 +127,7 @@ async fn a_binary_secret_is_read_as_well() {
 }
 
 #[tokio::test]
-async fn wrong_settings_in_it_stop_the_start_and_are_named_without_their_values() {
+async fn invalid_settings_in_it_stop_the_start_and_are_named_without_values() {
     let vault = Vault::start().await;
     for (secret, name) in [
         (
@@ -153,7 +153,7 @@ async fn wrong_settings_in_it_stop_the_start_and_are_named_without_their_values(
 }
 
 #[tokio::test]
-async fn the_function_starts_while_secrets_manager_is_out_of_reach() {
+async fn the_function_starts_while_secrets_manager_is_unreachable() {
     for fault in [
         Fault::Refuse,
         Fault::NotFound,
@@ -167,16 +167,20 @@ async fn the_function_starts_while_secrets_manager_is_out_of_reach() {
         vault.set(&json!({"WEBHOOK_SECRETS": NEW}));
         vault.manager.fail(Some(fault));
         let world = vault.world(EAGER, &[("WEBHOOK_SECRETS", OLD)]).await;
-        // The environment's secret may have been taken back: it does not let in either.
+        // The secret in the environment may be outdated, so it is not accepted either.
         for secret in [NEW, OLD, "wrong"] {
             let response = ask(&world, "POST", &format!("code={secret}")).await;
             assert_eq!(response.status.code(), 503, "{fault:?}");
             assert!(response.headers["retry-after"].is_string(), "{fault:?}");
         }
-        // Nobody gets a consent that may want a secret.
+        // A handshake that may need a secret is not answered with a consent.
         vault.manager.clear_calls();
         assert_eq!(ask(&world, "OPTIONS", "").await.status, 503);
-        assert_eq!(vault.manager.calls(), 0, "a stranger causes no reading");
+        assert_eq!(
+            vault.manager.calls(),
+            0,
+            "a request without credentials causes no read"
+        );
         assert_eq!(ask(&world, "GET", "").await.status, 405);
         let tick = serde_json::value::RawValue::from_string(
             r#"{"detail-type": "Scheduled Event", "source": "aws.scheduler", "detail": "{}"}"#
@@ -186,7 +190,7 @@ async fn the_function_starts_while_secrets_manager_is_out_of_reach() {
             .function
             .invoke(&tick.unwrap(), std::time::UNIX_EPOCH)
             .await;
-        assert!(tick.is_err(), "a tick that can do nothing is an error");
+        assert!(tick.is_err(), "the tick succeeded without settings");
         assert!(world.s3.calls().is_empty() && world.acs.requests().is_empty());
 
         vault.manager.fail(None);
@@ -196,19 +200,19 @@ async fn the_function_starts_while_secrets_manager_is_out_of_reach() {
 }
 
 #[tokio::test]
-async fn an_outage_later_leaves_what_was_read_and_refuses_nobody_for_good() {
+async fn a_later_outage_keeps_the_cached_settings_and_refuses_nothing_finally() {
     let vault = Vault::start().await;
     vault.set(&json!({"WEBHOOK_SECRETS": OLD}));
     let world = vault.world(EAGER, &[]).await;
     vault.manager.fail(Some(Fault::Internal));
     assert_eq!(knock(&world, OLD).await, 200);
-    // It may be the new one: Event Grid must try again.
+    // An unknown secret may be the new one, so Event Grid must retry.
     assert_eq!(knock(&world, NEW).await, 503);
     vault.manager.fail(None);
     assert_eq!(knock(&world, "wrong").await, 401);
 }
 
-/// Readings of which no webhook secret can be taken, and faults of Secrets Manager.
+/// Contents of the secret without valid webhook secrets, and faults of Secrets Manager.
 fn unusable() -> Vec<(String, Option<Fault>)> {
     let list = |list: &str| json!({"WEBHOOK_SECRETS": list}).to_string();
     vec![
@@ -226,9 +230,9 @@ fn unusable() -> Vec<(String, Option<Fault>)> {
 }
 
 #[tokio::test]
-async fn webhook_secrets_that_are_not_confirmed_are_good_for_their_time_and_then_wait() {
+async fn unconfirmed_webhook_secrets_are_valid_for_their_max_age() {
     for (unusable, fault) in unusable() {
-        // As deployed, and so short that it is over.
+        // The deployed max age, and one that has passed.
         for (longest, old) in [(HOUR, 200), (SHORT, 503)] {
             let vault = Vault::start().await;
             vault.set(&json!({"WEBHOOK_SECRETS": OLD}));
@@ -251,7 +255,7 @@ async fn webhook_secrets_that_are_not_confirmed_are_good_for_their_time_and_then
             for (secret, status) in [(OLD, old), (NEW, 503), ("wrong", 503)] {
                 assert_eq!(knock(&world, secret).await, status, "{unusable} {fault:?}");
             }
-            // The connection string is good until ACS says otherwise.
+            // The connection string is valid until ACS refuses it.
             let recording = Recording::of(&[10]);
             recording.publish(&world);
             recording.store(&world, Duration::from_mins(5));
@@ -286,7 +290,7 @@ async fn a_removed_webhook_secret_is_refused_whatever_the_same_edit_breaks() {
 }
 
 #[tokio::test]
-async fn a_new_secret_is_known_at_once_and_an_old_one_forgotten_by_age() {
+async fn a_new_secret_is_accepted_at_once_and_an_old_one_refused_after_max_age() {
     let vault = Vault::start().await;
     vault.set(&json!({"WEBHOOK_SECRETS": OLD}));
     let world = vault.world(EAGER, &[]).await;
@@ -306,7 +310,7 @@ async fn a_new_secret_is_known_at_once_and_an_old_one_forgotten_by_age() {
 }
 
 #[tokio::test]
-async fn wrong_secrets_cause_one_reading_in_the_time_that_is_allowed() {
+async fn wrong_secrets_cause_one_read_in_the_minimum_interval() {
     let vault = Vault::start().await;
     vault.set(&json!({"WEBHOOK_SECRETS": OLD}));
     let world = vault
@@ -323,7 +327,11 @@ async fn wrong_secrets_cause_one_reading_in_the_time_that_is_allowed() {
         assert_eq!(knock(&world, &format!("wrong{guess}")).await, 401);
     }
     assert_eq!(ask(&world, "POST", "").await.status, 401);
-    assert_eq!(vault.manager.calls(), 0, "read less than an hour ago");
+    assert_eq!(
+        vault.manager.calls(),
+        0,
+        "the read is less than an hour old"
+    );
 
     let world = vault.world(EAGER, &[]).await;
     vault.manager.clear_calls();
@@ -332,7 +340,11 @@ async fn wrong_secrets_cause_one_reading_in_the_time_that_is_allowed() {
     for (method, query) in [("POST", ""), ("OPTIONS", ""), ("GET", "code=wrong")] {
         ask(&world, method, query).await;
     }
-    assert_eq!(vault.manager.calls(), 1, "there was nothing to compare");
+    assert_eq!(
+        vault.manager.calls(),
+        1,
+        "there was no value to compare with"
+    );
 }
 
 #[tokio::test]
@@ -355,7 +367,7 @@ async fn the_limits_are_those_that_are_documented() {
 }
 
 #[tokio::test]
-async fn an_access_key_is_rotated_in_the_middle_of_a_run_and_no_event_waits() {
+async fn an_access_key_that_is_rotated_during_a_run_suspends_no_event() {
     let vault = Vault::start().await;
     let (old, new) = ([1; 32], [2; 32]);
     let acs = &vault.world.acs;
@@ -366,7 +378,7 @@ async fn an_access_key_is_rotated_in_the_middle_of_a_run_and_no_event_waits() {
     let recording = Recording::of(&[6 * PART, 10]);
     recording.publish(&world);
 
-    // The old key goes once a part is in S3.
+    // ACS withdraws the old key once a part is in S3.
     let (rotated, manager) = (acs.clone(), vault.manager.clone());
     let switch = with(&new).to_string();
     world.s3.inject(move |call| {
@@ -384,7 +396,7 @@ async fn an_access_key_is_rotated_in_the_middle_of_a_run_and_no_event_waits() {
 }
 
 #[tokio::test]
-async fn a_tick_does_not_go_on_with_an_old_access_key() {
+async fn a_tick_refreshes_an_old_access_key() {
     let vault = Vault::start().await;
     let (old, new) = ([1; 32], [2; 32]);
     let acs = &vault.world.acs;
@@ -406,11 +418,14 @@ async fn a_tick_does_not_go_on_with_an_old_access_key() {
     world.tick().await;
     world.assert_archived(&recording);
     let refused = |request: &acs::Request| request.status == Some(401);
-    assert!(!acs.requests().iter().any(refused), "it was read before");
+    assert!(
+        !acs.requests().iter().any(refused),
+        "the key was read before the downloads"
+    );
 }
 
 #[tokio::test]
-async fn an_access_key_that_is_wrong_everywhere_costs_one_reading_and_the_event_stays() {
+async fn a_wrong_access_key_causes_one_read_and_keeps_the_event() {
     let vault = Vault::start().await;
     vault.set(&json!({}));
     let world = vault
@@ -431,20 +446,17 @@ async fn an_access_key_that_is_wrong_everywhere_costs_one_reading_and_the_event_
     let left = ["attempt.json", "event.json"].map(|name| format!("{pending}/{name}"));
     assert_eq!(world.keys(), left);
     let media = world.media_requests();
-    assert!(
-        media.len() <= 2,
-        "one attempt, and one with what was read again"
-    );
+    assert!(media.len() <= 2, "one attempt with each read");
 }
 
 #[tokio::test]
-async fn a_connection_string_for_another_resource_is_not_taken_over() {
+async fn a_connection_string_for_another_resource_is_not_accepted() {
     let vault = Vault::start().await;
     vault.set(&json!({"WEBHOOK_SECRETS": OLD}));
     let world = vault.world(EAGER, &[]).await;
     let other = "endpoint=https://evil.communication.azure.com/;accesskey=AAECAw==";
     vault.set(&json!({"WEBHOOK_SECRETS": NEW, "COMMUNICATION_SERVICES_CONNECTION_STRING": other}));
-    // A secret that was taken back is not kept alive by another fault of the same edit.
+    // Another fault of the same edit does not keep a withdrawn secret valid.
     assert_eq!(knock(&world, NEW).await, 200);
     assert_eq!(knock(&world, OLD).await, 401);
     vault.set(&json!({"WEBHOOK_SECRETS": OLD, "TRANSFER_CONCURRENCY": "many"}));

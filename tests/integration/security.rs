@@ -1,11 +1,11 @@
-//! What `SECURITY.md` names as shown by a test is.
+//! The tests that `SECURITY.md` names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const SECURITY: &str = include_str!("../../SECURITY.md");
 
-/// What stands in backticks and is a path of modules.
+/// The paths of tests in `SECURITY.md`: words in backticks with `::`.
 fn named() -> Vec<&'static str> {
     let quoted = SECURITY.split('`').skip(1).step_by(2);
     let is_path = |text: &&str| {
@@ -19,8 +19,7 @@ fn named() -> Vec<&'static str> {
         .collect()
 }
 
-/// The file of a test's module: those of `src/` have their tests in a module of that name, or in
-/// files of it, and the audit is a package of its own.
+/// The file of a test's module, in the integration tests of either package, or in `src/`.
 fn file(modules: &[&str]) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = match modules {
@@ -35,7 +34,7 @@ fn file(modules: &[&str]) -> PathBuf {
 }
 
 #[test]
-fn the_tests_that_are_named_exist() {
+fn each_named_test_exists() {
     let named = named();
     assert!(named.len() >= 30, "{named:?}");
     for path in named {

@@ -1,6 +1,7 @@
-//! A signature or a token goes to ACS and to nobody else: each test is run with either kind of
-//! credential. Every name but that of the media host leads to listeners that must see nothing, so
-//! that whatever is admitted wrongly would be seen there.
+//! The hosts that receive a signature or a token: ACS and no other.
+//!
+//! Each test runs with both kinds of credential. Every name except the media host's resolves to
+//! listeners, which must receive no request.
 
 mod places;
 
@@ -24,10 +25,10 @@ use places::{HOSTILE, ODD};
 
 const MEDIA: &str = "eus-prod.asm.skype.com";
 const EVIL: &str = "evil.example.com";
-/// Where an event says that something is.
+/// The locations in an event.
 const LOCATIONS: [&str; 2] = ["contentLocation", "metadataLocation"];
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
-/// Further media hosts, for chains of redirects.
+/// Other media hosts, for chains of redirects.
 const HOPS: [&str; 4] = [
     "one.asm.skype.com",
     "two.asm.skype.com",
@@ -35,10 +36,10 @@ const HOPS: [&str; 4] = [
     "four.ams.gov.teams.microsoft.us",
 ];
 
-/// A world whose media hosts are ACS, and whose every other name is somewhere else.
+/// A world whose media hosts resolve to ACS, and all other names to listeners.
 struct Trap {
     world: World,
-    /// Where the tokens come from, if downloads go with tokens.
+    /// The issuers of the downloads' tokens, if downloads use tokens.
     issuers: Option<Issuers>,
     plain: Listener,
     tls: Listener,
@@ -100,7 +101,7 @@ impl Trap {
         Self { world, ..trap }
     }
 
-    /// The world with another function, over another client to ACS.
+    /// The world with another instance, over another client to ACS.
     async fn over(
         &self,
         http: reqwest::ClientBuilder,
@@ -120,7 +121,7 @@ impl Trap {
         World::over(&self.world, function)
     }
 
-    /// Asserts that a request was authorized for itself: by a signature of its own, or by the token.
+    /// Asserts that a request was authorized by its own signature, or by the token.
     fn assert_authorized(&self, request: &Request) {
         let authorization = &request.headers["authorization"];
         assert_eq!(request.headers["x-ms-host"], RESOURCE);
@@ -135,7 +136,7 @@ impl Trap {
         assert!(!request.headers.contains_key("x-ms-date"));
     }
 
-    /// Asserts that a listener was sent a credential, as one that was admitted wrongly would be.
+    /// Asserts that a listener received a credential.
     fn assert_seen(&self, heads: &[String]) {
         let sign = match self.issuers {
             None => "Signature=",
@@ -144,7 +145,7 @@ impl Trap {
         assert!(heads.iter().any(|head| head.contains(sign)), "{heads:?}");
     }
 
-    /// A place as it is written in an event.
+    /// A place in the form that an event has.
     fn written(&self, place: &str) -> String {
         let port = |listener: &Listener| listener.address().port().to_string();
         place
@@ -152,11 +153,11 @@ impl Trap {
             .replace("{plain}", &port(&self.plain))
     }
 
-    /// Asserts that nobody but the media host was called.
+    /// Asserts that no host was called except the media host.
     fn assert_unseen(&self, tried: &str) {
         assert_eq!(self.plain.connections(), 0, "{tried:?}");
         assert_eq!(self.tls.connections(), 0, "{tried:?}");
-        // The token's own way is AWS's and Entra's alone, and it is gone once.
+        // The token was requested once, from AWS and Entra.
         if let Some(issuers) = &self.issuers {
             assert!(issuers.entra.asked().len() <= 1, "{tried:?}");
         }
@@ -193,7 +194,7 @@ fn hostile() -> impl Iterator<Item = &'static str> {
 }
 
 #[tokio::test]
-async fn an_event_sends_none_to_anybody_else() {
+async fn an_event_sends_no_credential_to_other_hosts() {
     for trap in Trap::both().await {
         let world = &trap.world;
         let recording = Recording::of(&[10]);
@@ -206,11 +207,11 @@ async fn an_event_sends_none_to_anybody_else() {
                 world.clear();
                 let event = event(world, &recording, &locations);
                 let response = world.deliver(&event).await;
-                // Final at once, so it was not even tried.
+                // The rejection is final at once, so nothing was requested.
                 assert_eq!(response.status.code(), 200, "{place:?}: {response:?}");
                 let outcome = response.outcome();
                 assert_eq!(outcome, "setAside", "{place:?} in {locations:?}");
-                // The other one is archived all the same.
+                // The other object is archived.
                 assert_eq!(world.acs.requests().len(), 2 - locations.len(), "{place:?}");
                 trap.assert_unseen(&place);
                 tried += 1;
@@ -221,7 +222,7 @@ async fn an_event_sends_none_to_anybody_else() {
 }
 
 #[tokio::test]
-async fn odd_spellings_lead_to_the_media_host_alone() {
+async fn unusual_spellings_lead_to_the_media_host_alone() {
     for trap in Trap::both().await {
         let world = &trap.world;
         let recording = Recording::of(&[10]);
@@ -243,9 +244,9 @@ async fn odd_spellings_lead_to_the_media_host_alone() {
     }
 }
 
-/// They are below a media host's domain, for whoever looks at their end alone.
+/// These names end like a media host, but no certificate can name them.
 #[tokio::test]
-async fn a_name_that_no_certificate_can_be_for_is_not_called() {
+async fn a_name_that_no_certificate_can_have_is_not_called() {
     for trap in Trap::both().await {
         let world = &trap.world;
         let recording = Recording::of(&[10]);
@@ -264,7 +265,7 @@ async fn a_name_that_no_certificate_can_be_for_is_not_called() {
 }
 
 #[tokio::test]
-async fn a_delete_location_is_never_called_however_good() {
+async fn a_delete_location_is_never_called() {
     for trap in Trap::both().await {
         let world = &trap.world;
         let recording = Recording::of(&[10]);
@@ -280,19 +281,19 @@ async fn a_delete_location_is_never_called_however_good() {
             trap.assert_unseen(&place);
             assert_eq!(world.acs.requests().len(), 2, "{place:?}");
         }
-        assert!(world.acs.holds(id), "ACS deletes it when it wants to");
+        assert!(world.acs.holds(id), "the document was deleted");
     }
 }
 
 #[tokio::test]
-async fn a_redirect_sends_none_to_anybody_else() {
+async fn a_redirect_sends_no_credential_to_other_hosts() {
     for trap in Trap::both().await {
         let world = &trap.world;
         let recording = Recording::of(&[10]);
         recording.publish(world);
         let event = recording.event(world);
         let mut tried = 0;
-        // Others cannot stand in a header.
+        // Other places cannot be in a header.
         let printable = |place: &&str| place.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         for place in hostile().filter(printable) {
             let place = trap.written(place);
@@ -355,13 +356,13 @@ async fn a_relative_redirect_stays_on_its_host() {
     }
 }
 
-/// The hops of a chain, each to the next of [`HOPS`] and the last one where the document is.
+/// Redirects along [`HOPS`], the last one to the document.
 fn error_chain(acs: &Acs, hops: usize) {
     let names: Vec<&str> = [MEDIA].into_iter().chain(HOPS).take(hops + 1).collect();
     acs.inject(move |request| {
         let place = names.iter().position(|name| *name == request.host);
         let next = names.get(place? + 1)?;
-        // The path changes too, and with it the signature, save for the last one.
+        // The path changes at each hop but the last, and with it the signature.
         let id = request.document.as_deref()?;
         let what = match request.kind {
             Kind::Media => "video",
@@ -373,7 +374,7 @@ fn error_chain(acs: &Acs, hops: usize) {
 }
 
 #[tokio::test]
-async fn a_chain_of_three_hops_is_followed_and_each_is_authorized_afresh() {
+async fn a_chain_of_three_hops_is_followed_and_each_is_authorized_anew() {
     for trap in Trap::both().await {
         let world = &trap.world;
         let recording = Recording::of(&[10]);
@@ -393,7 +394,7 @@ async fn a_chain_of_three_hops_is_followed_and_each_is_authorized_afresh() {
     }
 }
 
-/// What a request in the current form must be signed with, by the emulator's key.
+/// The signature that a request in the current form must have.
 fn signature(request: &Request) -> String {
     let string = format!(
         "GET\n{}\n{};{RESOURCE};47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
@@ -406,7 +407,7 @@ fn signature(request: &Request) -> String {
 }
 
 #[tokio::test]
-async fn a_fourth_hop_is_not_taken() {
+async fn a_fourth_hop_is_not_followed() {
     for trap in Trap::both().await {
         let world = &trap.world;
         let recording = Recording::of(&[10]);
@@ -420,12 +421,12 @@ async fn a_fourth_hop_is_not_taken() {
 }
 
 #[tokio::test]
-async fn the_resource_may_redirect_to_a_media_host_and_to_nobody_else() {
+async fn the_resource_may_redirect_to_a_media_host_alone() {
     for trap in Trap::both().await {
         let world = &trap.world;
         let recording = Recording::of(&[10]).in_form(Form::Preview2021);
         recording.publish(world);
-        // Here the resource is the emulator too, and the rest still is not.
+        // The resource resolves to the emulator too, other names do not.
         let acs = world.acs.tls_address();
         let http = client(&world.acs, trap.tls.address()).resolve(RESOURCE, acs);
         let world = trap.over(http, &[]).await;
@@ -459,9 +460,9 @@ async fn the_resource_may_redirect_to_a_media_host_and_to_nobody_else() {
     }
 }
 
-/// What went elsewhere would have been seen there.
+/// The listeners do record what reaches them.
 #[tokio::test]
-async fn the_listeners_would_see_it() {
+async fn the_listeners_record_a_credential() {
     let suffixes = ("MEDIA_HOST_SUFFIXES", ".example.com".to_owned());
     for trap in Trap::both_with(&[suffixes]).await {
         let recording = Recording::of(&[10]);
@@ -471,7 +472,7 @@ async fn the_listeners_would_see_it() {
         assert_eq!(trap.tls.heads().len(), 2);
         trap.assert_seen(&trap.tls.heads());
 
-        // Plain http is admitted where the resource itself is, which only an emulator is.
+        // Plain http is allowed if the resource itself has it, as only an emulator does.
         let endpoint = format!("http://{}", trap.plain.address());
         let elsewhere = match &trap.issuers {
             None => (

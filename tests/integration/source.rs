@@ -1,4 +1,4 @@
-//! What ACS may answer, and what becomes of it.
+//! Answers of ACS: ranges, faults, redirects, and replies of another length.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,21 +9,22 @@ use emulators::media::{Format, Media};
 use harness::embedded::Setup;
 use harness::world::{Chunk, PART, Recording, World, impatient, setup};
 
+/// Publishes a recording with changed documents.
 fn publish(world: &World, recording: &Recording, change: impl Fn(Document) -> Document) {
     for chunk in &recording.chunks {
         world.acs.add(change(Recording::document(chunk)));
     }
 }
 
-/// Longer than any test waits.
+/// A time longer than any test.
 const NEVER: Duration = Duration::from_mins(10);
 
-/// The first request for media gets this fault, and no other.
+/// Makes the first request for media fail, and no other.
 fn once(fault: Fault) -> impl Fn(&Request) -> Option<Fault> + Send + Sync {
     at(0, fault)
 }
 
-/// So does the one after `before` others.
+/// Makes the request for media after `before` others fail, and no other.
 fn at(before: usize, fault: Fault) -> impl Fn(&Request) -> Option<Fault> + Send + Sync {
     let asked = AtomicUsize::new(0);
     move |request| {
@@ -66,13 +67,13 @@ async fn a_range_that_is_ignored_fills_the_same_plan_from_one_stream() {
                 .iter()
                 .map(|chunk: &Chunk| world.acs.sent(&chunk.document_id))
                 .sum();
-            assert_eq!(sent, whole, "one stream a chunk");
+            assert_eq!(sent, whole, "each chunk was sent once");
         }
     }
 }
 
 #[tokio::test]
-async fn a_stream_that_breaks_skips_what_is_there() {
+async fn a_stream_that_breaks_off_skips_the_parts_in_s3() {
     for ranges in [Ranges::Ignored, Ranges::IgnoredWithoutLength] {
         let world = World::start().await;
         let recording = Recording::of(&[5 * PART + 7]);
@@ -94,14 +95,14 @@ async fn a_stream_that_breaks_skips_what_is_there() {
             let puts = calls
                 .iter()
                 .filter(|call| call.operation == "UploadPart" && call.part_number == Some(number));
-            assert_eq!(puts.count(), 1, "part {number} is there and not put again");
+            assert_eq!(puts.count(), 1, "part {number} was put again");
         }
         assert_eq!(world.count("CreateMultipartUpload"), 1);
     }
 }
 
 #[tokio::test]
-async fn a_range_that_is_ignored_now_and_then_does_no_harm() {
+async fn ranges_that_are_sometimes_ignored_are_archived() {
     for before in [0, 1, 3] {
         let world = World::start().await;
         let recording = Recording::of(&[5 * PART]);
@@ -129,7 +130,7 @@ async fn a_source_that_stops_honouring_ranges_is_streamed_to_the_end() {
 }
 
 #[tokio::test]
-async fn faults_within_a_run_are_tried_again() {
+async fn faults_within_a_run_are_retried() {
     let html = [("content-type", "text/html")];
     for fault in [
         answer(503, &[], "busy"),
@@ -172,7 +173,7 @@ async fn faults_within_a_run_are_tried_again() {
 }
 
 #[tokio::test]
-async fn small_objects_meet_the_same_faults() {
+async fn faults_at_small_objects_are_retried() {
     for fault in [
         answer(503, &[], "busy"),
         answer(200, &[("content-type", "text/html")], "<html>"),
@@ -197,13 +198,13 @@ async fn small_objects_meet_the_same_faults() {
 }
 
 #[tokio::test]
-async fn a_fault_that_stays_is_tried_five_times_and_a_404_once() {
+async fn a_lasting_fault_is_tried_five_times_and_a_404_once() {
     for (fault, tries) in [
         (answer(503, &[], ""), 5),
         (answer(503, &[("retry-after", "3600")], ""), 1),
         (answer(404, &[], "{}"), 1),
         (answer(401, &[], "{}"), 1),
-        // By range, then without one.
+        // A request with a range, then one without.
         (answer(400, &[("content-type", "text/html")], "<html>"), 10),
         (answer(409, &[], ""), 5),
         (Fault::Close, 5),
@@ -232,7 +233,7 @@ async fn a_fault_that_stays_is_tried_five_times_and_a_404_once() {
 }
 
 #[tokio::test]
-async fn metadata_is_bounded_and_held_to_the_same_rules() {
+async fn metadata_is_bounded_and_checked_like_media() {
     for fault in [
         Fault::EndlessBody,
         answer(200, &[("content-type", "text/html")], "<html>"),
@@ -268,7 +269,7 @@ async fn metadata_is_bounded_and_held_to_the_same_rules() {
 }
 
 #[tokio::test]
-async fn redirects_are_taken_by_hand_to_allowed_hosts_alone() {
+async fn redirects_are_followed_to_allowed_hosts_alone() {
     let acs = acs::Settings {
         more_names: vec!["weu-prod.asm.skype.com".into(), "evil.example.net".into()],
         ..setup().acs
@@ -316,7 +317,7 @@ async fn redirects_are_taken_by_hand_to_allowed_hosts_alone() {
             world.assert_archived(&recording);
             assert!(
                 hosts.iter().any(|host| host == "weu-prod.asm.skype.com"),
-                "signed afresh there, as the emulator has checked"
+                "the emulator verified the signature"
             );
         } else {
             assert_eq!(response.status.code(), 503, "{target}");
@@ -349,7 +350,7 @@ async fn a_host_that_cannot_be_trusted_or_reached_suspends() {
     let refused = nobody.local_addr().unwrap();
     drop(nobody);
     let world = World::start().await;
-    // Without the test's certificate authority; where nobody listens; under a name that leads nowhere.
+    // Without the test's certificate authority, at a port without listener, and without an address.
     for addresses in [vec![world.acs.tls_address()], vec![refused], vec![]] {
         let recording = Recording::of(&[10]);
         recording.publish(&world);
@@ -366,7 +367,7 @@ async fn a_host_that_cannot_be_trusted_or_reached_suspends() {
 }
 
 #[tokio::test]
-async fn the_parts_in_flight_are_no_more_than_was_set() {
+async fn the_parts_in_flight_are_bounded_by_the_setting() {
     let mut two = setup();
     two.variables.push(("TRANSFER_CONCURRENCY", "2".into()));
     two.acs.latency = Duration::from_millis(3);
@@ -394,9 +395,9 @@ async fn the_parts_in_flight_are_no_more_than_was_set() {
 }
 
 #[tokio::test]
-async fn a_source_that_changes_between_two_ranges_means_a_new_upload() {
+async fn a_source_that_changes_between_two_ranges_leads_to_a_new_upload() {
     for (changed, uploads) in [
-        // The bytes may well be the same: one reply without a range settles it.
+        // The bytes may be the same, so one reply without a range follows.
         (vec![("etag", Some("\"another\"".to_owned()))], 1),
         (
             vec![(
@@ -425,7 +426,7 @@ async fn a_source_that_changes_between_two_ranges_means_a_new_upload() {
     }
 }
 
-/// First byte and the one after the last of a request's range.
+/// The range of a request, half-open.
 fn asked(request: &Request) -> Option<(u64, u64)> {
     let (first, last) = request
         .range
@@ -435,7 +436,7 @@ fn asked(request: &Request) -> Option<(u64, u64)> {
     Some((first.parse().ok()?, last.parse::<u64>().ok()? + 1))
 }
 
-/// The true bytes of these, under a head that a test makes up.
+/// The true bytes of a range, with a status and `Content-Range` of the test.
 fn part_of(media: &Media, range: std::ops::Range<u64>, status: u16, content_range: &str) -> Fault {
     Fault::Answer {
         status,
@@ -448,7 +449,7 @@ fn part_of(media: &Media, range: std::ops::Range<u64>, status: u16, content_rang
 }
 
 #[tokio::test]
-async fn a_part_that_calls_itself_the_whole_is_never_archived() {
+async fn a_range_that_is_sent_as_the_complete_content_is_never_archived() {
     for (length, sent) in [(5 * PART, PART), (5 * PART, 3 * PART), (1000, 500)] {
         let world = World::start().await;
         let recording = Recording::of(&[length]);
@@ -456,7 +457,7 @@ async fn a_part_that_calls_itself_the_whole_is_never_archived() {
         let media = recording.chunks[0].media.clone();
         world.acs.inject(move |request| {
             let content_range = format!("bytes 0-{}/{length}", sent - 1);
-            // What was asked for would be no lie.
+            // The requested range would be true.
             let lie =
                 asked(request).is_some_and(|(start, end)| (start, end.min(length)) != (0, sent));
             lie.then(|| part_of(&media, 0..sent, 200, &content_range))
@@ -474,7 +475,7 @@ async fn a_part_that_calls_itself_the_whole_is_never_archived() {
 }
 
 #[tokio::test]
-async fn a_part_of_metadata_is_not_the_document() {
+async fn a_range_of_metadata_is_not_stored_as_the_document() {
     for status in [200, 206] {
         let world = World::start().await;
         let recording = Recording::of(&[10]);
@@ -495,12 +496,11 @@ async fn a_part_of_metadata_is_not_the_document() {
     }
 }
 
-/// A reply that says what it is, in one of the ways that a server may choose: from the range and
-/// the length.
+/// A form of reply that a server may choose, made from the range and the length.
 type Head = fn(u64, u64, u64) -> (u16, String);
 
 #[tokio::test]
-async fn every_legal_way_to_say_what_a_reply_covers_is_understood() {
+async fn every_valid_form_of_reply_is_understood() {
     let heads: [(&str, Head); 5] = [
         ("another letter case", |start, end, length| {
             (206, format!("Bytes {start}-{}/{length}", end - 1))
@@ -552,7 +552,7 @@ async fn every_legal_way_to_say_what_a_reply_covers_is_understood() {
 }
 
 #[tokio::test]
-async fn the_whole_counts_however_it_is_said() {
+async fn every_valid_form_of_a_complete_reply_is_understood() {
     for status in [200, 206] {
         let world = World::start().await;
         let recording = Recording::of(&[3 * PART + 5, 7]);
@@ -584,12 +584,16 @@ async fn the_whole_counts_however_it_is_said() {
         );
         world.acs.heal();
         world.assert_archived(&recording);
-        assert_eq!(world.acs.requests().len(), 4, "one a document");
+        assert_eq!(
+            world.acs.requests().len(),
+            4,
+            "one request for each document"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_body_that_only_the_connection_ends_proves_no_length() {
+async fn a_body_that_ends_with_the_connection_proves_no_length() {
     for length in [1000, 5 * PART] {
         for after in [0, 1, length / 5, length] {
             let world = World::start().await;
@@ -610,7 +614,7 @@ async fn a_body_that_only_the_connection_ends_proves_no_length() {
             world.assert_archived(&recording);
         }
     }
-    // Nor is a metadata document stored that is cut so.
+    // A metadata document that is cut like this is not stored either.
     let world = World::start().await;
     let recording = Recording::of(&[10]);
     recording.publish(&world);
@@ -623,7 +627,7 @@ async fn a_body_that_only_the_connection_ends_proves_no_length() {
 }
 
 #[tokio::test]
-async fn a_range_that_the_connection_ends_has_the_length_that_it_says() {
+async fn a_range_that_ends_with_the_connection_is_accepted_at_its_stated_length() {
     let world = World::start().await;
     let recording = Recording::of(&[5 * PART, 9]);
     recording.publish(&world);
@@ -645,7 +649,7 @@ async fn a_range_that_the_connection_ends_has_the_length_that_it_says() {
 }
 
 #[tokio::test]
-async fn a_range_that_comes_short_is_asked_for_to_its_end() {
+async fn the_rest_of_a_short_range_is_requested() {
     for most in [PART - 1, PART / 3, PART / 64] {
         let world = World::start().await;
         let recording = Recording::of(&[1, PART, 3 * PART + 12_345]);
@@ -666,12 +670,12 @@ async fn a_range_that_comes_short_is_asked_for_to_its_end() {
         assert!(ranges.into_iter().all(|(start, end)| end - start <= PART));
         let asked = requests.iter().map(|it| (&it.path_and_query, &it.range));
         let asked: std::collections::BTreeSet<_> = asked.collect();
-        assert_eq!(asked.len(), requests.len(), "nothing was asked for twice");
+        assert_eq!(asked.len(), requests.len(), "a range was requested twice");
     }
 }
 
 #[tokio::test]
-async fn a_range_in_scraps_ends_and_one_reply_without_a_range_does_better() {
+async fn a_range_in_many_short_replies_is_replaced_by_one_reply_without_a_range() {
     let world = World::start().await;
     let recording = Recording::of(&[PART]);
     publish(&world, &recording, |document| Document {
@@ -685,7 +689,7 @@ async fn a_range_in_scraps_ends_and_one_reply_without_a_range_does_better() {
 }
 
 #[tokio::test]
-async fn the_rest_of_a_range_is_of_the_same_document_or_not_taken() {
+async fn the_rest_of_a_range_must_be_of_the_same_document() {
     let html = [("content-type", "text/html")];
     for (fault, etag) in [
         (Fault::Headers(vec![("etag", Some("\"two\"".into()))]), true),
@@ -740,10 +744,10 @@ async fn the_rest_of_a_range_is_of_the_same_document_or_not_taken() {
     }
 }
 
-/// A stream puts parts of the new bytes into an upload that holds parts of the old ones. If it is
-/// cut off when none is missing, the next run has nothing to fetch, and completes both.
+/// A stream puts parts of new bytes into an upload that holds parts of old bytes. If the stream is
+/// cut off when no part is missing, the next run must not complete a mixture.
 #[tokio::test]
-async fn a_stream_over_other_bytes_that_is_cut_off_makes_no_object_of_both() {
+async fn a_stream_over_other_bytes_that_is_cut_off_makes_no_mixed_object() {
     let mut patient = setup();
     patient.limits.backoff = Duration::from_millis(20);
     let world = World::with(patient).await;
@@ -762,7 +766,7 @@ async fn a_stream_over_other_bytes_that_is_cut_off_makes_no_object_of_both() {
     world.deliver(&recording.event(&world)).await;
     let uploads = world.s3.uploads();
     assert_eq!(uploads[0].parts.keys().collect::<Vec<_>>(), [&2, &3]);
-    // Other bytes of the same length, and no stream gets beyond the first part.
+    // Other bytes of the same length, and streams that end in the first part.
     let other = Media::new(Format::Mp4, 3 * PART, 99);
     world.acs.add(Document {
         etag: Some("\"new\"".into()),
@@ -780,6 +784,6 @@ async fn a_stream_over_other_bytes_that_is_cut_off_makes_no_object_of_both() {
     let is_of = |media: &Media| object.body == media.bytes(0..media.length());
     assert!(
         is_of(&chunk.media) || is_of(&other),
-        "bytes of both are mixed"
+        "the object mixes old and new bytes"
     );
 }

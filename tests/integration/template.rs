@@ -1,5 +1,5 @@
-//! The template against the code: its variables are the settings, its permissions the calls, its URL the only way in.
-//! What watches the function is held in `operations`.
+//! The template, compared with the code: its variables with the settings, its permissions with the
+//! calls. Alarms and dashboard are in `operations`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -43,7 +43,7 @@ fn field((name, value): (Yaml, Yaml)) -> (String, Value) {
     (name.to_owned(), plain(value))
 }
 
-/// A function's properties, with those that both have.
+/// The properties of a function, with the global ones.
 fn function(name: &str) -> Value {
     let mut template = template();
     let mut properties = template["Globals"]["Function"].take();
@@ -65,7 +65,7 @@ pub fn fields(value: &Value) -> &Map<String, Value> {
     value.as_object().expect("it is a mapping")
 }
 
-/// One, or a list of them.
+/// The values of a list, or the one value.
 pub fn list(value: &Value) -> Vec<&Value> {
     match value {
         Value::Array(items) => items.iter().collect(),
@@ -78,7 +78,7 @@ fn names(value: &Value) -> BTreeSet<String> {
     list(value).into_iter().map(name).collect()
 }
 
-/// The statements of what the Archiver may do; `policies` compares the Sweeper's.
+/// The statements of the Archiver's role; `policies` compares those of the Sweeper.
 fn statements() -> Vec<Value> {
     Stack::new(&[]).role("ArchiverRole")
 }
@@ -104,7 +104,7 @@ fn its_variables_are_settings_and_the_required_ones_are_there() {
         for name in variables.keys() {
             assert!(SETTINGS.contains(&name.as_str()), "{name} is no setting");
         }
-        // One that serves deliveries needs it as well; one that serves the schedule does not.
+        // The Archiver needs webhook secrets too, the Sweeper does not.
         for name in required.iter().chain(&["WEBHOOK_SECRETS"]) {
             assert!(
                 variables.contains_key(*name) || secret.contains(*name),
@@ -113,13 +113,13 @@ fn its_variables_are_settings_and_the_required_ones_are_there() {
         }
         assert_eq!(
             variables["ACKNOWLEDGE"], "stored",
-            "for there is a schedule"
+            "unfinished work is left to the schedule"
         );
         assert_eq!(variables["RECORDINGS_BUCKET"], json!({"!Ref": BUCKET}));
         assert_eq!(variables["WORK_BUCKET"], json!({"!Ref": WORK_BUCKET}));
-        // One value for both, so that their metrics add up.
+        // Both functions have one value, so that their metrics add up.
         assert_eq!(variables["INSTALLATION"], json!({"!Ref": "AWS::StackName"}));
-        // What the template passes on is not set where its parameter is empty.
+        // A setting with an empty parameter is absent.
         for (name, value) in variables {
             if let Some(parameter) = value["!Ref"].as_str() {
                 let default = &template()["Parameters"][parameter]["Default"];
@@ -141,11 +141,11 @@ fn its_variables_are_settings_and_the_required_ones_are_there() {
     );
 }
 
-/// A secret's members as it is made, with an empty text for what is generated.
+/// The members of a new secret, with an empty text for a generated one.
 fn members(secret: &str) -> Value {
     let secret = template()["Resources"][secret]["Properties"].take();
     let text = |value: &Value| -> Value {
-        serde_json::from_str(value.as_str().unwrap()).expect("it is JSON")
+        serde_json::from_str(value.as_str().unwrap()).expect("the secret is JSON")
     };
     let Some(generate) = secret.get("GenerateSecretString") else {
         return text(&secret["SecretString"]);
@@ -155,7 +155,7 @@ fn members(secret: &str) -> Value {
     members
 }
 
-/// The names in the secrets as they are made.
+/// The names of the members of all new secrets.
 fn members_of_the_secrets() -> BTreeSet<String> {
     let all = SECRETS.map(members);
     let names = all.iter().flat_map(|members| fields(members).keys());
@@ -163,7 +163,7 @@ fn members_of_the_secrets() -> BTreeSet<String> {
 }
 
 #[test]
-fn its_secrets_are_made_usable_but_for_what_the_operator_fills_in() {
+fn new_secrets_lack_only_the_values_of_the_operator() {
     let template = template();
     for (secret, member) in SECRETS.into_iter().zip([
         "WEBHOOK_SECRETS",
@@ -173,30 +173,30 @@ fn its_secrets_are_made_usable_but_for_what_the_operator_fills_in() {
             template["Resources"][secret]["Type"],
             "AWS::SecretsManager::Secret"
         );
-        // Each has one, so that whoever reads one secret does not read the other. Not set, until
-        // it is filled in.
+        // Each credential has its own secret, so that a reader of one does not read the other. An
+        // empty value counts as not set.
         assert_eq!(members(secret), json!({member: ""}), "{secret}");
         assert!(SETTINGS.contains(&member), "{member}");
-        // A value here would hide what is missing in the secret; an empty one counts as not set.
+        // A value here would hide a missing member; an empty one counts as not set.
         let variables = &template["Globals"]["Function"]["Environment"]["Variables"];
         assert_eq!(variables[member], "", "{member}");
     }
     let generate = &template["Resources"][SECRETS[0]]["Properties"]["GenerateSecretString"];
-    // Letters and digits, which the function takes; 43 of them are 256 bits.
+    // The function accepts letters and digits; 43 of them have 256 bits.
     assert_eq!(generate["GenerateStringKey"], "WEBHOOK_SECRETS");
     assert_eq!(generate["ExcludePunctuation"], true);
     assert!(generate["PasswordLength"].as_u64() >= Some(43));
     for more in ["IncludeSpace", "ExcludeLowercase", "ExcludeCharacters"] {
         assert_eq!(generate.get(more), None, "{more}");
     }
-    // Parameters are seen by whoever may see the stack.
+    // Everybody who may see the stack sees its parameters.
     for (name, parameter) in fields(&template["Parameters"]) {
         assert_eq!(parameter.get("NoEcho"), None, "{name} is a secret");
     }
 }
 
 #[test]
-fn it_shows_the_secret_to_nobody() {
+fn no_output_or_parameter_shows_a_secret() {
     let outputs = template()["Outputs"].take();
     for (name, output) in fields(&outputs) {
         let value = output["Value"].to_string();
@@ -207,9 +207,9 @@ fn it_shows_the_secret_to_nobody() {
     }
 }
 
-/// With the endpoint, the tenant and the application, and nothing else, the functions start.
+/// The functions start with the endpoint, the tenant and the application alone.
 #[test]
-fn its_parameters_for_tokens_are_what_the_function_needs() {
+fn its_parameters_for_tokens_suffice_for_the_function() {
     let stack = Stack::new(&[
         KEYLESS,
         ("AcsTenantId", "9188040d-6c67-4c5b-b112-36a304b66dad"),
@@ -246,7 +246,7 @@ fn its_prefix_is_the_default_one() {
 }
 
 #[test]
-fn its_function_is_built_and_run_as_the_crate_is() {
+fn its_functions_are_built_and_run_like_the_crate() {
     let template = template();
     for name in FUNCTIONS {
         let resource = &template["Resources"][name];
@@ -265,7 +265,7 @@ fn its_function_is_built_and_run_as_the_crate_is() {
         ] {
             assert_eq!(properties[name], value, "{name}");
         }
-        // Its rights are those of the role alone.
+        // The function has no rights but those of the role.
         assert_eq!(
             properties["Role"],
             json!({"!GetAtt": format!("{name}Role.Arn")})
@@ -277,23 +277,23 @@ fn its_function_is_built_and_run_as_the_crate_is() {
         );
         let logging = &properties["LoggingConfig"];
         assert_eq!(logging["LogFormat"], "JSON");
-        // The metrics are in the log, at this level.
+        // Metrics are log lines of this level.
         assert_eq!(logging["ApplicationLogLevel"], "INFO");
-        // One for both.
+        // Both functions share a log group.
         assert_eq!(logging["LogGroup"], json!({"!Ref": "Logs"}));
     }
     let group = &template["Resources"]["Logs"];
     assert_eq!(group["Type"], "AWS::Logs::LogGroup");
     assert!(group["Properties"].get("RetentionInDays").is_some());
-    // A tick begins each minute and works until the time-out: none of those has to be refused.
+    // A tick begins each minute and runs until the timeout, so this many may run concurrently.
     let ticks = &template["Parameters"]["SweeperConcurrency"]["Default"];
     assert_eq!(ticks.as_u64(), Some(900 / 60 + 1));
 }
 
-/// `cargo lambda` chooses what a release profile leaves open: with `panic = "abort"`, a bug at one event would end the
-/// process, and every delivery in it would be without an answer.
+/// `cargo lambda` aborts on panic unless the release profile says otherwise. A panic at one event
+/// would then end the process, and leave its deliveries without an answer.
 #[test]
-fn a_panic_does_not_end_what_is_deployed() {
+fn a_panic_does_not_end_the_deployed_process() {
     let manifest = include_str!("../../Cargo.toml");
     let (_, profile) = manifest.split_once("\n[profile.release]\n").unwrap();
     let (profile, _) = profile.split_once("\n[").unwrap_or((profile, ""));
@@ -301,7 +301,7 @@ fn a_panic_does_not_end_what_is_deployed() {
 }
 
 #[tokio::test]
-async fn the_function_may_do_what_it_does_and_nothing_else() {
+async fn the_archivers_permissions_are_its_calls() {
     let world = World::with(setup_with_work()).await;
     do_everything(&world).await;
     let calls = world.s3.calls();
@@ -330,7 +330,7 @@ async fn the_function_may_do_what_it_does_and_nothing_else() {
     for statement in &statements {
         assert_eq!(statement["Effect"], "Allow");
     }
-    // Nothing is deleted in the archive bucket.
+    // The roles may delete nothing in the archive bucket.
     for call in calls.iter().filter(|call| call.operation == "DeleteObject") {
         let key = call.key.as_deref().unwrap_or_default();
         assert_eq!(call.bucket, WORK);
@@ -338,7 +338,9 @@ async fn the_function_may_do_what_it_does_and_nothing_else() {
     }
 }
 
-/// What S3 asks for when this is called: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>.
+/// The action that a call of S3 needs.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>
 pub fn action(operation: &str) -> &'static str {
     match operation {
         "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => {
@@ -353,8 +355,8 @@ pub fn action(operation: &str) -> &'static str {
     }
 }
 
-/// Makes the function call all that it can: recordings small and large, archived, found archived, resumed by a
-/// delivery and by the schedule, and one given up with its upload.
+/// Makes the function make each of its calls: for small and large recordings that are archived, found
+/// archived, resumed by a delivery and by the schedule, and rejected with an upload.
 pub async fn do_everything(world: &World) {
     let mut recording = Recording::of(&[1, 3 * PART]);
     recording.publish(world);
@@ -377,7 +379,7 @@ pub async fn do_everything(world: &World) {
     let swept = serde_json::to_value(world.invoke(&tick).await).unwrap();
     assert_eq!(swept["finished"], 1, "{swept}");
 
-    // A source that is another one when it is asked again: its upload is replaced.
+    // A source that changes between two deliveries: its upload is replaced.
     recording.event_id = "interrupted-and-changed".into();
     recording.call_id = recording.event_id.clone();
     interrupt(world, &recording).await;
@@ -400,14 +402,14 @@ pub async fn do_everything(world: &World) {
     let response = world.deliver_again(&recording.event(world), 1).await;
     assert_eq!(response.outcome(), "setAside");
     assert!(world.s3.object(&recording.rejection_key()).is_some());
-    assert_eq!(world.s3.uploads().len(), 1, "its parts are kept");
+    assert_eq!(world.s3.uploads().len(), 1, "the parts are kept");
 
     world.age_pending(Duration::from_hours(2));
     let housekeeping = serde_json::to_value(world.invoke(&tick).await).unwrap();
     assert_eq!(housekeeping["pending"], 0);
 }
 
-/// Delivers a recording of which only the first part can be fetched.
+/// Delivers a recording whose first part alone can be fetched.
 async fn interrupt(world: &World, recording: &Recording) {
     world.acs.inject(|request| {
         let range = request.range.as_deref().unwrap_or_default();
@@ -467,17 +469,17 @@ fn it_allows_no_pattern_of_actions_and_deletes_only_what_is_pending() {
     }
 }
 
-/// A tick is told from a request by what Lambda puts around a request to the URL; whoever may invoke the function in
-/// another way can forge one.
+/// The function tells a tick from a request by the envelope that Lambda makes for a request to the
+/// URL. Everybody who may invoke the function directly can forge a tick.
 #[test]
-fn the_public_may_call_the_url_and_nothing_else_may_call_but_the_schedule() {
+fn only_the_public_url_and_the_schedule_call_the_functions() {
     let template = template();
     let (archiver, sweeper) = (function("Archiver"), function("Sweeper"));
-    // With Cors, the URL would answer OPTIONS itself.
+    // With `Cors`, the URL would answer OPTIONS itself.
     assert_eq!(archiver["FunctionUrlConfig"], json!({"AuthType": "NONE"}));
     assert_eq!(archiver.get("Events"), None);
     assert_eq!(sweeper.get("FunctionUrlConfig"), None);
-    // What both have lets nobody call them.
+    // The global properties let nobody call the functions.
     for name in fields(&template["Globals"]["Function"]).keys() {
         let callers = ["FunctionUrlConfig", "Events", "Role", "Policies"];
         assert!(!callers.contains(&name.as_str()), "{name}");
@@ -504,7 +506,7 @@ fn the_public_may_call_the_url_and_nothing_else_may_call_but_the_schedule() {
     let properties = &schedule["Properties"];
     assert_eq!(properties["ScheduleExpression"], "rate(1 minute)");
     assert_eq!(properties["RetryPolicy"]["MaximumRetryAttempts"], 0);
-    // What EventBridge sends where nothing else is asked for is what the function knows a tick by.
+    // The function knows a tick by the event that EventBridge sends without an `Input`.
     assert_eq!(properties.get("Input"), None);
     assert_eq!(sweeper["EventInvokeConfig"]["MaximumRetryAttempts"], 0);
 
@@ -514,7 +516,7 @@ fn the_public_may_call_the_url_and_nothing_else_may_call_but_the_schedule() {
         json!({"!GetAtt": "ScheduleRole.Arn"})
     );
     let trust = &role["AssumeRolePolicyDocument"]["Statement"][0];
-    // Scheduler acts for every account.
+    // Scheduler acts for every account, so the role names this one.
     assert_eq!(
         trust["Condition"],
         json!({"StringEquals": {"aws:SourceAccount": {"!Ref": "AWS::AccountId"}}})
@@ -527,7 +529,7 @@ fn the_public_may_call_the_url_and_nothing_else_may_call_but_the_schedule() {
 }
 
 #[test]
-fn its_bucket_keeps_what_it_is_given_to_itself() {
+fn its_buckets_are_private_and_retained() {
     let template = template();
     let resources = &template["Resources"];
     for name in [BUCKET, WORK_BUCKET] {
@@ -554,7 +556,7 @@ fn its_bucket_keeps_what_it_is_given_to_itself() {
         json!({"Mode": {"!Ref": "ObjectLockMode"}, "Days": {"!Ref": "ObjectLockDays"}})
     );
     assert_eq!(template["Parameters"]["ObjectLockDays"]["Default"], 0);
-    // Versions or a lock would keep what is finished; a lifecycle would end what is not.
+    // Versions or a lock would keep finished work; a lifecycle rule would end unfinished work.
     let work = fields(&resources[WORK_BUCKET]["Properties"]);
     let only = [
         "BucketEncryption",
@@ -567,14 +569,14 @@ fn its_bucket_keeps_what_it_is_given_to_itself() {
 }
 
 #[test]
-fn what_is_archived_is_kept_unless_the_operator_asks_for_an_end() {
+fn archived_objects_expire_only_if_the_operator_asks() {
     let rules = |parameters: &[(&'static str, &'static str)]| {
         let bucket = template()["Resources"][BUCKET]["Properties"].take();
         let stack = Stack::new(parameters);
         let rules = stack.resolve(&bucket["LifecycleConfiguration"]["Rules"]);
         rules.unwrap()
     };
-    // The parts of an upload may be the only copy, so a person has a month to complete it.
+    // The parts of an upload may be the only copy, so an operator has a month to complete it.
     let abort = json!({
         "Id": "abort-unfinished-uploads",
         "Status": "Enabled",
@@ -611,7 +613,7 @@ fn what_is_archived_is_kept_unless_the_operator_asks_for_an_end() {
 }
 
 #[test]
-fn its_archive_tells_eventbridge_and_logs_its_accesses_as_asked() {
+fn the_archive_notifies_eventbridge_and_logs_accesses_if_asked() {
     let bucket = |parameters: &[(&'static str, &'static str)]| {
         let properties = template()["Resources"][BUCKET]["Properties"].take();
         Stack::new(parameters).resolve(&properties).unwrap()
@@ -646,7 +648,7 @@ fn its_buckets_refuse_plain_http(resources: &Value) {
             .resolve(&policy["Properties"]["PolicyDocument"])
             .unwrap();
         for statement in list(&document["Statement"]) {
-            assert_eq!(statement["Effect"], "Deny", "it lets nobody in");
+            assert_eq!(statement["Effect"], "Deny", "the policy allows nothing");
             assert_eq!(statement["Principal"], "*");
         }
         let refusal = list(&document["Statement"]).into_iter().find(|statement| {

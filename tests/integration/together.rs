@@ -1,4 +1,4 @@
-//! Several deliveries of one event at once: the same bytes, each object once, nothing left.
+//! Concurrent deliveries of one event: the same bytes, each object once, nothing left.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::interruptions::{DEPLOYED_PART, Machine};
 use harness::embedded::{Response, Setup};
 use harness::world::{PART, Recording, World, limits, setup};
 
-/// A byte, some parts and a rest.
+/// A recording of a chunk of one byte, and one of some parts and a rest.
 fn recording() -> Recording {
     Recording::of(&[1, 11 * PART + 99, PART + 1])
 }
 
-/// A setup whose source sends so many bytes a second on each connection, as ACS limits them.
+/// A set-up whose source limits the rate of each connection, as ACS does.
 fn slow(bytes_per_second: u64) -> Setup {
     let base = setup();
     Setup {
@@ -34,14 +34,14 @@ fn in_flight(parts: usize) -> Vec<(&'static str, String)> {
     vec![("TRANSFER_CONCURRENCY", parts.to_string())]
 }
 
-/// Another machine over the same two ends.
+/// Another instance over the same emulators.
 async fn other(world: &World) -> World {
     let mut often = limits();
     often.relist = Duration::from_millis(20);
     world.another(often, &in_flight(2)).await
 }
 
-/// Counts the parts that were begun.
+/// A count of the parts that were begun.
 fn parts_begun(world: &World) -> watch::Receiver<usize> {
     let (sender, receiver) = watch::channel(0);
     world.s3.inject(move |call| {
@@ -68,7 +68,7 @@ fn sent(world: &World, recording: &Recording) -> u64 {
     chunks.map(|chunk| world.acs.sent(&chunk.document_id)).sum()
 }
 
-/// Asserts that all is archived, that each object was made once, and that nobody has a thing left to do.
+/// Asserts that the recording is archived, each object was made once, and nothing is pending.
 async fn assert_made_once(world: &World, recording: &Recording) {
     world.assert_archived(recording);
     assert_eq!(writes(world, "PutObject", ".manifest.json"), 1);
@@ -99,7 +99,7 @@ fn assert_all_good(responses: &[Response]) {
 }
 
 #[tokio::test]
-async fn from_the_start() {
+async fn deliveries_that_begin_together() {
     for deliveries in [2, 3, 8] {
         let world = World::start().await;
         let recording = recording();
@@ -115,7 +115,7 @@ async fn from_the_start() {
 }
 
 #[tokio::test]
-async fn one_after_another_while_the_first_is_at_work() {
+async fn deliveries_during_the_first_one() {
     for deliveries in [2, 3, 8] {
         let world = World::with(slow(4_000_000)).await;
         let recording = recording();
@@ -138,7 +138,7 @@ async fn one_after_another_while_the_first_is_at_work() {
 }
 
 #[tokio::test]
-async fn two_help_each_other() {
+async fn two_deliveries_share_the_parts() {
     const PARTS: u64 = 64;
     for first_part in [0, 1, 20] {
         let world = World::with(slow(2_000_000)).await;
@@ -163,7 +163,7 @@ async fn two_help_each_other() {
 }
 
 #[tokio::test]
-async fn one_that_comes_late_fetches_nothing() {
+async fn a_late_delivery_fetches_nothing() {
     let world = World::start().await;
     let recording = recording();
     recording.publish(&world);
@@ -188,7 +188,7 @@ async fn deliveries_and_ticks() {
         let (other, mut begun) = (other(&world).await, begun.clone());
         ticking.spawn(async move {
             begun.wait_for(|begun| *begun >= parts).await.unwrap();
-            // As if the delivery had been at work for long.
+            // The claim looks old, as if the delivery had been at work for long.
             other.make_due();
             tick(&other).await
         });
@@ -206,7 +206,7 @@ async fn deliveries_and_ticks() {
 }
 
 #[tokio::test]
-async fn in_separate_processes() {
+async fn deliveries_in_separate_processes() {
     let world = World::with(Setup {
         s3: s3::Settings::default(),
         ..setup()
@@ -223,9 +223,10 @@ async fn in_separate_processes() {
     assert_made_once(&world, &recording).await;
 }
 
-/// A run whose first reply from ACS takes longer than another's whole transfer must not take it all for missing.
+/// A run whose first reply from ACS takes longer than the complete transfer of another run must not
+/// take all parts for missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_that_was_overtaken_before_it_began_fetches_nothing_more() {
+async fn a_delivery_that_is_overtaken_before_its_first_byte_fetches_nothing() {
     let world = World::start().await;
     let recording = Recording::of(&[12 * PART]);
     recording.publish(&world);
@@ -239,7 +240,7 @@ async fn one_that_was_overtaken_before_it_began_fetches_nothing_more() {
         let held = (request.kind == acs::Kind::Media).then(|| held.lock().unwrap().take());
         if let Some(held) = held.flatten() {
             is_held.send_replace(true);
-            // Only ends once the other has let go. It holds one of the threads meanwhile.
+            // Ends when the other delivery has ended, and occupies one of the threads until then.
             let _ = held.recv();
         }
         None

@@ -1,4 +1,4 @@
-//! Entra ID tokens: Event Grid's are let in, and nobody else's, whatever is wrong with them.
+//! Entra ID tokens of deliveries: those of Event Grid are accepted, all others refused.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,14 +18,14 @@ const PUBLIC: &str = "4962773b-9cdb-44cf-a8bf-237846a00ab7";
 const GOVERNMENT: &str = "54316b56-3481-47f9-8f30-0300f5542a7b";
 const HOUR: Duration = Duration::from_hours(1);
 
-/// Fetches keys whenever one is not known.
+/// A policy that fetches keys whenever a key is unknown.
 const EAGER: RefreshPolicy = RefreshPolicy {
     max_age: Some(HOUR),
     min_interval: Duration::ZERO,
     timeout: Duration::from_millis(500),
 };
 
-/// A function that takes the tokens of a tenant, and the tenant, which publishes the first of the shared keys.
+/// A function that accepts the tokens of a tenant, and the tenant, which publishes the first key.
 struct Door {
     world: World,
     entra: Entra,
@@ -58,13 +58,13 @@ impl Door {
         }
     }
 
-    /// The status of a request for which nothing needs to be done but to let it in.
+    /// The status of a delivery of no events with this token.
     async fn knock(&self, token: &str) -> Status {
         self.ask("", &json!({"authorization": format!("Bearer {token}")}))
             .await
     }
 
-    /// A delivery of no event: a handshake would want the secret.
+    /// The status of a delivery of no events; a handshake would need the secret.
     async fn ask(&self, query: &str, headers: &Value) -> Status {
         let payload = payload("POST", "/", query, headers, "[]");
         self.world.call(&payload).await.status
@@ -105,7 +105,7 @@ fn with(mut claims: Value, name: &str, value: Value) -> Value {
 }
 
 #[tokio::test]
-async fn event_grids_tokens_let_in() {
+async fn tokens_of_event_grid_are_accepted() {
     let door = Door::with(EAGER, &[("WEBHOOK_SECRETS", "")]).await;
     let authority = door.entra.authority();
     for claims in good() {
@@ -119,7 +119,7 @@ async fn event_grids_tokens_let_in() {
             with(claims.clone(), caller, GOVERNMENT.into()),
             with(claims.clone(), caller, PUBLIC.into()),
             with(claims.clone(), "nbf", Value::Null),
-            // Clocks differ.
+            // The clocks may differ.
             with(claims.clone(), "nbf", (now() + 30).into()),
             with(claims.clone(), "exp", (now() - 30).into()),
             with(
@@ -140,12 +140,12 @@ async fn event_grids_tokens_let_in() {
             assert_eq!(door.knock(&key().token(&claims)).await, 200, "{claims}");
         }
     }
-    assert_eq!(door.entra.calls(), 1, "the keys are kept");
+    assert_eq!(door.entra.calls(), 1, "the keys were fetched again");
     assert!(door.world.s3.calls().is_empty() && door.world.acs.requests().is_empty());
 }
 
 #[tokio::test]
-async fn every_claim_is_held_to_the_rule() {
+async fn every_claim_is_checked() {
     let door = Door::start().await;
     let prefixed = format!("https://sts.windows.net/{TENANT}/{TENANT}/");
     let wrong = [
@@ -205,7 +205,7 @@ async fn every_claim_is_held_to_the_rule() {
 }
 
 #[tokio::test]
-async fn no_algorithm_but_one_and_no_signature_but_the_tenants() {
+async fn only_one_algorithm_and_the_tenants_signatures_are_accepted() {
     let door = Door::start().await;
     let [claims, _] = good();
     let honest = key().token(&claims);
@@ -257,7 +257,7 @@ async fn no_algorithm_but_one_and_no_signature_but_the_tenants() {
     forged.push(with_signature(&honest, &broken));
     broken.extend([0, 0]);
     forged.push(with_signature(&honest, &broken));
-    // Claims that were not signed.
+    // Claims that the signature does not cover.
     let other = key().token(&with(claims.clone(), "aud", "api://another".into()));
     forged.push(with_signature(&honest, &signature(&other)));
 
@@ -268,7 +268,7 @@ async fn no_algorithm_but_one_and_no_signature_but_the_tenants() {
 }
 
 #[tokio::test]
-async fn a_header_brings_no_key_and_sends_us_nowhere() {
+async fn a_header_neither_brings_a_key_nor_causes_a_request() {
     let door = Door::start().await;
     let [claims, _] = good();
     let elsewhere = Entra::start(TENANT).await;
@@ -308,7 +308,7 @@ async fn a_header_brings_no_key_and_sends_us_nowhere() {
 }
 
 #[tokio::test]
-async fn a_token_comes_in_its_header_alone() {
+async fn a_token_is_accepted_in_its_header_alone() {
     let door = Door::start().await;
     let [claims, _] = good();
     let token = key().token(&claims);
@@ -348,7 +348,7 @@ async fn a_token_comes_in_its_header_alone() {
 }
 
 #[tokio::test]
-async fn with_both_either_lets_in() {
+async fn either_a_secret_or_a_token_is_accepted() {
     let door = Door::start().await;
     let [claims, _] = good();
     let bearer = |token: String| json!({"authorization": format!("Bearer {token}")});
@@ -370,7 +370,7 @@ async fn with_both_either_lets_in() {
 }
 
 #[tokio::test]
-async fn without_keys_nothing_can_be_verified_and_nothing_is_refused_for_good() {
+async fn without_keys_tokens_are_neither_accepted_nor_finally_refused() {
     let [claims, _] = good();
     let token = key().token(&claims);
     for fault in [
@@ -384,14 +384,14 @@ async fn without_keys_nothing_can_be_verified_and_nothing_is_refused_for_good() 
         let door = Door::start().await;
         door.entra.fail(Some(fault.clone()));
         assert_eq!(door.knock(&token).await, 503, "{fault:?}");
-        // What could be no one's is refused all the same, and nobody is asked.
+        // A credential that cannot be valid is refused without a request for keys.
         door.entra.clear_calls();
         assert_eq!(door.knock("a.b.c").await, 401);
         assert_eq!(door.ask("", &json!({})).await, 401);
         assert_eq!(door.entra.calls(), 0);
         door.entra.fail(None);
         assert_eq!(door.knock(&token).await, 200, "{fault:?}");
-        // The last good keys hold through the next outage.
+        // The cached keys stay valid during the next outage.
         door.entra.fail(Some(fault.clone()));
         assert_eq!(door.knock(&token).await, 200, "{fault:?}");
         assert_eq!(door.knock(&another_key().token(&claims)).await, 503);
@@ -399,7 +399,7 @@ async fn without_keys_nothing_can_be_verified_and_nothing_is_refused_for_good() 
 }
 
 #[tokio::test]
-async fn a_key_document_that_is_none_leaves_the_last_good_one() {
+async fn an_invalid_key_document_does_not_replace_the_cached_keys() {
     let [claims, _] = good();
     let token = key().token(&claims);
     let short = json!({"kty": "RSA", "use": "sig", "kid": key().kid(), "n": "AQAB", "e": "AQAB"});
@@ -443,7 +443,7 @@ async fn a_key_document_that_is_none_leaves_the_last_good_one() {
 }
 
 #[tokio::test]
-async fn keys_roll_over_and_are_fetched_no_more_often_than_allowed() {
+async fn keys_roll_over_and_are_fetched_at_most_at_the_minimum_interval() {
     let [claims, _] = good();
     let (old, new) = (key().token(&claims), another_key().token(&claims));
     let door = Door::start().await;
@@ -472,5 +472,5 @@ async fn keys_roll_over_and_are_fetched_no_more_often_than_allowed() {
     let door = Door::with(aged, &[]).await;
     assert_eq!(door.knock(&old).await, 200);
     door.entra.publish(&[another_key()]);
-    assert_eq!(door.knock(&old).await, 401, "a key that was taken back");
+    assert_eq!(door.knock(&old).await, 401, "the key was withdrawn");
 }

@@ -1,4 +1,4 @@
-//! Recordings in trouble, of which the log tells one by one.
+//! Log lines of recordings that are at risk.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::binary::{Lambda, named};
 
 #[tokio::test]
-async fn what_is_in_trouble_is_said_of_each_recording() {
+async fn each_recording_at_risk_has_a_log_line() {
     let lambda = Lambda::start().await;
     let world = &lambda.world;
     let process = lambda.run(&[("AWS_LAMBDA_LOG_FORMAT", "JSON")]);
@@ -41,7 +41,7 @@ async fn what_is_in_trouble_is_said_of_each_recording() {
     let events: Vec<_> = said.iter().map(|line| line["event"].as_str()).collect();
     assert_eq!(events, [Some("hour"), Some("day")]);
     let [hour, day] = said.as_slice() else {
-        panic!("there are two")
+        panic!("the log has not two such lines")
     };
     assert_eq!(hour["level"], "ERROR");
     assert_eq!(hour["failure"], "ACS answered 500");

@@ -1,6 +1,7 @@
-//! Places that an event or a redirect may name.
+//! Locations that an event or a redirect may name.
 
-/// Places to which no signature may go, by what is tried. `{tls}` and `{plain}` are ports of the listeners.
+/// Locations to which no credential may be sent, by kind. `{tls}` and `{plain}` are ports of the
+/// listeners.
 pub const HOSTILE: &[(&str, &[&str])] = &[
     (
         "look-alike hosts",
@@ -212,7 +213,7 @@ pub const HOSTILE: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Written oddly, but on the media host.
+/// Unusual spellings of locations on the media host.
 pub const ODD: [&str; 9] = [
     "https://EUS-PROD.asm.Skype.COM/v1/objects/{id}/content/{what}",
     "https://eus-prod.asm.skype.com:443/v1/objects/{id}/content/{what}",
