@@ -1,4 +1,5 @@
-//! `deploy/deploy.sh` between clouds that are files in a folder. It needs `jq`.
+//! `deploy/deploy.sh` with stub command lines of both clouds, whose answers are files. The tests need
+//! `jq`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +19,7 @@ mod runbook;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const CODE: &[u8] = b"the code";
 
-/// What a call changes is a line of `changes`; a call that `fail` is a pattern of fails.
+/// Each change is a line of the file `changes`; a call that matches the pattern in `fail` fails.
 const AWS: &str = r#"#!/usr/bin/env bash
 set -euo pipefail
 echo "aws $*" >> "$WORLD/arguments"
@@ -142,7 +143,7 @@ const INSTALL: [&str; 8] = [
     "a@example.com",
 ];
 
-/// What an installation changes, in its order.
+/// The changes of an installation, in order.
 const CHANGES: [&str; 6] = [
     "create-bucket",
     "upload",
@@ -169,7 +170,7 @@ fn link_programs(folder: &Path) {
     for name in PROGRAMS {
         symlink(program(name), folder.join(name)).unwrap();
     }
-    // What is found by its name may be a script that looks for the right one.
+    // A program of this name may be a script that looks for the real one.
     let mut python = Command::new(program("python3"));
     let output = python
         .args(["-c", "import sys; print(sys.executable)"])
@@ -246,7 +247,7 @@ impl Clouds {
         clouds
     }
 
-    /// With an installation that is done.
+    /// Clouds with a finished installation.
     fn installed() -> Self {
         let clouds = Self::new();
         clouds.done(&INSTALL);
@@ -284,7 +285,7 @@ impl Clouds {
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        // What is an argument, others see in the list of processes; what is printed, in a log.
+        // Arguments are visible in the list of processes, and output in logs.
         let seen = text(&output) + &self.read("arguments");
         for secret in SECRETS {
             assert!(!seen.contains(secret), "{seen}");
@@ -304,7 +305,7 @@ impl Clouds {
         text(&output)
     }
 
-    /// Deploys, and asserts that it ends with this status, says this, and changes nothing.
+    /// Deploys, and asserts that the script ends with this status and message, and changes nothing.
     fn refuses(&self, options: &[&str], status: i32, said: &str) {
         let before = self.changes();
         let output = self.deploy(options);
@@ -320,7 +321,7 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn an_installation_goes_from_a_build_to_the_test_alarm() {
+fn an_installation_runs_from_a_build_to_the_test_alarm() {
     let clouds = Clouds::new();
     let said = clouds.done(&INSTALL);
     assert_eq!(clouds.changes(), CHANGES);
@@ -335,7 +336,7 @@ fn an_installation_goes_from_a_build_to_the_test_alarm() {
         "{said}"
     );
     assert!(said.contains("0.1.0+1398cdb0c1d2"), "{said}");
-    // The code is where the template that was deployed looks for it.
+    // The code is at the place that the deployed template names.
     let code = format!("{}.zip", sha256_hex(CODE));
     assert_eq!(fs::read(clouds.path("bucket").join(&code)).unwrap(), CODE);
     let uri = format!("CodeUri: s3://archiver-artifacts-123456789012-eu-central-1/{code}\n");
@@ -351,12 +352,12 @@ fn an_installation_goes_from_a_build_to_the_test_alarm() {
 }
 
 #[test]
-fn another_run_keeps_what_is_there() {
+fn another_run_keeps_the_installation() {
     let clouds = Clouds::installed();
     let rotated = r#"{"COMMUNICATION_SERVICES_CONNECTION_STRING": "endpoint=https://contoso/;accesskey=second"}"#;
     clouds.write("connection", rotated.as_bytes());
     let more = ["--parameter", "LogRetentionInDays=30"];
-    // No address is needed any more.
+    // The alarm's address is kept, so the option is not needed.
     clouds.done(&[&INSTALL[..6], &more].concat());
     assert_eq!(clouds.changes(), ["upload", "deploy", "alarm"]);
     assert_eq!(clouds.read("connection"), rotated);
@@ -366,7 +367,7 @@ fn another_run_keeps_what_is_there() {
 }
 
 #[test]
-fn a_subscription_to_another_url_is_brought_here() {
+fn a_subscription_to_another_url_is_replaced() {
     let clouds = Clouds::installed();
     let other = clouds
         .read("subscription")
@@ -394,7 +395,7 @@ fn a_dry_run_shows_every_step_and_changes_nothing() {
         }
         assert!(said.contains("Nothing was changed."), "{said}");
     }
-    // Nor does it build anything.
+    // A dry run builds nothing.
     let clouds = Clouds::new();
     for name in ["cargo", "rustup"] {
         script(&clouds.path(&format!("bin/{name}")), "exit 1");
@@ -407,7 +408,7 @@ fn a_dry_run_shows_every_step_and_changes_nothing() {
 }
 
 #[test]
-fn with_tokens_there_is_no_connection_string_to_fill_in() {
+fn with_tokens_no_connection_string_is_set() {
     let keyless = [
         "--parameter",
         "CommunicationServicesEndpoint=https://contoso.communication.azure.com",
@@ -430,7 +431,7 @@ fn with_tokens_there_is_no_connection_string_to_fill_in() {
         .remove("ConnectionSecretArn");
     clouds.write("outputs", outputs.to_string().as_bytes());
     let said = text(&clouds.deploy(&options));
-    // These clouds know no applications.
+    // These stubs know no applications.
     assert!(
         said.contains("deploy: stopped at step 5, Let the"),
         "{said}"
@@ -442,14 +443,14 @@ fn with_tokens_there_is_no_connection_string_to_fill_in() {
 }
 
 #[test]
-fn each_tool_that_is_missing_is_named_before_anything_is_done() {
+fn each_missing_tool_is_named_before_any_change() {
     for tool in ["aws", "az", "jq", "curl", "sha256sum"] {
         let clouds = Clouds::new();
         fs::remove_file(clouds.path("bin").join(tool)).unwrap();
         clouds.refuses(&INSTALL, 1, &format!("not installed: {tool}\n"));
         assert!(!clouds.read("arguments").contains("sts"), "{tool}");
     }
-    // Without a build, what builds is needed as well; all are named at once.
+    // Without a build, the build's tools are needed too; all missing tools are named at once.
     let clouds = Clouds::new();
     fs::remove_file(clouds.path("bin/az")).unwrap();
     let said = text(&clouds.run("deploy/deploy.sh", &INSTALL));
@@ -457,7 +458,7 @@ fn each_tool_that_is_missing_is_named_before_anything_is_done() {
 }
 
 #[test]
-fn the_other_scripts_name_a_missing_tool_as_well() {
+fn the_other_scripts_name_a_missing_tool() {
     let stack = [
         "--stack",
         "archiver",
@@ -524,7 +525,7 @@ fn tools_that_are_too_old_are_refused() {
 }
 
 #[test]
-fn what_is_not_signed_in_or_not_there_is_named() {
+fn a_missing_sign_in_or_resource_is_named() {
     for (fail, said) in [
         ("sts get-caller-identity*", "aws is not signed in"),
         ("az account show*", "az is not signed in"),
@@ -557,12 +558,12 @@ fn what_is_not_signed_in_or_not_there_is_named() {
     clouds.write("region", b"");
     clouds.refuses(&INSTALL, 1, "no AWS region: give --region");
     clouds.done(&[&INSTALL[..], &["--region", "us-east-1"]].concat());
-    // The one region that S3 wants no name of.
+    // In us-east-1, S3 accepts no LocationConstraint.
     assert!(!clouds.read("arguments").contains("LocationConstraint"));
 }
 
 #[test]
-fn a_failure_stops_it_where_it_is_and_another_run_goes_on() {
+fn a_failure_stops_the_script_and_another_run_resumes() {
     for (fail, step, done) in [
         ("s3api create-bucket*", 3, 0),
         ("s3 cp*", 3, 1),
@@ -601,7 +602,7 @@ fn a_failure_stops_it_where_it_is_and_another_run_goes_on() {
 }
 
 #[test]
-fn an_output_that_is_missing_is_named() {
+fn a_missing_output_is_named() {
     let outputs = Clouds::new().read("outputs");
     let outputs: Value = serde_json::from_str(&outputs).unwrap();
     for name in fields(&outputs).keys() {
@@ -621,7 +622,7 @@ fn an_output_that_is_missing_is_named() {
 }
 
 #[test]
-fn what_the_functions_reserve_is_held_against_the_accounts_limit() {
+fn reserved_concurrency_is_compared_with_the_accounts_limit() {
     let limits = |limit: u32, unreserved: u32| json!({"ConcurrentExecutions": limit, "UnreservedConcurrentExecutions": unreserved});
     let none = [
         "--parameter",
@@ -647,7 +648,7 @@ fn what_the_functions_reserve_is_held_against_the_accounts_limit() {
             clouds.refuses(&options, 1, "Have the limit raised");
         }
     }
-    // What the stack has reserved already is its own.
+    // The stack's own reservation counts as free.
     let clouds = Clouds::installed();
     clouds.write("limits", limits(1000, 100).to_string().as_bytes());
     clouds.refuses(&INSTALL, 1, "Have the limit raised");
@@ -665,7 +666,7 @@ fn what_the_functions_reserve_is_held_against_the_accounts_limit() {
 }
 
 #[test]
-fn alarms_that_reach_nobody_are_said() {
+fn alarms_without_a_subscriber_are_reported() {
     for (subscribed, said) in [
         (
             "PendingConfirmation",
@@ -685,7 +686,7 @@ fn alarms_that_reach_nobody_are_said() {
         assert!(text(&output).contains(said), "{}", text(&output));
         assert_eq!(clouds.changes(), CHANGES[..5]);
     }
-    // One that is raised for a reason would not be raised again, so nothing would be mailed.
+    // An alarm that is raised already would send no mail.
     let clouds = Clouds::new();
     clouds.write("alarm", b"ALARM");
     let said = text(&clouds.deploy(&INSTALL));
@@ -693,7 +694,7 @@ fn alarms_that_reach_nobody_are_said() {
         said.contains("archiver-event-set-aside is raised"),
         "{said}"
     );
-    // Whoever wants no mail is told so.
+    // Without an address, the script warns.
     let clouds = Clouds::new();
     clouds.write("subscribed", b"");
     let said = clouds.done(&[&INSTALL[..6], &["--email", ""]].concat());
@@ -701,7 +702,7 @@ fn alarms_that_reach_nobody_are_said() {
 }
 
 #[test]
-fn wrong_options_change_nothing() {
+fn invalid_options_change_nothing() {
     for (options, said) in [
         (
             &["--email", "a@example.com"][..],
@@ -749,7 +750,7 @@ fn a_stack_that_cannot_be_updated_is_left_alone() {
 }
 
 #[test]
-fn a_build_that_is_not_what_was_built_is_not_deployed() {
+fn a_changed_build_is_not_deployed() {
     let clouds = Clouds::new();
     clouds.write("built/acs-recording-archiver-arm64.zip", b"other code");
     clouds.refuses(&INSTALL, 1, "is not what was built");
@@ -758,7 +759,7 @@ fn a_build_that_is_not_what_was_built_is_not_deployed() {
 }
 
 #[test]
-fn verifying_needs_neither_azure_nor_a_change() {
+fn verifying_needs_no_azure_and_changes_nothing() {
     let clouds = Clouds::installed();
     fs::remove_file(clouds.path("bin/az")).unwrap();
     let verify = ["--verify", "--stack", "archiver"];
@@ -776,7 +777,7 @@ fn verifying_needs_neither_azure_nor_a_change() {
     assert_eq!(clouds.changes(), [""; 0]);
 }
 
-/// `eval` of what could not be read does nothing and succeeds.
+/// `eval` of an output that could not be read does nothing and succeeds.
 #[test]
 fn the_commands_of_the_documents_fail_without_credentials_or_an_output() {
     let documents = [
@@ -792,7 +793,7 @@ fn the_commands_of_the_documents_fail_without_credentials_or_an_output() {
         assert!(!document.contains("eval \"$(output"));
         for (place, _) in document.match_indices("$(output ") {
             let (before, after) = document.split_at(place);
-            // The status of several assignments is that of the last.
+            // Several assignments have the status of the last.
             let (_, after) = after.split_once(')').unwrap();
             let after = after.trim_start_matches(' ');
             let alone = ["&&", "||", "\n", "#"]

@@ -1,4 +1,4 @@
-//! Whatever comes, there is an answer: properties of the whole delivery path, over input that nobody would send by mistake.
+//! Hostile input: properties of the complete delivery path over generated payloads.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -18,12 +18,12 @@ use harness::embedded::{RESOURCE, SECRET, Setup, delivery, payload};
 use harness::world::{Recording, TICK, TOPIC, World, setup};
 
 const RECORDING_EVENT: &str = "Microsoft.Communication.RecordingFileStatusUpdated";
-/// Inputs of each property.
+/// The number of inputs for each property.
 const CASES: u32 = 300;
-/// What all inputs follow from; another one makes others.
+/// The seed of all inputs.
 const SEED: u64 = 4;
 
-/// Hosts that an event may try to send us to. The emulator answers to all of them, so that a request would be seen.
+/// Hosts that a hostile event names. The emulator answers for all of them and records requests.
 const ELSEWHERE: [&str; 5] = [
     "evil.example.com",
     "asm.skype.com",
@@ -32,7 +32,7 @@ const ELSEWHERE: [&str; 5] = [
     "other.communication.azure.com",
 ];
 
-/// The sample events, whole payloads.
+/// The payloads of the sample events.
 const SAMPLES: [&str; 13] = [
     include_str!("../../events/acs-storage.json"),
     include_str!("../../events/customer-storage-failed.json"),
@@ -49,7 +49,7 @@ const SAMPLES: [&str; 13] = [
     include_str!("../../events/validation.json"),
 ];
 
-/// A world that does not wait for what will never come.
+/// A set-up with short time limits.
 fn hasty() -> Setup {
     let mut hasty = setup();
     hasty.limits.unknown_deadline = Duration::from_secs(5);
@@ -61,7 +61,7 @@ fn hasty() -> Setup {
     hasty
 }
 
-/// Tries `check` on what `inputs` gives; a failure names the input and the seed.
+/// Runs `check` on generated inputs; a failure names the input and the seed.
 fn try_all<S, F>(inputs: &S, check: impl Fn(World, S::Value) -> F)
 where
     S: Strategy<Value: Clone + Debug>,
@@ -90,14 +90,14 @@ where
     }
 }
 
-/// What the function gave back.
+/// An answer of the function.
 struct Given {
-    /// None of a tick.
+    /// `None` for a tick.
     status: Option<u64>,
     body: Value,
 }
 
-/// Gives the function a payload, and asserts what holds for each.
+/// Invokes the function, and asserts what every answer has in common.
 async fn give(world: &World, payload: &str) -> Given {
     let payload = RawValue::from_string(payload.to_owned()).expect("Lambda gives JSON");
     let answer = world.function.invoke(&payload, SystemTime::UNIX_EPOCH);
@@ -109,8 +109,11 @@ async fn give(world: &World, payload: &str) -> Given {
         Answer::Http(response) => {
             let response = serde_json::to_value(response).unwrap();
             let text = response["body"].as_str().expect("every answer has a body");
-            assert!(!text.contains("the function failed"), "it panicked");
-            // The handshake repeats its code, whatever that is.
+            assert!(
+                !text.contains("the function failed"),
+                "the function panicked"
+            );
+            // The handshake repeats its code, which may be a URL.
             let repeats = text.starts_with("{\"validationResponse\":");
             assert!(repeats || !text.contains("://"), "a URL in {text}");
             let status = response["statusCode"].as_u64();
@@ -134,7 +137,7 @@ async fn give(world: &World, payload: &str) -> Given {
     given
 }
 
-/// Asserts that no key is where it should not be, and no request has gone where it should not.
+/// Asserts that all keys are below the prefix, and all requests went to ACS.
 fn assert_in_bounds(world: &World) {
     let called = world.s3.calls().into_iter();
     let called: Vec<String> = called.filter_map(|call| call.key).collect();
@@ -157,7 +160,7 @@ fn assert_in_bounds(world: &World) {
     }
 }
 
-/// A field, not read through [`Value`], which takes objects with one of `serde_json`'s own names for something else.
+/// A field of an object. [`Value`] would misread objects with one of `serde_json`'s private names.
 fn field(object: &RawValue, name: &str) -> Option<Box<RawValue>> {
     let fields: Result<BTreeMap<String, Box<RawValue>>, _> = serde_json::from_str(object.get());
     fields.ok()?.remove(name)
@@ -167,7 +170,7 @@ fn text(object: &RawValue, name: &str) -> Option<String> {
     serde_json::from_str(field(object, name)?.get()).ok()
 }
 
-/// The elements of a body that are recordings' events, as far as the envelope goes.
+/// The elements of a body whose envelope is that of a recording's event.
 fn recordings(body: &[u8]) -> Vec<Box<RawValue>> {
     let elements = serde_json::from_slice::<Vec<Box<RawValue>>>(body);
     let elements = elements.or_else(|_| Ok(vec![serde_json::from_slice(body)?]));
@@ -197,13 +200,13 @@ fn assert_none_dropped(world: &World, body: &[u8], given: &Given) {
     };
     let events = recordings(body);
     for event in &events {
-        // Perhaps ACS has exported it, and there is nothing to archive.
+        // An exported recording is ignored.
         let storage = field(event, "data").and_then(|data| text(&data, "storageType"));
         let customers = ["blobstorage", "azureblobstorage"];
         if storage.is_some_and(|it| customers.contains(&it.trim().to_lowercase().as_str())) {
             continue;
         }
-        // Events of the same id are the same event: one is kept for all.
+        // Events of the same id are the same event, so one of them is kept.
         let id = text(event, "id");
         let same = |other: &&RawValue| {
             other.get() == event.get() || (id.is_some() && text(other, "id") == id)
@@ -216,7 +219,7 @@ fn assert_none_dropped(world: &World, body: &[u8], given: &Given) {
     }
 }
 
-/// Delivers a body, and lets the schedule have what is left of it.
+/// Delivers a body, and ticks if an event is pending afterwards.
 async fn deliver(world: &World, body: &str, payload: &Value) {
     let given = give(world, &payload.to_string()).await;
     assert_none_dropped(world, body.as_bytes(), &given);
@@ -226,7 +229,7 @@ async fn deliver(world: &World, body: &str, payload: &Value) {
     }
 }
 
-/// A body as it stands in a sample's payload.
+/// The body of a sample's payload.
 fn body_of(sample: &str) -> Value {
     let sample: Value = serde_json::from_str(sample).unwrap();
     let body = sample["body"].as_str().unwrap();
@@ -237,7 +240,7 @@ fn body_of(sample: &str) -> Value {
     }
 }
 
-/// Text that somebody may one day trip over.
+/// Unusual text.
 fn odd_text() -> impl Strategy<Value = String> {
     let known = prop::sample::select(vec![
         "",
@@ -293,7 +296,7 @@ fn odd_text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A URL that is nearly one to go to.
+/// URLs that resemble an allowed location.
 fn odd_location() -> impl Strategy<Value = String> {
     let hosts = ELSEWHERE.into_iter().map(str::to_owned).chain(
         [
@@ -362,7 +365,7 @@ fn odd_number() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Any JSON; some of it with the names that are read.
+/// Any JSON, partly with the names that the function reads.
 fn odd_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -413,15 +416,15 @@ fn odd_name() -> impl Strategy<Value = String> {
     prop_oneof![9 => known.prop_map(str::to_owned), 1 => odd_text()]
 }
 
-/// What is done to JSON, at a place in it.
+/// A change of JSON at a place in it.
 #[derive(Clone, Debug)]
 enum Change {
-    /// Something else stands there.
+    /// Replaces the value.
     Replace(Value),
     Remove,
-    /// It stands there twice, or under another name as well.
+    /// Repeats the value, in an object under another name.
     Copy(String),
-    /// It is so many arrays deeper.
+    /// Nests the value in this many arrays.
     Bury(usize),
 }
 
@@ -436,7 +439,7 @@ fn change() -> impl Strategy<Value = (prop::sample::Index, Change)> {
     (any::<prop::sample::Index>(), change)
 }
 
-/// How many places there are in some JSON.
+/// The number of places in a JSON value.
 fn places(value: &Value) -> usize {
     1 + match value {
         Value::Array(elements) => elements.iter().map(places).sum(),
@@ -445,7 +448,7 @@ fn places(value: &Value) -> usize {
     }
 }
 
-/// Changes the place with this number; false once there is nothing left to be counted down.
+/// Changes the place with this number, and returns `true` if it was found.
 fn change_at(value: &mut Value, place: &mut usize, change: &Change) -> bool {
     let found = |place: &mut usize| {
         *place = place.wrapping_sub(1);
@@ -525,14 +528,14 @@ fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, Change)>> {
     prop::collection::vec(change(), 1..4)
 }
 
-/// What is done to text, at a place in it.
+/// A change of text at a place in it.
 #[derive(Clone, Debug)]
 enum Slip {
-    /// It ends there.
+    /// Ends the text.
     End,
-    /// Some of it is gone.
+    /// Removes some characters.
     Gap(usize),
-    /// Something else is put in.
+    /// Inserts a text.
     Insert(String),
 }
 
@@ -620,7 +623,7 @@ fn any_bytes_as_a_body() {
 }
 
 #[test]
-fn text_that_is_said_to_be_base64() {
+fn bodies_of_text_marked_as_base64() {
     let text = prop_oneof![any::<String>(), "[A-Za-z0-9+/=]{0,40}"];
     try_all(&text, |world, text| async move {
         let mut payload = delivery(&text, 0);
@@ -641,7 +644,7 @@ fn sample_events_with_other_values_in_them() {
 }
 
 #[test]
-fn recordings_that_are_there_with_other_values_in_their_event() {
+fn events_of_existing_recordings_with_other_values_in_them() {
     try_all(&changes(), |world, changes| async move {
         let recording = Recording::of(&[10, 100_000]);
         recording.publish(&world);
@@ -651,7 +654,7 @@ fn recordings_that_are_there_with_other_values_in_their_event() {
 }
 
 #[test]
-fn sample_events_broken_off_and_mangled() {
+fn sample_events_that_are_cut_and_changed() {
     let slips = prop::collection::vec(slip(), 1..4);
     try_all(&(sample(), slips), |world, (sample, slips)| async move {
         let body = slipped(body_of(sample).to_string(), &slips);
@@ -712,9 +715,9 @@ fn ids_and_subjects_of_any_text() {
     });
 }
 
-/// An emulator that would have been called would have been seen.
+/// The emulator does record requests to other hosts.
 #[tokio::test]
-async fn a_request_elsewhere_would_be_seen() {
+async fn requests_to_other_hosts_are_recorded() {
     let settings = acs::Settings {
         more_names: ELSEWHERE.map(str::to_owned).to_vec(),
         ..hasty().acs

@@ -1,7 +1,7 @@
-//! The interruption sweep: a run is ended at each of its outside requests in turn, and the next one goes on.
+//! The interruption sweep: a run ends at each of its requests in turn, and the next run resumes.
 //!
-//! The process that is ended is a runtime of its own, whose end drops every task and connection wherever it is; at some
-//! points it is the built binary, killed.
+//! The process that ends is a tokio runtime of its own: its shutdown drops every task and connection
+//! at any point. At some points the process is the built binary, which is killed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,27 +27,27 @@ use tokio::time::timeout;
 use harness::embedded::{Response, SECRET, Setup, Status, client_to, delivery, function_over};
 use harness::world::{PART, Recording, World, limits, setup};
 
-/// Longer than any test: what hangs this long never answers.
+/// A time longer than any test.
 const NEVER: Duration = Duration::from_hours(1);
-/// The user agent of the function that goes on where another has ended.
+/// The user agent of the function that resumes after an interrupted one.
 const SURVIVOR: &str = "survivor";
-/// How long anything may take before it counts as never.
+/// The time limit of every wait.
 const PATIENCE: Duration = Duration::from_mins(10);
-/// Runs at the same time.
+/// The number of concurrent runs.
 const AT_ONCE: usize = 4;
 
-/// Where in a request it is cut.
+/// The point of a request at which it is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// Before the server acts.
     Before,
-    /// In the middle of the body: the request's to S3, the answer's of ACS.
+    /// In the middle of the body: that of the request to S3, or of the answer of ACS.
     Middle,
     /// After the server has acted, before its answer.
     After,
 }
 
-/// One outside request.
+/// A request to S3 or ACS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Asked {
     Acs(Kind),
@@ -63,7 +63,7 @@ impl Asked {
         Self::S3(call.operation, call.key.clone().unwrap_or_default())
     }
 
-    /// The ways to cut it that differ: what only reads leaves the same behind, whether or not its answer comes.
+    /// The ways to cut the request that differ: a read has the same effect with and without answer.
     fn ways(&self) -> &'static [Way] {
         match self {
             Self::Acs(_) => &[Way::Before, Way::Middle],
@@ -78,11 +78,11 @@ impl Asked {
     }
 }
 
-/// What becomes of a request.
+/// The fate of a request.
 enum Fate {
     Lives,
     IsCut(Way),
-    /// It is of a process that has ended already.
+    /// The request is of a process that has ended.
     IsDead,
 }
 
@@ -90,7 +90,7 @@ enum Fate {
 struct Knife {
     at: usize,
     way: Way,
-    /// Whether the process ends there.
+    /// Set if the process ends at the cut.
     deadly: bool,
     asked: Mutex<Vec<Asked>>,
     end: Notify,
@@ -107,7 +107,7 @@ impl Knife {
         })
     }
 
-    /// One that only counts.
+    /// A knife that only counts.
     fn blunt() -> Arc<Self> {
         Self::new(usize::MAX, Way::Before, false)
     }
@@ -120,7 +120,7 @@ impl Knife {
     fn fate(&self, asked: Asked) -> Fate {
         let mut all = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let number = all.len();
-        // Where two take turns, another request than last time may be at this place.
+        // Concurrent requests may come in another order, so another request may be at this place.
         let way = if asked.ways().contains(&self.way) {
             self.way
         } else {
@@ -130,7 +130,7 @@ impl Knife {
         if number < self.at || (number > self.at && !self.deadly) {
             return Fate::Lives;
         }
-        // A request after it shows that what it was to leave behind is there.
+        // The next request shows that the effect of the cut one is there.
         if number > self.at || way == Way::Before {
             self.end.notify_one();
         }
@@ -160,7 +160,7 @@ impl Knife {
         });
         let knife = Arc::clone(self);
         world.s3.inject(move |call| {
-            // The trial of the store is before the run, and has tests of its own.
+            // The trial of the store precedes the run, and has its own tests.
             if call.key.as_ref().is_some_and(|key| key.contains("-trial-")) {
                 return None;
             }
@@ -179,7 +179,7 @@ impl Knife {
     }
 }
 
-/// A process of the function that can be ended at any moment.
+/// A process of the function that can end at any moment.
 struct Process(Runtime);
 
 impl Process {
@@ -197,13 +197,13 @@ impl Process {
         })
     }
 
-    /// Ends it. Afterwards nothing of it runs.
+    /// Ends the process, with all its tasks.
     async fn end(self) {
         spawn_blocking(move || drop(self)).await.unwrap();
     }
 }
 
-/// Limits under which nothing but a cut changes which requests a run makes, however slow the machine is.
+/// Limits under which only a cut changes the requests of a run, even on a slow machine.
 fn unhurried() -> Limits {
     Limits {
         relist: NEVER,
@@ -219,7 +219,7 @@ fn variables(concurrency: usize) -> Vec<(&'static str, String)> {
     vec![("TRANSFER_CONCURRENCY", concurrency.to_string())]
 }
 
-/// A world whose function has so many parts in flight.
+/// A world whose function has this many parts in flight.
 async fn world(concurrency: usize) -> World {
     survivors(Setup {
         variables: variables(concurrency),
@@ -229,7 +229,8 @@ async fn world(concurrency: usize) -> World {
     .await
 }
 
-/// A world whose own function is told apart from the one that is ended, whose last requests may still be on the wire.
+/// A world whose own function has another user agent than the one that ends, whose last requests may
+/// still be on the wire.
 async fn survivors(setup: Setup) -> World {
     let (limits, variables) = (setup.limits.clone(), setup.variables.clone());
     let world = World::with(setup).await;
@@ -238,15 +239,15 @@ async fn survivors(setup: Setup) -> World {
     World::over(&world, function.await)
 }
 
-/// The document that one byte is all of.
+/// The document of one byte.
 const SMALL: &str = "0-eus-d0-801b3f3fc462fe8a01e6810cbff729b8";
 
-/// One byte, one part and a byte, four parts and a rest.
+/// A recording of one byte, of one part and a byte, and of four parts and a rest.
 fn recording() -> Recording {
     Recording::of(&[1, PART + 1, 4 * PART + 99])
 }
 
-/// One byte, two parts and a rest.
+/// A recording of one byte, and of two parts and a rest.
 fn smaller() -> Recording {
     Recording::of(&[1, 2 * PART + 99])
 }
@@ -267,7 +268,7 @@ fn sent(world: &World, recording: &Recording) -> u64 {
         .sum()
 }
 
-/// The requests of a run that nothing goes wrong with.
+/// The requests of a run without a fault.
 async fn requests_of_a_run(recording: &Recording, concurrency: usize) -> Vec<Asked> {
     let world = world(concurrency).await;
     recording.publish(&world);
@@ -278,14 +279,14 @@ async fn requests_of_a_run(recording: &Recording, concurrency: usize) -> Vec<Ask
     knife.asked()
 }
 
-/// What finishes what an interrupted run has left.
+/// The run that resumes after an interrupted one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     Delivery,
     Tick,
 }
 
-/// One interruption.
+/// An interruption.
 #[derive(Clone, Copy, Debug)]
 struct Point {
     at: usize,
@@ -294,7 +295,7 @@ struct Point {
     concurrency: usize,
 }
 
-/// Says which point it was, should the test fail there.
+/// Prints the point if the test fails there.
 struct Told<T: std::fmt::Debug>(T);
 
 impl<T: std::fmt::Debug> Drop for Told<T> {
@@ -305,14 +306,14 @@ impl<T: std::fmt::Debug> Drop for Told<T> {
     }
 }
 
-/// What is there when a run has ended.
+/// The state that an ended run leaves.
 struct Left {
     pending: bool,
-    /// Document and first byte of each part that S3 holds, and that the next run knows of.
+    /// Document and first byte of each part in S3 that the next run knows of.
     parts: BTreeSet<(String, u64)>,
-    /// Documents whose media is there whole.
-    whole: BTreeSet<String>,
-    /// Uploads that may be nobody's: begun, and no record tells of them.
+    /// The documents with archived media.
+    archived: BTreeSet<String>,
+    /// The number of uploads that were begun and that no record names.
     unknown: usize,
 }
 
@@ -322,20 +323,20 @@ impl Left {
         let mut left = Self {
             pending: world.s3.object(&event).is_some(),
             parts: BTreeSet::new(),
-            whole: BTreeSet::new(),
+            archived: BTreeSet::new(),
             unknown: 0,
         };
         for chunk in &recording.chunks {
             let (key, id) = (recording.media_key(chunk), &chunk.document_id);
             if world.s3.object(&key).is_some() {
-                left.whole.insert(id.clone());
+                left.archived.insert(id.clone());
                 continue;
             }
             let begun = world.s3.calls().into_iter().filter(|call| {
                 call.operation == "CreateMultipartUpload" && call.key.as_ref() == Some(&key)
             });
             let Some(record) = world.s3.object(&recording.record_key(chunk)) else {
-                // With several requests at once, one may still be on the wire, and is acted on afterwards.
+                // One of several concurrent requests may still be on the wire, and take effect later.
                 let on_the_wire = concurrency > 1 && chunk.media.length() > PART;
                 left.unknown += begun.count().max(usize::from(on_the_wire));
                 continue;
@@ -353,7 +354,7 @@ impl Left {
         left
     }
 
-    /// Asserts that nothing of it was fetched again.
+    /// Asserts that no part and no object of this state was fetched again.
     fn assert_kept(&self, world: &World) {
         for request in world.acs.requests() {
             let survives = request.headers["user-agent"] == SURVIVOR;
@@ -361,16 +362,20 @@ impl Left {
             else {
                 continue;
             };
-            assert!(!self.whole.contains(&document), "{document} is whole");
+            assert!(
+                !self.archived.contains(&document),
+                "{document} was fetched again"
+            );
             let range = request.range.expect("media is fetched by ranges");
             let (start, _) = range["bytes=".len()..].split_once('-').unwrap();
             let part = (document, start.parse().unwrap());
-            assert!(!self.parts.contains(&part), "{part:?} is kept");
+            assert!(!self.parts.contains(&part), "{part:?} was fetched again");
         }
     }
 }
 
-/// Ends a run at `point`, lets the next one go on, and answers what was cut; nothing where there was nothing to go on from.
+/// Ends a run at `point`, lets the next one resume, and returns the request that was cut; `None` if
+/// there was nothing to resume.
 async fn interrupt(world: World, point: Point) -> Option<Asked> {
     let _told = Told(point);
     world.clear();
@@ -386,7 +391,7 @@ async fn interrupt(world: World, point: Point) -> Option<Asked> {
     tokio::select! {
         () = knife.end.notified() => {}
         response = delivery => panic!("{response:?} is not interrupted"),
-        () = tokio::time::sleep(PATIENCE) => panic!("never got there"),
+        () = tokio::time::sleep(PATIENCE) => panic!("the request was not made in time"),
     }
     process.end().await;
     world.acs.heal();
@@ -419,12 +424,12 @@ async fn interrupt(world: World, point: Point) -> Option<Asked> {
     assert_eq!(
         world.tick().await,
         Swept::default(),
-        "nothing is left to do"
+        "an event is still pending"
     );
     Some(asked[point.at].clone())
 }
 
-/// Works on all points, several at a time, each in a world that no other uses meanwhile.
+/// Runs `work` for all points, several concurrently, each in a world of its own.
 async fn all<P, F>(points: Vec<P>, concurrency: usize, work: fn(World, P) -> F) -> Vec<F::Output>
 where
     P: Send + 'static,
@@ -476,12 +481,12 @@ async fn a_run_that_ends_at_any_request_is_finished_by_the_next() {
     );
     assert!(requests.len() >= 35, "{}", requests.len());
     assert!(cuts >= 80, "{cuts}");
-    // Only before the event was stored, and after it was no longer pending, there is nothing for a tick.
+    // Before the event is stored, and after it is deleted, there is no work for a tick.
     assert!(finished - cuts >= cuts - 8, "{finished}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn so_is_one_with_eight_parts_in_flight() {
+async fn a_run_with_eight_parts_in_flight_that_ends_anywhere_is_finished_by_the_next() {
     let requests = requests_of_a_run(&recording(), 8).await.len();
     let ways = [Way::Before, Way::Middle, Way::After];
     let points: Vec<_> = (0..requests.saturating_sub(3))
@@ -512,19 +517,19 @@ async fn so_is_one_with_eight_parts_in_flight() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_gets_over_the_failure_of_any_one_request() {
+async fn a_run_survives_the_failure_of_any_one_request() {
     let requests = requests_of_a_run(&smaller(), 1).await;
     let mut points = Vec::new();
     for (at, asked) in requests.iter().enumerate() {
         points.extend(asked.ways().iter().map(|way| (at, *way)));
     }
     let cuts = points.len();
-    all(points, 1, get_over).await;
+    all(points, 1, survive).await;
     println!("{} requests, {cuts} failures", requests.len());
     assert!(cuts >= 45, "{cuts}");
 }
 
-async fn get_over(world: World, (at, way): (usize, Way)) {
+async fn survive(world: World, (at, way): (usize, Way)) {
     let _told = Told((at, way));
     world.clear();
     let recording = smaller();
@@ -539,13 +544,13 @@ async fn get_over(world: World, (at, way): (usize, Way)) {
         && matches!(cut, Asked::S3("CreateMultipartUpload", _))
         && way == Way::After
     {
-        // Nobody knows its id.
+        // No record names the upload.
         world.s3.abort(&lost.upload_id);
     }
     world.assert_archived(&recording);
 }
 
-/// The built binary, as Lambda runs it, between a world's two ends: each of these is another machine.
+/// The built binary, as Lambda runs it, between the emulators of a world.
 pub struct Machine {
     runtime: RuntimeApi,
     proxy: Proxy,
@@ -565,7 +570,7 @@ impl Machine {
         }
     }
 
-    /// Starts its process, which is killed when it is dropped.
+    /// Starts a process, which is killed when it is dropped.
     pub fn run(&self) -> Child {
         let (s3, acs) = (&self.world.s3, &self.world.acs);
         Command::new(env!("CARGO_BIN_EXE_acs-recording-archiver"))
@@ -607,7 +612,8 @@ impl Machine {
 /// Bytes of a part, as deployed.
 pub const DEPLOYED_PART: u64 = 16 * 1024 * 1024;
 
-/// The requests at which a process is killed: the operation, the end of its key, how many of them come before, and where.
+/// The requests at which a process is killed: operation, end of the key, number of such requests
+/// before, and point.
 const KILLS: [(&str, &str, usize, Way); 14] = [
     ("PutObject", "/event.json", 0, Way::Before),
     ("PutObject", "/event.json", 0, Way::After),
@@ -626,7 +632,7 @@ const KILLS: [(&str, &str, usize, Way); 14] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_process_is_gone_on_from_wherever_it_was() {
+async fn the_next_process_resumes_after_a_killed_one() {
     let world = survivors(Setup {
         s3: s3::Settings::default(),
         ..setup()
@@ -650,7 +656,7 @@ async fn a_killed_process_is_gone_on_from_wherever_it_was() {
             if !is_it {
                 return None;
             }
-            // What was lost is asked for again: only then it certainly was there.
+            // The lost request is repeated; only then its effect is certain.
             if way != Way::After || seen.load(Ordering::Relaxed) > earlier + 1 {
                 cut.notify_one();
             }

@@ -1,5 +1,5 @@
-//! Downloads with Microsoft Entra tokens in place of an access key: where they come from, when they
-//! are refreshed, and what becomes of a recording while there is none.
+//! Downloads with Microsoft Entra tokens instead of an access key: their issuers, their refresh, and
+//! recordings without a token.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub const TENANT: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 pub const CLIENT: &str = "5e1f2a3b-86f1-41af-91ab-2d7cd011db47";
 const HOUR: Duration = Duration::from_hours(1);
 
-/// What authorizes downloads, in the tests that run with either.
+/// The credential of downloads, in the tests that run with both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
     AccessKey,
@@ -35,14 +35,14 @@ impl Credential {
     pub const BOTH: [Self; 2] = [Self::AccessKey, Self::Token];
 }
 
-/// Both ends of a token: AWS's STS, and a tenant of Entra with an application that trusts it.
+/// The issuers of a token: AWS STS, and a tenant of Entra with an application that trusts STS.
 #[derive(Clone)]
 pub struct Issuers {
     pub sts: Sts,
     pub entra: Entra,
 }
 
-/// The endpoint of STS, as the SDK finds it in the environment.
+/// The endpoint of STS, in the form of the SDK's environment.
 #[derive(Debug)]
 struct StsAt(String);
 
@@ -57,7 +57,7 @@ impl Issuers {
         Self::of(Entra::start(TENANT).await).await
     }
 
-    /// With a tenant that is there already.
+    /// Starts STS for this tenant.
     pub async fn of(entra: Entra) -> Self {
         let sts = Sts::start().await;
         let issuers = Self { sts, entra };
@@ -65,7 +65,7 @@ impl Issuers {
         issuers
     }
 
-    /// From now on tokens live so long.
+    /// Sets the lifetime of tokens.
     pub fn register(&self, lifetime: Duration) {
         self.entra.register(Application {
             client: CLIENT.to_owned(),
@@ -77,7 +77,7 @@ impl Issuers {
         });
     }
 
-    /// Lets a resource take its tokens, and nothing else.
+    /// Makes a resource accept these tokens alone.
     pub fn admit_to(&self, acs: &Acs) {
         acs.disable_local_auth();
         acs.accept_tokens(Tokens {
@@ -86,7 +86,7 @@ impl Issuers {
         });
     }
 
-    /// The settings of a function that has its tokens.
+    /// The settings of a function that uses these tokens.
     pub fn variables(&self, acs: &Acs) -> Vec<(&'static str, String)> {
         vec![
             ("COMMUNICATION_SERVICES_CONNECTION_STRING", String::new()),
@@ -99,12 +99,12 @@ impl Issuers {
 
     async fn sdk(&self, s3: &S3, sts: String) -> SdkConfig {
         let mut sdk = sdk(s3).await.into_builder();
-        // Else the endpoint that is set for all would be that of STS as well.
+        // Otherwise the endpoint of S3 would be that of STS too.
         sdk.insert_origin("endpoint_url", Origin::shared_environment_variable());
         sdk.service_config(StsAt(sts)).build()
     }
 
-    /// A function between those two that has its tokens; `variables` besides.
+    /// A function between these emulators that uses the tokens, with these variables too.
     pub async fn function_over(
         &self,
         s3: &S3,
@@ -139,7 +139,7 @@ impl Issuers {
     }
 }
 
-/// A world whose resource takes tokens alone.
+/// A world whose resource accepts tokens alone.
 struct Keyless {
     world: World,
     issuers: Issuers,
@@ -158,7 +158,7 @@ impl Keyless {
         keyless.again(limits).await
     }
 
-    /// The same with another instance of the function, which has no token yet.
+    /// The same world with another instance of the function, which has no token yet.
     async fn again(self, limits: Limits) -> Self {
         let (s3, acs) = (&self.world.s3, &self.world.acs);
         let function = self
@@ -171,7 +171,7 @@ impl Keyless {
         }
     }
 
-    /// How often a token was asked for, of each end.
+    /// The number of requests to each issuer.
     fn asked(&self) -> (usize, usize) {
         let Issuers { sts, entra } = &self.issuers;
         (sts.calls().len(), entra.asked().len())
@@ -184,7 +184,7 @@ impl Keyless {
             .status
     }
 
-    /// The `Authorization` of each request that ACS saw.
+    /// The `Authorization` of each request to ACS.
     fn presented(&self) -> Vec<String> {
         let requests = self.world.acs.requests();
         let presented = requests
@@ -194,7 +194,7 @@ impl Keyless {
     }
 }
 
-/// A pace that does not hold back a second reading.
+/// Limits that do not delay a second token.
 fn eager() -> Limits {
     Limits {
         entra_token: RefreshPolicy {
@@ -207,7 +207,7 @@ fn eager() -> Limits {
 }
 
 #[tokio::test]
-async fn both_forms_are_archived_where_no_access_key_works() {
+async fn both_forms_are_archived_without_an_access_key() {
     let keyless = Keyless::start().await;
     let world = &keyless.world;
     for (number, form) in [Form::Current, Form::Preview2021].into_iter().enumerate() {
@@ -223,7 +223,7 @@ async fn both_forms_are_archived_where_no_access_key_works() {
             );
         }
     }
-    // The key that is refused here is the one that signs elsewhere.
+    // The access key is refused here and accepted elsewhere.
     let function = World::over(world, function_with_the_key(world).await);
     let recording = numbered(2, &[10]);
     recording.publish(world);
@@ -240,7 +240,7 @@ async fn function_with_the_key(world: &World) -> Function {
 }
 
 #[tokio::test]
-async fn one_token_is_asked_for_however_many_wait() {
+async fn concurrent_downloads_request_one_token() {
     let keyless = Keyless::start().await;
     let world = &keyless.world;
     let slow = Duration::from_millis(300);
@@ -258,7 +258,7 @@ async fn one_token_is_asked_for_however_many_wait() {
         world.assert_whole(recording);
     }
     assert_eq!(keyless.asked(), (1, 1));
-    // Nor is it asked for again while it is fresh.
+    // A fresh token is not requested again.
     let another = numbered(5, &[10]);
     another.publish(world);
     assert_eq!(keyless.deliver(&another).await, 200);
@@ -266,7 +266,7 @@ async fn one_token_is_asked_for_however_many_wait() {
 }
 
 #[tokio::test]
-async fn nobody_who_only_knocks_causes_a_call() {
+async fn a_refused_request_causes_no_token_request() {
     let keyless = Keyless::start().await;
     let world = &keyless.world;
     let stranger = harness::embedded::payload("POST", "/", "code=wrong", &json!({}), "[]");
@@ -278,7 +278,7 @@ async fn nobody_who_only_knocks_causes_a_call() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_is_what_the_policy_and_the_credential_allow() {
+async fn the_token_requests_match_the_policy_and_the_credential() {
     let keyless = Keyless::start().await;
     let recording = Recording::of(&[10]);
     recording.publish(&keyless.world);
@@ -309,9 +309,9 @@ async fn what_is_asked_for_is_what_the_policy_and_the_credential_allow() {
 }
 
 #[tokio::test]
-async fn a_token_that_ends_in_the_middle_of_a_transfer_is_refreshed_ahead_of_it() {
+async fn a_token_that_expires_during_a_transfer_is_refreshed_before() {
     let mut setup = setup();
-    // Of twelve parts, each takes half a second, one after the other.
+    // Twelve parts of half a second each, one after the other.
     setup.acs.bytes_per_second = Some(2 * PART);
     let issuers = Issuers::start().await;
     issuers.register(Duration::from_secs(8));
@@ -336,14 +336,14 @@ async fn a_token_that_ends_in_the_middle_of_a_transfer_is_refreshed_ahead_of_it(
         "{}",
         issuers.entra.issued().len()
     );
-    // None was presented after its end.
+    // No token was presented after its expiry.
     let refused = world.acs.requests();
     let refused = refused.iter().filter(|request| request.status == Some(401));
     assert_eq!(refused.count(), 0);
 }
 
 #[tokio::test]
-async fn a_token_that_was_revoked_is_replaced_once_for_all_that_it_was_refused_to() {
+async fn a_revoked_token_is_replaced_once_for_all_requests() {
     let keyless = Keyless::within(eager()).await;
     let world = &keyless.world;
     let first = numbered(1, &[10]);
@@ -358,7 +358,7 @@ async fn a_token_that_was_revoked_is_replaced_once_for_all_that_it_was_refused_t
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_while_there_is_no_other_is_no_fault_of_acs() {
+async fn a_refused_token_without_a_replacement_is_not_final() {
     let keyless = Keyless::within(eager()).await;
     let world = &keyless.world;
     let first = numbered(1, &[10]);
@@ -367,7 +367,7 @@ async fn a_token_that_is_refused_while_there_is_no_other_is_no_fault_of_acs() {
     world.acs.revoke_tokens(&keyless.issuers.entra.issued());
     let refusing = entra::Fault::Status(400);
     keyless.issuers.entra.fail(Some(refusing));
-    // Where ACS itself refuses a credential, this is past the end of all tries.
+    // At this age a 401 of ACS would be final.
     let second = numbered(2, &[10]).aged(100 * HOUR);
     second.publish(world);
     second.store(world, 3 * HOUR);
@@ -379,7 +379,7 @@ async fn a_token_that_is_refused_while_there_is_no_other_is_no_fault_of_acs() {
 }
 
 #[tokio::test]
-async fn a_resource_that_takes_no_token_is_asked_with_a_second_one_and_no_more() {
+async fn a_resource_that_refuses_tokens_is_tried_with_a_second_one_alone() {
     for (tenant, client, status) in [
         ("00000000-0000-0000-0000-000000000000", CLIENT, 401),
         (TENANT, "00000000-0000-0000-0000-000000000000", 403),
@@ -403,14 +403,14 @@ async fn a_resource_that_takes_no_token_is_asked_with_a_second_one_and_no_more()
         assert_eq!(
             keyless.asked(),
             (1, 1),
-            "a token is not asked for at once again"
+            "a token was requested again at once"
         );
     }
 }
 
 #[tokio::test]
-async fn a_clock_that_is_ahead_costs_a_token_and_no_recording() {
-    // ACS's: to it, the first token has ended before its time.
+async fn a_clock_that_is_ahead_costs_a_token_but_no_recording() {
+    // The clock of ACS: it refuses the first token as expired.
     let keyless = Keyless::within(eager()).await;
     let world = &keyless.world;
     let first = numbered(1, &[10]);
@@ -424,7 +424,7 @@ async fn a_clock_that_is_ahead_costs_a_token_and_no_recording() {
     world.assert_whole(&second);
     assert_eq!(keyless.asked(), (2, 2));
 
-    // AWS's, by as much as Entra forgives, and by more.
+    // The clock of AWS, within the tolerance of Entra and beyond it.
     for (ahead, status) in [(200, 200), (3600, 503), (-3600, 503)] {
         let keyless = Keyless::start().await;
         keyless.issuers.sts.set_ahead(ahead);
@@ -434,7 +434,7 @@ async fn a_clock_that_is_ahead_costs_a_token_and_no_recording() {
     }
 }
 
-/// How each of the two can fail.
+/// The faults of STS and Entra.
 fn failures() -> Vec<(Option<sts::Fault>, Option<entra::Fault>)> {
     let html = "<html>Service unavailable</html>".to_owned();
     let broken = "{\"token_type\": \"Bearer\", \"access_token\": ".to_owned();
@@ -468,16 +468,16 @@ fn failures() -> Vec<(Option<sts::Fault>, Option<entra::Fault>)> {
 }
 
 #[tokio::test]
-async fn no_failure_of_either_is_ever_final() {
+async fn no_failure_of_sts_or_entra_is_final() {
     let mut impatient = eager();
     impatient.entra_token.timeout = Duration::from_secs(1);
     let mut keyless = Keyless::start().await;
     for (number, (of_sts, of_entra)) in (0..).zip(failures()) {
-        // Only where nobody answers is it waited for to the end.
+        // Only an issuer that does not answer is waited for until the timeout.
         let hangs = of_sts == Some(sts::Fault::Hang) || of_entra == Some(entra::Fault::Hang);
         let limits = if hangs { impatient.clone() } else { eager() };
         keyless = keyless.again(limits).await;
-        // Long past the age at which anything else would be given up.
+        // At this age other failures would be final.
         let recording = numbered(number, &[10]).aged(100 * HOUR);
         recording.publish(&keyless.world);
         recording.store(&keyless.world, 3 * HOUR);
@@ -502,7 +502,7 @@ async fn no_failure_of_either_is_ever_final() {
 }
 
 #[tokio::test]
-async fn a_failure_that_passes_is_not_waited_for_until_the_next_run() {
+async fn a_transient_failure_is_retried_within_the_run() {
     for fault in [
         entra::Fault::Status(503),
         entra::Fault::Status(429),
@@ -540,11 +540,11 @@ async fn the_assertion_follows_no_redirect() {
 }
 
 #[tokio::test]
-async fn an_assertion_is_asked_for_over_plain_http_on_this_machine_alone() {
+async fn an_assertion_is_requested_over_plain_http_from_loopback_alone() {
     let keyless = Keyless::start().await;
     let world = &keyless.world;
     let elsewhere = Listener::start(None, |_| answer(200, "", "")).await;
-    // A name that leads to this machine is no address of it.
+    // A name that resolves to loopback is no loopback address.
     let place = format!("http://localhost:{}", elsewhere.address().port());
     let (s3, acs) = (&world.s3, &world.acs);
     let function = keyless
@@ -559,7 +559,7 @@ async fn an_assertion_is_asked_for_over_plain_http_on_this_machine_alone() {
 }
 
 #[tokio::test]
-async fn an_application_that_trusts_another_gets_nothing() {
+async fn an_application_that_trusts_another_role_issues_no_token() {
     let trusted = Application {
         client: CLIENT.to_owned(),
         issuer: sts::ISSUER.to_owned(),
@@ -608,7 +608,7 @@ fn lines(stdout: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_log_says_which_of_the_two_refused_and_why_and_a_metric_counts_it() {
+async fn the_log_names_the_issuer_that_refused_and_a_metric_counts_it() {
     for (of_sts, of_entra, said) in [
         (
             Some(sts::Fault::Refuse),
@@ -671,7 +671,7 @@ async fn the_log_says_which_of_the_two_refused_and_why_and_a_metric_counts_it() 
             .iter()
             .filter(|line| line.get("TokensUnavailable").is_some());
         assert_eq!(counted.count(), 1, "{stdout}");
-        // What became of the event for it is said of the event.
+        // The event has its own log line.
         let warned = "there is no Microsoft Entra token to download with";
         assert!(
             stdout.contains(warned) && !stdout.contains("eyJ"),
@@ -681,7 +681,7 @@ async fn the_log_says_which_of_the_two_refused_and_why_and_a_metric_counts_it() 
 }
 
 #[tokio::test]
-async fn an_operator_is_shown_what_the_tokens_say_and_not_the_tokens() {
+async fn an_operator_is_shown_the_claims_of_the_tokens_alone() {
     let keyless = Keyless::start().await;
     let world = &keyless.world;
     let check = json!({"check": "tokens"});
@@ -702,7 +702,7 @@ async fn an_operator_is_shown_what_the_tokens_say_and_not_the_tokens() {
     for token in &issued {
         assert!(token.split('.').all(|part| !said.contains(part)), "{said}");
     }
-    // It is not the token of the downloads: those ask for their own.
+    // The downloads request their own token.
     assert_eq!(keyless.asked(), (1, 1));
 
     for (of_sts, of_entra, why) in [
@@ -726,7 +726,7 @@ async fn an_operator_is_shown_what_the_tokens_say_and_not_the_tokens() {
         keyless.issuers.entra.fail(of_entra);
         let shown = world.call(&check).await;
         if why.is_empty() {
-            // It need not be readable by whoever it is not for.
+            // The token may be opaque to others than ACS.
             assert_eq!(shown.status, 200);
             assert_eq!(shown.body["token"], json!({}));
         } else {
@@ -739,7 +739,7 @@ async fn an_operator_is_shown_what_the_tokens_say_and_not_the_tokens() {
         keyless.issuers.sts.fail(None);
         keyless.issuers.entra.fail(None);
     }
-    // Nobody outside can ask for it: Lambda wraps what comes to the URL.
+    // A request to the URL cannot ask for this: Lambda wraps it in an envelope.
     let mut request = harness::embedded::payload("POST", "/", "", &json!({}), "[]");
     request["check"] = "tokens".into();
     assert_eq!(world.call(&request).await.status, 401);
@@ -748,7 +748,7 @@ async fn an_operator_is_shown_what_the_tokens_say_and_not_the_tokens() {
 }
 
 #[tokio::test]
-async fn a_redirect_of_acs_gets_the_token_only_where_the_rule_allows() {
+async fn a_redirect_of_acs_gets_the_token_at_allowed_hosts_alone() {
     let keyless = Keyless::start().await;
     let world = &keyless.world;
     let recording = Recording::of(&[10]);

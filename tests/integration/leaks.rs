@@ -73,7 +73,7 @@ fn delivery(body: &str) -> Value {
 }
 
 #[tokio::test]
-async fn of_who_is_refused() {
+async fn refused_requests_leak_nothing() {
     for (credential, format) in with_either(FORMATS) {
         let mut scene = Scene::set(credential).await;
         let process = scene.run(&[("AWS_LAMBDA_LOG_FORMAT", format)]);
@@ -166,7 +166,7 @@ async fn of_who_is_refused() {
 }
 
 #[tokio::test]
-async fn of_a_key_server_that_fails() {
+async fn a_failing_key_server_leaks_nothing() {
     let elsewhere = format!("https://evil.example.com/?sig=a&code={MANAGED}");
     for (credential, fault) in with_either([
         entra::Fault::Redirect(elsewhere),
@@ -198,7 +198,7 @@ async fn of_a_key_server_that_fails() {
 }
 
 #[tokio::test]
-async fn of_a_secrets_manager_that_fails() {
+async fn a_failing_secrets_manager_leaks_nothing() {
     for (credential, fault) in with_either([
         secrets_manager::Fault::Refuse,
         secrets_manager::Fault::NotFound,
@@ -249,7 +249,7 @@ async fn of_a_secrets_manager_that_fails() {
 }
 
 #[tokio::test]
-async fn of_settings_that_are_wrong() {
+async fn invalid_settings_leak_nothing() {
     let connection = "COMMUNICATION_SERVICES_CONNECTION_STRING";
     let good = Scene::base64(&[3; 32]);
     for (credential, secret) in with_either([
@@ -371,7 +371,7 @@ fn whole_answers(request: &Request) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn of_acs_that_answers_badly() {
+async fn bad_answers_of_acs_leak_nothing() {
     // There are pauses between attempts, so all deliveries run concurrently.
     let mut scenes = JoinSet::new();
     for (credential, format) in with_either(FORMATS) {
@@ -415,7 +415,7 @@ async fn answer_badly(credential: Credential, format: &str) {
 }
 
 #[tokio::test]
-async fn of_a_credential_that_is_rotated() {
+async fn a_rotated_credential_leaks_nothing() {
     for (credential, refused) in [
         (Credential::AccessKey, "ACS refused the access key"),
         (Credential::Token, "ACS refused the token"),
@@ -441,7 +441,7 @@ async fn of_a_credential_that_is_rotated() {
 }
 
 #[tokio::test]
-async fn of_whoever_issues_tokens_and_fails() {
+async fn failing_issuers_of_tokens_leak_nothing() {
     let elsewhere = format!("https://evil.example.com/?sig=a&code={MANAGED}");
     let xml = "<GetWebIdentityTokenResponse><GetWebIdentityTokenResult>".to_owned();
     let code = "<ErrorResponse><Error><Code>{token}</Code><Message>{token}</Message>".to_owned();
@@ -503,7 +503,7 @@ async fn of_whoever_issues_tokens_and_fails() {
 }
 
 #[tokio::test]
-async fn of_events_and_headers_that_carry_secrets() {
+async fn events_and_headers_with_secrets_leak_nothing() {
     let brought = format!("?sig=abc&code={MANAGED}");
     let url = format!("https://eus-prod.asm.skype.com/v1/objects/x{brought}");
     let foreign = format!("https://evil.example.com/{brought}");
@@ -582,7 +582,7 @@ async fn of_events_and_headers_that_carry_secrets() {
 type Says = fn(&str) -> String;
 
 #[tokio::test]
-async fn of_an_s3_that_says_too_much() {
+async fn verbose_answers_of_s3_leak_nothing() {
     // The answer of Amazon S3 to a wrong signature, and one that a proxy may give.
     let echo = |head: &str| {
         let head = head.replace('<', "").replace('&', "&amp;");

@@ -1,5 +1,5 @@
-//! What people operate the function with, held against one another: metrics, alarms, dashboard, runbook, and the other
-//! cloud's side in `azure/`.
+//! The means of operation, compared with one another: metrics, alarms, dashboard, runbook, and the
+//! files of `azure/`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,7 +18,7 @@ const BICEP: &str = include_str!("../../azure/subscription.bicep");
 const BICEP_PARAMETERS: &str = include_str!("../../azure/subscription.bicepparam");
 const EVENT_GRID: &str = include_str!("../../src/event_grid.rs");
 
-/// Lambda's: <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html>.
+/// The metrics of Lambda: <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html>.
 const OF_LAMBDA: [&str; 4] = ["ConcurrentExecutions", "Errors", "Throttles", "Url5xxCount"];
 
 /// The resources of one type, by name.
@@ -65,7 +65,7 @@ fn anchor(name: &str) -> String {
     anchor
 }
 
-/// The headings of a Markdown text outside its code: level, and the anchor that a link to it has.
+/// The headings of a Markdown text outside its code: level and anchor.
 pub(crate) fn headings(text: &str) -> Vec<(usize, String)> {
     let mut in_code = false;
     let mut headings = vec![];
@@ -84,11 +84,11 @@ pub(crate) fn headings(text: &str) -> Vec<(usize, String)> {
 }
 
 #[test]
-fn alarms_watch_what_the_function_or_lambda_measures() {
+fn alarms_use_metrics_of_the_function_or_of_lambda() {
     for (name, alarm) in alarms() {
         let text = |field: &str| alarm[field].as_str().unwrap_or_default().to_owned();
         assert!(is_known(&text("Namespace"), &text("MetricName")), "{name}");
-        // The function's own metrics are one view of both; Lambda has them by function.
+        // The function's own metrics are common to both functions; those of Lambda are by function.
         let function = if name.starts_with("Sweeper") {
             "Sweeper"
         } else {
@@ -99,7 +99,7 @@ fn alarms_watch_what_the_function_or_lambda_measures() {
             _ => json!({"Name": "FunctionName", "Value": {"!Ref": function}}),
         };
         assert_eq!(alarm["Dimensions"], json!([dimension]), "{name}");
-        // A metric of several series has no series without its last dimension's value.
+        // A metric with a further dimension has no series without its value.
         assert_ne!(alarm["MetricName"], "Retries", "{name}");
         assert_eq!(alarm["AlarmActions"], json!([{"!Ref": "Alarms"}]), "{name}");
         assert!(alarm["TreatMissingData"].is_string(), "{name}");
@@ -109,25 +109,25 @@ fn alarms_watch_what_the_function_or_lambda_measures() {
             json!({"!Sub": format!("${{AWS::StackName}}-{}", anchor(&name))})
         );
     }
-    // CloudWatch cannot use the key that AWS manages for a topic.
+    // CloudWatch cannot use the AWS managed key of SNS.
     for (name, topic) in resources("AWS::SNS::Topic") {
         assert_eq!(topic.get("KmsMasterKeyId"), None, "{name}");
     }
 }
 
 #[test]
-fn alarms_are_raised_by_what_should_wake_somebody() {
+fn alarms_are_raised_by_the_intended_metrics() {
     let alarms = alarms();
     let watched: BTreeSet<String> = alarms
         .iter()
         .map(|(_, alarm)| format!("{} {}", alarm["MetricName"], alarm["Dimensions"]))
         .collect();
-    assert_eq!(watched.len(), alarms.len(), "one alarm a metric");
-    // A tick that is refused is one of many; when none is left, Ticks tells.
+    assert_eq!(watched.len(), alarms.len(), "each metric has one alarm");
+    // A throttled tick is one of many; the alarm on Ticks covers the loss of all.
     let errors = alarms
         .iter()
         .filter(|(_, alarm)| alarm["MetricName"] == "Errors");
-    assert_eq!(errors.count(), 2, "one a function");
+    assert_eq!(errors.count(), 2, "each function has one");
     for (metric, statistic, comparison, threshold, missing) in [
         ("RecordingsRejected", "Sum", ">=", 1, "notBreaching"),
         ("RecordingsExpired", "Sum", ">=", 1, "notBreaching"),
@@ -192,9 +192,9 @@ fn each_alarm_has_its_section_in_the_runbook() {
     assert_eq!(default, "RUNBOOK.md");
 }
 
-/// Whoever is on call sets a pager by it: what is in neither table would wake nobody, and nobody would know.
+/// The runbook sorts the alarms for a pager. An alarm in neither table would page nobody.
 #[test]
-fn each_alarm_wakes_somebody_or_waits() {
+fn each_alarm_is_in_one_table_of_the_runbook() {
     let (_, section) = RUNBOOK
         .split_once("\n## Which alarms wake somebody\n")
         .unwrap();
@@ -220,7 +220,7 @@ fn each_alarm_wakes_somebody_or_waits() {
             .collect::<BTreeSet<_>>(),
         all
     );
-    // The pager's filter is of the alarms that wake, as far as they are AWS's.
+    // The pager's filter lists the paging alarms of AWS.
     let filtered = section.split("\"suffix\": \"-").skip(1);
     let filtered: BTreeSet<&str> = filtered
         .map(|rest| rest.split('"').next().unwrap())
@@ -230,24 +230,24 @@ fn each_alarm_wakes_somebody_or_waits() {
 }
 
 #[test]
-fn the_runbook_names_what_is_there() {
+fn the_runbook_names_existing_things() {
     let anchors: BTreeSet<String> = headings(RUNBOOK).into_iter().map(|(_, a)| a).collect();
     for link in RUNBOOK.split("](#").skip(1) {
         let (anchor, _) = link.split_once(')').expect("a link ends");
         assert!(anchors.contains(anchor), "#{anchor}");
     }
-    // What is pending is in the work bucket.
+    // Pending events are in the work bucket.
     let lines = RUNBOOK.lines().chain(RUNBOOK_SCRIPT.lines());
     for line in lines.filter(|line| line.contains("aws s3")) {
         let pending = line.contains("pending/") || line.contains("attempt.json");
         assert!(!pending || line.contains("$WORK"), "{line}");
     }
-    // As a text, a listing of nothing is the word None.
+    // With `--output text`, an empty listing is the word None.
     for command in RUNBOOK_SCRIPT.split("list-objects-v2").skip(1) {
         let (line, _) = command.split_once('\n').expect("a command ends");
         assert!(line.contains("--output json"), "{line}");
     }
-    // The permission that is missing is told without its name where the answer has no body.
+    // An answer without a body does not name the missing permission.
     for section in RUNBOOK.split("\n### ") {
         let section = unwrapped(section);
         let of_s3 = section.contains("AccessDenied") && section.contains("NoSuchBucket")
@@ -310,7 +310,7 @@ fn the_queries_of_the_runbook_ask_for_messages_of_the_code() {
 fn dashboard() -> Value {
     let dashboards = resources("AWS::CloudWatch::Dashboard");
     let [(_, dashboard)] = dashboards.as_slice() else {
-        panic!("there is one dashboard")
+        panic!("there is not one dashboard")
     };
     let body = dashboard["DashboardBody"]["!Sub"].as_str().unwrap();
     serde_json::from_str(body).expect("its body is JSON")
@@ -324,7 +324,7 @@ fn metrics(widget: &Value) -> Vec<&Vec<Value>> {
 }
 
 #[test]
-fn the_dashboard_shows_everything_that_is_measured() {
+fn the_dashboard_shows_every_metric() {
     let dashboard = dashboard();
     let mut shown = BTreeSet::new();
     let mut causes = BTreeSet::new();
@@ -403,7 +403,7 @@ fn the_dashboard_shows_every_alarm_and_each_threshold() {
     }
 }
 
-/// `docs/draw-dashboard.py --check`, which CI runs, compares the whole picture.
+/// CI compares the complete picture, by `docs/draw-dashboard.py --check`.
 #[test]
 fn the_picture_is_of_this_dashboard() {
     let dashboard = dashboard();
@@ -414,7 +414,7 @@ fn the_picture_is_of_this_dashboard() {
 }
 
 #[test]
-fn the_widgets_fill_the_grid_without_touching_one_another() {
+fn the_widgets_fill_the_dashboard_without_overlap() {
     let dashboard = dashboard();
     let mut taken = BTreeSet::new();
     for widget in list(&dashboard["widgets"]) {
@@ -438,13 +438,13 @@ fn the_subscription_fits_the_function() {
         let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         value.unwrap_or_else(|| panic!("{name}"))
     };
-    // Exactly one event type, which the function takes.
+    // The subscription has one event type, which the function archives.
     let (_, filter) = BICEP.split_once("includedEventTypes: [\n").unwrap();
     let (types, _) = filter.split_once(']').unwrap();
     let event_type = types.trim().trim_matches('\'');
     assert!(event_type.starts_with("Microsoft.Communication."));
     assert!(EVENT_GRID.contains(&format!("\"{event_type}\"")));
-    // As long as the recording is at ACS, and as often as Event Grid can.
+    // Retries last as long as ACS keeps the recording, and are as many as Event Grid allows.
     let minutes: u64 = line("eventTimeToLiveInMinutes").parse().unwrap();
     assert_eq!(minutes * 60, EXPIRY.as_secs());
     assert_eq!(line("maxDeliveryAttempts"), "30");
@@ -460,7 +460,7 @@ fn the_subscription_fits_the_function() {
 /// The metrics are those of `Microsoft.EventGrid/systemTopics`, which Azure Monitor documents. One
 /// that does not exist would be refused at the deployment.
 #[test]
-fn event_grid_itself_tells_of_what_it_could_not_deliver() {
+fn event_grid_alerts_on_failed_deliveries() {
     let (_, alerts) = BICEP.split_once("var alerts = [\n").unwrap();
     let (alerts, _) = alerts.split_once("\n]\n").unwrap();
     let values = |name: &str| {
@@ -477,7 +477,7 @@ fn event_grid_itself_tells_of_what_it_could_not_deliver() {
             "'DeliveryAttemptFailCount'"
         ]
     );
-    // One that is lost is news at once; one that fails is tried again.
+    // A lost event raises the alarm at once; a failed delivery is retried.
     assert_eq!(values("threshold"), ["1", "1", "3"]);
     assert_eq!(values("window"), ["'PT5M'", "'PT5M'", "'PT15M'"]);
     for name in values("name") {
@@ -498,12 +498,12 @@ fn event_grid_itself_tells_of_what_it_could_not_deliver() {
     }
     let (_, group) = BICEP.split_once("groupShortName: '").unwrap();
     let (short, _) = group.split_once('\'').unwrap();
-    assert!(short.len() <= 12, "Azure takes no more letters: {short}");
+    assert!(short.len() <= 12, "Azure allows 12 characters: {short}");
 }
 
-/// What opens is closed, in the right order, and each symbol that is used is declared.
+/// Brackets are balanced, and each symbol is declared and used.
 #[test]
-fn the_bicep_is_well_formed_as_far_as_that_shows() {
+fn the_bicep_file_is_well_formed() {
     let mut open = vec![];
     let mut in_text = false;
     for line in BICEP.lines() {
@@ -533,7 +533,7 @@ fn the_bicep_is_well_formed_as_far_as_that_shows() {
             let used = BICEP
                 .split(|other: char| !other.is_ascii_alphanumeric())
                 .filter(|word| *word == name);
-            // Two resources are there for what they do.
+            // Two resources are not referred to.
             let last = ["eventSubscription", "deliveryAlerts"].contains(&name);
             assert!(last || used.count() > 1, "{name} is not used");
         }
@@ -547,10 +547,10 @@ fn declared<'t>(text: &'t str, word: &'t str) -> BTreeSet<&'t str> {
 }
 
 #[test]
-fn the_parameters_of_the_subscription_come_from_where_its_script_says() {
+fn the_parameters_of_the_subscription_are_those_of_its_script() {
     let parameters = declared(BICEP, "param ");
     let given = declared(BICEP_PARAMETERS, "param ");
-    // Without one of its own, a location is the resource group's.
+    // The default location is that of the resource group.
     assert_eq!(
         parameters.difference(&given).collect::<Vec<_>>(),
         [&"location"]
@@ -563,7 +563,7 @@ fn the_parameters_of_the_subscription_come_from_where_its_script_says() {
         let required = default.starts_with(')');
         let set = script.contains(&format!("{variable}=$"))
             || script.contains(&format!("{variable}=\"$"));
-        // What the script finds by itself, where nobody has set it.
+        // Parameters that the script finds if they are not set.
         let found = script.contains(&format!("if [[ ! ${{{variable}:-}} ]]"));
         assert_eq!(required, set && !found, "{variable}");
     }
@@ -599,7 +599,7 @@ fn the_commands_of_the_outputs_can_be_run() {
 
 #[cfg(unix)]
 mod replay {
-    //! `azure/replay-dead-letters.sh` between a container and a function that are files in a folder.
+    //! `azure/replay-dead-letters.sh` with a stub container and function, which are files in a folder.
 
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
@@ -704,7 +704,7 @@ head -c 3 "$body"
     ];
 
     #[test]
-    fn posts_each_file_and_says_what_became_of_it() {
+    fn posts_each_file_and_prints_its_result() {
         let cloud = Cloud::with(&FILES);
         let output = cloud.replay(&[], SECRET);
         let said = String::from_utf8(output.stdout).unwrap();
@@ -719,11 +719,11 @@ head -c 3 "$body"
         }
         assert!(FILES.iter().all(|(name, _)| cloud.has(name)));
         let seen = cloud.read("az.log") + &cloud.read("curl.log");
-        assert!(!seen.contains(SECRET), "others see it: {seen}");
+        assert!(!seen.contains(SECRET), "the secret is visible: {seen}");
     }
 
     #[test]
-    fn deletes_only_what_was_taken_and_only_if_asked() {
+    fn deletes_only_accepted_files_and_only_if_asked() {
         let cloud = Cloud::with(&FILES);
         cloud.replay(&["--delete"], SECRET);
         let left = FILES.map(|(name, _)| cloud.has(name));
@@ -740,7 +740,7 @@ head -c 3 "$body"
     }
 
     #[test]
-    fn stops_at_a_secret_that_the_function_does_not_know() {
+    fn stops_at_a_secret_that_the_function_refuses() {
         let cloud = Cloud::with(&FILES);
         let output = cloud.replay(&["--delete"], "another-secret");
         assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -757,7 +757,7 @@ head -c 3 "$body"
     }
 
     #[test]
-    fn prints_no_controls_that_a_name_brings() {
+    fn prints_no_control_characters_of_a_name() {
         let cloud = Cloud::with(&[("a\u{1b}[31m.json", "200 [1]")]);
         for options in [&["--dry-run"][..], &[]] {
             let output = cloud.replay(options, SECRET);
@@ -769,7 +769,7 @@ head -c 3 "$body"
     }
 
     #[test]
-    fn an_empty_container_is_well() {
+    fn an_empty_container_is_no_failure() {
         let cloud = Cloud::with(&[]);
         fs::create_dir(cloud.0.path().join("container")).unwrap();
         let output = cloud.replay(&[], SECRET);
@@ -779,7 +779,8 @@ head -c 3 "$body"
 
 #[cfg(unix)]
 mod scripts {
-    //! `azure/subscribe.sh` and `azure/set-access-key.sh` between clouds that are files in a folder. They need `jq`.
+    //! `azure/subscribe.sh` and `azure/set-access-key.sh` with stub command lines of both clouds, whose
+    //! answers are files. The tests need `jq`.
 
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
@@ -892,7 +893,7 @@ echo '{"validationResponse":"hello"}'
                 .envs(variables.iter().copied())
                 .output()
                 .unwrap();
-            // What is an argument, others see in the list of processes; what is printed, in a log.
+            // Arguments are visible in the list of processes, and output in logs.
             let printed = String::from_utf8_lossy(&output.stdout).into_owned()
                 + &String::from_utf8_lossy(&output.stderr);
             for secret in SECRETS {

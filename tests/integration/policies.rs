@@ -1,8 +1,8 @@
-//! The template's policies, evaluated: what the functions ask of S3 is allowed to their roles, and
-//! what would break a promise is refused, to them and to everybody else in the account.
+//! The template's policies, evaluated: they allow the functions' calls, and deny everybody what would
+//! break a promise.
 //!
-//! The evaluator knows what the template uses of IAM's language: Allow and Deny, actions and
-//! resources with wildcards, keys of one value and of several, and a few condition operators. It
+//! The evaluator knows the part of IAM's language that the template uses: Allow and Deny, actions and
+//! resources with wildcards, condition keys of one value and of several, and a few operators. It
 //! panics at anything else.
 
 use std::collections::BTreeMap;
@@ -15,13 +15,13 @@ use harness::world::{WORK, World, setup_with_work};
 const ACCOUNT: &str = "123456789012";
 const ARCHIVER: &str = "arn:aws:iam::123456789012:role/ArchiverRole";
 const SWEEPER: &str = "arn:aws:iam::123456789012:role/SweeperRole";
-/// Somebody with every right that an identity can have.
+/// A principal whose own policies allow everything.
 const ADMINISTRATOR: &str = "arn:aws:iam::123456789012:role/Administrator";
-/// Parts the values of a key that has several.
+/// The separator of the values of a condition key.
 const SEVERAL: char = '\n';
 const KEY: &str = "arn:aws:kms:eu-central-1:123456789012:key/0a1b";
 
-/// The template as a stack has it: with values of parameters, its functions resolved.
+/// The template with values of parameters and its functions resolved.
 pub struct Stack {
     template: Value,
     parameters: BTreeMap<&'static str, &'static str>,
@@ -125,19 +125,19 @@ impl Stack {
         done
     }
 
-    /// Whether the stack has a resource.
+    /// Returns `true` if the stack has this resource.
     fn has(&self, resource: &str) -> bool {
         self.is_there(&self.template["Resources"][resource])
     }
 
-    /// Whether the condition of a resource or an output holds, if it has one.
+    /// Returns `true` unless the condition of a resource or an output does not hold.
     fn is_there(&self, part: &Value) -> bool {
         let condition = part.get("Condition").and_then(Value::as_str);
         condition.is_none_or(|condition| self.condition(condition))
     }
 
-    /// The resources and outputs that the stack has, each with what its functions come to; a
-    /// dashboard and commands are left as they are.
+    /// The resources and outputs of the stack, resolved; a dashboard and commands are left as they
+    /// are.
     fn parts(&self) -> Vec<(&'static str, String, Value)> {
         let mut parts = vec![];
         for section in ["Resources", "Outputs"] {
@@ -150,7 +150,7 @@ impl Stack {
         parts
     }
 
-    /// A value with what its conditions choose, its other functions as they are.
+    /// A value with its conditions resolved, and its other functions left.
     fn chosen(&self, value: &Value) -> Value {
         match value {
             Value::Array(items) => items.iter().map(|item| self.chosen(item)).collect(),
@@ -177,7 +177,7 @@ impl Stack {
             return !self.holds(&negated[0]);
         }
         let texts = |value: &Value| -> String {
-            // A list stands here only joined with nothing in between.
+            // The template compares a list only as a text joined without separator.
             let value = value.get("!Join").map_or(value, |join| &join[1]);
             let resolved = self.resolve(value).unwrap();
             let text = |one: &Value| one.as_str().map_or(one.to_string(), str::to_owned);
@@ -193,7 +193,7 @@ impl Stack {
         list(&document["Statement"]).into_iter().cloned().collect()
     }
 
-    /// What a role of the template allows.
+    /// The statements of a role of the template.
     pub fn role(&self, name: &str) -> Vec<Value> {
         let resources = &self.template["Resources"];
         let role = &resources[name]["Properties"];
@@ -219,7 +219,7 @@ impl Stack {
             .collect()
     }
 
-    /// Whether a request is allowed: by its principal's own policies, and denied by none.
+    /// Returns `true` if the principal's own policies allow a request, and no policy denies it.
     fn allows(&self, request: &Request) -> bool {
         let identity = match request.principal {
             ARCHIVER => self.role("ArchiverRole"),
@@ -318,7 +318,7 @@ impl Request {
             let same = |value: &str, found: &str| value == found;
             let number = |text: &str| text.parse::<u64>().unwrap();
             match operator {
-                // True of no values as well, as IAM has it.
+                // In IAM this is true for no values too.
                 "ForAllValues:StringEquals" => {
                     let mut found = found.into_iter().flat_map(|found| found.split(SEVERAL));
                     found.all(|found| values.contains(&found))
@@ -337,7 +337,7 @@ impl Request {
     }
 }
 
-/// Whether a text matches a pattern with `*` for any text; `?` is not used.
+/// Returns `true` if a text matches a pattern with `*` for any text; `?` is not used.
 fn matches(pattern: &str, text: &str) -> bool {
     assert!(!pattern.contains('?'), "{pattern}");
     match pattern.split_once('*') {
@@ -349,7 +349,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// The parameter with which downloads go with tokens.
+/// The parameters of downloads with tokens.
 pub const KEYLESS: (&str, &str) = (
     "CommunicationServicesEndpoint",
     "https://contoso.communication.azure.com",
@@ -358,7 +358,7 @@ const MEDIA: &str = "arn:aws:s3:::recordings/recordings/2026/11/23/call/150211Z/
 const EVENT: &str = "arn:aws:s3:::work/pending/20261123T150211Z-e-1/event.json";
 
 #[test]
-fn the_evaluator_knows_the_language() {
+fn the_evaluator_implements_the_language() {
     for (pattern, text, expected) in [
         ("a", "a", true),
         ("a", "ab", false),
@@ -452,7 +452,7 @@ async fn every_call_to_s3_is_allowed_to_both_functions() {
             for stack in &stacks {
                 assert!(stack.allows(&request), "{} {request:?}", call.operation);
             }
-            // A compare-and-swap reads the object: S3 wants that right as well.
+            // S3 requires the right to read for a compare-and-swap.
             if call.headers.contains_key("if-match") {
                 let read = Request::new(principal, "s3:GetObject", &resource);
                 assert!(stacks[0].allows(&read), "{resource}");
@@ -464,12 +464,12 @@ async fn every_call_to_s3_is_allowed_to_both_functions() {
 }
 
 #[test]
-fn nobody_replaces_or_deletes_what_is_archived() {
+fn nobody_replaces_or_deletes_archived_objects() {
     let stack = Stack::new(&[]);
     for principal in [ARCHIVER, SWEEPER, ADMINISTRATOR] {
         assert!(stack.allows(&Request::write(principal, MEDIA, true)));
         assert!(!stack.allows(&Request::write(principal, MEDIA, false)));
-        // PutObject with If-Match replaces, too.
+        // PutObject with If-Match replaces an object.
         let replace = Request::write(principal, MEDIA, false).with("s3:if-match", "\"etag\"");
         assert!(!stack.allows(&replace), "{principal}");
         for action in ["s3:DeleteObject", "s3:DeleteObjectVersion"] {
@@ -486,7 +486,7 @@ fn nobody_replaces_or_deletes_what_is_archived() {
 }
 
 #[test]
-fn administrators_that_are_named_delete_and_they_alone_change_the_policy() {
+fn only_named_administrators_delete_and_change_the_policy() {
     let bucket = "arn:aws:s3:::recordings";
     let other = "arn:aws:iam::123456789012:role/Other";
     let named = Stack::new(&[(
@@ -520,7 +520,7 @@ fn administrators_that_are_named_delete_and_they_alone_change_the_policy() {
             "or no update of the stack"
         );
     }
-    // Not even they replace, and they end no upload.
+    // Named administrators neither replace objects nor abort uploads.
     assert!(!named.allows(&Request::write(ADMINISTRATOR, MEDIA, false)));
     assert!(!named.allows(&Request::new(
         ADMINISTRATOR,
@@ -530,7 +530,7 @@ fn administrators_that_are_named_delete_and_they_alone_change_the_policy() {
 }
 
 #[test]
-fn the_roles_keep_to_their_places() {
+fn the_roles_have_no_rights_elsewhere() {
     let stack = Stack::new(&[]);
     for principal in [ARCHIVER, SWEEPER] {
         for resource in [
@@ -547,7 +547,7 @@ fn the_roles_keep_to_their_places() {
         }
         let delete = Request::new(principal, "s3:DeleteObject", EVENT);
         assert!(stack.allows(&delete));
-        // S3 refuses plain http whoever comes.
+        // The bucket policy refuses plain http to everybody.
         assert!(!stack.allows(&delete.with("aws:SecureTransport", "false")));
         let list = Request::new(principal, "s3:ListBucket", "arn:aws:s3:::work");
         assert!(stack.allows(&list.clone().with("s3:prefix", "pending/")));
@@ -563,7 +563,7 @@ fn the_roles_keep_to_their_places() {
 }
 
 #[test]
-fn only_the_archiver_reads_the_webhook_secret_and_nothing_else_tells_the_roles_apart() {
+fn the_roles_differ_only_in_the_webhook_secret() {
     let stack = Stack::new(&[]);
     let secret = |name: &str| stack.arn(&format!("{name}.Arn"));
     for (principal, name, expected) in [
@@ -586,7 +586,7 @@ fn only_the_archiver_reads_the_webhook_secret_and_nothing_else_tells_the_roles_a
     assert_eq!(trust("ArchiverRole"), trust("SweeperRole"));
 }
 
-/// What the function asks of STS, as IAM sees it.
+/// The function's request to STS.
 fn assertion(principal: &'static str) -> Request {
     Request::new(principal, "sts:GetWebIdentityToken", "*")
         .with("sts:IdentityTokenAudience", "api://AzureADTokenExchange")
@@ -595,7 +595,7 @@ fn assertion(principal: &'static str) -> Request {
 }
 
 #[test]
-fn aws_vouches_for_the_functions_towards_entra_alone_and_only_where_it_is_asked_to() {
+fn sts_issues_assertions_for_entra_alone_and_only_with_tokens() {
     let keyless = Stack::new(&[KEYLESS]);
     let both = format!("api://AzureADTokenExchange{SEVERAL}https://evil.example.com");
     for principal in [ARCHIVER, SWEEPER] {
@@ -628,7 +628,7 @@ fn aws_vouches_for_the_functions_towards_entra_alone_and_only_where_it_is_asked_
 }
 
 #[test]
-fn with_tokens_there_is_no_secret_of_azure() {
+fn with_tokens_the_stack_has_no_secret_of_azure() {
     let keyless = Stack::new(&[KEYLESS]);
     assert!(Stack::new(&[]).has("ConnectionSecret") && !keyless.has("ConnectionSecret"));
     assert!(keyless.has("WebhookSecret"));
@@ -637,7 +637,7 @@ fn with_tokens_there_is_no_secret_of_azure() {
         let read = Request::new(principal, "secretsmanager:GetSecretValue", &secret);
         assert!(!keyless.allows(&read));
     }
-    // What remains in the stack names nothing that is not there.
+    // The rest of the stack refers to no missing resource.
     for (section, name, value) in keyless.parts() {
         let value = value.to_string();
         assert!(
@@ -645,14 +645,14 @@ fn with_tokens_there_is_no_secret_of_azure() {
             "{section} {name}: {value}"
         );
     }
-    // The two roles differ as ever.
+    // The two roles still differ.
     let (archiver, sweeper) = (keyless.role("ArchiverRole"), keyless.role("SweeperRole"));
     assert_eq!(archiver[..sweeper.len()], sweeper);
     assert_eq!(archiver.len(), sweeper.len() + 1);
 }
 
 #[test]
-fn a_key_is_granted_where_there_is_one_and_for_s3_and_the_secrets_alone() {
+fn a_kms_key_is_allowed_for_s3_and_the_secrets_alone() {
     let stack = Stack::new(&[("KmsKeyArn", KEY)]);
     for principal in [ARCHIVER, SWEEPER] {
         for action in ["kms:Decrypt", "kms:GenerateDataKey"] {

@@ -1,4 +1,4 @@
-//! `deploy/build.sh` with a compiler that is a script. It needs `python3`.
+//! `deploy/build.sh` with a stub compiler. The tests need `python3`.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::{ROOT, link_programs, script, text};
 use crate::template::parsed;
 
-/// A compiler that writes what it was asked for.
+/// A stub of `cargo` that records its flags.
 const CARGO: &str = r#"#!/usr/bin/env bash
 set -euo pipefail
 case "$*" in
@@ -105,12 +105,12 @@ impl Checkout {
 }
 
 #[test]
-fn a_build_is_the_same_wherever_it_is_made() {
+fn builds_in_different_folders_have_the_same_bytes() {
     let (one, other) = (Checkout::new(), Checkout::new());
     for checkout in [&one, &other] {
         let output = checkout.build(&[]);
         assert!(output.status.success(), "{}", text(&output));
-        // Only what is asked for is left.
+        // The other bills of materials are deleted.
         assert!(
             !checkout
                 .0
@@ -171,7 +171,7 @@ fn the_template_of_a_build_deploys_its_zip_and_names_its_version() {
     let function = &mut built["Globals"]["Function"];
     assert_eq!(function["CodeUri"], "acs-recording-archiver-x86_64.zip");
     assert_eq!(function["Architectures"], json!(["x86_64"]));
-    // Otherwise it is the template.
+    // The rest is the template.
     let mut template = parsed(include_str!("../../../template.yaml"));
     for name in ["Archiver", "Sweeper"] {
         template["Resources"][name]
@@ -189,7 +189,7 @@ fn the_template_of_a_build_deploys_its_zip_and_names_its_version() {
 }
 
 #[test]
-fn a_build_without_a_version_or_of_changed_sources_says_so() {
+fn a_build_without_a_commit_or_of_changed_sources_warns() {
     let checkout = Checkout::new();
     fs::write(checkout.0.path().join("version.json"), "{}").unwrap();
     let output = checkout.build(&[]);
@@ -211,7 +211,7 @@ fn a_build_without_a_version_or_of_changed_sources_says_so() {
         assert!(output.status.success(), "{}", text(&output));
         assert!(text(&output).contains(said), "{}", text(&output));
     }
-    // A template that it does not know is not deployed by halves.
+    // An unknown form of template is not deployed.
     fs::write(checkout.0.path().join("template.yaml"), "Outputs: {}\n").unwrap();
     assert_eq!(checkout.build(&[]).status.code(), Some(1));
     assert_eq!(checkout.build(&["--arch", "mips"]).status.code(), Some(2));
