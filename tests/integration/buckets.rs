@@ -176,7 +176,7 @@ async fn a_run_that_is_interrupted_at_any_call_is_resumed_with_two_buckets() {
         assert_eq!(cut.status, 503, "cut at {at}");
         world.s3.heal();
         assert_eq!(world.deliver_again(&event, 1).await.status, 200, "{at}");
-        world.assert_whole(&recording);
+        world.assert_complete(&recording);
         assert!(world.s3.of(WORK).objects().is_empty(), "cut at {at}");
         assert_append_only(&world);
         if at == 0 {

@@ -166,8 +166,8 @@ async fn garbage_that_comes_repeatedly_is_stored_once() {
     }
 }
 
-/// Each element costs a call, and each different one an object. An array of more elements than Event
-/// Grid sends is one object.
+/// Each element costs a call, and each different one an object. An array of more elements than
+/// Event Grid sends is one object.
 #[tokio::test]
 async fn each_element_of_garbage_costs_a_call_and_each_different_one_an_object() {
     const ELEMENTS: usize = 300;

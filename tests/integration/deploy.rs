@@ -1,5 +1,5 @@
-//! `deploy/deploy.sh` with stub command lines of both clouds, whose answers are files. The tests need
-//! `jq`.
+//! `deploy/deploy.sh` with stub command lines of both clouds, whose answers are files. The tests
+//! need `jq`.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -63,7 +63,7 @@ async fn a_forged_event_with_another_location_does_not_replace_the_genuine_one()
     assert_eq!(outcome(&world, &forged).await, (200, "archived".into()));
 
     assert_eq!(outcome(&world, &event).await, (200, "archived".into()));
-    world.assert_whole(&recording);
+    world.assert_complete(&recording);
     // Each event has its own object and manifest; objects that both name are there once.
     assert_eq!(world.keys().len(), (2 + 2 + 1) + 1 + 1);
     let again = outcome(&world, &event).await;
@@ -103,7 +103,7 @@ async fn a_forged_event_that_cannot_be_fetched_does_not_stop_the_genuine_one() {
         world.acs.heal();
         world.acs.clear_requests();
         assert_eq!(tick(&world).await, (1, 1));
-        world.assert_whole(&recording);
+        world.assert_complete(&recording);
         let media = world.media_requests();
         assert_eq!(media.len(), 3 - kept, "kept parts were fetched again");
     }
@@ -131,7 +131,7 @@ async fn a_forged_event_that_comes_first_does_not_hide_the_genuine_one() {
         assert_eq!(outcome(&world, &forged).await, (202, "suspended".into()));
         let stored = world.keys();
         assert_eq!(outcome(&world, &event).await, (200, "archived".into()));
-        world.assert_whole(&recording);
+        world.assert_complete(&recording);
         // The forged event is still tried, on its own.
         let left = stored.iter().filter(|key| key.ends_with("/event.json"));
         assert!(left.clone().all(|key| world.s3.object(key).is_some()));
@@ -152,7 +152,7 @@ async fn a_forged_event_does_not_hide_a_suspended_genuine_one() {
     assert!(is_pending(&world, &recording));
     world.acs.heal();
     assert_eq!(tick(&world).await, (2, 1));
-    world.assert_whole(&recording);
+    world.assert_complete(&recording);
 }
 
 #[tokio::test]
@@ -324,7 +324,7 @@ async fn another_event_under_the_pending_key_is_no_acknowledgement() {
     world.make_due();
     assert_eq!(tick(&world).await, (1, 1));
     assert_eq!(outcome(&world, &event).await, (200, "archived".into()));
-    world.assert_whole(&recording);
+    world.assert_complete(&recording);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The interruption sweep: a run ends at each of its requests in turn, and the next run resumes.
 //!
-//! The process that ends is a tokio runtime of its own: its shutdown drops every task and connection
-//! at any point. At some points the process is the built binary, which is killed.
+//! The process that ends is a tokio runtime of its own: its shutdown drops every task and
+//! connection at any point. At some points the process is the built binary, which is killed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -229,8 +229,8 @@ async fn world(concurrency: usize) -> World {
     .await
 }
 
-/// A world whose own function has another user agent than the one that ends, whose last requests may
-/// still be on the wire.
+/// A world whose own function has another user agent than the one that ends, whose last requests
+/// may still be on the wire.
 async fn survivors(setup: Setup) -> World {
     let (limits, variables) = (setup.limits.clone(), setup.variables.clone());
     let world = World::with(setup).await;
@@ -336,7 +336,8 @@ impl Left {
                 call.operation == "CreateMultipartUpload" && call.key.as_ref() == Some(&key)
             });
             let Some(record) = world.s3.object(&recording.record_key(chunk)) else {
-                // One of several concurrent requests may still be on the wire, and take effect later.
+                // One of several concurrent requests may still be on the wire, and take effect
+                // later.
                 let on_the_wire = concurrency > 1 && chunk.media.length() > PART;
                 left.unknown += begun.count().max(usize::from(on_the_wire));
                 continue;

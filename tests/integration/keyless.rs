@@ -1,5 +1,5 @@
-//! Downloads with Microsoft Entra tokens instead of an access key: their issuers, their refresh, and
-//! recordings without a token.
+//! Downloads with Microsoft Entra tokens instead of an access key: their issuers, their refresh,
+//! and recordings without a token.
 
 use std::time::Duration;
 
@@ -255,7 +255,7 @@ async fn concurrent_downloads_request_one_token() {
     }
     assert_eq!(world.deliver(&json!(events)).await.status, 200);
     for recording in &recordings {
-        world.assert_whole(recording);
+        world.assert_complete(recording);
     }
     assert_eq!(keyless.asked(), (1, 1));
     // A fresh token is not requested again.
@@ -353,7 +353,7 @@ async fn a_revoked_token_is_replaced_once_for_all_requests() {
     let second = numbered(2, &[10, 3 * PART, 3 * PART, 3 * PART]);
     second.publish(world);
     assert_eq!(keyless.deliver(&second).await, 200);
-    world.assert_whole(&second);
+    world.assert_complete(&second);
     assert_eq!(keyless.asked(), (2, 2));
 }
 
@@ -375,7 +375,7 @@ async fn a_refused_token_without_a_replacement_is_not_final() {
     assert!(world.s3.object(&second.rejection_key()).is_none());
     keyless.issuers.entra.fail(None);
     assert_eq!(keyless.deliver(&second).await, 200);
-    world.assert_whole(&second);
+    world.assert_complete(&second);
 }
 
 #[tokio::test]
@@ -421,7 +421,7 @@ async fn a_clock_that_is_ahead_costs_a_token_but_no_recording() {
     let second = numbered(2, &[10]);
     second.publish(world);
     assert_eq!(keyless.deliver(&second).await, 200);
-    world.assert_whole(&second);
+    world.assert_complete(&second);
     assert_eq!(keyless.asked(), (2, 2));
 
     // The clock of AWS, within the tolerance of Entra and beyond it.
@@ -496,7 +496,7 @@ async fn no_failure_of_sts_or_entra_is_final() {
             keyless = keyless.again(eager()).await;
         }
         assert_eq!(keyless.deliver(&recording).await, 200, "{tried}");
-        keyless.world.assert_whole(&recording);
+        keyless.world.assert_complete(&recording);
         keyless.world.clear();
     }
 }

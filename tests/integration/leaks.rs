@@ -1,5 +1,5 @@
-//! Secrets in the log: the built binary at log level `trace`, through every fault near a secret, with
-//! an access key and with tokens.
+//! Secrets in the log: the built binary at log level `trace`, through every fault near a secret,
+//! with an access key and with tokens.
 
 pub mod scene;
 

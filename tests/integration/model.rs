@@ -1,10 +1,10 @@
-//! The algorithm of the transfer of one object, explored: several workers against a model of S3,
-//! through all interleavings of their requests, or many, with crashes, lost answers, a source that
-//! changes, fails or is deleted, outages of S3, and uploads that vanish.
+//! A model of the transfer of one object: several workers against a model of S3.
 //!
-//! Beside the safety of the object, two properties are checked in every state: no part that may be
-//! the only copy is removed, and one worker alone finishes once the source delivers and S3 answers.
-//! `schedule` does the same for events, ticks and claims.
+//! The tests explore all or many interleavings of the workers' requests, with crashes, lost
+//! answers, a source that changes, fails or is deleted, outages of S3, and uploads that vanish. In
+//! every state the object is safe, no part that may be the only copy is removed, and one worker
+//! alone finishes once the source delivers and S3 answers. `schedule` does the same for events,
+//! ticks and claims.
 
 mod s3;
 mod schedule;
@@ -24,15 +24,15 @@ use worker::{ROUNDS, Step, Worker};
 /// The faults that may still happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Faults {
-    /// A worker vanishes between two requests; perhaps another begins in its place.
+    /// A worker vanishes between two requests, and another one may begin in its place.
     crashes: u8,
-    /// A request takes effect without an answer; the worker tries again, or gives up.
+    /// A request takes effect without an answer, and the worker retries or gives up.
     lost: u8,
-    /// ACS refuses a request for good.
+    /// ACS refuses a request, finally.
     refusals: u8,
-    /// The source becomes another.
+    /// The source changes to its next version.
     changes: u8,
-    /// A lifecycle rule ends an upload.
+    /// A lifecycle rule aborts an upload.
     aborts: u8,
     /// S3 refuses writes or Complete for a while, or the source fails for a while.
     outages: u8,
@@ -45,7 +45,7 @@ struct State {
     shared: Shared,
     workers: Vec<Worker>,
     faults: Faults,
-    /// Set if a worker has ended without tidying up, so that the next one has to.
+    /// Set if a worker ended without clearing its work, so that the next one has to.
     untidy: bool,
 }
 
@@ -72,25 +72,25 @@ impl State {
         }
     }
 
-    /// The same, where versions of the source of the same length have the same bytes.
+    /// The same state, in which versions of the source of the same length have the same bytes.
     fn with_same_bytes(mut self) -> Self {
         self.shared.same_bytes = true;
         self
     }
 
-    /// The same, where the source ignores ranges.
+    /// The same state, in which the source ignores ranges.
     fn without_ranges(mut self) -> Self {
         self.shared.ranges = false;
         self
     }
 
-    /// The same, where the first worker has stored the event itself.
+    /// The same state, in which the first worker stored the event itself.
     fn with_first(mut self) -> Self {
         self.workers[0] = Worker::first();
         self
     }
 
-    /// All steps that are possible, and the states that they lead to.
+    /// All possible steps, and the states that they lead to.
     fn next(&self) -> Vec<(Action, Self)> {
         let mut next = Vec::new();
         for (place, worker) in self.workers.iter().enumerate() {
@@ -123,7 +123,7 @@ impl State {
         next
     }
 
-    /// The source and S3 fail, and come back.
+    /// The steps in which the source or S3 fails or recovers.
     fn next_of_both_ends(&self, next: &mut Vec<(Action, Self)>) {
         let mut source = |is: Source, cost: fn(&mut Faults)| {
             let mut after = self.clone();
@@ -222,7 +222,7 @@ impl State {
         }
     }
 
-    /// A worker ends in the middle: nobody knows any more of the uploads that only it knew.
+    /// Ends a worker between two requests: the uploads that only it knew are lost.
     fn forget(&mut self, worker: &Worker) {
         self.untidy = true;
         let recorded = self.shared.record.as_ref();
@@ -234,8 +234,8 @@ impl State {
         }
     }
 
-    /// No part that may be the only copy is removed: by anything but the lifecycle rule, by a new
-    /// record of a source that has changed, or by another version of the part itself.
+    /// Checks that no part that may be the only copy is removed, except by the lifecycle rule, by a
+    /// new record of a changed source, or by another version of the part itself.
     fn check_parts(&self, before: &Self, action: &Action) -> Result<(), String> {
         if self.shared.object.is_some() || matches!(action, Action::Lifecycle(_)) {
             return Ok(());
@@ -265,8 +265,7 @@ impl State {
             return Err("the object has changed".into());
         }
         for worker in &self.workers {
-            // Upload after upload may come to nothing without a fault of this worker, as long as
-            // some worker has begun each.
+            // Uploads may fail without a fault of this worker, as long as some worker began each.
             let outrun =
                 worker.rounds == ROUNDS && self.shared.uploads.len() >= usize::from(ROUNDS);
             if worker.step == Step::Failed && !worker.hurt && !outrun {
@@ -298,8 +297,8 @@ impl State {
     }
 }
 
-/// Runs one fresh worker without faults on the state that the others have left: it must finish. If
-/// the source is gone and parts are missing, it must leave all parts as they are.
+/// Runs one new worker without faults on the state that the others left: it must finish. If the
+/// source is gone and parts are missing, it must leave all parts as they are.
 fn alone(shared: &Shared) -> Result<Shared, String> {
     let mut shared = shared.clone();
     shared.outage = None;
@@ -331,15 +330,15 @@ fn alone(shared: &Shared) -> Result<Shared, String> {
     shared.fault().map_or(Ok(shared), |fault| Err(fault.into()))
 }
 
-/// Goes through all states, depth first, each state once.
+/// A depth-first walk through all states, each once.
 #[derive(Default)]
 struct Explorer {
     seen: HashSet<u64>,
-    /// The states of S3 and the source that one worker alone was tried on.
+    /// The states of S3 and the source on which one worker alone was run.
     tried: HashSet<u64>,
     steps: usize,
     ends: usize,
-    /// The steps that have led to a fault, the last first.
+    /// The steps to a fault, the last first.
     path: Vec<String>,
 }
 
@@ -385,7 +384,7 @@ fn hash(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// Explores all states of `workers`, and returns their number.
+/// Explores all states of `workers`, and returns the number of states.
 fn explore(workers: usize, lengths: &[u64], opaque: bool, faults: Faults) -> usize {
     explore_from(&State::new(workers, lengths, opaque, faults))
 }
@@ -454,7 +453,7 @@ fn two_workers_and_a_source_that_changes_or_refuses() {
     for lengths in [[15, 25], [15, 5], [5, 15]] {
         states += explore(2, &lengths, false, Faults { changes, ..NONE });
     }
-    // The same bytes under another ETag, as nodes of one store give them.
+    // The same bytes with another ETag, as different nodes of one store may send it.
     let with = |faults| State::new(2, &[15, 15], false, faults).with_same_bytes();
     states += explore_from(&with(Faults { changes, ..NONE }));
     for (crashes, lost, refusals) in [(1, 0, 0), (0, 1, 0), (0, 0, 1)] {
@@ -490,8 +489,8 @@ fn one_worker_and_other_bytes_of_the_same_length() {
     assert!(states >= 250, "{states} states");
 }
 
-/// A stream that replaces the parts of another version and is cut off leaves parts of both, though
-/// none is missing.
+/// A stream that replaces the parts of another version and is cut off leaves parts of both
+/// versions, with no part missing.
 #[test]
 fn two_workers_and_other_bytes_of_the_same_length() {
     let mut states = 0;
@@ -508,7 +507,7 @@ fn two_workers_and_other_bytes_of_the_same_length() {
 }
 
 #[test]
-fn two_workers_of_which_one_has_stored_the_event() {
+fn two_workers_one_of_which_stored_the_event() {
     let with = |faults| explore_from(&State::new(2, &TWO, false, faults).with_first());
     let states =
         with(NONE) + with(Faults { crashes: 1, ..NONE }) + with(Faults { lost: 1, ..NONE });
@@ -569,7 +568,7 @@ fn two_workers_and_etags_that_differ_for_the_same_bytes() {
     assert!(states >= 25_000, "{states} states");
 }
 
-/// Lets chance choose what happens, then everybody finish.
+/// Takes random steps, and then lets all workers finish.
 fn at_random(start: State, choices: &[u16]) -> Result<usize, String> {
     let mut state = start;
     let mut path = Vec::new();
@@ -585,8 +584,7 @@ fn at_random(start: State, choices: &[u16]) -> Result<usize, String> {
         let choice = choices
             .get(step)
             .map_or(4 * step + 1, |choice| usize::from(*choice));
-        // Three times of four nothing fails, so that runs get anywhere before they have met all
-        // their faults.
+        // Three of four steps have no fault, so that runs progress before all faults are used.
         if !choice.is_multiple_of(4) {
             next.retain(|(action, _)| matches!(action, Action::Worker(_, "does")));
         }

@@ -18,7 +18,9 @@ const BICEP: &str = include_str!("../../azure/subscription.bicep");
 const BICEP_PARAMETERS: &str = include_str!("../../azure/subscription.bicepparam");
 const EVENT_GRID: &str = include_str!("../../src/event_grid.rs");
 
-/// The metrics of Lambda: <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html>.
+/// The metrics of Lambda.
+///
+/// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html>
 const OF_LAMBDA: [&str; 4] = ["ConcurrentExecutions", "Errors", "Throttles", "Url5xxCount"];
 
 /// The resources of one type, by name.
@@ -285,7 +287,7 @@ fn the_runbook_names_existing_things() {
     }
 }
 
-/// A query for a message that the function does not log finds nothing, and nobody notices.
+/// A query for a message that the function does not log would find nothing, silently.
 #[test]
 fn the_queries_of_the_runbook_ask_for_messages_of_the_code() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -599,7 +601,8 @@ fn the_commands_of_the_outputs_can_be_run() {
 
 #[cfg(unix)]
 mod replay {
-    //! `azure/replay-dead-letters.sh` with a stub container and function, which are files in a folder.
+    //! `azure/replay-dead-letters.sh` with a stub container and function, which are files in a
+    //! folder.
 
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
@@ -779,8 +782,8 @@ head -c 3 "$body"
 
 #[cfg(unix)]
 mod scripts {
-    //! `azure/subscribe.sh` and `azure/set-access-key.sh` with stub command lines of both clouds, whose
-    //! answers are files. The tests need `jq`.
+    //! `azure/subscribe.sh` and `azure/set-access-key.sh` with stub command lines of both clouds,
+    //! whose answers are files. The tests need `jq`.
 
     use std::fs;
     use std::os::unix::fs::PermissionsExt;

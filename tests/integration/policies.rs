@@ -1,9 +1,9 @@
-//! The template's policies, evaluated: they allow the functions' calls, and deny everybody what would
-//! break a promise.
+//! The template's policies, evaluated: they allow the functions' calls, and deny everybody what
+//! would break a promise.
 //!
-//! The evaluator knows the part of IAM's language that the template uses: Allow and Deny, actions and
-//! resources with wildcards, condition keys of one value and of several, and a few operators. It
-//! panics at anything else.
+//! The evaluator knows the part of IAM's language that the template uses: Allow and Deny, actions
+//! and resources with wildcards, condition keys of one value and of several, and a few operators.
+//! It panics at anything else.
 
 use std::collections::BTreeMap;
 

@@ -355,8 +355,8 @@ pub fn action(operation: &str) -> &'static str {
     }
 }
 
-/// Makes the function make each of its calls: for small and large recordings that are archived, found
-/// archived, resumed by a delivery and by the schedule, and rejected with an upload.
+/// Makes the function make each of its calls: for small and large recordings that are archived,
+/// found archived, resumed by a delivery and by the schedule, and rejected with an upload.
 pub async fn do_everything(world: &World) {
     let mut recording = Recording::of(&[1, 3 * PART]);
     recording.publish(world);

@@ -125,7 +125,7 @@ fn the_commit_is_that_of_the_checkout() {
     let clean = checkout.head();
     let dirty = format!("{clean}-dirty");
     assert_eq!(Build::commit(checkout.root()), Some(clean.clone()));
-    // What is not built into the function does not count.
+    // Files that are not built into the function do not count.
     checkout.write("README.md", "second");
     checkout.write("notes", "new");
     assert_eq!(Build::commit(checkout.root()), Some(clean));

@@ -1,5 +1,5 @@
-//! The keys of the contract, put together from an event by arithmetic of the tests' own, and
-//! another library's hashes.
+//! The keys of the contract, computed from an event independently of the function, with the hashes
+//! of another library.
 
 use emulators::hashes::sha256_hex;
 use serde_json::{Value, json};
@@ -16,11 +16,12 @@ pub struct Keys {
     pub folder: String,
     /// `{eventId}-{identity}`.
     pub event: String,
-    /// Of each chunk in the event's order, `{index}-{documentId}-{location}` of media and metadata.
+    /// `{index}-{documentId}-{location}` of media and metadata, for each chunk in the event's
+    /// order.
     pub chunks: Vec<(String, String)>,
 }
 
-/// The keys of an event as Event Grid sends it, with times in UTC, plain ids and plain locations.
+/// The keys of an event with times in UTC, plain ids and plain locations.
 pub fn keys(event: &Value) -> Keys {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let time = |value: &Value| OffsetDateTime::parse(value.as_str()?, &Rfc3339).ok();
@@ -30,7 +31,7 @@ pub fn keys(event: &Value) -> Keys {
     let call = call.unwrap().to_owned();
     let started = time(&data["recordingStartTime"]);
     let told = time(&event["eventTime"]).or_else(|| time(&event["time"]));
-    // No test has the keys of what is in the customer's own storage.
+    // No test needs the keys of the customer's own storage.
     let storage = data["storageType"].as_str().unwrap_or_default();
     let class = match storage.to_lowercase().as_str() {
         "" | "acs" | "acsstorage" | "azurecommunicationservices" => "acs",

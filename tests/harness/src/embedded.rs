@@ -1,4 +1,4 @@
-//! The function over an embedded S3 and an emulated ACS: what the local run and the tests stand on.
+//! The function between an emulated S3 and an emulated ACS.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -18,31 +18,31 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-/// The secret of the sample events, which is none.
+/// The webhook secret of the sample events.
 pub const SECRET: &str = "local-secret-for-trying-out";
 /// The ACS resource of the sample events.
 pub const RESOURCE: &str = "contoso.communication.azure.com";
 
-/// The region of the embedded S3, which takes any.
+/// The region of the emulated S3, which accepts any.
 pub const REGION: &str = "eu-central-1";
 
-/// The function and both ends of it.
+/// The function between both emulators.
 #[derive(Clone)]
 pub struct Embedded {
-    /// Where recordings go.
+    /// The destination of recordings.
     pub s3: S3,
-    /// Where they come from.
+    /// The source of recordings.
     pub acs: Acs,
-    /// What carries them.
+    /// The function.
     pub function: Function,
 }
 
-/// How the three are set up.
+/// The settings of both emulators and the function.
 pub struct Setup {
     pub s3: s3::Settings,
     pub acs: acs::Settings,
     pub limits: Limits,
-    /// Settings of the function, besides those that name the two ends.
+    /// Settings of the function, in addition to those that name the emulators.
     pub variables: Vec<(&'static str, String)>,
 }
 
@@ -60,7 +60,7 @@ impl Default for Setup {
     }
 }
 
-/// An answer as the caller of the Function URL sees it.
+/// The answer to the caller of the Function URL.
 #[derive(Debug)]
 pub struct Response {
     pub status: Status,
@@ -68,7 +68,7 @@ pub struct Response {
     pub body: Value,
 }
 
-/// An answer's status. It prints the body as well, so an assertion that fails shows the reason.
+/// The status of an answer. It prints the body too, so that a failed assertion shows the reason.
 #[derive(Clone)]
 pub struct Status {
     code: u16,
@@ -82,7 +82,7 @@ impl Status {
         Self { code, body }
     }
 
-    /// The number.
+    /// The status code.
     pub fn code(&self) -> u16 {
         self.code
     }
@@ -119,8 +119,8 @@ impl Response {
 }
 
 impl Embedded {
-    /// Starts both ends, and makes a function between them. Its trial of the store is over by then,
-    /// and forgotten.
+    /// Starts both emulators and a function between them. The function has tried the store, and the
+    /// calls of that trial are forgotten.
     pub async fn start(setup: Setup) -> Self {
         let s3 = S3::start(setup.s3).await;
         let acs = Acs::start(setup.acs).await;
@@ -129,7 +129,7 @@ impl Embedded {
         Self { s3, acs, function }
     }
 
-    /// Gives the function an HTTP request's payload, with as much time as Lambda gives it.
+    /// Invokes the function with an HTTP request, without a known deadline.
     pub async fn call(&self, payload: &Value) -> Response {
         match self.invoke(payload).await {
             Answer::Http(response) => {
@@ -149,18 +149,18 @@ impl Embedded {
         }
     }
 
-    /// Gives the function any payload.
+    /// Invokes the function with any payload.
     pub async fn invoke(&self, payload: &Value) -> Answer {
         let payload = RawValue::from_string(payload.to_string()).expect("a value is JSON");
-        // 1970: the function takes it for unknown.
+        // The function takes a deadline in 1970 for unknown.
         self.function
             .invoke(&payload, SystemTime::UNIX_EPOCH)
             .await
-            .expect("what is pending can be listed")
+            .expect("the pending events can be listed")
     }
 }
 
-/// A function between those two, by those settings.
+/// A function between these emulators.
 pub async fn function(
     s3: &S3,
     acs: &Acs,
@@ -170,8 +170,7 @@ pub async fn function(
     function_over(s3, acs, client_to(acs), limits, variables).await
 }
 
-/// An HTTP client that finds ACS under its own names, so that the rule on hosts is the one that will be used; only they
-/// lead to loopback.
+/// An HTTP client that resolves every name to the emulated ACS, so that tests use real host names.
 pub fn client_to(acs: &Acs) -> reqwest::ClientBuilder {
     let authority = reqwest::Certificate::from_pem(acs.ca_pem().as_bytes()).expect("the CA is PEM");
     http_client()
@@ -179,7 +178,7 @@ pub fn client_to(acs: &Acs) -> reqwest::ClientBuilder {
         .add_root_certificate(authority)
 }
 
-/// The same over an HTTP client to ACS of the caller's making.
+/// A function between these emulators, with this HTTP client.
 pub async fn function_over(
     s3: &S3,
     acs: &Acs,
@@ -192,7 +191,7 @@ pub async fn function_over(
     started.expect("the settings are good")
 }
 
-/// A function by any settings.
+/// A function with any settings.
 pub async fn function_by(
     settings: Settings,
     s3: &S3,
@@ -201,12 +200,12 @@ pub async fn function_by(
 ) -> Result<Function, Faults> {
     let http = http.no_proxy().build().expect("a client can be made");
     let function = Function::start(settings, sdk(s3).await, http, limits).await?;
-    // Whatever comes of it: without a verdict, the first work tries again.
+    // Without a verdict, the first work tries again.
     let _ = function.try_store().await;
     Ok(function)
 }
 
-/// The environment of a function between those two, `variables` over it.
+/// The environment of a function between these emulators; `variables` take precedence.
 pub fn environment(
     s3: &S3,
     acs: &Acs,
@@ -228,7 +227,7 @@ pub fn environment(
     }
 }
 
-/// Leads every name to one address.
+/// A resolver of every name to one address.
 struct Loopback(SocketAddr);
 
 impl Resolve for Loopback {
@@ -238,7 +237,7 @@ impl Resolve for Loopback {
     }
 }
 
-/// The SDK's configuration for the embedded S3.
+/// The SDK's configuration for the emulated S3.
 pub async fn sdk(s3: &S3) -> SdkConfig {
     let credentials = Credentials::new(
         s3.access_key_id(),
@@ -256,7 +255,7 @@ pub async fn sdk(s3: &S3) -> SdkConfig {
         .await
 }
 
-/// An HTTP request as a Function URL hands it to the function (payload 2.0).
+/// An HTTP request in the form of a Function URL (payload version 2.0).
 pub fn payload(method: &str, path: &str, query: &str, headers: &Value, body: &str) -> Value {
     json!({
         "version": "2.0",
@@ -278,7 +277,7 @@ pub fn payload(method: &str, path: &str, query: &str, headers: &Value, body: &st
     })
 }
 
-/// Events as Event Grid delivers them: its headers, the secret in the query string.
+/// A delivery of Event Grid: its headers, and the secret in the query string.
 pub fn delivery(body: &str, count: u32) -> Value {
     let headers = json!({
         "content-type": "application/json; charset=utf-8",

@@ -1,9 +1,9 @@
-//! What a process has used: its own figures from the kernel, read from outside.
+//! The CPU time and memory of a process, from the kernel's `/proc`.
 
 use std::fs::read_to_string;
 use std::time::Duration;
 
-/// What one run used.
+/// The resources of one run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
     pub wall: Duration,
@@ -15,7 +15,7 @@ pub struct Usage {
 /// CPU time, user and system, of a process that still runs.
 pub fn cpu(pid: u32) -> Duration {
     let stat = read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name, in parentheses, may hold anything; after it the fields are counted from the third.
+    // The name in parentheses may hold any character; the third field follows it.
     let fields: Vec<&str> = stat
         .rsplit(") ")
         .next()
@@ -28,11 +28,11 @@ pub fn cpu(pid: u32) -> Duration {
             .and_then(|field| field.parse::<u64>().ok())
             .unwrap_or(0)
     };
-    // The kernel tells user space of hundredths of a second, whatever it counts in.
+    // The kernel reports hundredths of a second (`USER_HZ`).
     Duration::from_millis((ticks(14) + ticks(15)) * 10)
 }
 
-/// The most memory that a process has had resident, in KiB.
+/// The peak of a process's resident memory, in KiB.
 pub fn peak(pid: u32) -> u64 {
     let status = read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -40,13 +40,13 @@ pub fn peak(pid: u32) -> u64 {
         .unwrap_or(0)
 }
 
-/// Forgets the peak so far, so that the next is of what comes now.
+/// Resets the peak of a process's resident memory.
 pub fn forget_peak(pid: u32) {
-    // Without the right to do so the peak stays, and says more than it should.
+    // Without the right to reset it, the peak includes earlier work.
     let _ = std::fs::write(format!("/proc/{pid}/clear_refs"), "5");
 }
 
-/// The median of several runs, figure by figure.
+/// The median of several runs, for each figure.
 pub fn median(mut runs: Vec<Usage>) -> Usage {
     let middle = runs.len() / 2;
     let mut pick = |key: fn(&Usage) -> u128| {

@@ -1,10 +1,9 @@
 //! A clock that stands still while the process waits for a processor.
 //!
-//! The tests scale time down: a deadline or a stall is a second or two. On a busy machine the
-//! process may not run for that long, and then such a limit would pass with nothing done under it.
-//! So the clock of a test's runtime, which is that of its function and of its emulators, is moved
-//! by a task of the same runtime: a little at a time, and only after whatever was ready had its
-//! turn. On an idle machine it keeps up with the time of day.
+//! The tests scale time down: a deadline or a stall limit is a second or two. On a busy machine the
+//! process may not run for that long, and the limit would pass without any work. Therefore a task
+//! of the test's runtime moves the clock of the test, its function and its emulators in small
+//! steps, after all ready tasks have run. On an idle machine the clock keeps real time.
 
 use std::cell::Cell;
 use std::thread;
@@ -17,15 +16,14 @@ use tokio::time::{advance, pause};
 
 /// The real time between two moves of the clock.
 const BEAT: Duration = Duration::from_millis(1);
-/// The furthest that one move takes the clock.
+/// The longest move of the clock.
 const MOST: Duration = Duration::from_millis(2);
 
 thread_local! {
     static STEADY: Cell<Option<Id>> = const { Cell::new(None) };
 }
 
-/// Makes the clock of this runtime a steady one, unless it is, or the runtime has more threads than
-/// this one.
+/// Makes the clock of this runtime steady. A runtime of several threads keeps its clock.
 pub fn steady() {
     let runtime = Handle::current();
     if runtime.runtime_flavor() != RuntimeFlavor::CurrentThread
@@ -35,8 +33,8 @@ pub fn steady() {
     }
     pause();
     let (beat, mut beats) = mpsc::channel(1);
-    // Tokio moves a paused clock by itself whenever nothing is ready, even if bytes are under way
-    // between two sockets; but not while a blocking task runs.
+    // Tokio moves a paused clock by itself whenever no task is ready, even if bytes are on their
+    // way between two sockets, but not while a blocking task runs.
     spawn_blocking(move || {
         while beat.blocking_send(()).is_ok() {
             thread::sleep(BEAT);
@@ -53,7 +51,7 @@ pub fn steady() {
 }
 
 #[tokio::test]
-async fn time_does_not_pass_while_the_process_does_not_run() {
+async fn time_stops_while_the_process_does_not_run() {
     steady();
     let begun = tokio::time::Instant::now();
     thread::sleep(Duration::from_millis(300));

@@ -1,4 +1,4 @@
-//! What the tests share: a function with small limits between two emulators, and recordings to archive.
+//! A world of the tests: a function with small limits between two emulators, and its recordings.
 
 use std::ops::Deref;
 use std::time::{Duration, SystemTime};
@@ -42,7 +42,8 @@ impl Deref for World {
     }
 }
 
-/// The limits of the tests: sizes and pauses small, and no wait so short that a busy machine ends it.
+/// The limits of the tests: small sizes and pauses, and timeouts that a busy machine does not
+/// reach.
 pub fn limits() -> Limits {
     Limits {
         part_size: PART,
@@ -61,14 +62,14 @@ pub fn limits() -> Limits {
     }
 }
 
-/// The set-up of tests with sources that stall, which is found out soon.
+/// The set-up of tests with sources that stall, with a short stall limit.
 pub fn impatient() -> Setup {
     let mut impatient = setup();
     impatient.limits.source_stall = Duration::from_secs(1);
     impatient
 }
 
-/// The set-up of the tests: parts as small as the limits say, listings of a few a page.
+/// The set-up of the tests: small parts, and three entries a page.
 pub fn setup() -> Setup {
     Setup {
         s3: s3::Settings {
@@ -104,16 +105,18 @@ impl World {
         });
     }
 
+    /// Starts a world with the set-up of the tests.
     pub async fn start() -> Self {
         Self::with(setup()).await
     }
 
+    /// Starts a world with this set-up.
     pub async fn with(setup: Setup) -> Self {
         steady();
         Self(Embedded::start(setup).await)
     }
 
-    /// The same two emulators with another function, as another instance or version of it.
+    /// The same emulators with another function, like another instance or version of it.
     pub fn over(world: &Self, function: Function) -> Self {
         Self(Embedded {
             function,
@@ -152,12 +155,12 @@ impl World {
         self.tick().await
     }
 
-    /// Delivers events as Event Grid does, for the first time.
+    /// Delivers events as Event Grid does at the first attempt.
     pub async fn deliver(&self, events: &Value) -> Response {
         self.deliver_again(events, 0).await
     }
 
-    /// Delivers events after `count` attempts.
+    /// Delivers events as Event Grid does after `count` attempts.
     pub async fn deliver_again(&self, events: &Value, count: u32) -> Response {
         self.call(&delivery(&events.to_string(), count)).await
     }
@@ -195,9 +198,9 @@ impl World {
         requests
     }
 
-    /// Asserts that a recording is archived whole, byte for byte, and that nothing else is left.
+    /// Asserts that a recording is archived byte for byte, and that nothing else is left.
     pub fn assert_archived(&self, recording: &Recording) {
-        self.assert_whole(recording);
+        self.assert_complete(recording);
         assert_eq!(
             self.keys().len(),
             2 * recording.chunks.len() + 1,
@@ -207,8 +210,8 @@ impl World {
         assert!(self.s3.uploads().is_empty(), "no upload is left");
     }
 
-    /// Asserts that a recording is archived whole, byte for byte, with a manifest of its own.
-    pub fn assert_whole(&self, recording: &Recording) {
+    /// Asserts that a recording is archived byte for byte, with its manifest.
+    pub fn assert_complete(&self, recording: &Recording) {
         for chunk in &recording.chunks {
             let media = self
                 .s3
@@ -241,7 +244,7 @@ impl World {
         }
     }
 
-    /// Lets everything under `pending/` look as if it had been written so long ago.
+    /// Makes all unfinished work look older by `age`.
     pub fn age_pending(&self, age: Duration) {
         let mut buckets = vec![self.s3.clone()];
         if self.s3.has(WORK) {
@@ -261,7 +264,7 @@ impl World {
         self.age_pending(Duration::from_mins(20));
     }
 
-    /// Takes everything out of the bucket, and forgets what was asked of both ends.
+    /// Empties the bucket, and forgets the requests to both emulators.
     pub fn clear(&self) {
         for key in self.keys() {
             self.s3.remove(&key);
@@ -273,7 +276,7 @@ impl World {
         self.acs.clear_requests();
     }
 
-    /// The S3 calls of that name.
+    /// The number of S3 calls of this operation.
     pub fn count(&self, operation: &str) -> usize {
         self.s3
             .calls()
@@ -283,7 +286,7 @@ impl World {
     }
 }
 
-/// A recording to be archived.
+/// A recording, and the event that announces it.
 #[derive(Clone)]
 pub struct Recording {
     pub event_id: String,
@@ -292,7 +295,7 @@ pub struct Recording {
     pub started: Option<SystemTime>,
     pub form: Form,
     pub chunks: Vec<Chunk>,
-    /// The event that tells of it, where that is not the one of this recording's making.
+    /// The event, if it is not made from the other fields.
     pub told: Option<Value>,
 }
 
@@ -339,31 +342,33 @@ impl Recording {
         }
     }
 
-    /// The same, as an event of another making tells of it.
+    /// The same recording, announced by this event.
     pub fn told_by(mut self, event: &Value) -> Self {
         self.told = Some(event.clone());
         self
     }
 
-    /// The same, its event so long ago.
+    /// The same recording, older by `age`.
     pub fn aged(mut self, age: Duration) -> Self {
         self.event_time = self.event_time.map(|time| time - age);
         self.started = self.started.map(|time| time - age);
         self
     }
 
+    /// The same recording, with an event in this form.
     pub fn in_form(mut self, form: Form) -> Self {
         self.form = form;
         self
     }
 
-    /// Puts its documents into ACS.
+    /// Adds the documents to ACS.
     pub fn publish(&self, world: &Embedded) {
         for chunk in &self.chunks {
             world.acs.add(Self::document(chunk));
         }
     }
 
+    /// The document of a chunk in ACS.
     pub fn document(chunk: &Chunk) -> Document {
         Document {
             metadata: chunk.metadata().into(),
@@ -371,7 +376,7 @@ impl Recording {
         }
     }
 
-    /// Stores its event as a delivery did so long ago.
+    /// Stores the event as a delivery does, `age` ago.
     pub fn store(&self, world: &Embedded, age: Duration) {
         let key = self.event_key();
         world.s3.put(&key, self.event(world).to_string());
@@ -379,7 +384,7 @@ impl Recording {
         world.s3.set_last_modified(&key, now - age);
     }
 
-    /// The event that tells of it.
+    /// The event, in the Event Grid schema.
     pub fn event(&self, world: &Embedded) -> Value {
         let mut event = self.cloud_event(world);
         let fields = event.as_object_mut().unwrap();
@@ -398,7 +403,7 @@ impl Recording {
         event
     }
 
-    /// The same in the other envelope.
+    /// The event, in the `CloudEvents` schema.
     pub fn cloud_event(&self, world: &Embedded) -> Value {
         assert_eq!(world.acs.media_host(), MEDIA_HOST);
         self.tell()
@@ -439,7 +444,7 @@ impl Recording {
         fields
     }
 
-    /// Its keys, as the contract has them.
+    /// The keys of the contract.
     fn keys(&self) -> Keys {
         contract::keys(&self.told.clone().unwrap_or_else(|| self.tell()))
     }
@@ -450,7 +455,7 @@ impl Recording {
         if let Some(place) = self.chunks.iter().position(same) {
             return self.keys().chunks.swap_remove(place);
         }
-        // A chunk of another recording, as it would be called in this one.
+        // A chunk of another recording, with the key that it would have in this one.
         let alone = Self {
             chunks: vec![chunk.clone()],
             told: None,
@@ -459,20 +464,22 @@ impl Recording {
         alone.keys().chunks.swap_remove(0)
     }
 
+    /// The folder of the archived objects.
     pub fn folder(&self) -> String {
         format!("{PREFIX}{}", self.keys().folder)
     }
 
+    /// The folder of unfinished work.
     pub fn pending(&self) -> String {
         format!("{PREFIX}{}", self.keys().pending)
     }
 
-    /// The key of its pending event.
+    /// The key of the pending event.
     pub fn event_key(&self) -> String {
         format!("{}/event.json", self.pending())
     }
 
-    /// The key of the attempt at its pending event.
+    /// The key of `attempt.json`.
     pub fn attempt_key(&self) -> String {
         format!("{}/attempt.json", self.pending())
     }
@@ -482,34 +489,39 @@ impl Recording {
         self.keys().pending
     }
 
+    /// The key of the record of a chunk's upload.
     pub fn record_key(&self, chunk: &Chunk) -> String {
         format!("{}/{}.upload.json", self.pending(), self.names(chunk).0)
     }
 
+    /// The key of a chunk's media.
     pub fn media_key(&self, chunk: &Chunk) -> String {
         format!("{}/{}.mp4", self.folder(), self.names(chunk).0)
     }
 
+    /// The key of a chunk's metadata.
     pub fn metadata_key(&self, chunk: &Chunk) -> String {
         format!("{}/{}.metadata.json", self.folder(), self.names(chunk).1)
     }
 
-    /// The location of a chunk's media, as its key has it.
+    /// The hash of a media location, which is part of the key.
     pub fn media_location(&self, chunk: &Chunk) -> String {
         let (media, _) = self.names(chunk);
         media[media.len() - 16..].to_owned()
     }
 
+    /// The key of the manifest.
     pub fn manifest_key(&self) -> String {
         format!("{}/{}.manifest.json", self.folder(), self.keys().event)
     }
 
+    /// The key of the rejection.
     pub fn rejection_key(&self) -> String {
         format!("{}/{}.rejected.json", self.folder(), self.keys().event)
     }
 }
 
-/// The nth of several recordings, each with ids of its own.
+/// The nth of several recordings, with ids of its own.
 pub fn numbered(number: u64, lengths: &[u64]) -> Recording {
     let mut recording = Recording::of(lengths);
     recording.event_id = format!("event-{number}");
@@ -520,6 +532,7 @@ pub fn numbered(number: u64, lengths: &[u64]) -> Recording {
     recording
 }
 
+/// The time in the form of an event.
 fn written(time: SystemTime) -> String {
     OffsetDateTime::from(time).format(&Rfc3339).unwrap()
 }

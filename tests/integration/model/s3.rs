@@ -1,22 +1,21 @@
-//! Amazon S3 as the transfer of one object sees it, and the source: all state that a step reads or
-//! changes.
+//! The model of Amazon S3 and of the source: all state that a step of a transfer reads or changes.
 
 use acs_recording_archiver::plan::{ListedPart, ListedParts, PartNumber, Plan};
 
 /// Bytes of a part.
 const PART: u64 = 10;
 
-/// An upload, by its place among all that were ever begun.
+/// The id of an upload: its place among all uploads.
 pub type Id = usize;
 /// A version of the source: an index into its lengths. Each version has an `ETag` of its own.
 pub type Version = usize;
-/// The bytes of a version, which stand for their checksum as well.
+/// The bytes of a version, and their checksum.
 pub type Content = u64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Part {
     pub content: Content,
-    /// The `ETag`: a count of the times it was put if ETags are opaque, else its bytes.
+    /// The `ETag`: a count of uploads of parts if ETags are opaque, else the bytes.
     pub etag: u64,
     pub size: u64,
 }
@@ -26,27 +25,27 @@ pub struct Upload {
     pub version: Version,
     pub parts: Vec<Option<Part>>,
     pub open: bool,
-    /// Set if the only worker that knew of it has ended.
+    /// Set if the only worker that knew the upload has ended.
     pub excused: bool,
 }
 
 impl Upload {
-    /// The number of parts that S3 holds of it.
+    /// The number of parts in S3.
     pub fn held(&self) -> usize {
         self.parts.iter().flatten().count()
     }
 }
 
-/// The record. Upload ids are never used twice, so comparing it whole is comparing its ETag.
+/// The record. Upload ids are never reused, so comparing records is comparing their ETags.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Record {
     pub upload: Id,
     pub version: Version,
-    /// The uploads that this one has replaced.
+    /// The uploads that this one replaces.
     pub replaced: Vec<Id>,
-    /// Set if the parts may be of several replies without a range.
+    /// Set if the parts may come from several replies without a range.
     pub streamed: bool,
-    /// The bytes of such a reply that was read to its end.
+    /// The bytes of such a reply, if one was read to its end.
     pub whole: Option<Content>,
 }
 
@@ -68,13 +67,13 @@ pub struct Object {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     Delivers,
-    /// It fails every request for a while.
+    /// Every request fails for a while.
     Down,
-    /// ACS has deleted it.
+    /// ACS has deleted the source.
     Gone,
 }
 
-/// A failure of S3 that lasts.
+/// A lasting failure of S3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outage {
     /// Every write is refused, as with a KMS key that is disabled. Deletions work.
@@ -85,7 +84,7 @@ pub enum Outage {
     Conflict,
 }
 
-/// Why Complete was refused.
+/// A reason for which Complete is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     NoSuchUpload,
@@ -176,7 +175,7 @@ impl Shared {
         self.uploads.len() - 1
     }
 
-    /// `UploadPart`; false where the upload is gone.
+    /// `UploadPart`; `false` if the upload is gone.
     pub fn put_part(&mut self, id: Id, number: PartNumber, version: Version) -> bool {
         let range = self.plan(version).range(number);
         let content = self.content(version);
@@ -198,7 +197,7 @@ impl Shared {
         upload.open
     }
 
-    /// `ListParts`, as the function sees it; none where the upload is gone.
+    /// `ListParts`; `None` if the upload is gone.
     pub fn list(&self, id: Id) -> Option<ListedParts> {
         let upload = &self.uploads[id];
         let listed = (1..).zip(&upload.parts).filter_map(|(number, part)| {
@@ -238,14 +237,14 @@ impl Shared {
         Ok(())
     }
 
-    /// An upload is no more: completed, aborted, or ended by a lifecycle rule.
+    /// Removes an upload: completed, or aborted by a worker or a lifecycle rule.
     pub fn end(&mut self, id: Id) {
         let upload = &mut self.uploads[id];
         upload.open = false;
         upload.parts.clear();
     }
 
-    /// `PutObject` of the record: over the one that was read (`If-Match`), or where there was none
+    /// `PutObject` of the record: over the record that was read (`If-Match`), or as the first one
     /// (`If-None-Match: *`).
     pub fn write_record(&mut self, over: Option<&Record>, record: &Record) -> bool {
         let holds = self.record.as_ref() == over;
@@ -255,9 +254,9 @@ impl Shared {
         holds
     }
 
-    /// `DeleteObject` of the record, without a condition, since not every store knows conditional
-    /// deletes. If the record is that of another worker, nobody knows of its upload any more, and
-    /// the lifecycle rule of the bucket ends it.
+    /// `DeleteObject` of the record, without a condition, since not every store has conditional
+    /// deletes. If the record is that of another worker, no record names its upload any more, and
+    /// the bucket's lifecycle rule aborts it.
     pub fn delete_record(&mut self, record: &Record) {
         let there = self.record.take();
         if let Some(other) = there.filter(|there| there.upload != record.upload) {
@@ -267,14 +266,14 @@ impl Shared {
         }
     }
 
-    /// Returns true if the record is that of this upload.
+    /// Returns `true` if the record is that of this upload.
     pub fn names(&self, upload: Id) -> bool {
         self.record
             .as_ref()
             .is_some_and(|record| record.upload == upload)
     }
 
-    /// Returns true if S3 refuses to store anything, or to complete an upload.
+    /// Returns `true` if S3 refuses to store anything, or to complete an upload.
     pub fn refuses(&self, completes: bool) -> bool {
         match self.outage {
             Some(Outage::Writes) => true,
@@ -283,7 +282,7 @@ impl Shared {
         }
     }
 
-    /// `PutObject` of the record over that of the same upload, whatever else it says by now.
+    /// `PutObject` of the record over a record of the same upload.
     pub fn rewrite_record(&mut self, record: &Record) -> bool {
         let same = |there: &Record| there.upload == record.upload;
         let holds = self.record.as_ref().is_some_and(same);
@@ -293,7 +292,7 @@ impl Shared {
         holds
     }
 
-    /// Returns true if S3 holds all parts of the upload that the record names, and they are known
+    /// Returns `true` if S3 holds all parts of the upload that the record names, and they are known
     /// to fit together.
     pub fn is_all_there(&self) -> bool {
         let Some(record) = &self.record else {
@@ -305,7 +304,7 @@ impl Shared {
         upload.open && upload.held() == upload.parts.len() && fit
     }
 
-    /// The fault of the object, if it has one.
+    /// The fault of the object, if there is one.
     pub fn fault(&self) -> Option<&'static str> {
         let object = self.object.as_ref()?;
         let plan = self.plan(object.version);
@@ -322,7 +321,7 @@ impl Shared {
         mixed.then_some("the object is of several versions of its source")
     }
 
-    /// Uploads that are open though somebody could have ended them.
+    /// The open uploads that a worker could have ended.
     pub fn left_over(&self) -> impl Iterator<Item = Id> {
         let left = |(id, upload): (Id, &Upload)| (upload.open && !upload.excused).then_some(id);
         self.uploads.iter().enumerate().filter_map(left)

@@ -1,9 +1,9 @@
-//! The schedule, explored: deliveries and ticks of limited time that overlap, claim events, fetch
-//! parts from sources that are slower than a run, and give up by the age of an event.
+//! A model of the schedule: deliveries and ticks of limited time that overlap, claim events, fetch
+//! parts from slow sources, and give up by the age of an event.
 //!
-//! A part is a number of units, and a run moves so many units a minute over all its parts in
+//! A part is a number of units, and a run moves a number of units a minute over all its parts in
 //! flight. The steps between two requests take no time, and a minute passes when every run waits.
-//! The times at which an event is due and a failure is final come from `src/` itself.
+//! The code in `src/` decides when an event is due and when a failure is final.
 
 mod explore;
 mod run;
@@ -18,7 +18,7 @@ use reqwest::StatusCode;
 
 use run::Run;
 
-/// Minutes since the model began.
+/// Minutes since the beginning of the model.
 type Minute = u64;
 
 const HOUR: Minute = 60;
@@ -37,13 +37,13 @@ struct Sizes {
     delivery: u64,
 }
 
-/// The steps that may still happen.
+/// The numbers of steps that may still happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Budget {
     ticks: u8,
     /// Further deliveries of each event.
     deliveries: u8,
-    /// Long times in which nothing runs.
+    /// Long times without a run.
     jumps: u8,
     crashes: u8,
     outages: u8,
@@ -67,7 +67,7 @@ enum Outage {
 /// The contents of `attempt.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Contents {
-    /// Released, to be taken at once.
+    /// Released, and due at once.
     Empty,
     AtWork {
         deaths: u8,
@@ -92,7 +92,7 @@ struct Event {
     stored: Minute,
     attempt: Option<Attempt>,
     source: Source,
-    /// The minute at which each part was put.
+    /// The minute at which each part was uploaded.
     parts: Vec<Option<Minute>>,
     object: bool,
     manifest: bool,
@@ -116,7 +116,7 @@ impl Event {
         seconds.div_ceil(60)
     }
 
-    /// Returns true if a claim says that a run is at work on it.
+    /// Returns `true` if a claim names a run that is at work on the event.
     fn is_claimed(&self, now: Minute) -> bool {
         let contents = self.attempt.map(|attempt| attempt.contents);
         matches!(contents, Some(Contents::AtWork { .. })) && now < self.due()
@@ -137,7 +137,7 @@ impl Event {
         self.held() == self.parts.len()
     }
 
-    /// Returns true if a failure is final, by the rule of `src/finality.rs`.
+    /// Returns `true` if a failure is final, by the rule of `src/finality.rs`.
     fn is_final(&self, fault: Fault, now: Minute) -> bool {
         let refused = |status| {
             Failure::from(transfer::Error::Source(Error::Refused {
@@ -185,7 +185,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// A scene of events of so many parts, none of which is delivered yet.
+    /// A scene of events with these numbers of parts, none of them delivered yet.
     fn new(sizes: Sizes, parts: &[usize], budget: Budget) -> Self {
         let event = |parts: &usize| Event {
             pending: false,
@@ -207,13 +207,13 @@ impl Scene {
         }
     }
 
-    /// Returns true if S3 refuses to store anything.
+    /// Returns `true` if S3 refuses to store anything.
     fn refuses_writes(&self) -> bool {
         self.outage == Some(Outage::Writes)
     }
 
-    /// Writes the `attempt.json` of an event, or deletes it; runs that have read another one do not
-    /// replace it any more.
+    /// Writes the `attempt.json` of an event, or deletes it. Runs that read another one can no
+    /// longer replace it.
     fn write_attempt(&mut self, event: usize, contents: Option<Contents>) {
         let written = self.now;
         self.events[event].attempt = contents.map(|contents| Attempt { written, contents });
@@ -245,11 +245,11 @@ impl Scene {
         self.runs.push(Run::delivery(&self.sizes, number, is_there));
     }
 
-    /// Starts a tick, which lists what is due.
+    /// Starts a tick, which lists the due events.
     fn tick(&mut self) {
         let due = (0..self.events.len()).filter(|event| self.events[*event].is_due(self.now));
         let mut listed: Vec<usize> = due.collect();
-        // Never tried before tried, and the longest waiting first.
+        // Events without an attempt come first, then those that wait longest.
         listed.sort_by_key(|event| {
             let attempt = self.events[*event].attempt;
             attempt.map(|attempt| attempt.written)
@@ -260,7 +260,7 @@ impl Scene {
         self.runs.push(Run::tick(&self.sizes, listed.collect()));
     }
 
-    /// Lets a minute pass: runs write their claims again, and bytes flow.
+    /// Lets a minute pass: runs renew their claims, and bytes arrive.
     fn minute(&mut self) {
         self.now += 1;
         for place in 0..self.runs.len() {
@@ -271,7 +271,7 @@ impl Scene {
         }
     }
 
-    /// Writes the claims of a run once more.
+    /// Renews the claims of a run.
     fn beat(&mut self, place: usize) {
         if self.refuses_writes() {
             return;
@@ -287,7 +287,7 @@ impl Scene {
         }
     }
 
-    /// The next moment at which an event is due, if none is now.
+    /// Moves the clock to the next minute at which an event is due, if none is due now.
     fn wait(&mut self) {
         let pending = self.events.iter().filter(|event| event.pending);
         let due = pending.map(Event::due).min();

@@ -1,5 +1,5 @@
-//! A worker as a machine of single steps, each of them one request: the work of `src/transfer` on
-//! one object.
+//! A worker of the model: `src/transfer` at one object, as a state machine whose steps are
+//! requests.
 //!
 //! | file of `src/transfer` | steps |
 //! |---|---|
@@ -19,17 +19,17 @@ use acs_recording_archiver::plan::{ListedParts, PartNumber};
 
 use super::s3::{Content, Id, Outage, Record, Refusal, Shared, Source, Version};
 
-/// Rounds of a run: `Limits::uploads` and one.
+/// The rounds of a run: `Limits::uploads` and one.
 pub const ROUNDS: u8 = 4;
-/// Attempts at Complete, at a stream and at filling an upload: fewer than `Limits::attempts`, which
-/// keeps the number of states down and repeats the same steps.
+/// The attempts at Complete, at a stream and at filling an upload: fewer than `Limits::attempts`,
+/// which would repeat the same steps and multiply the states.
 const ATTEMPTS: u8 = 2;
 
-/// An upload that another one is to replace.
+/// An upload to be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stale {
     pub upload: Id,
-    /// Set if it is aborted at once. Otherwise it is kept until the object is there.
+    /// Set if the upload is aborted at once. Otherwise it is kept until the object is there.
     pub useless: bool,
 }
 
@@ -37,9 +37,9 @@ pub struct Stale {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Filling {
     pub ours: Record,
-    /// The attempts at filling it that came to nothing.
+    /// The number of failed attempts to fill it.
     pub fills: u8,
-    /// The parts that this attempt has put by ranges.
+    /// The parts that this attempt uploaded by ranges.
     pub own: Vec<PartNumber>,
 }
 
@@ -50,28 +50,28 @@ impl Filling {
     }
 }
 
-/// A stream of the whole source into an upload.
+/// A stream of the complete source into an upload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Streaming {
     pub filling: Filling,
     pub tries: u8,
-    /// Set until a listed part has turned out to have other bytes.
+    /// Set until a listed part is found to have other bytes.
     pub trusted: bool,
     pub version: Version,
     /// The last part that S3 held when the stream began.
     pub last: PartNumber,
 }
 
-/// An upload whose parts are all up, to be completed.
+/// An upload with all parts, to be completed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Completing {
     pub filling: Filling,
     pub tries: u8,
-    /// The bytes that a stream has brought; `None` if each part had a reply of its own.
+    /// The bytes of the stream; `None` if each part had its own reply.
     pub checked: Option<Content>,
 }
 
-/// The next request of a worker, and all that the worker knows.
+/// The next request of a worker, and the worker's knowledge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     ReadRecord {
@@ -105,7 +105,7 @@ pub enum Step {
     ReadBack {
         ours: Record,
     },
-    /// Ends an upload that is not recorded. Then the run fails, or begins another round.
+    /// Aborts an upload without a record. Then the run fails, or begins another round.
     AbortOurs {
         ours: Record,
         fails: bool,
@@ -142,13 +142,13 @@ pub enum Step {
         number: PartNumber,
         listed: Vec<Option<Content>>,
     },
-    /// Before Complete, if some parts were put by another run.
+    /// Before Complete, if another run uploaded some of the parts.
     ReadMark {
         completing: Completing,
         /// The `ETag` and the bytes of each part.
         listed: Vec<(u64, Content)>,
     },
-    /// After the end of a reply, if the parts may be of several.
+    /// After the end of a reply, if the parts may be of several replies.
     MarkWhole(Completing),
     ListAll(Completing),
     Complete {
@@ -158,7 +158,7 @@ pub enum Step {
     /// Complete was refused.
     LookAfter {
         completing: Completing,
-        /// Set if it was for a condition.
+        /// Set if the reason was a condition.
         condition: bool,
     },
     AbortReplaced {
@@ -183,7 +183,7 @@ pub enum Step {
     },
     /// A failure: another worker may have made the object meanwhile.
     UnlessThere,
-    /// It has; a record may be left.
+    /// Another worker made the object; a record may be left.
     ReadLeft,
     Done,
     Failed,
@@ -195,7 +195,7 @@ pub struct Worker {
     pub step: Step,
     pub rounds: u8,
     pub from_back: bool,
-    /// Set if the worker has met a fault that may be the cause of its failure.
+    /// Set if the worker met a fault that may have caused its failure.
     pub hurt: bool,
 }
 
@@ -210,7 +210,7 @@ impl Worker {
         }
     }
 
-    /// The run that has stored the event itself: it looks for nothing in its first round.
+    /// The run that stored the event itself: it reads nothing in its first round.
     pub fn first() -> Self {
         Self {
             step: open(None),
@@ -222,7 +222,7 @@ impl Worker {
         matches!(self.step, Step::Done | Step::Failed | Step::Crashed)
     }
 
-    /// Returns true if the next request is one to the source.
+    /// Returns `true` if the next request goes to the source.
     pub fn asks_source(&self) -> bool {
         matches!(
             self.step,
@@ -230,7 +230,7 @@ impl Worker {
         )
     }
 
-    /// Returns true if the next request stores something in S3.
+    /// Returns `true` if the next request stores something in S3.
     fn puts(&self) -> bool {
         matches!(
             self.step,
@@ -245,7 +245,7 @@ impl Worker {
         )
     }
 
-    /// Returns true if the next request changes S3.
+    /// Returns `true` if the next request changes S3.
     pub fn writes(&self) -> bool {
         let deletes = matches!(
             self.step,
@@ -259,7 +259,7 @@ impl Worker {
         deletes || self.puts()
     }
 
-    /// The uploads that it works on or is about to end.
+    /// The uploads that the worker fills or is about to abort.
     pub fn knows(&self) -> Vec<Id> {
         match &self.step {
             Step::WriteRecord { ours, .. }
@@ -286,7 +286,7 @@ impl Worker {
         }
     }
 
-    /// The next step where a request got no answer for good.
+    /// Sets the next step after a request that finally got no answer.
     pub fn give_up(&mut self, shared: &Shared) {
         self.hurt = true;
         self.step = match self.step.clone() {
@@ -303,7 +303,7 @@ impl Worker {
         };
     }
 
-    /// The next step where S3 has refused a write for good, and so has not done it.
+    /// Sets the next step after a write that S3 finally refused.
     fn refused(&mut self, shared: &Shared) {
         let unrecorded = match &self.step {
             Step::WriteRecord { ours, .. } => Some(ours.clone()),
@@ -327,7 +327,7 @@ impl Worker {
         }
     }
 
-    /// The step after the one that is next, whose request is answered.
+    /// The step after the next request and its answer.
     #[expect(
         clippy::too_many_lines,
         reason = "an arm or two a step, in the order of the steps"
@@ -381,7 +381,7 @@ impl Worker {
                 }
                 match over {
                     None => Step::LookAgain { ours },
-                    // The record first, the old upload after.
+                    // The record is written before the old upload is aborted.
                     Some(old) if useless => Step::AbortOld {
                         old: old.upload,
                         ours,
@@ -421,7 +421,8 @@ impl Worker {
                 if shared.lengths[here] != shared.lengths[there] {
                     return self.stale(&filling.ours, true);
                 }
-                // Another ETag, or the whole: one reply without a range is consistent by itself.
+                // Another ETag or a complete reply: one reply without a range is consistent by
+                // itself.
                 if here != there || !shared.ranges {
                     return streamed(filling);
                 }
@@ -603,7 +604,7 @@ impl Worker {
         }
     }
 
-    /// Goes on with a stream at part `number`: parts that S3 holds with the same bytes are skipped.
+    /// Continues a stream at part `number`: parts in S3 with the same bytes are skipped.
     fn passed(
         &mut self,
         stream: Streaming,
@@ -689,7 +690,7 @@ impl Worker {
         Step::UnlessThere
     }
 
-    /// Complete once more; after the last attempt, another upload if there was a conflict.
+    /// Repeats Complete; after the last attempt, begins another upload if there was a conflict.
     fn again(&mut self, completing: Completing, conflict: bool) -> Step {
         self.hurt = true;
         if completing.tries + 1 < ATTEMPTS {
@@ -741,7 +742,7 @@ fn open(over: Option<Record>) -> Step {
     }
 }
 
-/// The object is there; a record of no more use may be there as well.
+/// The object is there; a useless record may be there too.
 fn cleared(record: Option<Record>) -> Step {
     record.map_or(Step::Done, |known| clearing(known, false))
 }
@@ -754,7 +755,7 @@ fn clearing(known: Record, outrun: bool) -> Step {
     }
 }
 
-/// The object was made: ends the uploads that this one has replaced, then the record.
+/// The object was made: aborts the uploads that this one replaces, then deletes the record.
 fn replaced(ours: Record, next: usize) -> Step {
     if next < ours.replaced.len() {
         Step::AbortReplaced { ours, next }
@@ -763,7 +764,7 @@ fn replaced(ours: Record, next: usize) -> Step {
     }
 }
 
-/// Part 1, out of the reply that told the length.
+/// Part 1, from the reply that told the length.
 fn first_put(ours: Record, shared: &Shared) -> Step {
     let version = ours.version;
     let filling = Filling::new(ours, 0);
@@ -806,8 +807,8 @@ fn streamed(filling: Filling) -> Step {
     })
 }
 
-/// An upload whose parts may be of several replies: complete if they are those of one that was read
-/// to its end, else to be filled by another.
+/// An upload whose parts may be of several replies: completed if all are of one reply that was read
+/// to its end, else filled by another reply.
 fn filled_before(filling: Filling, listed: &ListedParts, shared: &Shared) -> Step {
     let whole = filling.ours.whole;
     let missing = shared.plan(filling.ours.version).missing(listed).next();
@@ -830,6 +831,6 @@ fn etags(listed: &ListedParts) -> Vec<u64> {
 }
 
 impl Outage {
-    /// All kinds of outages.
+    /// Every kind of outage.
     pub const ALL: [Self; 3] = [Self::Writes, Self::Complete, Self::Conflict];
 }

@@ -11,9 +11,9 @@ use super::super::hash;
 use super::run::Next;
 use super::{Budget, DAY, HOUR, Minute, Outage, Scene, Sizes, Source};
 
-/// Runs at the same time.
+/// The number of concurrent runs.
 const AT_ONCE: usize = 2;
-/// Ticks within which everything must be archived once both sides are well.
+/// The number of ticks that must archive everything once the source and S3 work.
 const ENOUGH: usize = 60;
 
 /// A step from one scene to the next.
@@ -32,7 +32,7 @@ enum Action {
 }
 
 impl Scene {
-    /// All steps that are possible.
+    /// All possible steps.
     fn actions(&self) -> Vec<Action> {
         let mut actions = Vec::new();
         let mut waits = true;
@@ -69,7 +69,7 @@ impl Scene {
     }
 
     fn faults(&self, actions: &mut Vec<Action>) {
-        // A fault matters while a run is at work; it lasts for as long as it likes.
+        // A fault matters while a run is at work, and may last for any time.
         if self.runs.is_empty() {
             return;
         }
@@ -147,7 +147,7 @@ impl Scene {
         }
     }
 
-    /// Checks the step that has led here from `before`.
+    /// Checks the step from `before` to this scene.
     fn check(&self, before: &Self, action: Action) -> Result<(), String> {
         for (number, (old, new)) in (0..).zip(before.events.iter().zip(&self.events)) {
             let fault = |fault: &str| Err(format!("event {number}: {fault}"));
@@ -169,7 +169,7 @@ impl Scene {
                     Source::Down => age >= 2 * DAY && quiet,
                     Source::Delivers => false,
                 };
-                // A source that was away when it was asked may be there again.
+                // A source that failed at the request may be available again.
                 let excused = new.source == Source::Delivers && age >= 2 * DAY && quiet;
                 if !may_be && !excused || new.is_all_there() || new.object {
                     return fault("it is rejected, and might still be archived");
@@ -184,9 +184,9 @@ impl Scene {
         Ok(())
     }
 
-    /// Lets the source deliver and S3 answer, all runs die, and one tick after another run: after
-    /// enough of them, all that is pending must be archived. Returns the number of ticks. A
-    /// recording whose source is gone is rejected if parts are missing, and its parts stay.
+    /// Ends all runs, heals the source and S3, and runs ticks until every pending event must be
+    /// archived. Returns the number of ticks. A recording whose source is gone is rejected if parts
+    /// are missing, and its parts stay.
     fn recovers(&self) -> Result<usize, String> {
         let mut scene = self.clone();
         scene.runs.clear();
@@ -245,14 +245,14 @@ impl Scene {
     }
 }
 
-/// Goes through all scenes, depth first, each once.
+/// A depth-first walk through all scenes, each once.
 #[derive(Default)]
 struct Explorer {
     seen: HashSet<u64>,
     recovered: HashSet<u64>,
     steps: usize,
     most_ticks: usize,
-    /// The steps that have led to a fault, the last first.
+    /// The steps to a fault, the last first.
     path: Vec<String>,
 }
 
@@ -277,7 +277,7 @@ impl Explorer {
     }
 }
 
-/// Explores all scenes from `start` on, and returns their number.
+/// Explores all scenes from `start`, and returns the number of scenes.
 fn explore(start: &Scene) -> usize {
     let mut explorer = Explorer::default();
     if let Err(fault) = explorer.visit(start) {
@@ -303,14 +303,14 @@ const FAST: Sizes = Sizes {
     tick: 3,
     delivery: 1,
 };
-/// Two parts at once take longer than a run; one does not.
+/// Two concurrent parts take longer than a run, and one does not.
 const SLOW: Sizes = Sizes {
     part: 4,
     rate: 2,
     tick: 3,
     delivery: 1,
 };
-/// A part takes all the time of a tick, and more than a delivery has.
+/// A part takes the complete time of a tick, and more than a delivery has.
 const SLOWEST: Sizes = Sizes {
     part: 10,
     rate: 4,
@@ -349,7 +349,7 @@ fn one_event_that_ages() {
     let mut states = 0;
     for sizes in ALL {
         for (outages, deletions) in [(0, 1), (1, 0), (1, 1)] {
-            // Both faults at once make by far the most states: one size is enough.
+            // Both faults together have by far the most states, so one size suffices.
             if outages + deletions == 2 && sizes != SLOW {
                 continue;
             }
@@ -387,14 +387,14 @@ fn two_events_share_a_run() {
     assert!(states >= 300_000, "{states} states");
 }
 
-/// Lets chance choose the steps, and returns their number.
+/// Takes random steps, and returns their number.
 fn at_random(start: Scene, choices: &[u16]) -> Result<usize, String> {
     let mut scene = start;
     let mut path = Vec::new();
     for choice in choices {
         let told = |fault: String, path: &[String]| format!("{fault}:\n{}", path.join("\n"));
         let mut actions = scene.actions();
-        // Faults are rare, so that runs get anywhere before they have met all of theirs.
+        // Faults are rare, so that runs progress before all faults are used.
         if choice % 4 != 0 {
             let is_calm = |action: &Action| {
                 !matches!(

@@ -8,9 +8,9 @@
 
 use super::{Contents, Fault, Outage, Scene, Sizes, Source};
 
-/// Parts that a run has in flight at most, and events that it works on.
+/// The limit of parts in flight, and of events at work, in a run.
 const SLOTS: usize = 2;
-/// Deaths in a row from which on an event is taken alone.
+/// The number of successive ended runs after which an event is taken alone.
 const DEADLY: u8 = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,14 +19,14 @@ enum Kind {
     Delivery,
 }
 
-/// The claim of a run, as far as the run knows.
+/// The claim of a run, in the knowledge of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Claim {
     /// There was no `attempt.json`.
     Absent,
-    /// This run may replace the `attempt.json`: it has listed or written it.
+    /// The run listed or wrote the `attempt.json`, and may replace it.
     Known,
-    /// Another run has written it since.
+    /// Another run wrote the `attempt.json` since.
     Outdated,
     Lost,
 }
@@ -36,7 +36,7 @@ impl Claim {
         if is_there { Self::Known } else { Self::Absent }
     }
 
-    /// Returns true if a conditional write succeeds.
+    /// Returns `true` if a conditional write succeeds.
     fn may_write(self, is_there: bool) -> bool {
         match self {
             Self::Absent => !is_there,
@@ -70,21 +70,21 @@ pub(super) struct Run {
     kind: Kind,
     /// Minutes until the deadline.
     left: u64,
-    /// Events that were due when the tick began, and the claims as they were listed.
+    /// The events that were due when the tick began, and their claims in that listing.
     listed: Vec<(usize, Claim)>,
     work: Vec<Work>,
-    /// Units a minute of one part, and of all together once parts had to be dropped.
+    /// The units a minute of one part, and of all parts once parts had to be dropped.
     rate: Option<u64>,
     ceiling: Option<u64>,
-    /// It has taken an event that can be archived in its first minute.
+    /// Set if the run took an event in its first minute that can be archived.
     has_taken: bool,
-    /// A fault, or another run, has kept it from putting parts.
+    /// Set if a fault or another run kept the run from uploading parts.
     is_excused: bool,
-    /// Parts that it has put, and objects that it has made.
+    /// The parts and objects that the run made.
     gained: usize,
 }
 
-/// A request that a run makes next.
+/// The next request of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     Take(usize),
@@ -125,7 +125,7 @@ impl Run {
         }
     }
 
-    /// Another run has written the `attempt.json` of this event.
+    /// Notes that another run wrote the `attempt.json` of this event.
     pub(super) fn outdate(&mut self, event: usize) {
         let works = self
             .work
@@ -166,8 +166,8 @@ impl Run {
         self.work.iter().map(|work| work.flights.len()).sum()
     }
 
-    /// The requests that can be next: one for each event that may be taken, else the one of the
-    /// first event at work that does not wait. None if all wait for bytes.
+    /// The possible next requests: one for each event that may be taken, else that of the first
+    /// event at work that does not wait. None if all events wait for bytes.
     pub(super) fn next(&self, scene: &Scene) -> Vec<Next> {
         let mut works = self.work.iter().enumerate();
         let next = works.find_map(|(number, work)| self.next_of(number, work, scene));
@@ -212,7 +212,7 @@ impl Run {
             return Some(Next::Complete(number));
         }
         let missing = self.missing(work, scene).is_some();
-        // Each event at work has a slot.
+        // Each event at work occupies a slot.
         let others = self.work.iter().filter(|other| other.flights.is_empty());
         let kept_free = others.filter(|other| other.event != work.event).count();
         let slots = SLOTS - self.in_flight();
@@ -220,7 +220,7 @@ impl Run {
         if missing && may_have && self.may_begin(&scene.sizes) {
             return Some(Next::Begin(number));
         }
-        // No part is in flight, and none can end: out of time.
+        // No part is in flight and none can end, so the run is out of time.
         (work.flights.is_empty() && (!missing || !self.may_begin(&scene.sizes)))
             .then_some(Next::Conclude(number))
     }
@@ -280,7 +280,7 @@ impl Run {
         }
         let deaths = event.deaths();
         scene.write_attempt(number, Some(Contents::AtWork { deaths }));
-        // This run is not among those of the scene while it makes a request.
+        // The scene does not hold this run while the run makes a request.
         self.outdate(number);
         let event = &mut scene.events[number];
         if !event.pending || event.manifest {
@@ -317,14 +317,14 @@ impl Run {
             work.fault = Some(Fault::Ours);
             return;
         }
-        // Under a key without an object, a part that is put once more is the same.
+        // While the key has no object, a part that is uploaded again is the same.
         let part = &mut scene.events[work.event].parts[flight.part];
         *part = Some(scene.now);
         work.gained += 1;
         self.gained += 1;
     }
 
-    /// Bytes flow for a minute, and the run judges which parts can still end.
+    /// Moves the bytes of a minute, and drops the parts that cannot end in time.
     pub(super) fn minute(&mut self, scene: &Scene) {
         self.left = self.left.saturating_sub(1);
         let flowing = self.in_flight() as u64;
@@ -378,7 +378,7 @@ impl Run {
         let work = &mut self.work[number];
         let fault = work.fault.unwrap_or(Fault::OutOfTime);
         let event = &mut scene.events[work.event];
-        // Another run has made the object, so that this one need not gain anything.
+        // Another run made the object, so this run need not make progress.
         self.is_excused |= event.object && self.gained == 0;
         let is_final = event.object || event.is_final(fault, scene.now);
         let refused = scene.outage == Some(Outage::Writes);
@@ -409,13 +409,13 @@ impl Run {
         self.outdate(work.event);
     }
 
-    /// A fault has touched both ends, so that this run need not gain anything.
+    /// Excuses the run: after a fault it need not make progress.
     pub(super) fn excuse(&mut self) {
         self.is_excused = true;
     }
 
-    /// Returns true for a tick that has used all its time on an event without a fault, and has left
-    /// nothing.
+    /// Returns `true` for a tick that used all its time on an event without a fault, and made no
+    /// progress.
     pub(super) fn is_in_vain(&self) -> bool {
         let could = self.kind == Kind::Tick && self.has_taken && !self.is_excused;
         could && self.left == 0 && self.gained == 0
