@@ -1,6 +1,6 @@
 //! Authentication of deliveries and handshakes: secrets, tokens, and their log lines.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use emulators::entra::claims::{v1, v2};
 use emulators::entra::{Entra, Fault as KeysFault, SigningKey};
@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::binary::{Lambda, PATIENCE};
+use crate::binary::{Lambda, PATIENCE, log_lines};
 use crate::secrets::{EAGER, Vault};
+use crate::tokens::now;
 use harness::embedded::{Response, SECRET, Setup, Status, payload};
 use harness::world::{Recording, World, setup};
 
@@ -23,12 +24,6 @@ const NEW: &str = "new-secret-0123456789";
 const WEBHOOK: &str = "archiver-webhook";
 const CONNECTION: &str = "archiver-connection";
 const BOTH: &str = " archiver-webhook, ,archiver-connection,";
-
-#[expect(clippy::disallowed_methods, reason = "tokens have times")]
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    now.unwrap().as_secs().try_into().unwrap()
-}
 
 fn token(audience: &str) -> String {
     let claims = v1(TENANT, audience, now() - 300, now() + 3600);
@@ -85,14 +80,6 @@ async fn options(world: &World, query: &str, headers: &Value) -> Status {
     let allowed = response.headers["webhook-allowed-origin"] == "eventgrid.azure.net";
     assert_eq!(allowed, response.status == 200, "{response:?}");
     response.status
-}
-
-/// The lines of a log in JSON.
-fn lines(stdout: &str) -> Vec<Value> {
-    let lines = stdout.lines();
-    lines
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
 }
 
 fn right() -> String {
@@ -370,7 +357,7 @@ async fn the_log_line_of_a_delivery_names_its_sender_and_credential() {
         lambda.runtime.wait_for_poll().await;
         let (stdout, _) = process.kill().await;
         assert!(!stdout.contains(OLD) && !stdout.contains(NEW), "{stdout}");
-        let lines = lines(&stdout);
+        let lines = log_lines(&stdout);
         let deliveries: Vec<&Value> = lines
             .iter()
             .filter(|line| line["message"] == "delivery")
@@ -444,7 +431,7 @@ async fn assert_unreadable_is_reported(secret: String, fault: Option<Fault>) {
     );
     lambda.runtime.wait_for_poll().await;
     let (stdout, _) = process.kill().await;
-    let lines = lines(&stdout);
+    let lines = log_lines(&stdout);
     let count = |holds: &dyn Fn(&Value) -> bool| lines.iter().filter(|line| holds(line)).count();
     let unreadable = count(&|line| line.get("SecretsUnreadable").is_some());
     assert_eq!(unreadable, 1, "{stdout}");

@@ -24,7 +24,7 @@ use harness::embedded::{RESOURCE, SECRET, delivery, payload};
 use harness::world::{PREFIX, Recording, World};
 
 use lambda::{EVENTS, MIB, bare, response};
-pub use lambda::{Lambda, PART, PATIENCE, Process};
+pub use lambda::{Lambda, PART, PATIENCE, Process, log_lines};
 
 /// Waits until `so` returns `true`.
 async fn until(what: &str, so: impl Fn() -> bool) {
@@ -409,10 +409,7 @@ async fn its_lines_name_its_version() {
     let process = lambda.run(&[]);
     lambda.tick().await;
     let (stdout, stderr) = process.kill().await;
-    let lines: Vec<Value> = stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).expect(line))
-        .collect();
+    let lines = log_lines(&stdout);
     let line = |message: &str| {
         let found = lines.iter().find(|line| line["message"] == message);
         found.unwrap_or_else(|| panic!("{message}: {stdout}{stderr}"))
@@ -477,11 +474,9 @@ async fn a_tick_that_fails_reports_its_error_to_lambda_and_the_log() {
     assert_eq!(message, expected);
     lambda.runtime.wait_for_poll().await;
     let (stdout, _) = process.kill().await;
-    let lines = stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap());
-    let told = |line: &Value| line["message"] == expected && line["level"] == "ERROR";
-    assert_eq!(lines.filter(told).count(), 1, "{stdout}");
+    let lines = log_lines(&stdout);
+    let told = |line: &&Value| line["message"] == expected && line["level"] == "ERROR";
+    assert_eq!(lines.iter().filter(told).count(), 1, "{stdout}");
 }
 
 #[tokio::test]
@@ -672,10 +667,7 @@ async fn the_log_has_a_line_for_each_delivery_and_chunk_and_no_secret() {
         assert_tells_no_secret(world, place, text);
     }
     assert_eq!(stderr, "");
-    let lines: Vec<Value> = stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line} is not JSON")))
-        .collect();
+    let lines = log_lines(&stdout);
     assert_lines(&lines, &statuses, &good);
 }
 

@@ -15,7 +15,7 @@ use emulators::s3::S3;
 use emulators::sts::{self, Sts};
 use serde_json::{Value, json};
 
-use crate::binary::{Lambda, named};
+use crate::binary::{Lambda, log_lines, named};
 use crate::listener::{Listener, answer};
 use harness::embedded::{Status, client_to, environment, function_by, sdk};
 use harness::world::{Form, PART, Recording, World, limits, numbered, setup};
@@ -599,14 +599,6 @@ async fn an_application_that_trusts_another_role_issues_no_token() {
     }
 }
 
-/// The lines of a log in JSON.
-fn lines(stdout: &str) -> Vec<Value> {
-    let lines = stdout.lines();
-    lines
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
-
 #[tokio::test]
 async fn the_log_names_the_issuer_that_refused_and_a_metric_counts_it() {
     for (of_sts, of_entra, said) in [
@@ -658,7 +650,7 @@ async fn the_log_names_the_issuer_that_refused_and_a_metric_counts_it() {
         assert_eq!(lambda.deliver(&event, 0).await.status, 503);
         lambda.runtime.wait_for_poll().await;
         let (stdout, _) = process.kill().await;
-        let lines = lines(&stdout);
+        let lines = log_lines(&stdout);
         let errors: Vec<&Value> = lines
             .iter()
             .filter(|line| line["level"] == "ERROR")

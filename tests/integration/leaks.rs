@@ -3,7 +3,7 @@
 
 pub mod scene;
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use emulators::acs::{Fault, Kind, Request};
@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 use crate::binary::{PATIENCE, named};
 use crate::keyless::Credential;
 use crate::listener::{Listener, answer};
+use crate::tokens::now;
 use harness::embedded::{SECRET, payload};
 use harness::world::TOPIC;
 use scene::{AUDIENCE, MANAGED, Scene, TENANT};
@@ -32,12 +33,6 @@ fn with_either<T: Clone>(
 ) -> impl Iterator<Item = (Credential, T)> {
     let both = |case: T| Credential::BOTH.map(|credential| (credential, case.clone()));
     cases.into_iter().flat_map(both)
-}
-
-#[expect(clippy::disallowed_methods, reason = "tokens have times")]
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    now.unwrap().as_secs().try_into().unwrap()
 }
 
 fn key() -> &'static SigningKey {

@@ -170,6 +170,14 @@ pub async fn read(mut pipe: impl AsyncRead + Unpin) -> String {
     text
 }
 
+/// The lines of a log in JSON.
+pub fn log_lines(stdout: &str) -> Vec<Value> {
+    let lines = stdout.lines();
+    lines
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect()
+}
+
 /// The binary with an empty environment.
 pub fn bare() -> Command {
     let mut command = Command::new(BINARY);
