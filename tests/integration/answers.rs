@@ -506,10 +506,7 @@ async fn a_fault_of_s3_after_the_event_is_stored_suspends_the_event() {
         let manifest = recording.manifest_key();
         world.s3.inject(move |call| {
             let refused = call.operation == "PutObject" && call.key.as_deref() == Some(&*manifest);
-            refused.then_some(s3::Fault::Refuse {
-                status: 403,
-                code: "AccessDenied",
-            })
+            refused.then_some(s3::Fault::refuse(403, "AccessDenied"))
         });
         assert_eq!(deliver(&world, &recording.event(&world)).await.0, status);
         world.s3.heal();
@@ -526,10 +523,7 @@ async fn an_event_that_cannot_be_stored_is_left_to_event_grid() {
         recording.publish(&world);
         world.s3.inject(|call| {
             let stores = call.operation == "PutObject";
-            stores.then_some(s3::Fault::Refuse {
-                status: 403,
-                code: "AccessDenied",
-            })
+            stores.then_some(s3::Fault::refuse(403, "AccessDenied"))
         });
         let (status, outcomes) = deliver(&world, &recording.event(&world)).await;
         assert_eq!(status, 503, "{acknowledge}");
@@ -668,10 +662,7 @@ async fn the_worst_outcome_decides_the_status_and_the_others_are_archived() {
             let key = call.key.as_deref().unwrap_or_default();
             let unstored = key.contains("-unstored-") && key.ends_with("/event.json");
             let refused = call.operation == "PutObject" && unstored;
-            refused.then_some(s3::Fault::Refuse {
-                status: 403,
-                code: "AccessDenied",
-            })
+            refused.then_some(s3::Fault::refuse(403, "AccessDenied"))
         });
 
         let mut events = vec![

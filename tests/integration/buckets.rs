@@ -167,10 +167,7 @@ async fn a_run_that_is_interrupted_at_any_call_is_resumed_with_two_buckets() {
         // S3 fails from this call on, as if the process had ended.
         world.s3.inject(move |_| {
             let number = counted.fetch_add(1, Ordering::Relaxed);
-            (number >= cut).then_some(s3::Fault::Refuse {
-                status: 403,
-                code: "AccessDenied",
-            })
+            (number >= cut).then_some(s3::Fault::refuse(403, "AccessDenied"))
         });
         let cut = world.deliver(&event).await;
         assert_eq!(cut.status, 503, "cut at {at}");

@@ -133,7 +133,7 @@ async fn a_trial_that_fails_for_another_reason_is_an_outage() {
         recording.store(&world, Duration::from_mins(20));
         world.s3.inject(move |call| {
             let writes = call.operation == "PutObject";
-            writes.then_some(Fault::Refuse { status, code })
+            writes.then_some(Fault::refuse(status, code))
         });
         let other = another(&world, &setup()).await;
         let event = recording.event(&world);
@@ -153,14 +153,8 @@ async fn a_trial_that_fails_for_another_reason_is_an_outage() {
 async fn a_trial_survives_lost_answers_and_single_faults() {
     let faults = [
         Fault::LoseAnswer,
-        Fault::Refuse {
-            status: 503,
-            code: "SlowDown",
-        },
-        Fault::Refuse {
-            status: 409,
-            code: "ConditionalRequestConflict",
-        },
+        Fault::refuse(503, "SlowDown"),
+        Fault::refuse(409, "ConditionalRequestConflict"),
     ];
     for fault in faults {
         for number in 0..4 {
@@ -190,10 +184,7 @@ async fn a_tick_deletes_the_object_of_an_interrupted_trial() {
     .await;
     world.s3.inject(|call| {
         let deletes = call.operation == "DeleteObject";
-        deletes.then_some(Fault::Refuse {
-            status: 403,
-            code: "AccessDenied",
-        })
+        deletes.then_some(Fault::refuse(403, "AccessDenied"))
     });
     let other = another(&world, &setup).await;
     assert_eq!(world.keys().len(), 1);

@@ -376,7 +376,7 @@ async fn a_conflict_on_complete_does_not_reject_a_complete_upload() {
     let refuse_complete = |status, code| {
         world.s3.inject(move |call| {
             let completes = call.operation == "CompleteMultipartUpload";
-            completes.then_some(s3::Fault::Refuse { status, code })
+            completes.then_some(s3::Fault::refuse(status, code))
         });
     };
     refuse_complete(503, "ServiceUnavailable");
@@ -407,7 +407,7 @@ async fn a_rejection_names_the_upload_with_most_parts() {
             "UploadPart" if put.fetch_add(1, Relaxed) >= 2 => Some((403, "AccessDenied")),
             _ => None,
         };
-        refused.map(|(status, code)| s3::Fault::Refuse { status, code })
+        refused.map(|(status, code)| s3::Fault::refuse(status, code))
     });
     let event = recording.event(&world);
     assert_eq!(world.deliver(&event).await.status, 503);

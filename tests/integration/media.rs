@@ -122,24 +122,15 @@ async fn a_missing_half_is_doubtful() {
 async fn a_check_that_fails_does_not_stop_the_archiving() {
     for (fault, said) in [
         (
-            Fault::Refuse {
-                status: 403,
-                code: "AccessDenied",
-            },
+            Fault::refuse(403, "AccessDenied"),
             "S3 answered GetObject with 403 AccessDenied",
         ),
         (
-            Fault::Refuse {
-                status: 503,
-                code: "SlowDown",
-            },
+            Fault::refuse(503, "SlowDown"),
             "S3 answered GetObject with 503 SlowDown",
         ),
         (
-            Fault::Refuse {
-                status: 412,
-                code: "PreconditionFailed",
-            },
+            Fault::refuse(412, "PreconditionFailed"),
             "S3 answered GetObject with 412",
         ),
         (Fault::LoseAnswer, "GetObject got no answer from S3"),

@@ -165,10 +165,8 @@ fn trouble(world: &World) {
     });
     world.s3.inject(|call| {
         let key = call.key.as_deref().unwrap_or_default();
-        (call.operation == "PutObject" && key.contains("unstored")).then_some(s3::Fault::Refuse {
-            status: 403,
-            code: "AccessDenied",
-        })
+        (call.operation == "PutObject" && key.contains("unstored"))
+            .then_some(s3::Fault::refuse(403, "AccessDenied"))
     });
 }
 

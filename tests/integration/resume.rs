@@ -124,10 +124,7 @@ async fn a_recording_with_all_parts_in_s3_needs_no_source() {
     recording.publish(&world);
     world.s3.inject(|call| {
         let refused = call.operation == "CompleteMultipartUpload";
-        refused.then_some(s3::Fault::Refuse {
-            status: 503,
-            code: "SlowDown",
-        })
+        refused.then_some(s3::Fault::refuse(503, "SlowDown"))
     });
     assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
     assert_eq!(world.s3.uploads()[0].parts.len(), 4);

@@ -55,10 +55,6 @@ fn answer(status: u16, headers: &[(&'static str, &str)]) -> Fault {
     }
 }
 
-fn refuse(status: u16, code: &'static str) -> s3::Fault {
-    s3::Fault::Refuse { status, code }
-}
-
 #[tokio::test]
 async fn a_backlog_that_no_run_can_finish_drains_and_nothing_is_fetched_in_vain() {
     const EVENTS: u64 = 40;
@@ -189,7 +185,7 @@ async fn a_resumed_stream_replaces_parts_that_differ() {
     let parts = AtomicUsize::new(0);
     world.s3.inject(move |call| {
         let third = call.operation == "UploadPart" && parts.fetch_add(1, Ordering::Relaxed) >= 2;
-        third.then(|| refuse(403, "AccessDenied"))
+        third.then(|| s3::Fault::refuse(403, "AccessDenied"))
     });
     assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
     world.s3.heal();
@@ -275,9 +271,9 @@ async fn overlapping_ticks_take_different_events() {
 #[tokio::test]
 async fn an_outage_of_complete_over_the_24_hours_destroys_nothing() {
     for fault in [
-        refuse(503, "SlowDown"),
-        refuse(400, "KMS.DisabledException"),
-        refuse(403, "AccessDenied"),
+        s3::Fault::refuse(503, "SlowDown"),
+        s3::Fault::refuse(400, "KMS.DisabledException"),
+        s3::Fault::refuse(403, "AccessDenied"),
     ] {
         let world = World::start().await;
         let recording = Recording::of(&[4 * PART]).aged(100 * HOUR);
@@ -331,7 +327,8 @@ async fn an_upload_is_kept_until_its_replacement_is_begun() {
     recording.chunks[0].media = Recording::of(&[5 * PART]).chunks.remove(0).media;
     recording.publish(&world);
     world.s3.inject(|call| {
-        (call.operation == "CreateMultipartUpload").then(|| refuse(400, "KMS.DisabledException"))
+        (call.operation == "CreateMultipartUpload")
+            .then(|| s3::Fault::refuse(400, "KMS.DisabledException"))
     });
     assert_eq!(world.deliver_again(&event, 1).await.status, 503);
     assert_eq!(world.s3.uploads()[0].upload_id, first);
@@ -706,7 +703,7 @@ async fn an_outage_of_s3_stops_the_tick_and_the_next_tries_one_event_first() {
             if fits {
                 count.fetch_add(1, Ordering::Relaxed);
             }
-            fits.then(|| refuse(403, "AccessDenied"))
+            fits.then(|| s3::Fault::refuse(403, "AccessDenied"))
         });
         world.tick().await;
         let first = refused.swap(0, Ordering::Relaxed);
@@ -781,7 +778,7 @@ async fn a_rejected_recording_with_all_parts_is_completed_by_a_new_delivery() {
     });
     world.s3.inject(|call| {
         let refused = call.operation == "CompleteMultipartUpload";
-        refused.then(|| refuse(400, "InvalidRequest"))
+        refused.then(|| s3::Fault::refuse(400, "InvalidRequest"))
     });
     let event = recording.event(&world);
     assert_eq!(
@@ -875,7 +872,7 @@ async fn the_built_binary_keeps_its_parts_while_a_kms_key_is_disabled() {
     recording.store(&world, 100 * HOUR);
     world.s3.inject(|call| {
         let hit = call.operation == "CompleteMultipartUpload";
-        hit.then(|| refuse(400, "KMS.DisabledException"))
+        hit.then(|| s3::Fault::refuse(400, "KMS.DisabledException"))
     });
     let machine = Machine::start(&world).await;
     let _process = machine.run();

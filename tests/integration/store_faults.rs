@@ -47,11 +47,7 @@ const CALLS: [Target; 22] = [
     ("GetObject", "event.json"),
 ];
 
-const SLOW_DOWN: Fault = refuse(503, "SlowDown");
-
-const fn refuse(status: u16, code: &'static str) -> Fault {
-    Fault::Refuse { status, code }
-}
+const SLOW_DOWN: Fault = Fault::refuse(503, "SlowDown");
 
 /// The matching calls that fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,7 +202,11 @@ async fn all(
 async fn every_call_may_fail_once() {
     let mut cases = Vec::new();
     for target in CALLS {
-        for fault in [SLOW_DOWN, refuse(500, "InternalError"), Fault::LoseAnswer] {
+        for fault in [
+            SLOW_DOWN,
+            Fault::refuse(500, "InternalError"),
+            Fault::LoseAnswer,
+        ] {
             cases.push((target, fault, Times::Once));
         }
     }
@@ -235,7 +235,7 @@ async fn every_call_may_hang_once() {
 async fn every_call_may_fail_until_the_next_attempt() {
     let mut cases = Vec::new();
     for target in CALLS {
-        for fault in [SLOW_DOWN, refuse(403, "AccessDenied")] {
+        for fault in [SLOW_DOWN, Fault::refuse(403, "AccessDenied")] {
             cases.push((target, fault, Times::Always));
         }
     }
@@ -301,7 +301,7 @@ async fn complete_may_answer_200_with_an_error_inside() {
 
 #[tokio::test]
 async fn a_conflict_on_complete_is_tried_again_and_destroys_nothing() {
-    let conflict = || refuse(409, "ConditionalRequestConflict");
+    let conflict = || Fault::refuse(409, "ConditionalRequestConflict");
     let (world, recording) = one(3, setup()).await;
     let event = recording.event(&world);
     inject(&world, COMPLETE, &conflict(), Times::Once);
@@ -344,7 +344,7 @@ async fn parts_are_listed_again_after_an_invalid_part() {
         for times in [Times::Once, Times::Always] {
             let (world, recording) = one(3, set_up()).await;
             let event = recording.event(&world);
-            let hits = inject(&world, COMPLETE, &refuse(400, "InvalidPart"), times);
+            let hits = inject(&world, COMPLETE, &Fault::refuse(400, "InvalidPart"), times);
             let status = world.deliver(&event).await.status;
             world.s3.heal();
             let (expected, tries) = if times == Times::Once {
@@ -616,7 +616,7 @@ async fn uploads_that_always_vanish_end_the_run() {
     world.assert_archived_by_retry(&recording).await;
 }
 
-const CONFLICT: Fault = refuse(409, "ConditionalRequestConflict");
+const CONFLICT: Fault = Fault::refuse(409, "ConditionalRequestConflict");
 
 #[tokio::test]
 async fn a_conflict_on_a_small_object_is_retried() {
@@ -723,7 +723,7 @@ async fn thousands_of_parts_are_listed_page_by_page() {
     inject(
         &world,
         COMPLETE,
-        &refuse(403, "AccessDenied"),
+        &Fault::refuse(403, "AccessDenied"),
         Times::Always,
     );
     assert_eq!(world.deliver(&event).await.status, 503);
@@ -798,7 +798,7 @@ async fn a_failure_names_its_operation_status_and_code() {
     for (target, fault, expected) in [
         (
             ("HeadObject", ".mp4"),
-            refuse(403, "AccessDenied"),
+            Fault::refuse(403, "AccessDenied"),
             "S3 answered HeadObject with 403, no reason given",
         ),
         (
@@ -813,7 +813,7 @@ async fn a_failure_names_its_operation_status_and_code() {
         ),
         (
             ("CreateMultipartUpload", ".mp4"),
-            refuse(403, "AccessDenied"),
+            Fault::refuse(403, "AccessDenied"),
             "S3 answered CreateMultipartUpload with 403 AccessDenied: injected by the test",
         ),
     ] {

@@ -66,10 +66,7 @@ async fn a_pending_event_of_the_customers_storage_is_set_aside() {
             .as_deref()
             .unwrap_or_default()
             .contains("/rejected/");
-        (call.operation == "PutObject" && aside).then_some(s3::Fault::Refuse {
-            status: 403,
-            code: "AccessDenied",
-        })
+        (call.operation == "PutObject" && aside).then_some(s3::Fault::refuse(403, "AccessDenied"))
     });
     assert_eq!(world.tick().await.finished, 0);
     assert!(world.keys().contains(&pending));
@@ -337,10 +334,7 @@ async fn unknown_keys_are_left_alone() {
 async fn a_tick_that_cannot_list_fails() {
     let world = World::start().await;
     world.s3.inject(|call| {
-        (call.operation == "ListObjectsV2").then_some(s3::Fault::Refuse {
-            status: 403,
-            code: "AccessDenied",
-        })
+        (call.operation == "ListObjectsV2").then_some(s3::Fault::refuse(403, "AccessDenied"))
     });
     let payload = serde_json::value::RawValue::from_string(TICK.to_owned()).unwrap();
     let error = world
@@ -394,10 +388,7 @@ async fn a_tick_in_a_lasting_outage_takes_few_events() {
         store(&world, &numbered(number, &[3 * PART]));
     }
     world.s3.inject(|call| {
-        (call.operation == "PutObject").then_some(s3::Fault::Refuse {
-            status: 403,
-            code: "AccessDenied",
-        })
+        (call.operation == "PutObject").then_some(s3::Fault::refuse(403, "AccessDenied"))
     });
     world.tick().await;
     world.s3.clear_calls();

@@ -42,6 +42,14 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// A refusal of this status and code.
+    #[must_use]
+    pub const fn refuse(status: u16, code: &'static str) -> Self {
+        Self::Refuse { status, code }
+    }
+}
+
 /// A response that is no S3 error.
 pub(super) fn other(status: u16, body: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_owned()));
