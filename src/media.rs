@@ -16,11 +16,11 @@
 
 mod mp3;
 mod mp4;
+mod recording;
 mod sparse;
 #[cfg(test)]
 mod tests;
 mod wav;
-mod whole;
 
 use std::ops::Range;
 
@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::recording::Format;
 use sparse::Sparse;
 
-pub use whole::RecordingCheck;
+pub use self::recording::RecordingCheck;
 
 /// The most tracks that are listed.
 const MOST_TRACKS: usize = 32;

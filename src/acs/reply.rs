@@ -21,7 +21,7 @@ use crate::clock;
 pub(crate) struct Asked<'a> {
     /// The document that was asked for.
     pub(crate) document: Document,
-    /// The half-open range that was asked for; `None` for the whole document.
+    /// The half-open range that was asked for; `None` for the complete document.
     pub(crate) range: Option<&'a Range<u64>>,
     /// The document's length, in bytes, where an earlier reply has told it.
     pub(crate) length: Option<u64>,
@@ -37,8 +37,8 @@ pub(crate) enum Extent {
         /// The document's length, in bytes.
         total: u64,
     },
-    /// The whole document: no range was asked for, or it was ignored.
-    Whole {
+    /// The complete document: no range was asked for, or it was ignored.
+    Complete {
         /// In bytes, where the head says.
         length: Option<u64>,
     },
@@ -94,7 +94,7 @@ impl Head {
     pub(crate) fn body_length(&self) -> Option<u64> {
         match &self.extent {
             Extent::Range { range, .. } => Some(range.end - range.start),
-            Extent::Whole { length } => *length,
+            Extent::Complete { length } => *length,
         }
     }
 
@@ -102,7 +102,7 @@ impl Head {
     pub(crate) fn total(&self) -> Option<u64> {
         match self.extent {
             Extent::Range { total, .. } => Some(total),
-            Extent::Whole { length } => length,
+            Extent::Complete { length } => length,
         }
     }
 }
@@ -193,10 +193,10 @@ fn extent(
         return match framing {
             // A 206 without Content-Range has several ranges, or is broken: RFC 9110, 15.3.7.
             _ if partial => Err(mismatch(None, "a range without Content-Range".into())),
-            Framing::Length(length) => Ok(Extent::Whole {
+            Framing::Length(length) => Ok(Extent::Complete {
                 length: Some(length),
             }),
-            Framing::Marked => Ok(Extent::Whole { length: None }),
+            Framing::Marked => Ok(Extent::Complete { length: None }),
             Framing::Close => Err(Error::Unframed),
         };
     };
@@ -219,17 +219,17 @@ fn extent(
     if matches!(framing, Framing::Length(length) if length != range.end - range.start) {
         return Err(mismatch(Some(total), actual()));
     }
-    let whole = range == (0..total);
+    let complete = range == (0..total);
     let expected = asked
         .range
         .map(|asked| asked.start..asked.end.min(total))
         .filter(|expected| range.start == expected.start && range.end <= expected.end);
     match expected {
         // A 206 may be shorter than what was asked for: RFC 9110, 15.3.7. A 200 may not.
-        Some(expected) if partial || (range == expected && !whole) => {
+        Some(expected) if partial || (range == expected && !complete) => {
             Ok(Extent::Range { range, total })
         }
-        _ if whole => Ok(Extent::Whole {
+        _ if complete => Ok(Extent::Complete {
             length: Some(total),
         }),
         _ => Err(mismatch(Some(total), actual())),
@@ -368,16 +368,16 @@ mod tests {
         /// The range, half-open, of 100 bytes.
         Part(u64, u64),
         /// The whole of 100 bytes.
-        Whole,
+        Complete,
         /// The whole, of a length that shows at the end.
-        WholeUnmeasured,
+        CompleteUnmeasured,
         /// A contradiction, in itself or with the request.
         Contradiction,
         /// Nothing proves the length.
         Unproven,
     }
 
-    use Verdict::{Contradiction, Part, Unproven, Whole, WholeUnmeasured};
+    use Verdict::{Complete, CompleteUnmeasured, Contradiction, Part, Unproven};
 
     /// A Content-Range of a document of 100 bytes, and the verdict on each reply that has it.
     struct Row {
@@ -395,15 +395,15 @@ mod tests {
         Row {
             content_range: None,
             length: 100,
-            ranged: [Contradiction, Whole],
-            unranged: [Contradiction, Whole],
+            ranged: [Contradiction, Complete],
+            unranged: [Contradiction, Complete],
             reason: "15.3.7: a 206 says its range; 14.2: a Range may be ignored",
         },
         Row {
             content_range: Some("bytes 0-99/100"),
             length: 100,
-            ranged: [Whole, Whole],
-            unranged: [Whole, Whole],
+            ranged: [Complete, Complete],
+            unranged: [Complete, Complete],
             reason: "14.4: first to last byte is the whole, whatever the status; ACS sends 200 so",
         },
         Row {
@@ -497,7 +497,7 @@ mod tests {
             }),
             (vec![coding("chunked")], |row, verdict| {
                 match (row.content_range, verdict) {
-                    (None, Whole) => WholeUnmeasured,
+                    (None, Complete) => CompleteUnmeasured,
                     (_, verdict) => verdict,
                 }
             }),
@@ -509,7 +509,7 @@ mod tests {
             (vec![said(length), said(length)], contradiction),
             // RFC 9112, 8: a message that the closing of the connection ends may be incomplete.
             (vec![], |row, verdict| match (row.content_range, verdict) {
-                (None, Whole) => Unproven,
+                (None, Complete) => Unproven,
                 (_, verdict) => verdict,
             }),
         ]
@@ -539,8 +539,8 @@ mod tests {
                         );
                         let given = match head.map(|head| head.extent) {
                             Ok(Extent::Range { range, total: 100 }) => Part(range.start, range.end),
-                            Ok(Extent::Whole { length: None }) => WholeUnmeasured,
-                            Ok(Extent::Whole { .. }) => Whole,
+                            Ok(Extent::Complete { length: None }) => CompleteUnmeasured,
+                            Ok(Extent::Complete { .. }) => Complete,
                             Err(Error::Mismatch { .. }) => Contradiction,
                             Err(Error::Unframed) => Unproven,
                             other => panic!("{other:?}"),
@@ -596,7 +596,7 @@ mod tests {
             );
             let given = head.ok().map(|head| match head.extent {
                 Extent::Range { range, .. } => range,
-                Extent::Whole { .. } => panic!("{content_range} is a part"),
+                Extent::Complete { .. } => panic!("{content_range} is a part"),
             });
             assert_eq!(given, extent, "{status} {content_range} of {known:?}");
         }
@@ -691,7 +691,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_reply_has_its_length_or_none() {
+    fn a_complete_reply_has_its_length_or_none() {
         assert_eq!(
             verify(200, &[("content-length", "7")], Some(&(0..16)))
                 .unwrap()

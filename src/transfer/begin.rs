@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::object::Wrote;
 use super::record::{Cause, Found, Record};
-use super::upload::{Upload, is_whole};
+use super::upload::{Upload, is_complete};
 use super::{Error, Opened, Task, Transfer};
 use crate::acs;
 use crate::acs::download::Download;
@@ -20,7 +20,7 @@ use crate::store::{self, Identity, JSON, StoredDocument, Written};
 /// How the beginning of an object ended.
 pub(super) enum Begun {
     /// It was small, and is there.
-    Whole(Wrote),
+    Copied(Wrote),
     /// Somebody else's record was first.
     Outrun,
     /// The source still ignores ranges, so the upload that is there is to be gone on with.
@@ -47,16 +47,16 @@ impl Transfer {
         let by_range = 0..self.tools.limits.part_size;
         let first = match self.attempts(|| self.open_or_copy(Some(&by_range))).await {
             Err(error) if error.is_about_ranges() => {
-                warn!(key = %task.key, error = error_chain(&error), "asking for the whole instead");
+                warn!(key = %task.key, error = error_chain(&error), "ranges are of no use; asking for the complete document instead");
                 self.attempts(|| self.open_or_copy(None)).await?
             }
             first => first?,
         };
         let (length, opened) = match first {
-            First::Copied(object) => return Ok(Begun::Whole(object)),
+            First::Copied(object) => return Ok(Begun::Copied(object)),
             First::Large(length, opened) => (length, opened),
         };
-        if cause == Cause::StreamTooLong && is_whole(&opened.download) {
+        if cause == Cause::StreamTooLong && is_complete(&opened.download) {
             return Ok(Begun::Streams(opened));
         }
         self.may_begin_another(over, cause)?;

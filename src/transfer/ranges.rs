@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{Instrument as _, warn};
 
-use super::upload::{Filled, Upload, is_whole};
+use super::upload::{Filled, Upload, is_complete};
 use super::{Error, Opened, Order, Slot};
 use crate::acs;
 use crate::acs::download::Download;
@@ -215,7 +215,7 @@ impl Crew {
             }
             opened => opened?,
         };
-        if is_whole(&download) {
+        if is_complete(&download) {
             return Err(acs::Error::RangeIgnored.into());
         }
         self.upload.record.agrees(download.head())?;

@@ -272,7 +272,7 @@ mod tests {
             Err(Error::SourceChanged)
         ));
         let unknown = Head {
-            extent: Extent::Whole { length: None },
+            extent: Extent::Complete { length: None },
             etag: None,
             content_type: None,
         };

@@ -96,7 +96,7 @@ impl Transfer {
                     None => Ok(Round::Outrun),
                 }
             }
-            Begun::Whole(object) => {
+            Begun::Copied(object) => {
                 if let Some(found) = &found {
                     self.clear(found.record.as_ref()).await?;
                 }

@@ -33,7 +33,7 @@ impl Upload {
             Err(Error::OutOfTime) => return Err(Error::StreamTooLong),
             filled => filled?,
         };
-        if let Err(error) = self.mark_whole(&filled).await {
+        if let Err(error) = self.mark_complete(&filled).await {
             // Only a later run would need it.
             let key = &self.transfer.task.key;
             warn!(%key, error = error_chain(&error), "the end of a reply is not recorded");

@@ -96,15 +96,15 @@ impl Upload {
         if let Some(filled) = self.filled_before(opened.is_some()).await? {
             return Ok(filled);
         }
-        let whole = opened
+        let complete = opened
             .as_ref()
-            .is_some_and(|opened| is_whole(&opened.download));
-        let streamed = whole || self.stored.lock().await.streamed;
+            .is_some_and(|opened| is_complete(&opened.download));
+        let streamed = complete || self.stored.lock().await.streamed;
         if let Some(plan) = self.plan.filter(|_| !streamed) {
             match self.fill_by_ranges(plan, opened.take()).await {
                 Err(error) if error.is_about_ranges() => {
                     let key = &self.transfer.task.key;
-                    warn!(%key, error = error_chain(&error), "asking for the whole instead");
+                    warn!(%key, error = error_chain(&error), "ranges are of no use; asking for the complete document instead");
                 }
                 filled => return filled,
             }
@@ -120,12 +120,12 @@ impl Upload {
         };
         let mut listed = self.list().await?;
         listed.retain(|number, _| !plan.range(*number).is_empty());
-        let whole = plan.missing(&listed).next().is_none()
+        let complete = plan.missing(&listed).next().is_none()
             && combined_crc64nvme(listed.values()) == Some(crc64nvme);
         let checksums = listed
             .into_iter()
             .filter_map(|(number, part)| Some((number, part.crc64nvme?)));
-        Ok(whole.then(|| Filled {
+        Ok(complete.then(|| Filled {
             plan,
             checksums: checksums.collect(),
         }))
@@ -149,7 +149,7 @@ impl Upload {
 
     /// Says in the record which bytes one reply has brought to its end, so that a later run can
     /// complete the upload when the source is gone.
-    pub(super) async fn mark_whole(&self, filled: &Filled) -> Result<(), Error> {
+    pub(super) async fn mark_complete(&self, filled: &Filled) -> Result<(), Error> {
         let mut stored = self.stored.lock().await;
         if !stored.streamed {
             return Ok(());
@@ -162,13 +162,13 @@ impl Upload {
         let Some(crc64nvme) = combined(parts) else {
             return Ok(());
         };
-        let whole = Record {
+        let complete = Record {
             streamed: true,
             crc64nvme: Some(crc64nvme),
             length: Some(filled.plan.length()),
             ..self.record.clone()
         };
-        self.rewrite(&mut stored, &whole).await
+        self.rewrite(&mut stored, &complete).await
     }
 
     /// Returns `true` if the listed parts may be of several replies by now: another run may have
@@ -189,8 +189,8 @@ impl Upload {
         let mut stored = self.stored.lock().await;
         stored.streamed = true;
         stored.etag = Some(there.etag);
-        let whole = record.crc64nvme;
-        Ok(whole.is_none() || whole != combined_crc64nvme(listed.values()))
+        let crc64nvme = record.crc64nvme;
+        Ok(crc64nvme.is_none() || crc64nvme != combined_crc64nvme(listed.values()))
     }
 
     /// A record that was found, if it is that of this upload.
@@ -257,9 +257,9 @@ impl Upload {
     }
 }
 
-/// Returns `true` if the reply to a range is the whole document.
-pub(super) fn is_whole(download: &Download) -> bool {
-    matches!(download.extent(), Extent::Whole { .. })
+/// Returns `true` if the reply to a range is the complete document.
+pub(super) fn is_complete(download: &Download) -> bool {
+    matches!(download.extent(), Extent::Complete { .. })
 }
 
 impl Error {
