@@ -11,7 +11,8 @@ pub(crate) mod reply;
 pub mod signature;
 
 pub use counter::Counter;
-pub use error::{Error, InvalidSource};
+pub use error::{Covered, Error, Expected, InvalidSource};
+pub use reply::ContentRange;
 
 use std::fmt;
 use std::ops::Range;

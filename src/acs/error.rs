@@ -1,11 +1,14 @@
 //! What goes wrong between ACS and us.
 
+use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::Document;
+use super::reply::ContentRange;
 use crate::locations::NotAllowed;
 use crate::recording::is_plain_id;
 
@@ -18,6 +21,50 @@ pub enum InvalidSource {
     /// It has no location, and its documentId cannot stand in a URL.
     #[error("chunk has no location, and a documentId that cannot be asked for")]
     DocumentId,
+}
+
+/// The bytes that a request asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// The complete document.
+    Complete,
+    /// A half-open range.
+    Range(Range<u64>),
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complete => f.write_str("the complete document"),
+            Self::Range(range) => write!(f, "bytes {}..{}", range.start, range.end),
+        }
+    }
+}
+
+/// The bytes that a reply covers by its head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Covered {
+    /// The range of its Content-Range.
+    Range {
+        /// The Content-Range.
+        said: ContentRange,
+        /// The length of the body by Content-Length, in bytes.
+        body: Option<u64>,
+    },
+    /// Not known, for this flaw of the head.
+    Unknown(&'static str),
+}
+
+impl fmt::Display for Covered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Range { said, body } => {
+                write!(f, "{said}")?;
+                body.map_or(Ok(()), |body| write!(f, " in {body} bytes"))
+            }
+            Self::Unknown(flaw) => write!(f, "unknown bytes ({flaw})"),
+        }
+    }
 }
 
 /// What went wrong between us and ACS. No variant holds a URL.
@@ -39,10 +86,10 @@ pub enum Error {
     /// A reply whose head contradicts what was asked, or itself.
     #[error("reply covers {actual} instead of {expected}")]
     Mismatch {
-        /// What was asked for.
-        expected: String,
-        /// What its head says.
-        actual: String,
+        /// The bytes that were asked for, as far as the document has them.
+        expected: Expected,
+        /// The bytes that the head names.
+        actual: Covered,
     },
     /// The range is beyond the document's end.
     #[error("range is beyond the document's {total} bytes")]

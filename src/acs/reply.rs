@@ -4,6 +4,7 @@
 //! and how the body's end is marked. A head that contradicts itself is an error and never data. RFC
 //! 9110 is the semantics of HTTP, RFC 9112 its framing in HTTP/1.1.
 
+use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use reqwest::header::{
 };
 use reqwest::{StatusCode, Version};
 
+use super::error::{Covered, Expected};
 use super::{Document, Error};
 use crate::clock;
 
@@ -82,7 +84,7 @@ impl Head {
             });
         }
         Ok(Self {
-            extent: extent(status, version, headers, asked)?,
+            extent: Reply::extent(status, version, headers, asked)?,
             etag: text(headers, &ETAG)
                 .filter(|etag| is_etag(etag))
                 .map(str::to_owned),
@@ -152,16 +154,16 @@ impl Framing {
     /// Reads the framing, or names the contradiction.
     fn of(version: Version, headers: &HeaderMap) -> Result<Self, &'static str> {
         let length = match only(headers, &CONTENT_LENGTH)? {
-            Some(text) => Some(decimal(text).ok_or("a length that cannot be read")?),
+            Some(text) => Some(decimal(text).ok_or("malformed Content-Length")?),
             None => None,
         };
         let coding = only(headers, &TRANSFER_ENCODING)?;
         match (coding, length) {
-            (Some(_), Some(_)) => Err("a length and a transfer coding"),
+            (Some(_), Some(_)) => Err("both Content-Length and Transfer-Encoding"),
             (Some(coding), None) if coding.trim().eq_ignore_ascii_case("chunked") => {
                 Ok(Self::Marked)
             }
-            (Some(_), None) => Err("a transfer coding that was not asked for"),
+            (Some(_), None) => Err("Transfer-Encoding other than chunked"),
             (None, Some(length)) => Ok(Self::Length(length)),
             (None, None) if version > Version::HTTP_11 => Ok(Self::Marked),
             (None, None) => Ok(Self::Close),
@@ -169,86 +171,146 @@ impl Framing {
     }
 }
 
-/// The bytes that a reply covers, by its status, its Content-Range and its framing.
-fn extent(
+/// The status and the framing of a reply, and the request that it is held against.
+struct Reply<'a> {
     status: StatusCode,
-    version: Version,
-    headers: &HeaderMap,
-    asked: Asked<'_>,
-) -> Result<Extent, Error> {
-    let partial = status == StatusCode::PARTIAL_CONTENT;
-    let mismatch = |total: Option<u64>, actual: String| Error::Mismatch {
-        expected: match asked.range {
-            None => "the whole".into(),
-            Some(asked) => {
-                let end = total.map_or(asked.end, |total| asked.end.min(total));
-                format!("bytes {}..{end}", asked.start)
+    framing: Framing,
+    asked: Asked<'a>,
+}
+
+impl<'a> Reply<'a> {
+    /// The bytes that a reply covers, by its status, its Content-Range and its framing.
+    fn extent(
+        status: StatusCode,
+        version: Version,
+        headers: &HeaderMap,
+        asked: Asked<'a>,
+    ) -> Result<Extent, Error> {
+        let malformed = |flaw| mismatch(asked, None, Covered::Unknown(flaw));
+        let reply = Self {
+            status,
+            framing: Framing::of(version, headers).map_err(malformed)?,
+            asked,
+        };
+        match only(headers, &CONTENT_RANGE).map_err(malformed)? {
+            None => reply.extent_of_body(),
+            Some(text) => match ContentRange::parse(text) {
+                Some(said) => reply.extent_of_range(said),
+                None => Err(malformed("malformed Content-Range")),
+            },
+        }
+    }
+
+    fn is_partial(&self) -> bool {
+        self.status == StatusCode::PARTIAL_CONTENT
+    }
+
+    /// The extent where the head has no Content-Range.
+    fn extent_of_body(&self) -> Result<Extent, Error> {
+        match self.framing {
+            // A 206 without Content-Range has several ranges, or is broken:
+            // https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7
+            _ if self.is_partial() => {
+                let flaw = Covered::Unknown("206 without Content-Range");
+                Err(mismatch(self.asked, None, flaw))
             }
-        },
-        actual,
-    };
-    let framing = Framing::of(version, headers).map_err(|actual| mismatch(None, actual.into()))?;
-    let said = only(headers, &CONTENT_RANGE).map_err(|actual| mismatch(None, actual.into()))?;
-    let Some(said) = said else {
-        return match framing {
-            // A 206 without Content-Range has several ranges, or is broken: RFC 9110, 15.3.7.
-            _ if partial => Err(mismatch(None, "a range without Content-Range".into())),
             Framing::Length(length) => Ok(Extent::Complete {
                 length: Some(length),
             }),
             Framing::Marked => Ok(Extent::Complete { length: None }),
             Framing::Close => Err(Error::Unframed),
-        };
-    };
-    let Some((range, total)) = parse_content_range(said) else {
-        return Err(mismatch(None, "a range that cannot be read".into()));
-    };
-    let actual = || {
-        let total = total.map_or("unknown".into(), |total| total.to_string());
-        let said = format!("bytes {}..{} of {total}", range.start, range.end);
-        match framing {
-            Framing::Length(length) => format!("{said} in {length} bytes"),
-            Framing::Marked | Framing::Close => said,
         }
-    };
-    // `*` stands for a length that the server does not know: RFC 9110, 14.4. An earlier reply may
-    // have told it.
-    let Some(total) = total.or(asked.length).filter(|total| range.end <= *total) else {
-        return Err(mismatch(None, actual()));
-    };
-    if matches!(framing, Framing::Length(length) if length != range.end - range.start) {
-        return Err(mismatch(Some(total), actual()));
     }
-    let complete = range == (0..total);
-    let expected = asked
-        .range
-        .map(|asked| asked.start..asked.end.min(total))
-        .filter(|expected| range.start == expected.start && range.end <= expected.end);
-    match expected {
-        // A 206 may be shorter than what was asked for: RFC 9110, 15.3.7. A 200 may not.
-        Some(expected) if partial || (range == expected && !complete) => {
-            Ok(Extent::Range { range, total })
+
+    /// The extent where the head has this Content-Range.
+    fn extent_of_range(&self, said: ContentRange) -> Result<Extent, Error> {
+        let body = match self.framing {
+            Framing::Length(length) => Some(length),
+            Framing::Marked | Framing::Close => None,
+        };
+        // `*` stands for a length that the server does not know. An earlier reply may have told it.
+        // https://www.rfc-editor.org/rfc/rfc9110#section-14.4
+        let total = said.total.or(self.asked.length);
+        let Some(total) = total.filter(|total| said.range.end <= *total) else {
+            return Err(mismatch(self.asked, None, Covered::Range { said, body }));
+        };
+        if body.is_some_and(|body| body != said.range.end - said.range.start) {
+            let actual = Covered::Range { said, body };
+            return Err(mismatch(self.asked, Some(total), actual));
         }
-        _ if complete => Ok(Extent::Complete {
-            length: Some(total),
-        }),
-        _ => Err(mismatch(Some(total), actual())),
+        let range = &said.range;
+        let is_complete = *range == (0..total);
+        let expected = self
+            .asked
+            .range
+            .map(|asked| asked.start..asked.end.min(total))
+            .filter(|expected| range.start == expected.start && range.end <= expected.end);
+        match expected {
+            // A 206 may be shorter than the range that was asked for, a 200 may not:
+            // https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7
+            Some(expected) if self.is_partial() || (*range == expected && !is_complete) => {
+                Ok(Extent::Range {
+                    range: said.range,
+                    total,
+                })
+            }
+            _ if is_complete => Ok(Extent::Complete {
+                length: Some(total),
+            }),
+            _ => {
+                let actual = Covered::Range { said, body };
+                Err(mismatch(self.asked, Some(total), actual))
+            }
+        }
     }
 }
 
-/// Parses `bytes 0-15/100`, both ends inclusive, the unit in any letter case, the total perhaps
-/// `*`: RFC 9110, 14.1 and 14.4.
-fn parse_content_range(text: &str) -> Option<(Range<u64>, Option<u64>)> {
-    let (range, total) = of_bytes(text)?.split_once('/')?;
-    let (first, last) = range.split_once('-')?;
-    let (first, last) = (decimal(first)?, decimal(last)?);
-    let total = match total {
-        "*" => None,
-        total => Some(decimal(total)?),
+/// The error of a reply that covers `actual` of a document of `total` bytes.
+fn mismatch(asked: Asked<'_>, total: Option<u64>, actual: Covered) -> Error {
+    let expected = match asked.range {
+        None => Expected::Complete,
+        Some(range) => Expected::Range(range.start..total.unwrap_or(range.end).min(range.end)),
     };
-    let end = last.checked_add(1)?;
-    let possible = first < end && total.is_none_or(|total| end <= total);
-    possible.then_some((first..end, total))
+    Error::Mismatch { expected, actual }
+}
+
+/// A Content-Range: <https://www.rfc-editor.org/rfc/rfc9110#section-14.4>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContentRange {
+    /// Half-open.
+    range: Range<u64>,
+    /// The document's length, in bytes; `None` if the server does not know it.
+    total: Option<u64>,
+}
+
+impl ContentRange {
+    /// Parses `bytes 0-15/100`: both ends inclusive, the unit in any letter case, the total perhaps
+    /// `*`.
+    fn parse(text: &str) -> Option<Self> {
+        let (range, total) = of_bytes(text)?.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let (first, last) = (decimal(first)?, decimal(last)?);
+        let total = match total {
+            "*" => None,
+            total => Some(decimal(total)?),
+        };
+        let end = last.checked_add(1)?;
+        let possible = first < end && total.is_none_or(|total| end <= total);
+        possible.then_some(Self {
+            range: first..end,
+            total,
+        })
+    }
+}
+
+impl fmt::Display for ContentRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Range { start, end } = self.range;
+        match self.total {
+            Some(total) => write!(f, "bytes {start}..{end} of {total}"),
+            None => write!(f, "bytes {start}..{end} of unknown"),
+        }
+    }
 }
 
 /// The part of a Content-Range behind the unit, if the unit is bytes.
@@ -264,9 +326,9 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
         (None, _) => Ok(None),
         (Some(value), None) => match value.to_str() {
             Ok(value) => Ok(Some(value)),
-            Err(_) => Err("a header that cannot be read"),
+            Err(_) => Err("header that is not text"),
         },
-        (Some(_), Some(_)) => Err("a header twice that may be there once"),
+        (Some(_), Some(_)) => Err("repeated header"),
     }
 }
 
@@ -804,7 +866,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_content_range_panics(text in "bytes [0-9*]{0,22}-[0-9]{0,22}/[0-9*]{0,22}") {
-            if let Some((range, total)) = parse_content_range(&text) {
+            if let Some(ContentRange { range, total }) = ContentRange::parse(&text) {
                 prop_assert!(range.start < range.end);
                 prop_assert!(total.is_none_or(|total| range.end <= total));
             }
