@@ -4,19 +4,23 @@
 //! and how the body's end is marked. A head that contradicts itself is an error and never data. RFC
 //! 9110 is the semantics of HTTP, RFC 9112 its framing in HTTP/1.1.
 
-use std::fmt;
-use std::ops::Range;
-use std::time::Duration;
+mod content_range;
+mod fields;
+mod framing;
 
-use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
-    HeaderValue, TRANSFER_ENCODING,
-};
+use std::ops::Range;
+
+use reqwest::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap};
 use reqwest::{StatusCode, Version};
 
 use super::error::{Covered, Expected};
 use super::{Document, Error};
-use crate::clock;
+use fields::{content_length, essence, is_etag, may_be, only, text};
+use framing::Framing;
+
+pub use content_range::ContentRange;
+pub(crate) use content_range::unsatisfied;
+pub(crate) use fields::retry_after;
 
 /// The request that a reply is held against.
 #[derive(Clone, Copy, Debug)]
@@ -117,57 +121,6 @@ pub(crate) fn is_empty(status: StatusCode, headers: &HeaderMap) -> bool {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => content_length(headers) == Some(0),
         StatusCode::RANGE_NOT_SATISFIABLE => unsatisfied(status, headers) == Some(0),
         _ => false,
-    }
-}
-
-/// Returns the document's length, where a range is beyond it: RFC 9110, 15.5.17.
-pub(crate) fn unsatisfied(status: StatusCode, headers: &HeaderMap) -> Option<u64> {
-    let not_satisfiable = status == StatusCode::RANGE_NOT_SATISFIABLE;
-    let range = only(headers, &CONTENT_RANGE).ok()?;
-    let range = range.filter(|_| not_satisfiable)?;
-    decimal(of_bytes(range)?.strip_prefix("*/")?)
-}
-
-/// A `Retry-After`, in seconds or as a date: RFC 9110, 10.2.3.
-pub(crate) fn retry_after(value: &HeaderValue) -> Option<Duration> {
-    let text = value.to_str().ok()?.trim();
-    let date = || {
-        httpdate::parse_http_date(text)
-            .ok()
-            .map(|at| at.duration_since(clock::now()).unwrap_or_default())
-    };
-    text.parse().ok().map(Duration::from_secs).or_else(date)
-}
-
-/// The mark of a body's end: RFC 9112, 6.3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framing {
-    /// By a Content-Length, in bytes.
-    Length(u64),
-    /// By the last chunk, or by a frame of HTTP/2 or later; the length shows at the end.
-    Marked,
-    /// By the end of the connection alone, which a proxy or a fault may bring about as well.
-    Close,
-}
-
-impl Framing {
-    /// Reads the framing, or names the contradiction.
-    fn of(version: Version, headers: &HeaderMap) -> Result<Self, &'static str> {
-        let length = match only(headers, &CONTENT_LENGTH)? {
-            Some(text) => Some(decimal(text).ok_or("malformed Content-Length")?),
-            None => None,
-        };
-        let coding = only(headers, &TRANSFER_ENCODING)?;
-        match (coding, length) {
-            (Some(_), Some(_)) => Err("both Content-Length and Transfer-Encoding"),
-            (Some(coding), None) if coding.trim().eq_ignore_ascii_case("chunked") => {
-                Ok(Self::Marked)
-            }
-            (Some(_), None) => Err("Transfer-Encoding other than chunked"),
-            (None, Some(length)) => Ok(Self::Length(length)),
-            (None, None) if version > Version::HTTP_11 => Ok(Self::Marked),
-            (None, None) => Ok(Self::Close),
-        }
     }
 }
 
@@ -274,121 +227,11 @@ fn mismatch(asked: Asked<'_>, total: Option<u64>, actual: Covered) -> Error {
     Error::Mismatch { expected, actual }
 }
 
-/// A Content-Range: <https://www.rfc-editor.org/rfc/rfc9110#section-14.4>
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContentRange {
-    /// Half-open.
-    range: Range<u64>,
-    /// The document's length, in bytes; `None` if the server does not know it.
-    total: Option<u64>,
-}
-
-impl ContentRange {
-    /// Parses `bytes 0-15/100`: both ends inclusive, the unit in any letter case, the total perhaps
-    /// `*`.
-    fn parse(text: &str) -> Option<Self> {
-        let (range, total) = of_bytes(text)?.split_once('/')?;
-        let (first, last) = range.split_once('-')?;
-        let (first, last) = (decimal(first)?, decimal(last)?);
-        let total = match total {
-            "*" => None,
-            total => Some(decimal(total)?),
-        };
-        let end = last.checked_add(1)?;
-        let possible = first < end && total.is_none_or(|total| end <= total);
-        possible.then_some(Self {
-            range: first..end,
-            total,
-        })
-    }
-}
-
-impl fmt::Display for ContentRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Range { start, end } = self.range;
-        match self.total {
-            Some(total) => write!(f, "bytes {start}..{end} of {total}"),
-            None => write!(f, "bytes {start}..{end} of unknown"),
-        }
-    }
-}
-
-/// The part of a Content-Range behind the unit, if the unit is bytes.
-fn of_bytes(text: &str) -> Option<&str> {
-    let (unit, rest) = text.split_once(' ')?;
-    unit.eq_ignore_ascii_case("bytes").then_some(rest)
-}
-
-/// A header that may be there once: a second one contradicts the first, or repeats it to no end.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, &'static str> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => match value.to_str() {
-            Ok(value) => Ok(Some(value)),
-            Err(_) => Err("header that is not text"),
-        },
-        (Some(_), Some(_)) => Err("repeated header"),
-    }
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    only(headers, &CONTENT_LENGTH).ok()?.and_then(decimal)
-}
-
-/// Digits alone: `u64::from_str` would take a plus sign as well.
-fn decimal(text: &str) -> Option<u64> {
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())?
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// `type/subtype` in lower case, without what may follow it: a host that echoes what it was sent is not to be repeated.
-fn essence(content_type: &str) -> String {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let token = |text: &str| {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte);
-        (1..=64).contains(&text.len()) && text.bytes().all(plain)
-    };
-    match essence.split_once('/') {
-        Some((kind, subtype)) if token(kind) && token(subtype) => essence.to_ascii_lowercase(),
-        _ => "a type that cannot be read".to_owned(),
-    }
-}
-
-/// Whether this is an `ETag` as RFC 9110, 8.8.3 has it, its quotes forgotten or not, and of a length that an object's
-/// metadata can hold.
-fn is_etag(text: &str) -> bool {
-    let opaque = text.strip_prefix("W/").unwrap_or(text);
-    let quoted = opaque
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
-    let opaque = quoted.unwrap_or(opaque);
-    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
-    opaque.len() <= 128 && opaque.bytes().all(plain)
-}
-
-/// Error pages are HTML or JSON whatever their status; recordings are neither, and metadata is not HTML.
-fn may_be(document: Document, content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default();
-    let essence = essence.trim().to_ascii_lowercase();
-    let html = essence.starts_with("text/html") || essence.starts_with("application/xhtml");
-    let text =
-        essence.starts_with("text/") || essence.ends_with("json") || essence.ends_with("xml");
-    match document {
-        Document::Media => !html && !text,
-        Document::Metadata => !html,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use reqwest::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs
@@ -837,21 +680,6 @@ mod tests {
         assert!(verify(200, &[("content-encoding", "Identity")], None).is_ok());
     }
 
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let parse = |text: &str| retry_after(&HeaderValue::from_str(text).unwrap());
-        assert_eq!(parse("7"), Some(Duration::from_secs(7)));
-        assert_eq!(parse("Tue, 27 Jul 2021 15:25:00 GMT"), Some(Duration::ZERO));
-        let soon = httpdate::fmt_http_date(clock::now() + Duration::from_secs(100));
-        assert!(
-            parse(&soon).is_some_and(
-                |wait| wait > Duration::from_secs(90) && wait <= Duration::from_secs(100)
-            )
-        );
-        assert_eq!(parse("soon"), None);
-        assert_eq!(parse("-1"), None);
-    }
-
     /// Text of a header that is nearly one to be read.
     fn header_text() -> impl Strategy<Value = String> {
         prop_oneof![
@@ -864,14 +692,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn no_content_range_panics(text in "bytes [0-9*]{0,22}-[0-9]{0,22}/[0-9*]{0,22}") {
-            if let Some(ContentRange { range, total }) = ContentRange::parse(&text) {
-                prop_assert!(range.start < range.end);
-                prop_assert!(total.is_none_or(|total| range.end <= total));
-            }
-        }
-
         #[test]
         fn no_head_panics_and_what_is_taken_is_what_was_asked(
             partial in any::<bool>(),

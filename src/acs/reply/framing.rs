@@ -1,0 +1,38 @@
+//! The mark of a body's end. Pure.
+
+use reqwest::Version;
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
+
+use super::fields::{decimal, only};
+
+/// The mark of a body's end: RFC 9112, 6.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// By a Content-Length, in bytes.
+    Length(u64),
+    /// By the last chunk, or by a frame of HTTP/2 or later; the length shows at the end.
+    Marked,
+    /// By the end of the connection alone, which a proxy or a fault may bring about as well.
+    Close,
+}
+
+impl Framing {
+    /// Reads the framing, or names the contradiction.
+    pub(super) fn of(version: Version, headers: &HeaderMap) -> Result<Self, &'static str> {
+        let length = match only(headers, &CONTENT_LENGTH)? {
+            Some(text) => Some(decimal(text).ok_or("malformed Content-Length")?),
+            None => None,
+        };
+        let coding = only(headers, &TRANSFER_ENCODING)?;
+        match (coding, length) {
+            (Some(_), Some(_)) => Err("both Content-Length and Transfer-Encoding"),
+            (Some(coding), None) if coding.trim().eq_ignore_ascii_case("chunked") => {
+                Ok(Self::Marked)
+            }
+            (Some(_), None) => Err("Transfer-Encoding other than chunked"),
+            (None, Some(length)) => Ok(Self::Length(length)),
+            (None, None) if version > Version::HTTP_11 => Ok(Self::Marked),
+            (None, None) => Ok(Self::Close),
+        }
+    }
+}
