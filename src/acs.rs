@@ -7,14 +7,17 @@ mod continuation;
 mod counter;
 pub(crate) mod download;
 mod error;
+mod flow;
 pub(crate) mod reply;
 pub mod signature;
+mod source;
 
 pub use counter::Counter;
 pub use error::{Covered, Error, Expected, InvalidSource};
 pub use reply::ContentRange;
+pub use source::Document;
+pub(crate) use source::Source;
 
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,43 +32,18 @@ use crate::access::{Credential, Resource};
 use crate::cached::{Cached, Refresh};
 use crate::clock;
 use crate::limits::Limits;
-use crate::locations::{AllowedLocations, media_path, metadata_path};
+use crate::locations::AllowedLocations;
 use crate::metrics::{Cause, Measured};
-use crate::recording::{Chunk, is_plain_id};
 use continuation::Continuation;
-use download::{Download, Flow};
+use download::Download;
+use flow::Flow;
 use reply::{Asked, Head};
 use signature::{Form, authorized_get};
 
-/// The version that downloads by documentId were published under.
-const API_VERSION_2021: &str = "2021-04-15-preview1";
 /// The redirects that one request may take.
 const MAX_HOPS: usize = 3;
 /// Bytes of an error's body that are read in search of its trace id.
 const ERROR_BODY: usize = 16 * 1024;
-
-/// Which of a chunk's documents is asked for: an error page of one is not taken for the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Document {
-    /// Video or audio.
-    Media,
-    /// Small JSON.
-    Metadata,
-}
-
-/// Where a document is, and in which form it is asked for.
-#[derive(Clone)]
-pub(crate) struct Source {
-    url: Url,
-    form: Form,
-    document: Document,
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Source({:?}, {:?})", self.document, self.form)
-    }
-}
 
 /// The ACS client.
 #[derive(Clone, Debug)]
@@ -114,65 +92,6 @@ impl Client {
     /// and a first token where there is none.
     pub(crate) async fn renew(&self) {
         self.credential.fresh().await;
-    }
-
-    /// Where a chunk's media is.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidSource`].
-    pub(crate) fn media(&self, chunk: &Chunk) -> Result<Source, InvalidSource> {
-        self.source(
-            Document::Media,
-            chunk.content_location.as_deref(),
-            &chunk.document_id,
-        )
-    }
-
-    /// Where a chunk's metadata is.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidSource`].
-    pub(crate) fn metadata(&self, chunk: &Chunk) -> Result<Source, InvalidSource> {
-        self.source(
-            Document::Metadata,
-            chunk.metadata_location.as_deref(),
-            &chunk.document_id,
-        )
-    }
-
-    /// A document without a location is asked for by the documentId in the 2021 form, also where the chunk's other one
-    /// has a location.
-    fn source(
-        &self,
-        document: Document,
-        location: Option<&str>,
-        document_id: &str,
-    ) -> Result<Source, InvalidSource> {
-        if let Some(location) = location {
-            let url = self.allowed.admit(location)?.url().clone();
-            return Ok(Source {
-                url,
-                form: Form::Current,
-                document,
-            });
-        }
-        if !is_plain_id(document_id) {
-            return Err(InvalidSource::DocumentId);
-        }
-        let path = match document {
-            Document::Media => media_path(document_id),
-            Document::Metadata => metadata_path(document_id),
-        };
-        let mut url = self.resource.endpoint().clone();
-        url.set_path(&path);
-        url.set_query(Some(&format!("api-version={API_VERSION_2021}")));
-        Ok(Source {
-            url,
-            form: Form::Preview2021,
-            document,
-        })
     }
 
     /// Asks for a document, or for a half-open range of it, and opens the reply once its head has
