@@ -133,12 +133,15 @@ impl Store {
     ///
     /// [`Error`].
     pub async fn find(&self, key: &Key) -> Result<Option<Object>, Error> {
-        let request = self
+        let found = self
             .calls
             .head_object()
             .bucket(self.bucket(key))
-            .key(key.as_str());
-        match request.checksum_mode(ChecksumMode::Enabled).send().await {
+            .key(key.as_str())
+            .checksum_mode(ChecksumMode::Enabled)
+            .send()
+            .await;
+        match found {
             Ok(found) => Object::found(&found).map(Some),
             Err(error) => absent(Error::from_sdk("HeadObject", error)),
         }
@@ -151,14 +154,14 @@ impl Store {
     /// [`Error`].
     pub(crate) async fn read(&self, key: &Key) -> Result<Option<StoredDocument>, Error> {
         const OPERATION: &str = "GetObject";
-        let mut found = match self
+        let found = self
             .calls
             .get_object()
             .bucket(self.bucket(key))
             .key(key.as_str())
             .send()
-            .await
-        {
+            .await;
+        let mut found = match found {
             Ok(found) => found,
             Err(error) => return absent(Error::from_sdk(OPERATION, error)),
         };
@@ -202,14 +205,19 @@ impl Store {
         let bytes = bytes.into();
         let mut failures = 0;
         loop {
-            let request = self.calls.put_object().bucket(self.bucket(key));
-            let request = request.key(key.as_str()).if_none_match("*");
-            let request = request
+            let put = self
+                .calls
+                .put_object()
+                .bucket(self.bucket(key))
+                .key(key.as_str())
+                .if_none_match("*")
                 .content_type(content_type)
                 .set_metadata(identity.map(Identity::to_metadata))
-                .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
-            let body = ByteStream::from(bytes.clone());
-            match written(request.body(body).send().await) {
+                .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+                .body(ByteStream::from(bytes.clone()))
+                .send()
+                .await;
+            match written(put) {
                 Err(Error::Contended) if failures + 1 < self.attempts => failures += 1,
                 result => return result,
             }
@@ -230,15 +238,18 @@ impl Store {
         etag: &str,
     ) -> Result<Written, Error> {
         only_work(key)?;
-        let request = self
+        let put = self
             .calls
             .put_object()
             .bucket(self.bucket(key))
             .key(key.as_str())
             .if_match(etag)
-            .content_type(JSON);
-        let request = request.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
-        match written(request.body(ByteStream::from(bytes.into())).send().await) {
+            .content_type(JSON)
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+            .body(ByteStream::from(bytes.into()))
+            .send()
+            .await;
+        match written(put) {
             // Whoever reads what is there afterwards finds out either way.
             Err(Error::Contended) => Ok(Written::Taken),
             Err(error) if error.status() == Some(404) => Ok(Written::Taken),
@@ -263,19 +274,20 @@ impl Store {
         B: Body<Data = Bytes> + Send + Sync + 'static,
         B::Error: Into<BoxError>,
     {
-        let request = self
+        let put = self
             .streams
             .put_object()
             .bucket(self.bucket(key))
             .key(key.as_str())
-            .if_none_match("*");
-        let request = request
+            .if_none_match("*")
             .content_type(content_type)
-            .set_metadata(Some(identity.to_metadata()));
-        let request = request
+            .set_metadata(Some(identity.to_metadata()))
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
-            .content_length(signed(length));
-        written(request.body(ByteStream::from_body_1_x(body)).send().await)
+            .content_length(signed(length))
+            .body(ByteStream::from_body_1_x(body))
+            .send()
+            .await;
+        written(put)
     }
 
     /// Deletes the object at `key` under `pending/`.
@@ -285,12 +297,10 @@ impl Store {
     /// [`Error`]. [`Error::Archive`] for any other key, without a call.
     pub async fn delete(&self, key: &Key) -> Result<(), Error> {
         only_work(key)?;
-        let request = self
-            .calls
+        self.calls
             .delete_object()
             .bucket(self.bucket(key))
-            .key(key.as_str());
-        request
+            .key(key.as_str())
             .send()
             .await
             .map(drop)

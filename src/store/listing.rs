@@ -48,12 +48,15 @@ impl Store {
         const OPERATION: &str = "ListObjectsV2";
         let mut token: Option<String> = None;
         loop {
-            let request = self.calls.list_objects_v2().bucket(self.bucket(folder));
-            let request = request
+            let page = self
+                .calls
+                .list_objects_v2()
+                .bucket(self.bucket(folder))
                 .prefix(folder.as_str())
-                .set_continuation_token(token.clone());
-            let page = request.send().await;
-            let page = page.map_err(|error| Error::from_sdk(OPERATION, error))?;
+                .set_continuation_token(token.clone())
+                .send()
+                .await
+                .map_err(|error| Error::from_sdk(OPERATION, error))?;
             let objects = page.contents.unwrap_or_default().into_iter();
             objects.filter_map(Listed::new).for_each(&mut see);
             if page.is_truncated != Some(true) {

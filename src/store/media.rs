@@ -45,16 +45,21 @@ impl Store {
         etag: &str,
     ) -> Result<Vec<u8>, Error> {
         let last = range.end.saturating_sub(1);
-        let request = self.calls.get_object().bucket(self.bucket(key));
-        let request = request
-            .key(key.as_str())
-            .range(format!("bytes={}-{last}", range.start))
-            .if_match(etag);
         // A range has no checksum; a store that tells that of the whole would make the SDK fail.
         let unchecked = Config::builder()
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-        let found = request.customize().config_override(unchecked).send().await;
-        let mut found = found.map_err(|error| Error::from_sdk(OPERATION, error))?;
+        let mut found = self
+            .calls
+            .get_object()
+            .bucket(self.bucket(key))
+            .key(key.as_str())
+            .range(format!("bytes={}-{last}", range.start))
+            .if_match(etag)
+            .customize()
+            .config_override(unchecked)
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk(OPERATION, error))?;
         let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let mut bytes = Vec::with_capacity(length);
         // One that sends more than was asked for is not read to its end.

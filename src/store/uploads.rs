@@ -1,9 +1,12 @@
 //! Multipart uploads: begin, put a part, list, complete, abort.
 
+use aws_sdk_s3::config::Config;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, Part,
+};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use http_body::Body;
@@ -25,18 +28,15 @@ impl Store {
         identity: &Identity,
     ) -> Result<String, Error> {
         const OPERATION: &str = "CreateMultipartUpload";
-        let request = self
+        let begun = self
             .calls
             .create_multipart_upload()
             .bucket(self.bucket(key))
-            .key(key.as_str());
-        let request = request
+            .key(key.as_str())
             .content_type(content_type)
-            .set_metadata(Some(identity.to_metadata()));
-        let request = request
+            .set_metadata(Some(identity.to_metadata()))
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
-            .checksum_type(ChecksumType::FullObject);
-        let begun = request
+            .checksum_type(ChecksumType::FullObject)
             .send()
             .await
             .map_err(|error| Error::from_sdk(OPERATION, error))?;
@@ -64,18 +64,19 @@ impl Store {
         B: Body<Data = Bytes> + Send + Sync + 'static,
         B::Error: Into<BoxError>,
     {
-        let request = self
+        let part = self
             .streams
             .upload_part()
             .bucket(self.bucket(key))
             .key(key.as_str())
-            .upload_id(upload_id);
-        let request = request
+            .upload_id(upload_id)
             .part_number(number.cast_signed())
-            .content_length(signed(length));
-        let request = request.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
-        let sent = request.body(ByteStream::from_body_1_x(body)).send().await;
-        let part = sent.map_err(|error| Error::from_sdk("UploadPart", error))?;
+            .content_length(signed(length))
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+            .body(ByteStream::from_body_1_x(body))
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk("UploadPart", error))?;
         Ok(part
             .checksum_crc64_nvme
             .as_deref()
@@ -96,36 +97,18 @@ impl Store {
         let mut listed = ListedParts::new();
         let mut marker: Option<String> = None;
         loop {
-            let request = self
+            let page = self
                 .calls
                 .list_parts()
                 .bucket(self.bucket(key))
                 .key(key.as_str())
-                .upload_id(upload_id);
-            let page = request.set_part_number_marker(marker.clone()).send().await;
-            let page = page.map_err(|error| Error::from_sdk(OPERATION, error))?;
-            listed.extend(
-                page.parts
-                    .unwrap_or_default()
-                    .into_iter()
-                    .filter_map(|part| {
-                        let number = PartNumber::try_from(part.part_number?).ok()?;
-                        let size = u64::try_from(part.size?).ok()?;
-                        let crc64nvme = part
-                            .checksum_crc64_nvme
-                            .as_deref()
-                            .and_then(crc_from_base64);
-                        Some((
-                            number,
-                            ListedPart {
-                                size,
-                                etag: part.e_tag?,
-                                crc64nvme,
-                                last_modified: part.last_modified.and_then(|at| at.try_into().ok()),
-                            },
-                        ))
-                    }),
-            );
+                .upload_id(upload_id)
+                .set_part_number_marker(marker.clone())
+                .send()
+                .await
+                .map_err(|error| Error::from_sdk(OPERATION, error))?;
+            let parts = page.parts.unwrap_or_default();
+            listed.extend(parts.into_iter().filter_map(listed_part));
             if page.is_truncated != Some(true) {
                 return Ok(listed);
             }
@@ -162,26 +145,25 @@ impl Store {
             .set_parts(Some(completed.collect()))
             .build();
         let length = parts.values().map(|part| part.size).sum();
-        let request = self
+        let timeout = TimeoutConfig::builder()
+            .operation_attempt_timeout(self.complete_call)
+            .build();
+        let completed = self
             .calls
             .complete_multipart_upload()
             .bucket(self.bucket(key))
-            .key(key.as_str());
-        let request = request
+            .key(key.as_str())
             .upload_id(upload_id)
             .multipart_upload(completed)
-            .if_none_match("*");
-        let request = request
+            .if_none_match("*")
             .mpu_object_size(signed(length))
-            .checksum_type(ChecksumType::FullObject);
-        let request =
-            request.set_checksum_crc64_nvme(combined_crc64nvme(parts.values()).map(crc_to_base64));
-        let patient = TimeoutConfig::builder()
-            .operation_attempt_timeout(self.complete_call)
-            .build();
-        let patient = aws_sdk_s3::config::Builder::new().timeout_config(patient);
-        let sent = request.customize().config_override(patient).send().await;
-        let completed = sent.map_err(|error| Error::from_sdk("CompleteMultipartUpload", error))?;
+            .checksum_type(ChecksumType::FullObject)
+            .set_checksum_crc64_nvme(combined_crc64nvme(parts.values()).map(crc_to_base64))
+            .customize()
+            .config_override(Config::builder().timeout_config(timeout))
+            .send()
+            .await
+            .map_err(|error| Error::from_sdk("CompleteMultipartUpload", error))?;
         Ok(Receipt {
             etag: completed.e_tag,
             version_id: completed.version_id,
@@ -195,21 +177,35 @@ impl Store {
     ///
     /// [`Error`].
     pub(crate) async fn abort(&self, key: &Key, upload_id: &str) -> Result<(), Error> {
-        let request = self
+        let ended = self
             .calls
             .abort_multipart_upload()
             .bucket(self.bucket(key))
             .key(key.as_str())
-            .upload_id(upload_id);
-        match request
+            .upload_id(upload_id)
             .send()
             .await
-            .map_err(|error| Error::from_sdk("AbortMultipartUpload", error))
-        {
+            .map_err(|error| Error::from_sdk("AbortMultipartUpload", error));
+        match ended {
             Err(error) if !error.is_no_such_upload() => Err(error),
             _ => Ok(()),
         }
     }
+}
+
+/// A part as a page of `ListParts` has it; `None` where the page does not say enough of it.
+fn listed_part(part: Part) -> Option<(PartNumber, ListedPart)> {
+    let number = PartNumber::try_from(part.part_number?).ok()?;
+    let listed = ListedPart {
+        size: u64::try_from(part.size?).ok()?,
+        etag: part.e_tag?,
+        crc64nvme: part
+            .checksum_crc64_nvme
+            .as_deref()
+            .and_then(crc_from_base64),
+        last_modified: part.last_modified.and_then(|at| at.try_into().ok()),
+    };
+    Some((number, listed))
 }
 
 /// S3 writes a CRC as the base64 of its bytes, the highest first.
