@@ -69,59 +69,35 @@ impl Transfer {
     }
 }
 
-/// The pause before the next attempt after `failures` failed ones, and what that is counted under; none where this run
-/// should not try again.
+/// The pause before another attempt after `failures` failed ones, and the cause that the attempt is
+/// counted under; `None` if this run should not try again.
 fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<(Duration, Cause)> {
-    let backoff = (failures < limits.attempts)
-        .then(|| jittered(limits.backoff * 2_u32.saturating_pow(failures - 1)));
-    let backed_off = |cause| Some((backoff?, cause));
+    let cause = cause(error)?;
+    if cause == Cause::AcsNotReady {
+        let again = failures < limits.not_ready_attempts;
+        return again.then_some((limits.not_ready_pause, cause));
+    }
+    let asked = match error {
+        Error::Source(acs::Error::Refused { retry_after, .. }) => retry_after.unwrap_or_default(),
+        _ => Duration::ZERO,
+    };
+    if failures >= limits.attempts || asked > limits.retry_after {
+        return None;
+    }
+    let backoff = jittered(limits.backoff * 2_u32.saturating_pow(failures - 1));
+    Some((backoff.max(asked), cause))
+}
+
+/// The cause of a failure that another attempt may not meet; `None` for any other failure.
+fn cause(error: &Error) -> Option<Cause> {
     match error {
-        Error::Source(acs::Error::NotReady) => (failures < limits.not_ready_attempts)
-            .then_some((limits.not_ready_pause, Cause::AcsNotReady)),
-        Error::Source(acs::Error::Refused {
-            status,
-            retry_after,
-            ..
-        }) => {
-            // ACS answers single requests with a 4xx that the next one does not get.
-            let lasting = matches!(status.as_u16(), 401 | 403 | 404 | 410 | 416);
-            let may_pass = status.is_server_error() || status.is_client_error() && !lasting;
-            let asked = retry_after.unwrap_or_default();
-            let backoff = backoff.filter(|_| may_pass && asked <= limits.retry_after)?;
-            let cause = if status.as_u16() == 429 || retry_after.is_some() {
-                Cause::AcsThrottled
-            } else {
-                Cause::AcsFailed
-            };
-            Some((backoff.max(asked), cause))
-        }
-        Error::Source(acs::Error::Stalled(_)) => backed_off(Cause::AcsStalled),
-        Error::Source(acs::Error::Http(_) | acs::Error::Truncated { .. } | acs::Error::Excess) => {
-            backed_off(Cause::AcsBroken)
-        }
-        Error::Source(
-            acs::Error::Mismatch { .. }
-            | acs::Error::RangeIgnored
-            | acs::Error::Unframed
-            | acs::Error::Changed
-            | acs::Error::Scraps { .. }
-            | acs::Error::WrongType { .. }
-            | acs::Error::Encoded,
-        )
-        | Error::PartDiffers(_) => backed_off(Cause::AcsMismatched),
+        Error::Source(error) => source_cause(error),
+        Error::PartDiffers(_) => Some(Cause::AcsMismatched),
         Error::Store(error) if !error.may_pass() => None,
-        Error::Store(store::Error::Stalled(_)) => backed_off(Cause::S3Stalled),
-        Error::Store(error) if error.is_throttling() => backed_off(Cause::S3Throttled),
-        Error::Store(_) | Error::Conflict => backed_off(Cause::S3Failed),
-        Error::Source(
-            acs::Error::BeyondEnd { .. }
-            | acs::Error::Redirect(_)
-            | acs::Error::RedirectLoop
-            | acs::Error::TooLong { .. }
-            | acs::Error::Unsignable
-            | acs::Error::NoToken,
-        )
-        | Error::LeftOver(_)
+        Error::Store(store::Error::Stalled(_)) => Some(Cause::S3Stalled),
+        Error::Store(error) if error.is_throttling() => Some(Cause::S3Throttled),
+        Error::Store(_) | Error::Conflict => Some(Cause::S3Failed),
+        Error::LeftOver(_)
         | Error::Occupied
         | Error::SourceChanged
         | Error::RangesDisagree
@@ -131,6 +107,45 @@ fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<(Duration, Cau
         | Error::OutOfTime
         | Error::SourceUnsettled { .. }
         | Error::Unsettled { .. } => None,
+    }
+}
+
+/// The same, for a failure of the source.
+fn source_cause(error: &acs::Error) -> Option<Cause> {
+    match error {
+        acs::Error::NotReady => Some(Cause::AcsNotReady),
+        acs::Error::Refused {
+            status,
+            retry_after,
+            ..
+        } => {
+            // ACS answers single requests with a 4xx that the next one does not get.
+            let lasting = matches!(status.as_u16(), 401 | 403 | 404 | 410 | 416);
+            let may_pass = status.is_server_error() || status.is_client_error() && !lasting;
+            let throttled = status.as_u16() == 429 || retry_after.is_some();
+            may_pass.then_some(if throttled {
+                Cause::AcsThrottled
+            } else {
+                Cause::AcsFailed
+            })
+        }
+        acs::Error::Stalled(_) => Some(Cause::AcsStalled),
+        acs::Error::Http(_) | acs::Error::Truncated { .. } | acs::Error::Excess => {
+            Some(Cause::AcsBroken)
+        }
+        acs::Error::Mismatch { .. }
+        | acs::Error::RangeIgnored
+        | acs::Error::Unframed
+        | acs::Error::Changed
+        | acs::Error::Scraps { .. }
+        | acs::Error::WrongType { .. }
+        | acs::Error::Encoded => Some(Cause::AcsMismatched),
+        acs::Error::BeyondEnd { .. }
+        | acs::Error::Redirect(_)
+        | acs::Error::RedirectLoop
+        | acs::Error::TooLong { .. }
+        | acs::Error::Unsignable
+        | acs::Error::NoToken => None,
     }
 }
 
