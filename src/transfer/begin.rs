@@ -15,7 +15,7 @@ use crate::acs::download::Download;
 use crate::clock;
 use crate::error_chain::error_chain;
 use crate::plan::Plan;
-use crate::store::{self, Identity, JSON, StoredDocument, Written};
+use crate::store::{self, Identity, JSON, Written};
 
 /// How the beginning of an object ended.
 pub(super) enum Begun {
@@ -37,112 +37,59 @@ enum First {
     Large(Option<u64>, Opened),
 }
 
+/// How the record of a new upload was written.
+enum Recorded {
+    /// The stored record is that of the new upload, with this ETag where the answer gave one.
+    Ours { etag: Option<String> },
+    /// Another run's record was first.
+    Theirs,
+}
+
+/// The beginning of an upload for one object.
+struct Beginning<'a> {
+    transfer: &'a Transfer,
+    /// The record that the new one replaces, if there is one.
+    over: Option<&'a Found>,
+    /// The reason to replace it.
+    cause: Cause,
+}
+
 impl Transfer {
     /// Begins an object. One part or less goes into S3 at once; for more, an upload and its record,
     /// in the place of the record `over` if there is one. The upload of that is ended at once, unless
     /// the `cause` leaves its parts of use.
     pub(super) async fn begin(&self, over: Option<&Found>, cause: Cause) -> Result<Begun, Error> {
-        let (store, task) = (&self.tools.store, &self.task);
-        let old = over.and_then(|over| over.record.as_ref());
-        let by_range = 0..self.tools.limits.part_size;
-        let first = match self.attempts(|| self.open_or_copy(Some(&by_range))).await {
-            Err(error) if error.is_about_ranges() => {
-                warn!(key = %task.key, error = error_chain(&error), "ranges are of no use; asking for the complete document instead");
-                self.attempts(|| self.open_or_copy(None)).await?
-            }
-            first => first?,
+        let beginning = Beginning {
+            transfer: self,
+            over,
+            cause,
         };
-        let (length, opened) = match first {
-            First::Copied(object) => return Ok(Begun::Copied(object)),
-            First::Large(length, opened) => (length, opened),
-        };
-        if cause == Cause::StreamTooLong && is_complete(&opened.download) {
-            return Ok(Begun::Streams(opened));
-        }
-        self.may_begin_another(over, cause)?;
-        let mut record = self.begin_upload(length, &opened.download).await?;
-        if let Some(old) = old {
-            record.begun = old.begun.saturating_add(1);
-            record.replaced = old.uploads().map(str::to_owned).collect();
-        }
-        let upload_id = &record.upload_id;
-        let written = match over {
-            None => {
-                let json = record.to_json();
-                store.create(&task.record, json, JSON, None).await
+        match self.first_reply().await? {
+            First::Copied(object) => Ok(Begun::Copied(object)),
+            First::Large(_, opened)
+                if cause == Cause::StreamTooLong && is_complete(&opened.download) =>
+            {
+                Ok(Begun::Streams(opened))
             }
-            Some(over) => {
-                let json = record.to_json();
-                store.replace(&task.record, json, &over.etag).await
-            }
-        };
-        let mut etag = None;
-        let ours = match written {
-            Ok(Written::Here(receipt)) => {
-                etag = receipt.etag;
-                Ok(true)
-            }
-            // Perhaps by our own hand, its answer lost: the record itself tells.
-            Ok(Written::Taken) | Err(store::Error::Contended) => {
-                let there = store.read(&task.record).await;
-                let upload_of =
-                    |there: StoredDocument| Some(Record::parse(&there.bytes)?.upload_id);
-                there.map(|there| there.and_then(upload_of).as_ref() == Some(upload_id))
-            }
-            Err(error) => Err(error),
-        };
-        let ours = match ours {
-            Ok(ours) => ours,
-            // Without an answer the record may be there, and then the upload is of use; if it is not, the bucket's
-            // lifecycle rule ends what nobody knows. After any other error the upload is better begun again.
-            Err(error @ store::Error::Unanswered { .. }) => return Err(error.into()),
-            Err(error) => {
-                store.abort(&task.key, upload_id).await?;
-                return Err(error.into());
-            }
-        };
-        if !ours {
-            store.abort(&task.key, upload_id).await?;
-            return Ok(Begun::Outrun);
+            First::Large(length, opened) => beginning.upload(length, opened).await,
         }
-        // The record first, the old upload after: whatever happens in between, a record names each.
-        if let Some(old) = old.filter(|_| cause.is_end())
-            && let Err(error) = store.abort(&task.key, &old.upload_id).await
-        {
-            // The new record names it, and it is ended with that.
-            let key = &task.key;
-            warn!(%key, error = error_chain(&error), "an upload that was replaced is not ended yet");
-        }
-        // A run that completes the object deletes its record after it. So ours was written either
-        // before another could be, or when all was over, while our first reply was on its way: a
-        // look at the object now tells which.
-        if over.is_none() && self.find_copy().await?.is_some() {
-            self.clear(Some(&record)).await?;
-            return Ok(Begun::Outrun);
-        }
-        Ok(match Upload::fresh(self, record, etag) {
-            Some(upload) => Begun::Upload(Box::new((upload, opened))),
-            None => Begun::Outrun,
-        })
     }
 
-    /// Checks that it is time for another upload. The pause after the second one doubles with each,
-    /// so that a source or a store that lets none succeed costs a few, not one in every run.
-    fn may_begin_another(&self, over: Option<&Found>, cause: Cause) -> Result<(), Error> {
-        let Some((over, record)) = over.and_then(|over| Some((over, over.record.as_ref()?))) else {
-            return Ok(());
-        };
-        let Some(doublings) = record.begun.checked_sub(2) else {
-            return Ok(());
-        };
-        let age = over
-            .written
-            .and_then(|written| clock::now().duration_since(written).ok());
-        let pause = self.tools.limits.upload_pause;
-        if age.unwrap_or_default() < pause.saturating_mul(2_u32.saturating_pow(doublings)) {
-            return Err(cause.unsettled(record.begun));
+    /// Opens the object by its first range; without a range if the source's ranges are at fault.
+    async fn first_reply(&self) -> Result<First, Error> {
+        let by_range = 0..self.tools.limits.part_size;
+        match self.attempts(|| self.open_or_copy(Some(&by_range))).await {
+            Err(error) if error.is_about_ranges() => {
+                let key = &self.task.key;
+                warn!(
+                    %key,
+                    error = error_chain(&error),
+                    "ranges are of no use; asking for the complete document instead"
+                );
+                self.attempts(|| self.open_or_copy(None)).await
+            }
+            first => first,
         }
-        Ok(())
     }
 
     /// Opens the object's first range, or the whole, and copies a small object on the spot.
@@ -175,17 +122,83 @@ impl Transfer {
         let written = self.watch(download, length, sent).await?;
         self.written(written, length, &content_type, identity).await
     }
+}
 
+impl Beginning<'_> {
+    /// Begins the upload of a document of this length, where it is known, and records it.
+    async fn upload(&self, length: Option<u64>, opened: Opened) -> Result<Begun, Error> {
+        let Transfer { tools, task, .. } = self.transfer;
+        let store = &tools.store;
+        self.is_due()?;
+        let record = self.begin_upload(length, &opened.download).await?;
+        let etag = match self.write(&record).await {
+            Ok(Recorded::Ours { etag }) => etag,
+            Ok(Recorded::Theirs) => {
+                store.abort(&task.key, &record.upload_id).await?;
+                return Ok(Begun::Outrun);
+            }
+            // Without an answer the record may be there, and then the upload is of use; if it is
+            // not, the bucket's lifecycle rule ends what nobody knows. After any other error the
+            // upload is better begun again.
+            Err(error @ store::Error::Unanswered { .. }) => return Err(error.into()),
+            Err(error) => {
+                store.abort(&task.key, &record.upload_id).await?;
+                return Err(error.into());
+            }
+        };
+        self.end_replaced().await;
+        // A run that completes the object deletes its record after it. So ours was written either
+        // before another could be, or when all was over, while our first reply was on its way: a
+        // look at the object now tells which.
+        if self.over.is_none() && self.transfer.find_copy().await?.is_some() {
+            self.transfer.clear(Some(&record)).await?;
+            return Ok(Begun::Outrun);
+        }
+        Ok(match Upload::fresh(self.transfer, record, etag) {
+            Some(upload) => Begun::Upload(Box::new((upload, opened))),
+            None => Begun::Outrun,
+        })
+    }
+
+    /// The record that is to be replaced, if it is one that can be read.
+    fn replaced(&self) -> Option<&Record> {
+        self.over?.record.as_ref()
+    }
+
+    /// Checks that it is time for another upload. The pause after the second one doubles with each,
+    /// so that a source or a store that lets none succeed costs a few, not one in every run.
+    fn is_due(&self) -> Result<(), Error> {
+        let (Some(over), Some(record)) = (self.over, self.replaced()) else {
+            return Ok(());
+        };
+        let Some(doublings) = record.begun.checked_sub(2) else {
+            return Ok(());
+        };
+        let age = over
+            .written
+            .and_then(|written| clock::now().duration_since(written).ok());
+        let pause = self.transfer.tools.limits.upload_pause;
+        if age.unwrap_or_default() < pause.saturating_mul(2_u32.saturating_pow(doublings)) {
+            return Err(self.cause.unsettled(record.begun));
+        }
+        Ok(())
+    }
+
+    /// Begins the upload, and returns the record of it, which is not written yet.
     async fn begin_upload(
         &self,
         length: Option<u64>,
         download: &Download,
     ) -> Result<Record, Error> {
-        let (store, task) = (&self.tools.store, &self.task);
-        let preferred = self.tools.limits.part_size;
+        let Transfer { tools, task, .. } = self.transfer;
+        let preferred = tools.limits.part_size;
         let content_type = content_type(download, task);
         let identity = task.identity(length, download);
-        let upload_id = store.begin(&task.key, &content_type, &identity).await?;
+        let upload_id = tools
+            .store
+            .begin(&task.key, &content_type, &identity)
+            .await?;
+        let old = self.replaced();
         Ok(Record {
             key: task.key.to_string(),
             upload_id,
@@ -193,11 +206,49 @@ impl Transfer {
             source_etag: identity.source_etag,
             content_type,
             part_size: length.map_or(preferred, |length| Plan::part_size_for(length, preferred)),
-            begun: 1,
-            replaced: vec![],
+            begun: old.map_or(1, |old| old.begun.saturating_add(1)),
+            replaced: old.map_or(vec![], |old| old.uploads().map(str::to_owned).collect()),
             streamed: false,
             crc64nvme: None,
         })
+    }
+
+    /// Writes the record, if no other run has written one meanwhile.
+    async fn write(&self, record: &Record) -> Result<Recorded, store::Error> {
+        let Transfer { tools, task, .. } = self.transfer;
+        let (store, json) = (&tools.store, record.to_json());
+        let written = match self.over {
+            None => store.create(&task.record, json, JSON, None).await,
+            Some(over) => store.replace(&task.record, json, &over.etag).await,
+        };
+        match written {
+            Ok(Written::Here(receipt)) => Ok(Recorded::Ours { etag: receipt.etag }),
+            // Perhaps by our own hand, its answer lost: the record itself tells.
+            Ok(Written::Taken) | Err(store::Error::Contended) => {
+                let there = store.read(&task.record).await?;
+                let there = there.and_then(|document| Record::parse(&document.bytes));
+                Ok(match there {
+                    Some(there) if there.upload_id == record.upload_id => {
+                        Recorded::Ours { etag: None }
+                    }
+                    _ => Recorded::Theirs,
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends the upload of the replaced record, if its parts are of no more use. The record first,
+    /// the old upload after: whatever happens in between, a record names each.
+    async fn end_replaced(&self) {
+        let Transfer { tools, task, .. } = self.transfer;
+        if let Some(old) = self.replaced().filter(|_| self.cause.is_end())
+            && let Err(error) = tools.store.abort(&task.key, &old.upload_id).await
+        {
+            // The new record names it, and it is ended with that.
+            let key = &task.key;
+            warn!(%key, error = error_chain(&error), "an upload that was replaced is not ended yet");
+        }
     }
 }
 
