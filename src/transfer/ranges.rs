@@ -34,54 +34,10 @@ impl Upload {
         };
         let mut missing: BTreeSet<PartNumber> = plan.missing(&listed).collect();
         transfer.progress.plan(plan, count(&missing));
-
-        let mut workers = JoinSet::new();
         let first = opened.filter(|_| missing.remove(&1));
-        let idle = transfer.tools.concurrency().min(missing.len());
-        let relist = transfer.tools.limits.relist;
-        let crew = Arc::new(Crew {
-            upload: Arc::clone(self),
-            plan,
-            missing: Mutex::new(Missing {
-                numbers: missing,
-                next: Instant::now() + relist,
-                pause: relist,
-            }),
-            checksums: Mutex::default(),
-            stopped: AtomicBool::new(false),
-        });
-        if let Some(first) = first {
-            let crew = Arc::clone(&crew);
-            workers.spawn(async move { crew.put_first(first).await }.in_current_span());
-        }
-        for _ in 0..idle {
-            let crew = Arc::clone(&crew);
-            workers.spawn(async move { crew.work().await }.in_current_span());
-        }
-        let mut failure: Option<Error> = None;
-        while let Some(joined) = workers.join_next().await {
-            let result = joined.unwrap_or_else(|error| match error.try_into_panic() {
-                Ok(panic) => resume_unwind(panic),
-                Err(_) => Ok(()),
-            });
-            if let Err(error) = result {
-                // The parts in flight are finished, so that they need not be fetched again; no
-                // other is begun.
-                crew.stopped.store(true, Ordering::Relaxed);
-                let decisive = matches!(error, Error::UploadGone | Error::SourceChanged);
-                if decisive || failure.is_none() {
-                    failure = Some(error);
-                }
-            }
-        }
-        match failure {
-            None if !crew.missing.lock().await.numbers.is_empty() => Err(Error::OutOfTime),
-            None => Ok(Filled {
-                plan,
-                checksums: std::mem::take(&mut *crew.checksums.lock().await),
-            }),
-            Some(error) => Err(error),
-        }
+        let crew = Crew::new(self, plan, missing);
+        crew.run(first).await?;
+        crew.filled().await
     }
 }
 
@@ -106,6 +62,63 @@ struct Missing {
 }
 
 impl Crew {
+    fn new(upload: &Arc<Upload>, plan: Plan, missing: BTreeSet<PartNumber>) -> Arc<Self> {
+        let relist = upload.transfer.tools.limits.relist;
+        Arc::new(Self {
+            upload: Arc::clone(upload),
+            plan,
+            missing: Mutex::new(Missing {
+                numbers: missing,
+                next: Instant::now() + relist,
+                pause: relist,
+            }),
+            checksums: Mutex::default(),
+            stopped: AtomicBool::new(false),
+        })
+    }
+
+    /// Puts the missing parts, and part 1 out of the reply `first` if it is still open.
+    async fn run(self: &Arc<Self>, first: Option<Opened>) -> Result<(), Error> {
+        let missing = self.missing.lock().await.numbers.len();
+        let mut workers = JoinSet::new();
+        if let Some(first) = first {
+            let crew = Arc::clone(self);
+            workers.spawn(async move { crew.put_first(first).await }.in_current_span());
+        }
+        for _ in 0..missing.min(self.upload.transfer.tools.concurrency()) {
+            let crew = Arc::clone(self);
+            workers.spawn(async move { crew.work().await }.in_current_span());
+        }
+        let mut failure: Option<Error> = None;
+        while let Some(joined) = workers.join_next().await {
+            let result = joined.unwrap_or_else(|error| match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(_) => Ok(()),
+            });
+            if let Err(error) = result {
+                // The parts in flight are finished, so that they need not be fetched again; no
+                // other is begun.
+                self.stopped.store(true, Ordering::Relaxed);
+                let decisive = matches!(error, Error::UploadGone | Error::SourceChanged);
+                if decisive || failure.is_none() {
+                    failure = Some(error);
+                }
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// The upload, filled; an error if the workers have left parts for want of time.
+    async fn filled(&self) -> Result<Filled, Error> {
+        if !self.missing.lock().await.numbers.is_empty() {
+            return Err(Error::OutOfTime);
+        }
+        Ok(Filled {
+            plan: self.plan,
+            checksums: std::mem::take(&mut *self.checksums.lock().await),
+        })
+    }
+
     async fn work(&self) -> Result<(), Error> {
         let transfer = &self.upload.transfer;
         loop {
