@@ -1,7 +1,7 @@
-//! Length and part size → parts; what is listed → what is missing. Pure.
+//! The plan of an upload: which bytes are which part, and which parts are missing. Pure.
 //!
-//! The grid is fixed by the length and the part size alone, so part *n* is the same bytes whoever uploads it: two
-//! deliveries that never hear of each other can fill one upload together.
+//! The length and the part size alone decide the plan, so part *n* has the same bytes in every run:
+//! two deliveries that do not know of each other can fill one upload together.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use crc_fast::{CrcAlgorithm, checksum_combine};
 
-/// The most parts of a multipart upload.
+/// The largest number of parts of a multipart upload.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
 pub(crate) const MAX_PARTS: u64 = 10_000;
@@ -17,7 +17,7 @@ pub(crate) const MAX_PARTS: u64 = 10_000;
 /// A part number, from 1.
 pub type PartNumber = u32;
 
-/// The fixed grid of one object.
+/// The plan of one object's parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     length: u64,
@@ -27,13 +27,13 @@ pub struct Plan {
 /// A part that S3 lists for an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedPart {
-    /// Its size, in bytes.
+    /// The size, in bytes.
     pub size: u64,
-    /// Its ETag, as S3 gave it.
+    /// The ETag, as S3 gave it.
     pub etag: String,
-    /// Its CRC64NVME, where the store reports one.
+    /// The CRC64NVME, if the store reports one.
     pub crc64nvme: Option<u64>,
-    /// When it was put, by S3's clock.
+    /// The time of the upload, by S3's clock.
     pub last_modified: Option<SystemTime>,
 }
 
@@ -41,15 +41,16 @@ pub struct ListedPart {
 pub type ListedParts = BTreeMap<PartNumber, ListedPart>;
 
 impl Plan {
-    /// The grid for `length` bytes in parts of `part_size`; none where either is 0 or more than 10,000 parts result.
+    /// The plan for `length` bytes in parts of `part_size`; `None` if either is 0, or if more than
+    /// 10,000 parts result.
     #[must_use]
     pub fn new(length: u64, part_size: u64) -> Option<Self> {
         let usable = length > 0 && part_size > 0 && length.div_ceil(part_size) <= MAX_PARTS;
         usable.then_some(Self { length, part_size })
     }
 
-    /// The part size for an object of `length` bytes: `preferred`, or the next multiple of it that needs at most
-    /// 10,000 parts.
+    /// The part size for an object of `length` bytes: `preferred`, or the next multiple of
+    /// `preferred` that needs at most 10,000 parts.
     pub(crate) fn part_size_for(length: u64, preferred: u64) -> u64 {
         let preferred = preferred.max(1);
         let multiple = length.div_ceil(MAX_PARTS).div_ceil(preferred).max(1);
@@ -61,12 +62,12 @@ impl Plan {
         self.length
     }
 
-    /// Bytes of each part but the last.
+    /// The bytes of each part except the last.
     pub(crate) fn part_size(&self) -> u64 {
         self.part_size
     }
 
-    /// How many parts there are.
+    /// The number of parts.
     #[must_use]
     pub fn count(&self) -> PartNumber {
         // At most 10,000, see `new`.
@@ -79,7 +80,7 @@ impl Plan {
         1..=self.count()
     }
 
-    /// The bytes of part `number`, half-open; empty for a number outside the grid.
+    /// The bytes of part `number`, half-open; empty for a number outside the plan.
     #[must_use]
     pub fn range(&self, number: PartNumber) -> Range<u64> {
         let start = u64::from(number.saturating_sub(1)).saturating_mul(self.part_size);
@@ -91,13 +92,13 @@ impl Plan {
         }
     }
 
-    /// Whether `part` is whole as part `number`: anything of another size is put again.
-    pub(crate) fn keeps(&self, number: PartNumber, part: &ListedPart) -> bool {
+    /// Returns `true` if `part` has the size of part `number`. A part of another size is put again.
+    pub(crate) fn fits(&self, number: PartNumber, part: &ListedPart) -> bool {
         let range = self.range(number);
         !range.is_empty() && part.size == range.end - range.start
     }
 
-    /// The numbers that `listed` does not hold whole, in ascending order.
+    /// The numbers of the parts that `listed` lacks, or has in another size, in ascending order.
     pub fn missing<'a>(
         &self,
         listed: &'a ListedParts,
@@ -106,20 +107,20 @@ impl Plan {
         self.numbers().filter(move |number| {
             !listed
                 .get(number)
-                .is_some_and(|part| plan.keeps(*number, part))
+                .is_some_and(|part| plan.fits(*number, part))
         })
     }
 }
 
-/// The CRC64NVME of the whole object from those of its parts, without the data; none where any part has none.
+/// The CRC64NVME of an object, from those of its parts without the data; `None` if a part has none.
 pub(crate) fn combined_crc64nvme<'a>(
     parts: impl IntoIterator<Item = &'a ListedPart>,
 ) -> Option<u64> {
     combined(parts.into_iter().map(|part| (part.crc64nvme, part.size)))
 }
 
-/// The CRC64NVME of the whole object from those of its parts, each with its size in bytes; `None`
-/// where any part has none.
+/// The CRC64NVME of an object, from those of its parts, each with its size in bytes; `None` if a
+/// part has none.
 pub(crate) fn combined(parts: impl IntoIterator<Item = (Option<u64>, u64)>) -> Option<u64> {
     parts.into_iter().try_fold(0, |crc, (next, size)| {
         Some(checksum_combine(CrcAlgorithm::Crc64Nvme, crc, next?, size))
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_of_known_grids() {
+    fn ranges_of_known_plans() {
         for (length, part_size, expected) in [
             (1, 16, &[(0_u64, 1_u64)] as &[_]),
             (16, 16, &[(0, 16)]),
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn no_grid_for_nothing_or_for_too_many_parts() {
+    fn no_plan_for_no_bytes_or_too_many_parts() {
         assert_eq!(Plan::new(0, 16), None);
         assert_eq!(Plan::new(16, 0), None);
         assert!(Plan::new(160_000, 16).is_some());
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn no_combined_checksum_where_one_part_has_none() {
+    fn no_combined_checksum_if_a_part_has_none() {
         let with = ListedPart {
             crc64nvme: Some(1),
             ..part(3)
@@ -185,7 +186,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_tile_the_length_exactly(length in 1_u64..5_000_000_000_000, preferred in 1_u64..1 << 30) {
+        fn parts_tile_the_length_exactly(
+            length in 1_u64..5_000_000_000_000,
+            preferred in 1_u64..1 << 30,
+        ) {
             let part_size = Plan::part_size_for(length, preferred);
             prop_assert_eq!(part_size % preferred, 0);
             let plan = Plan::new(length, part_size).unwrap();
@@ -202,7 +206,10 @@ mod tests {
         }
 
         #[test]
-        fn parts_combine_to_the_checksum_of_the_whole(data in proptest::collection::vec(any::<u8>(), 1..4_000), part_size in 1_u64..700) {
+        fn parts_combine_to_the_checksum_of_the_object(
+            data in proptest::collection::vec(any::<u8>(), 1..4_000),
+            part_size in 1_u64..700,
+        ) {
             let plan = Plan::new(data.len() as u64, part_size).unwrap();
             let parts = data.chunks(usize::try_from(part_size).unwrap()).map(|bytes| ListedPart {
                 crc64nvme: Some(checksum(CrcAlgorithm::Crc64Nvme, bytes)),
@@ -210,8 +217,10 @@ mod tests {
             });
             let parts: Vec<_> = parts.collect();
             prop_assert_eq!(parts.len(), plan.count() as usize);
-            prop_assert!(plan.numbers().zip(&parts).all(|(number, part)| plan.keeps(number, part)));
-            prop_assert_eq!(combined_crc64nvme(&parts), Some(checksum(CrcAlgorithm::Crc64Nvme, &data)));
+            let mut planned = plan.numbers().zip(&parts);
+            prop_assert!(planned.all(|(number, part)| plan.fits(number, part)));
+            let crc64nvme = checksum(CrcAlgorithm::Crc64Nvme, &data);
+            prop_assert_eq!(combined_crc64nvme(&parts), Some(crc64nvme));
         }
     }
 }
