@@ -57,7 +57,8 @@ pub(crate) struct Cached<T> {
 struct Source<T> {
     read: Box<dyn Fn() -> Reading<T> + Send + Sync>,
     policy: RefreshPolicy,
-    // Locked during a read, so that many callers that find the value wrong at once cause one read.
+    /// The last reads. Locked during a read, so that many callers that find the value wrong at once
+    /// cause one read.
     last: Mutex<Last>,
 }
 
@@ -183,7 +184,7 @@ impl<T> Cached<T> {
             Stage::Fresh | Stage::Over => Some(source.last.lock().await),
         };
         if let Some(mut last) = last {
-            // Another caller may have refreshed the value while this one waited.
+            // Another caller may have refreshed the value while this caller waited for the lock.
             let (_, stage) = self.staged();
             if stage != Stage::Fresh && elapsed(last.begun) >= source.policy.min_interval {
                 self.read(source, &mut last).await;
@@ -235,6 +236,7 @@ impl<T> Cached<T> {
         }
     }
 
+    /// Reads the value from the source, and logs the result.
     async fn read(&self, source: &Source<T>, last: &mut Last) {
         // Set before the read, so that a read whose caller is dropped half-way counts as a failure.
         last.begun = Some(clock::now());
@@ -243,7 +245,7 @@ impl<T> Cached<T> {
         let read = timeout(limit, (source.read)()).await;
         match read.unwrap_or_else(|_| Err(format!("no answer within {limit:?}").into())) {
             Ok(value) => {
-                info!(what = self.name, "read");
+                info!(what = self.name, "cached value read");
                 last.succeeded = Some(clock::now());
                 last.failed = false;
                 let mut cached = self.value.write().unwrap_or_else(PoisonError::into_inner);
@@ -252,9 +254,11 @@ impl<T> Cached<T> {
             Err(error) => {
                 let (what, error) = (self.name, error_chain(&*error));
                 let message = match (self.peek(), self.is_over(last)) {
-                    (None, _) => "could not be read",
-                    (Some(_), true) => "could not be read again; what was last read is too old",
-                    (Some(_), false) => "could not be read again; what was last read holds",
+                    (None, _) => "value could not be read",
+                    (Some(_), true) => "value could not be read again; the cached value is too old",
+                    (Some(_), false) => {
+                        "value could not be read again; the cached value stays in use"
+                    }
                 };
                 if let Some(metric) = self.failures {
                     error!(what, error, "{message}");
@@ -288,7 +292,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_hours(1);
 
-    /// A source that counts its readings and fails while it is told to.
+    /// A source that counts its reads, and fails while it is broken.
     #[derive(Clone, Default)]
     struct Counter {
         readings: Arc<AtomicU32>,
@@ -331,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_mismatch_reads_once_within_the_pause() {
+    async fn a_wrong_value_is_read_once_within_the_interval() {
         let counter = Counter::default();
         let cached = counter.cached(None, None, HOUR);
         let seen = cached.fresh().await.unwrap();
@@ -343,7 +347,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_that_find_it_wrong_at_once_cause_one_reading() {
+    async fn callers_that_find_a_value_wrong_at_once_cause_one_read() {
         let counter = Counter::default();
         let cached = counter.cached(Some(0), None, Duration::ZERO);
         let seen = cached.peek().unwrap();
@@ -356,7 +360,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn age_reads_again() {
+    async fn an_old_value_is_refreshed() {
         let counter = Counter::default();
         let young = counter.cached(Some(0), Some(HOUR), Duration::ZERO);
         assert_eq!(young.fresh().await.as_deref(), Some(&0));
@@ -367,7 +371,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_outage_leaves_the_last_good_value_and_says_that_nothing_is_known() {
+    async fn an_outage_leaves_the_cached_value_and_a_failed_refresh() {
         let counter = Counter::default();
         let cached = counter.cached(Some(0), Some(Duration::ZERO), Duration::ZERO);
         counter.break_it(true);
@@ -379,7 +383,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_value_that_is_not_confirmed_is_good_for_its_time_and_no_longer() {
+    async fn a_value_that_is_not_read_again_is_valid_for_its_time() {
         let counter = Counter::default();
         let cached = |longest| {
             let cached = counter.cached(Some(0), Some(Duration::ZERO), Duration::ZERO);
@@ -394,7 +398,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_there_until_a_reading_succeeds() {
+    async fn there_is_no_value_until_a_read_succeeds() {
         let counter = Counter::default();
         counter.break_it(true);
         let cached = counter.cached(None, None, Duration::ZERO);
@@ -403,7 +407,7 @@ mod tests {
         assert_eq!(cached.fresh().await.as_deref(), Some(&2));
     }
 
-    /// A lifetime that is stale, or over, so many hours from now.
+    /// A lifetime that is stale after `refresh` hours and over after `end` hours.
     fn life(refresh: i32, end: i32) -> Lifetime {
         let moment = |hours: i32| {
             let distance = HOUR * hours.unsigned_abs();
@@ -419,12 +423,11 @@ mod tests {
         }
     }
 
-    /// The first reading gives a value that is stale, the second one that is over, and the others
-    /// one that is fresh.
+    /// The first read gives a stale value, the second a value that is over, any other a fresh value.
     #[expect(
         clippy::trivially_copy_pass_by_ref,
         clippy::unnecessary_wraps,
-        reason = "so that it is a lifetime like any"
+        reason = "the signature of `Cached::with_lifetime`"
     )]
     fn by_number(value: &u32) -> Option<Lifetime> {
         Some(match value {
@@ -435,7 +438,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_value_is_read_again_ahead_of_its_end_and_not_used_after_it() {
+    async fn a_value_is_refreshed_before_its_end_and_not_used_after_it() {
         let counter = Counter::default();
         let cached = counter
             .cached(None, None, Duration::ZERO)
@@ -444,7 +447,7 @@ mod tests {
         assert_eq!(
             cached.valid().await.as_deref(),
             None,
-            "what was read is over"
+            "the value that was read is over"
         );
         counter.break_it(true);
         assert_eq!(cached.valid().await.as_deref(), None);
@@ -454,7 +457,7 @@ mod tests {
         }
         assert_eq!(counter.readings(), 4);
 
-        // One that is stale holds through an outage.
+        // A stale value stays in use during an outage.
         let counter = Counter::default();
         let cached = counter.cached(Some(1), None, HOUR).with_lifetime(by_number);
         let soon = counter
@@ -469,11 +472,11 @@ mod tests {
         assert_eq!(
             counter.readings(),
             3,
-            "and is tried no more often than may be"
+            "reads are no closer than the interval"
         );
     }
 
-    /// A source that answers once it is told to.
+    /// A source that answers once `go` has a permit.
     fn held(
         first: Option<u32>,
         go: &Arc<tokio::sync::Semaphore>,
@@ -498,7 +501,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_that_want_a_value_cause_one_reading_and_wait_only_where_there_is_none() {
+    async fn many_callers_cause_one_read_and_wait_only_without_a_value() {
         let go = Arc::new(tokio::sync::Semaphore::new(0));
         for first in [None, Some(1)] {
             let (cached, readings) = held(first, &go, by_number);
@@ -510,7 +513,7 @@ mod tests {
             if first.is_some() {
                 for _ in 0..49 {
                     let used = waiting.join_next().await.unwrap().unwrap();
-                    assert_eq!(used, first, "nobody waits but the one who reads");
+                    assert_eq!(used, first, "only the caller that reads waits");
                 }
             }
             tokio::task::yield_now().await;
@@ -524,7 +527,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_fixed_is_as_new_as_may_be() {
+    async fn a_fixed_value_is_never_refreshed() {
         let cached = Cached::fixed("fixed", 7);
         let seen = cached.fresh().await.unwrap();
         assert!(matches!(cached.refresh(&seen).await, Refresh::TooRecent));
