@@ -423,7 +423,8 @@ mod tests {
         }
     }
 
-    /// The first read gives a stale value, the second a value that is over, any other a fresh value.
+    /// The first read gives a stale value, the second a value that is over, any other a fresh
+    /// value.
     #[expect(
         clippy::trivially_copy_pass_by_ref,
         clippy::unnecessary_wraps,

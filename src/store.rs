@@ -1,7 +1,8 @@
-//! The S3 client: objects that are only ever created, small documents that are compared and swapped, and uploads.
+//! The S3 client: objects that are created and never replaced, small documents that are compared
+//! and swapped, and multipart uploads.
 //!
-//! Two clients share one connection pool. Calls with a body in memory are retried by the SDK and have a time-out;
-//! streamed bodies are sent once, and whoever streams them watches and retries.
+//! Two clients share one connection pool. The SDK retries calls with a body in memory and limits
+//! their time. It sends a streamed body once; the caller watches the stream and retries.
 
 mod buckets;
 mod conditions;
@@ -35,10 +36,10 @@ use crate::keys::Key;
 use crate::limits::Limits;
 use conditions::Conditions;
 
-/// The content type of everything that is ours, and of metadata.
+/// The content type of the function's own documents and of metadata.
 pub const JSON: &str = "application/json";
 
-/// The S3 client, for both buckets: each key knows which of them it is in.
+/// The S3 client for both buckets. Each key knows its bucket.
 #[derive(Clone, Debug)]
 pub struct Store {
     calls: Client,
@@ -50,7 +51,7 @@ pub struct Store {
     backoff: Duration,
 }
 
-/// The HTTP client of the AWS SDK, on the same TLS library as the ACS client's.
+/// The HTTP client of the AWS SDK, on the same TLS library as the ACS client.
 #[must_use]
 pub fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()
@@ -59,11 +60,11 @@ pub fn http_client() -> SharedHttpClient {
 }
 
 impl Store {
-    /// A client of `buckets`, with the SDK's own settings as `sdk` has them.
+    /// A client of `buckets` with the SDK's settings `sdk`.
     #[must_use]
     pub fn new(sdk: &SdkConfig, buckets: Buckets, force_path_style: bool, limits: &Limits) -> Self {
         let connect = Duration::from_secs(5);
-        // An upload whose source pauses is healthy; the SDK would end it after 5 s and blame S3.
+        // An upload whose source pauses is healthy. The SDK would end it after 5 s and blame S3.
         let config = Builder::from(sdk)
             .force_path_style(force_path_style)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
@@ -92,7 +93,7 @@ impl Store {
         }
     }
 
-    /// The name of the bucket that a key is in.
+    /// The name of the bucket of a key.
     fn bucket(&self, key: &Key) -> &str {
         self.buckets.name(key.bucket())
     }
@@ -118,6 +119,7 @@ impl Store {
     }
 }
 
+/// `None` if the error says that there is no object. Without its bucket, nothing is known.
 fn absent<T>(error: Error) -> Result<Option<T>, Error> {
     if error.status() == Some(404) && error.code() != Some("NoSuchBucket") {
         Ok(None)
@@ -126,7 +128,7 @@ fn absent<T>(error: Error) -> Result<Option<T>, Error> {
     }
 }
 
-/// The SDK counts in signed numbers; no object is that long.
+/// A length for the SDK, which counts in signed numbers. No object is too long for them.
 fn signed(length: u64) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }

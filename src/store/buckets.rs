@@ -1,4 +1,4 @@
-//! The names of the buckets, and what is never done in one of them.
+//! The names of the buckets, and the rule that the archive is only added to.
 
 use super::Error;
 use crate::keys::{Bucket, Key, Pending};
@@ -8,7 +8,7 @@ use crate::keys::{Bucket, Key, Pending};
 pub struct Buckets {
     /// The bucket of the archive.
     pub recordings: String,
-    /// The bucket of unfinished work; without one, it is in the recordings bucket.
+    /// The bucket of unfinished work; `None` if that is in the bucket of the archive.
     pub work: Option<String>,
 }
 
@@ -30,7 +30,7 @@ impl Buckets {
     }
 }
 
-/// Refuses a key of the archive, where nothing is ever replaced or deleted.
+/// Refuses a key of the archive, in which nothing is ever replaced or deleted.
 pub(super) fn only_work(key: &Key) -> Result<(), Error> {
     match key.bucket() {
         Bucket::Work => Ok(()),

@@ -1,13 +1,13 @@
-//! Conditional writes, tried before the first work.
+//! The trial of conditional writes before the first work.
 //!
-//! Every promise on what is never replaced rests on them: a record of an upload, a claim and an
-//! object are each written only if there is none, or only over the one that was read. Amazon S3
-//! honours the conditions, and costs no call here. Some S3-compatible stores answer 200 and ignore
-//! them. So where the SDK's endpoint is not Amazon's own, an instance writes one small object twice
-//! on the condition that its key is free, and once more on an ETag that it does not have.
+//! The promise that nothing is replaced rests on conditional writes: a record of an upload, a claim
+//! and an object are each written only if the key is free, or only over the version that was read.
+//! Amazon S3 honours the conditions and is not tried. Some S3-compatible stores answer 200 and
+//! ignore them. So if the SDK's endpoint is not Amazon's own, an instance writes one small object
+//! twice on the condition that its key is free, and once more on an ETag that it does not have.
 //!
-//! The key is random, so no other instance's write can decide the verdict. It has the form of an
-//! attempt beside an event that is gone: a tick clears it if this process dies before it does.
+//! The key is random, so that no other instance's write decides the verdict. The key has the form
+//! of an attempt beside an event that is gone: if this process dies, a tick clears the object.
 
 use std::sync::Arc;
 
@@ -20,19 +20,19 @@ use super::{Error, JSON, Store, Written};
 use crate::error_chain::error_chain;
 use crate::keys::Key;
 
-/// An ETag in the form of an MD5, which no object of ours has.
+/// An ETag in the form of an MD5, which no object written here has.
 const NO_ETAG: &str = "\"00000000000000000000000000000000\"";
 const CONTENT: &[u8] = b"{}";
 
-/// A condition that the store ignores; `None` if it honours them.
+/// A condition that the store ignores; `None` if the store honours conditions.
 type Verdict = Option<&'static str>;
 
-/// The verdict on the store's conditional writes, once there is one.
+/// The verdict on the store's conditional writes, once known.
 #[derive(Clone, Debug)]
 pub(super) struct Conditions(Arc<OnceCell<Verdict>>);
 
 impl Conditions {
-    /// Amazon's own store is trusted; any other has to be tried.
+    /// A verdict without a trial for Amazon's own store; none yet for any other.
     pub(super) fn of(sdk: &SdkConfig) -> Self {
         let known = if has_other_endpoint(sdk) {
             OnceCell::new()
@@ -43,9 +43,9 @@ impl Conditions {
     }
 }
 
-/// Returns `true` if S3 is called elsewhere than where the SDK would call it by itself.
+/// Returns `true` if a setting of the SDK gives S3 another endpoint than Amazon's own.
 fn has_other_endpoint(sdk: &SdkConfig) -> bool {
-    // As the SDK's own S3 client reads it: AWS_ENDPOINT_URL_S3, or `services` of a profile.
+    // The SDK's S3 client reads it so: AWS_ENDPOINT_URL_S3, or `services` of a profile.
     let key = ServiceConfigKey::builder()
         .service_id("S3")
         .env("AWS_ENDPOINT_URL")
@@ -57,15 +57,15 @@ fn has_other_endpoint(sdk: &SdkConfig) -> bool {
 }
 
 impl Store {
-    /// Makes sure that the store honours conditional writes, by a trial at the key that `trial`
-    /// gives. The first verdict holds for all clones of this client.
+    /// Checks that the store honours conditional writes, by a trial at the key that `trial` gives.
+    /// The first verdict holds for all clones of this client.
     ///
     /// # Errors
     ///
-    /// [`Error::Ignores`] where it does not. Any other [`Error`] is that of the trial itself and no
-    /// verdict: the next caller tries again.
+    /// [`Error::Ignores`] if the store does not. With any other [`Error`] the trial itself has
+    /// failed, and the next caller tries again.
     pub(crate) async fn verify(&self, trial: impl FnOnce() -> Key) -> Result<(), Error> {
-        // Boxed, because the types of futures within futures outgrow the compiler.
+        // Boxed, because the types of nested futures outgrow the compiler.
         let judge = || Box::pin(self.judge(trial()));
         match self.conditions.0.get_or_try_init(judge).await? {
             None => Ok(()),
@@ -74,11 +74,16 @@ impl Store {
     }
 
     async fn judge(&self, key: Key) -> Result<Verdict, Error> {
-        // An answer that was lost makes this a refusal of our own object, which shows the same.
+        // If the answer is lost, the SDK's retry is refused because of the object just written,
+        // which shows the same.
         let first = self.create(&key, CONTENT, JSON, None).await?;
         let verdict = self.try_conditions(&key, first).await;
         if let Err(error) = self.delete(&key).await {
-            warn!(%key, error = error_chain(&error), "a trial of the store is not cleared yet");
+            warn!(
+                %key,
+                error = error_chain(&error),
+                "object of the conditional-write trial is left to a tick to delete"
+            );
         }
         verdict
     }
@@ -102,7 +107,7 @@ mod tests {
     use aws_config::{BehaviorVersion, Region};
     use aws_types::service_config::LoadServiceConfig;
 
-    /// A profile or an environment that has an endpoint for that service.
+    /// A profile, or an environment, with an endpoint for this service.
     #[derive(Debug)]
     struct EndpointOf(&'static str);
 

@@ -1,4 +1,4 @@
-//! Small documents of ours, read with the ETag to compare and swap them by.
+//! The function's own small documents, read with the ETag to compare and swap them by.
 
 use std::time::SystemTime;
 
@@ -7,27 +7,23 @@ use bytes::Bytes;
 use super::{Error, Store, absent};
 use crate::keys::Key;
 
-/// Bytes of a document of ours that are read: an event has at most 1 MiB, and its manifest names
+/// The largest document that is read, in bytes: an event has at most 1 MiB, and its manifest names
 /// 2,000 chunks besides.
 pub(crate) const MAX_DOCUMENT: u64 = 8 * crate::limits::MIB;
 
-/// A small document as it was read, with the ETag to compare and swap it by.
+/// A small document that was read.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredDocument {
-    /// Its bytes.
+    /// The content.
     pub(crate) bytes: Bytes,
-    /// Its ETag.
+    /// The ETag to compare and swap the document by.
     pub(crate) etag: String,
-    /// When it was written, by S3's clock.
+    /// The time of the last write, by S3's clock.
     pub(crate) last_modified: Option<SystemTime>,
 }
 
 impl Store {
-    /// Reads a small document of ours, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
+    /// Reads the document at `key`, if there is one.
     pub(crate) async fn read(&self, key: &Key) -> Result<Option<StoredDocument>, Error> {
         const OPERATION: &str = "GetObject";
         let found = self

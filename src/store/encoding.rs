@@ -1,9 +1,9 @@
 //! The `aws-chunked` encoding of streamed bodies, with their CRC64NVME as a trailer.
 //!
-//! The SDK's own encoding cuts a body into blocks of 64 KiB and copies each byte two and a half
-//! times on the way. One block of the whole length is as legal: a line with its length, the bytes
-//! as they come, and the trailer. The payload itself is not signed, as the SDK has it over https;
-//! over plain http, where the SDK would sign each block, it is not signed either.
+//! The SDK's encoding cuts a body into blocks of 64 KiB and copies each byte two and a half times
+//! on the way. One block of the complete length is legal as well: a line with the length, the bytes
+//! as they come, and the trailer. The payload is not signed: over https the SDK does not sign it
+//! either, but over plain http the SDK would sign each block.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html>
 
@@ -32,7 +32,7 @@ pub(super) fn encoded(config: Builder) -> Builder {
         .interceptor(Encoding)
 }
 
-/// Encodes the body of a request, and says so in its headers, before they are signed.
+/// Encodes the body of a request and sets the headers of the encoding, before they are signed.
 #[derive(Debug)]
 struct Encoding;
 
@@ -68,7 +68,7 @@ impl Intercept for Encoding {
 struct Encoded<B> {
     content: B,
     length: u64,
-    /// Bytes of the content still to come.
+    /// The bytes of the content still to come.
     left: u64,
     crc64nvme: Digest,
     next: Next,
@@ -83,16 +83,16 @@ enum Next {
     Content,
     /// The trailer.
     Trailer,
-    /// None.
+    /// No frame: the body has ended.
     End,
 }
 
-/// The content is not as long as was said.
+/// The content does not have the length that was announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum WrongLength {
     #[error("content ended {0} bytes early")]
     Early(u64),
-    #[error("content is longer than was said")]
+    #[error("content is longer than announced")]
     Late,
 }
 
@@ -103,7 +103,7 @@ impl<B> Encoded<B> {
             length,
             left: length,
             crc64nvme: Digest::new(CrcAlgorithm::Crc64Nvme),
-            // A block of no bytes would end the body.
+            // A block of no bytes would end the body before the trailer.
             next: if length == 0 {
                 Next::Content
             } else {
@@ -116,16 +116,16 @@ impl<B> Encoded<B> {
         format!("{:X}\r\n", self.length)
     }
 
-    /// The end of the block and of the blocks, and the trailer with this checksum.
+    /// The end of the block, the last block (which is empty), and the trailer with this checksum.
     fn trailer(&self, crc64nvme: u64) -> String {
         let block = if self.length == 0 { "" } else { "\r\n" };
         let checksum = crc_to_base64(crc64nvme);
         format!("{block}0\r\n{TRAILER}:{checksum}\r\n\r\n")
     }
 
-    /// Bytes of the encoded body still to come.
+    /// The bytes of the encoded body still to come.
     fn remaining(&self) -> u64 {
-        // All checksums are of one length.
+        // All checksums have one length.
         let trailer = self.trailer(0).len() as u64;
         match self.next {
             Next::Line => self.line().len() as u64 + self.left + trailer,
@@ -154,7 +154,8 @@ where
             return Poll::Ready(Some(Ok(Frame::data(this.line().into()))));
         }
         while this.next == Next::Content {
-            // Also after the last byte: a longer content must not get its trailer.
+            // The content is polled after its last byte too: S3 must reject a longer content, so
+            // that must not get the trailer with the checksum.
             let frame = ready!(Pin::new(&mut this.content).poll_frame(cx));
             let Some(frame) = frame.transpose().map_err(Into::into)? else {
                 if this.left > 0 {
@@ -203,12 +204,12 @@ mod tests {
 
     use super::*;
 
-    /// Frames as a source delivers them, of which it says no length.
+    /// The frames of a source that gives no length.
     #[derive(Clone)]
     struct Frames(VecDeque<Bytes>);
 
     impl Frames {
-        /// `content` in frames of these sizes, over and over.
+        /// `content` in frames of these sizes, repeated.
         fn of(content: &Bytes, sizes: &[usize]) -> Self {
             let (mut rest, mut frames) = (content.clone(), VecDeque::new());
             for size in sizes.iter().cycle() {
@@ -255,7 +256,7 @@ mod tests {
         all(AwsChunkedBody::new(content, options.with_chunk_size(block))).await
     }
 
-    /// Encodes `frames`, and asserts that each size on the way is as announced.
+    /// Encodes `frames`, and asserts that each size hint is exact.
     async fn by_us(frames: Frames, length: u64) -> Bytes {
         let mut body = Encoded::new(frames, length);
         let announced = body.size_hint().exact().unwrap();
@@ -302,7 +303,7 @@ mod tests {
         );
     }
 
-    /// What was handed on of a body that fails, and how it fails.
+    /// The bytes that a failing body has handed on, and its error.
     async fn failing<B>(content: B, length: u64) -> (Bytes, BoxError)
     where
         B: Body<Data = Bytes> + Unpin,
@@ -320,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_content_of_another_length_never_gets_its_trailer() {
+    async fn a_content_of_another_length_gets_no_trailer() {
         for (said, is) in [(0, 1), (1, 0), (1, 2), (100, 99), (100, 101), (100, 200)] {
             for size in [1, 7, 1000] {
                 let frames = Frames::of(&content(is), &[size]);
@@ -339,7 +340,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_content_that_fails_passes_its_error_on() {
+    async fn the_error_of_a_content_is_passed_on() {
         #[derive(Debug, PartialEq, thiserror::Error)]
         #[error("broken")]
         struct Broken;

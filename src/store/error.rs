@@ -1,4 +1,6 @@
-//! What goes wrong between us and S3, told apart by status and code.
+//! The errors of S3 calls, told apart by status and code.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -6,7 +8,7 @@ use std::time::Duration;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-/// What went wrong between us and S3.
+/// An error of a call to S3.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// S3 answered with an error.
@@ -18,33 +20,33 @@ pub enum Error {
         status: u16,
         /// S3's error code; empty for an answer without one.
         code: String,
-        /// S3's own words; without a code, why there is none.
+        /// The message of S3; without a code, the reason why there is none.
         message: String,
     },
-    /// The call could not be made: no credentials, above all.
+    /// The call could not be sent, most often for want of credentials.
     #[error("{operation} could not be sent to S3")]
     Unsent {
         /// The call.
         operation: &'static str,
-        /// What the SDK says.
+        /// The error of the SDK.
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// No answer, or one that cannot be read: the call may or may not have taken effect.
+    /// S3 gave no answer, or none that can be read. The call may have taken effect.
     #[error("{operation} got no answer from S3")]
     Unanswered {
         /// The call.
         operation: &'static str,
-        /// What the SDK says.
+        /// The error of the SDK.
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// An answer that lacks what it must have, or a listing that does not end.
+    /// An answer without a required member, or a listing that does not end.
     #[error("S3 answered {operation} without {missing}")]
     Incomplete {
         /// The call.
         operation: &'static str,
-        /// What is not there.
+        /// The missing member.
         missing: &'static str,
     },
     /// The deadline passed before the call, or the pages of a listing, came to an end.
@@ -53,28 +55,28 @@ pub enum Error {
         /// The call.
         operation: &'static str,
     },
-    /// A part moved no byte for that long.
+    /// No byte of a part was sent for that long.
     #[error("S3 took no byte for {} s", .0.as_secs_f32())]
     Stalled(Duration),
-    /// A key of the archive, where nothing is ever replaced or deleted. No call was made.
-    #[error("object is of the archive, which is only ever added to")]
+    /// The key is in the archive, in which nothing is ever replaced or deleted. No call was made.
+    #[error("object is in the archive, where nothing is replaced or deleted")]
     Archive,
-    /// An object under one of our keys that is not of this event, and that is left as it is.
+    /// An object of another event, or of none, has the key. It is left as it is.
     #[error("key holds a document of something else")]
     Foreign,
-    /// The store took a write whose condition did not hold, so it keeps nothing from being replaced.
+    /// The store accepted a write whose condition did not hold.
     #[error(
         "store ignores {0} of PutObject, so nothing is safe in it; \
          use one that honours conditional writes"
     )]
     Ignores(&'static str),
-    /// Somebody else wrote the object at the same moment.
+    /// Another writer was at the same key at the same time.
     #[error("another writer was at the same key")]
     Contended,
 }
 
 impl Error {
-    /// What an error of the SDK's comes to: S3's own words only where they have the form of such.
+    /// An error of the SDK. Code and message are taken over only if they have the form of S3's.
     pub fn from_sdk<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -130,31 +132,31 @@ impl Error {
         }
     }
 
-    /// Returns `true` if a condition did not hold (412), or could not be judged because of another writer
-    /// (409).
+    /// Returns `true` if a condition did not hold (412), or if another writer kept S3 from judging
+    /// the condition (409).
     #[must_use]
     pub fn is_condition(&self) -> bool {
         matches!(self.status(), Some(409 | 412))
     }
 
-    /// Whether the upload is gone: completed, aborted, or ended by a lifecycle rule.
+    /// Returns `true` if the upload is gone: completed, aborted, or ended by a lifecycle rule.
     #[must_use]
     pub fn is_no_such_upload(&self) -> bool {
         self.code() == Some("NoSuchUpload")
     }
 
-    /// Returns `true` if Complete was refused because the parts can never be this object.
+    /// Returns `true` if S3 refuses to complete the upload because of its parts, and always will.
     pub(crate) fn is_useless_upload(&self) -> bool {
         let code = self.code().unwrap_or_default();
         matches!(code, "EntityTooSmall" | "InvalidPartOrder" | "BadDigest")
     }
 
-    /// Whether S3 asked to be called less often.
+    /// Returns `true` if S3 asks to be called less often.
     pub(crate) fn is_throttling(&self) -> bool {
         self.status() == Some(429) || self.code() == Some("SlowDown")
     }
 
-    /// Whether the same call may well succeed a moment later.
+    /// Returns `true` if the same call may succeed a moment later.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Refused { status, code, .. } => {
@@ -179,8 +181,8 @@ impl Error {
 
 const UNREADABLE: &str = "the answer cannot be read";
 
-/// The reason for an answer that gives neither code nor message. The answer to HEAD has no body at
-/// all; a body without either is no S3 error, but that of something between us and S3.
+/// The reason for an answer without code and message. An answer to HEAD has no body. A body without
+/// code and message is not from S3, but from something in between, such as a proxy.
 fn unexplained(response: &HttpResponse) -> &'static str {
     let is_empty = response.body().bytes().is_some_and(<[u8]>::is_empty);
     if is_empty && !response.status().is_success() {
@@ -190,7 +192,7 @@ fn unexplained(response: &HttpResponse) -> &'static str {
     }
 }
 
-/// Code and message, as far as there are any, to stand after a status.
+/// Code and message, if any, to follow a status.
 fn told(code: &str, message: &str) -> String {
     match (code, message) {
         ("", message) => format!(", {message}"),
@@ -199,7 +201,7 @@ fn told(code: &str, message: &str) -> String {
     }
 }
 
-/// An error code, if it is like one: a store that echoes what it was sent is not to be repeated.
+/// An error code, if it has the form of a code. A store may echo the request, which is not logged.
 fn code(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_');
     if text.len() <= 64 && text.bytes().all(plain) {
@@ -209,7 +211,8 @@ fn code(text: &str) -> String {
     }
 }
 
-/// What S3 says, cut to a length and only if it has nothing of a signed request or a URL in it.
+/// The message of S3, cut to a length. A message with parts of a signed request or a URL is not
+/// logged.
 fn message(text: &str) -> String {
     const MOST: usize = 300;
     let told = ["Signature=", "AWS4-HMAC", "://", "uthorization:"];
@@ -226,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_like_no_code_or_no_message_is_not_repeated() {
+    fn a_code_or_message_with_parts_of_a_request_is_not_repeated() {
         assert_eq!(code("SlowDown"), "SlowDown");
         assert_eq!(code("x-amz: c2VjcmV0"), "(a code that cannot be read)");
         assert_eq!(message("Access Denied"), "Access Denied");
@@ -241,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_what_is_known_of_its_reason() {
+    fn an_error_gives_the_reason_as_far_as_known() {
         use aws_sdk_s3::config::http::HttpResponse;
         use aws_sdk_s3::error::ErrorMetadata;
         use aws_sdk_s3::operation::head_object::HeadObjectError;
@@ -304,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass() {
+    fn a_passing_error_is_told_by_status_and_code() {
         let refused = |status, code: &str| Error::Refused {
             operation: "PutObject",
             status,

@@ -7,21 +7,21 @@ use aws_sdk_s3::types::Object;
 use super::{Error, Store};
 use crate::keys::Key;
 
-/// A key as a listing gave it.
+/// A key of a listing.
 #[derive(Clone, Debug)]
 pub struct Listed {
     /// The key.
     pub key: String,
-    /// When it was last written, by S3's clock.
+    /// The time of the last write, by S3's clock.
     pub last_modified: Option<SystemTime>,
-    /// Its ETag.
+    /// The ETag.
     pub(crate) etag: Option<String>,
-    /// Its size, in bytes.
+    /// The size, in bytes.
     pub(crate) size: u64,
 }
 
 impl Listed {
-    /// A key as a page of a listing has it; `None` where the page does not name it.
+    /// A key of a page; `None` if the page does not name it.
     #[must_use]
     pub fn new(object: Object) -> Option<Self> {
         let size = object.size.and_then(|size| size.try_into().ok());
@@ -35,11 +35,7 @@ impl Listed {
 }
 
 impl Store {
-    /// Calls `see` with each key below `folder`, in ascending order. No more than a page is held.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
+    /// Calls `see` with each key below `folder`, in ascending order. Holds one page at a time.
     pub(crate) async fn each(
         &self,
         folder: &Key,
@@ -65,7 +61,7 @@ impl Store {
             if page.next_continuation_token.is_none() || page.next_continuation_token == token {
                 return Err(Error::Incomplete {
                     operation: OPERATION,
-                    missing: "a way to its next page",
+                    missing: "a new token for the next page",
                 });
             }
             token = page.next_continuation_token;

@@ -1,4 +1,4 @@
-//! The examination of an object's container, by ranges.
+//! The examination of an object's container by ranges.
 
 use std::ops::Range;
 
@@ -12,12 +12,12 @@ use crate::recording::Format;
 const OPERATION: &str = "GetObject";
 
 impl Store {
-    /// Examines the media object at `key` of `size` bytes and with that ETag, by a few ranges of
-    /// it. `format` is that of the key.
+    /// Examines the media object at `key` of `size` bytes and with this ETag, by a few ranges of
+    /// it. `format` is the format in the key.
     ///
     /// # Errors
     ///
-    /// [`Error`]; that nothing can be said of the object is none.
+    /// [`Error`]; an object that cannot be judged is no error.
     pub async fn examine(
         &self,
         key: &Key,
@@ -37,7 +37,7 @@ impl Store {
         }
     }
 
-    /// Reads a short range of an object.
+    /// Reads a short half-open range of an object.
     async fn read_range(
         &self,
         key: &Key,
@@ -45,7 +45,8 @@ impl Store {
         etag: &str,
     ) -> Result<Vec<u8>, Error> {
         let last = range.end.saturating_sub(1);
-        // A range has no checksum; a store that tells that of the whole would make the SDK fail.
+        // A range has no checksum. A store that sends the complete object's would make the SDK
+        // fail.
         let unchecked = Config::builder()
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         let mut found = self
@@ -62,7 +63,7 @@ impl Store {
             .map_err(|error| Error::from_sdk(OPERATION, error))?;
         let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let mut bytes = Vec::with_capacity(length);
-        // One that sends more than was asked for is not read to its end.
+        // A body that is longer than the range is not read to its end.
         while bytes.len() <= length
             && let Some(next) = found.body.next().await
         {

@@ -1,4 +1,4 @@
-//! An object that is there, and what it says it is a copy of.
+//! An object in S3, and the document that it is a copy of.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,51 +12,51 @@ const LOCATION: &str = "location";
 const SOURCE_LENGTH: &str = "source-length";
 const SOURCE_ETAG: &str = "source-etag";
 
-/// The document that an object is a copy of: what tells ours from a stranger under the same key.
+/// The document that an object is a copy of. It tells the function's own objects from others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// The documentId, as it stands in the key.
+    /// The documentId as it stands in the key.
     pub document_id: String,
-    /// The location, as it stands in the key.
+    /// The location as it stands in the key.
     pub location: String,
 }
 
-/// The source of an object, as the object's own metadata names it.
+/// The source of an object, as in the object's metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// The document that it is a copy of.
+    /// The document that the object is a copy of.
     pub origin: Arc<Origin>,
-    /// The source's length, in bytes, where it was known before the object was begun.
+    /// The source's length, in bytes; `None` if it was not known before the object was begun.
     pub source_length: Option<u64>,
-    /// The source's ETag, if it gave one.
+    /// The source's ETag, if there was one.
     pub source_etag: Option<String>,
 }
 
-/// An object that is there.
+/// An object in S3.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// Its size, in bytes.
+    /// The size, in bytes.
     pub size: u64,
-    /// Its ETag, as S3 gave it.
+    /// The ETag, as S3 gave it.
     pub etag: String,
-    /// Its version, in a versioned bucket.
+    /// The version, in a versioned bucket.
     pub version_id: Option<String>,
-    /// Its full-object CRC64NVME in base64, where the store keeps one.
+    /// The full-object CRC64NVME in base64, if the store keeps one.
     pub crc64nvme: Option<String>,
-    /// Its content type.
+    /// The content type.
     pub content_type: Option<String>,
-    /// What it says of its source.
+    /// The source, by the object's metadata.
     pub identity: Identity,
 }
 
-/// What S3 says of an object that it has just taken.
+/// S3's answer to the write of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
-    /// Its ETag.
+    /// The ETag.
     pub(crate) etag: Option<String>,
-    /// Its version, in a versioned bucket.
+    /// The version, in a versioned bucket.
     pub(crate) version_id: Option<String>,
-    /// Its full-object CRC64NVME in base64.
+    /// The full-object CRC64NVME in base64.
     pub crc64nvme: Option<String>,
 }
 
@@ -94,7 +94,8 @@ impl Identity {
 }
 
 impl Object {
-    /// The object of `size` bytes that a receipt is for; none where the receipt leaves open what a look at it would tell.
+    /// The object of `size` bytes that a receipt is for; `None` if the receipt lacks the ETag or
+    /// the checksum, which `HeadObject` would tell.
     pub(crate) fn received(
         receipt: Receipt,
         size: u64,
@@ -111,8 +112,8 @@ impl Object {
         })
     }
 
-    /// Returns `true` if this is a copy of that document, by its metadata. Neither ETag nor length
-    /// makes it foreign: a source that changed since is still the source of what was archived.
+    /// Returns `true` if the object is a copy of that document, by its metadata. ETag and length do
+    /// not count: the source may have changed after the object was archived.
     pub(crate) fn is_copy_of(&self, origin: &Origin) -> bool {
         *self.identity.origin == *origin
     }
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_survives_an_objects_metadata() {
+    fn an_identity_survives_the_metadata_of_an_object() {
         for identity in [
             Identity {
                 origin: origin("0-eus", "0123456789abcdef"),
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn ours_by_document_and_location() {
+    fn a_copy_is_told_by_document_and_location() {
         let object = |origin, source_length| Object {
             size: 7,
             etag: String::new(),

@@ -1,4 +1,6 @@
 //! Multipart uploads: begin, put a part, list, complete, abort.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html>
 
 use aws_sdk_s3::config::Config;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -16,11 +18,7 @@ use crate::keys::Key;
 use crate::plan::{ListedPart, ListedParts, PartNumber, combined_crc64nvme};
 
 impl Store {
-    /// Begins an upload, with a full-object CRC64NVME agreed. Answers its upload id.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
+    /// Begins an upload with a full-object CRC64NVME, and returns the upload id.
     pub(crate) async fn begin(
         &self,
         key: &Key,
@@ -46,7 +44,7 @@ impl Store {
         })
     }
 
-    /// Streams a part of `length` bytes, and returns its CRC64NVME as S3 has computed it, where it
+    /// Streams a part of `length` bytes, and returns the CRC64NVME that S3 has computed, if it
     /// says. Replaces any part uploaded earlier under this number.
     ///
     /// # Errors
@@ -83,11 +81,11 @@ impl Store {
             .and_then(crc_from_base64))
     }
 
-    /// The parts that an upload has, of all pages.
+    /// The parts of an upload, from all pages.
     ///
     /// # Errors
     ///
-    /// [`Error`]; an upload that is gone is one, see [`Error::is_no_such_upload`].
+    /// [`Error`], also if the upload is gone: see [`Error::is_no_such_upload`].
     pub(crate) async fn list_parts(
         &self,
         key: &Key,
@@ -115,19 +113,21 @@ impl Store {
             if page.next_part_number_marker.is_none() || page.next_part_number_marker == marker {
                 return Err(Error::Incomplete {
                     operation: OPERATION,
-                    missing: "a way to its next page",
+                    missing: "a new marker for the next page",
                 });
             }
             marker = page.next_part_number_marker;
         }
     }
 
-    /// Makes the object of `parts`, if there is none at `key`: S3 holds the total, every ETag and, where the store
-    /// reports the parts' checksums, the checksum of the whole against what it has.
+    /// Completes an upload of `parts` if `key` has no object. S3 compares the total length, every
+    /// ETag and, if the store reports the parts' checksums, the checksum of the object with what it
+    /// holds: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
     ///
     /// # Errors
     ///
-    /// [`Error`]. Only a look at the object tells what an answer that was lost, 409, 412 or `NoSuchUpload` means.
+    /// [`Error`]. After a lost answer, 409, 412 or `NoSuchUpload`, only a look at the object tells
+    /// whether it was made.
     pub(crate) async fn complete(
         &self,
         key: &Key,
@@ -171,11 +171,7 @@ impl Store {
         })
     }
 
-    /// Ends an upload without an object; one that is gone already is as good.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
+    /// Ends an upload without an object. Succeeds if the upload is already gone.
     pub(crate) async fn abort(&self, key: &Key, upload_id: &str) -> Result<(), Error> {
         let ended = self
             .calls
@@ -193,7 +189,7 @@ impl Store {
     }
 }
 
-/// A part as a page of `ListParts` has it; `None` where the page does not say enough of it.
+/// A part of a page of `ListParts`; `None` if its number, size or ETag is missing.
 fn listed_part(part: Part) -> Option<(PartNumber, ListedPart)> {
     let number = PartNumber::try_from(part.part_number?).ok()?;
     let listed = ListedPart {
@@ -208,7 +204,7 @@ fn listed_part(part: Part) -> Option<(PartNumber, ListedPart)> {
     Some((number, listed))
 }
 
-/// S3 writes a CRC as the base64 of its bytes, the highest first.
+/// A CRC in S3's form: the base64 of its bytes, the most significant first.
 pub(super) fn crc_to_base64(crc: u64) -> String {
     BASE64_STANDARD.encode(crc.to_be_bytes())
 }
@@ -223,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checksums_as_s3_writes_them() {
+    fn checksums_have_the_form_of_s3() {
         // The check value of CRC-64/NVME, for "123456789".
         assert_eq!(crc_to_base64(0xae8b_1486_0a79_9888), "rosUhgp5mIg=");
         assert_eq!(crc_from_base64("rosUhgp5mIg="), Some(0xae8b_1486_0a79_9888));

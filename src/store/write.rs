@@ -1,4 +1,6 @@
-//! Conditional writes, and the deletion of what is no longer pending.
+//! Conditional writes, and the deletion of unfinished work.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
 
 use std::error::Error as StdError;
 
@@ -15,23 +17,23 @@ use super::buckets::only_work;
 use super::{Error, Identity, JSON, Receipt, Store, signed};
 use crate::keys::Key;
 
-/// How a conditional write ended.
+/// The result of a conditional write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// The object is the one that was sent.
+    /// The object was written.
     Here(Receipt),
-    /// The condition did not hold. An answer that was lost can make it look so when the object is our own: look before
-    /// you act.
+    /// The condition did not hold. The object may still be this call's own: if its answer was lost,
+    /// the SDK's retry finds the key taken. Read the object before acting on this.
     Taken,
 }
 
 impl Store {
-    /// Writes a small object if there is none at `key`.
+    /// Writes a small object if `key` has no object.
     ///
     /// # Errors
     ///
-    /// [`Error`]; that there is one already is none. [`Error::Contended`], after several attempts, says nothing of what is
-    /// there.
+    /// [`Error`]; an object at `key` is [`Written::Taken`]. [`Error::Contended`], after several
+    /// attempts, says nothing of the object at `key`.
     pub async fn create(
         &self,
         key: &Key,
@@ -62,12 +64,12 @@ impl Store {
         }
     }
 
-    /// Replaces the small object at `key` under `pending/` if it is still the one with that ETag.
+    /// Replaces the small object at `key` under `pending/` if it still has this ETag.
     ///
     /// # Errors
     ///
-    /// [`Error`]; that it is another, or gone, is none. [`Error::Archive`] for any other key,
-    /// without a call.
+    /// [`Error`]; another ETag, or no object, is [`Written::Taken`]. [`Error::Archive`] for any
+    /// other key, without a call.
     pub async fn replace(
         &self,
         key: &Key,
@@ -87,18 +89,18 @@ impl Store {
             .send()
             .await;
         match written(put) {
-            // Whoever reads what is there afterwards finds out either way.
+            // The caller reads the object next, which tells the result either way.
             Err(Error::Contended) => Ok(Written::Taken),
             Err(error) if error.status() == Some(404) => Ok(Written::Taken),
             result => result,
         }
     }
 
-    /// Streams a small object of `length` bytes to `key` if there is none.
+    /// Streams an object of `length` bytes to `key` if `key` has no object.
     ///
     /// # Errors
     ///
-    /// [`Error`], also if `body` fails; that there is one already is none.
+    /// [`Error`], also if `body` fails; an object at `key` is [`Written::Taken`].
     pub(crate) async fn stream<B>(
         &self,
         key: &Key,
@@ -145,6 +147,7 @@ impl Store {
     }
 }
 
+/// The result of a conditional `PutObject`.
 fn written<E>(result: Result<PutObjectOutput, SdkError<E, HttpResponse>>) -> Result<Written, Error>
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -156,7 +159,7 @@ where
             crc64nvme: put.checksum_crc64_nvme,
         })),
         Err(error) if error.status() == Some(412) => Ok(Written::Taken),
-        // Somebody else is writing: nothing is said of what is there, now or afterwards.
+        // Another writer is at the key: whether its write succeeds is not known yet.
         Err(error) if error.status() == Some(409) => Err(Error::Contended),
         Err(error) => Err(error),
     }
