@@ -1,7 +1,8 @@
-//! The ACS client: authorized GETs of a recording's media and metadata, each reply verified against what was asked.
+//! The ACS client: authorized GETs of a recording's media and metadata. Each reply is verified
+//! against its request.
 //!
-//! The HTTP client under it follows no redirect and decodes nothing. A hop is taken here, by hand, only to where an
-//! event may send us, and authorized afresh.
+//! The HTTP client follows no redirect and decodes nothing. This module follows redirects, only to
+//! allowed locations, and authorizes each request anew.
 
 mod continuation;
 mod counter;
@@ -40,9 +41,9 @@ use flow::Flow;
 use reply::{Asked, Head};
 use signature::{Form, authorized_get};
 
-/// The redirects that one request may take.
+/// The largest number of redirects that one request follows.
 const MAX_HOPS: usize = 3;
-/// Bytes of an error's body that are read in search of its trace id.
+/// The bytes of an error's body that are searched for a trace id.
 const ERROR_BODY: usize = 16 * 1024;
 
 /// The ACS client.
@@ -55,9 +56,9 @@ pub(crate) struct Client {
     stall: Duration,
 }
 
-/// The settings of the HTTP client that `Client::new` wants; the tests add a private CA and names to them.
+/// The settings of the HTTP client for `Client::new`. Tests add a private CA and names.
 pub fn http_client() -> reqwest::ClientBuilder {
-    // The error is that there is one already.
+    // Fails only if a provider is already installed, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -71,7 +72,7 @@ pub fn http_client() -> reqwest::ClientBuilder {
 }
 
 impl Client {
-    /// A client of an ACS resource, with the credential that is current at the time.
+    /// A client of an ACS resource. Each request uses the credential that is current then.
     pub(crate) fn new(
         http: reqwest::Client,
         credential: Arc<Cached<Credential>>,
@@ -88,20 +89,16 @@ impl Client {
         }
     }
 
-    /// Reads the access key again if it is old, so that one that was taken back is not used for as long as ACS accepts it;
-    /// and a first token where there is none.
+    /// Refreshes an access key that is too old, and reads a first token if there is none. Without
+    /// this, a revoked key would stay in use as long as ACS accepts it.
     pub(crate) async fn renew(&self) {
         self.credential.fresh().await;
     }
 
-    /// Asks for a document, or for a half-open range of it, and opens the reply once its head has
-    /// been verified. `length` is the document's length, in bytes, where an earlier reply has told
-    /// it. Where a reply covers less than the range, the download asks for the rest by itself. The
-    /// bytes of the body are counted in `counter` as they come.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`]; nothing of the body has been taken then.
+    /// Requests a document, or a half-open range of it, and opens the reply once its head has been
+    /// verified. `length` is the document's length, in bytes, if an earlier reply has told it. If a
+    /// reply covers less than the range, the download requests the rest itself. The bytes of the
+    /// body are counted in `counter` as they come.
     pub(crate) async fn open(
         &self,
         source: &Source,
@@ -119,7 +116,7 @@ impl Client {
         Ok(Download::new(head, response, rest, self.stall, counter))
     }
 
-    /// One reply to a request for a document, after the redirects that lead to it.
+    /// Follows the redirects of a request for a document, and verifies the reply at their end.
     async fn reply(
         &self,
         source: &Source,
@@ -150,8 +147,8 @@ impl Client {
         Err(Error::RedirectLoop)
     }
 
-    /// Sends a request; once more if ACS does not know the credential any longer and there is a
-    /// newer one.
+    /// Sends a request. If ACS refuses the credential with 401, refreshes it, and sends the request
+    /// once more with a newer one.
     async fn get(
         &self,
         url: &Url,
@@ -167,16 +164,17 @@ impl Client {
         match self.credential.refresh(&credential).await {
             Refresh::Refreshed(newer) if newer != credential => {
                 let what = if is_token { "token" } else { "access key" };
-                warn!("ACS refused the {what}; trying again with the one that was just read");
+                warn!("ACS refused the {what}; trying again with the {what} that was just read");
                 Measured::retry(Cause::AcsUnauthorized).emit();
                 self.send(&newer, url, form, range).await
             }
-            // Another token might have done: the fault is where it comes from.
+            // A newer token might have been accepted: the fault is in obtaining tokens.
             Refresh::Failed if is_token => Err(Error::NoToken),
             Refresh::Refreshed(_) | Refresh::TooRecent | Refresh::Failed => Ok(response),
         }
     }
 
+    /// Sends one request, authorized now: a signature is only valid for minutes.
     async fn send(
         &self,
         credential: &Credential,
@@ -189,7 +187,8 @@ impl Client {
         let mut headers = authorized.map_err(|_| Error::Unsignable)?;
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(range) = range {
-            // Half-open here, inclusive on the wire: RFC 9110, 14.1.2.
+            // Half-open here, inclusive in the header:
+            // https://www.rfc-editor.org/rfc/rfc9110#section-14.1.2
             let bytes = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
             headers.insert(
                 RANGE,
@@ -203,6 +202,7 @@ impl Client {
             .map_err(Error::http)
     }
 
+    /// The target of a redirect, if it is an allowed location.
     fn next_hop(&self, from: &Url, headers: &HeaderMap) -> Result<Url, Error> {
         let location = headers
             .get(LOCATION)
@@ -218,6 +218,7 @@ impl Client {
             .clone())
     }
 
+    /// The error of a reply with any other status than 200 and 206.
     async fn refusal(&self, response: reqwest::Response) -> Error {
         let status = response.status();
         let retry_after = response

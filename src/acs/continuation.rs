@@ -1,8 +1,9 @@
-//! The rest of a range whose reply came short.
+//! The rest of a range whose reply is shorter than the request.
 //!
-//! A 206 may cover less than was asked for (RFC 9110, 15.3.7). The rest is asked for in further
-//! requests, each signed afresh and each reply verified like the first one, so that whoever reads
-//! the bytes sees one body.
+//! A 206 may cover less than was requested. Further requests ask for the rest. Each is signed anew,
+//! and each reply is verified like the first, so that a reader of the bytes sees one body.
+//!
+//! <https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7>
 
 use std::fmt;
 use std::ops::Range;
@@ -14,13 +15,14 @@ use tokio::time::timeout;
 use super::reply::{Asked, Extent, Head};
 use super::{Client, Error, Source};
 
-/// Replies that may follow a range's first one: enough for a part of 16 MiB from a source that
-/// sends 64 KiB at a time, and too few for a source that sends single bytes to keep a run busy.
+/// The largest number of further replies to one range: enough for a part of 16 MiB from a source
+/// that sends 64 KiB at a time, and few enough that a source of single bytes cannot keep a run
+/// busy.
 const MOST_REPLIES: u32 = 256;
 
 type Reply = Result<(Head, reqwest::Response), Error>;
 
-/// The bytes of a range that no reply has covered so far.
+/// The bytes of a range that no reply has covered yet.
 pub(super) struct Continuation {
     client: Client,
     source: Source,
@@ -30,12 +32,12 @@ pub(super) struct Continuation {
     total: u64,
     etag: Option<String>,
     replies: u32,
-    /// The request that is under way.
+    /// The request in flight.
     opening: Option<Pin<Box<dyn Future<Output = Reply> + Send>>>,
 }
 
 impl Continuation {
-    /// The rest of the range `asked` behind a reply with this `head`; `None` if there is none.
+    /// The rest of the range `asked` after a reply with this `head`; `None` if nothing is left.
     pub(super) fn after(
         head: &Head,
         asked: Option<&Range<u64>>,
@@ -57,7 +59,7 @@ impl Continuation {
         })
     }
 
-    /// The next reply and the bytes that its body must have; `None` once the range is covered.
+    /// The next reply and the length of its body, in bytes; `None` once the range is covered.
     pub(super) fn poll_reply(
         &mut self,
         cx: &mut Context<'_>,
@@ -86,15 +88,15 @@ impl Continuation {
         Poll::Ready(Ok(Some((response, length))))
     }
 
-    /// Takes a reply's bytes off the range if the reply is of the same document, and returns how
-    /// many they are.
+    /// Takes the bytes of a reply off the range, and returns their number. Fails if the document
+    /// has changed.
     fn advance(&mut self, head: &Head) -> Result<u64, Error> {
         let Extent::Range { range, total } = &head.extent else {
             return Err(Error::RangeIgnored);
         };
         let same_etag = match (&self.etag, &head.etag) {
             (Some(first), Some(now)) => first == now,
-            // A missing ETag says nothing: ACS does not document any.
+            // A missing ETag says nothing: ACS does not document ETags.
             _ => true,
         };
         if *total != self.total || !same_etag {
@@ -105,13 +107,14 @@ impl Continuation {
     }
 }
 
+/// Requests the next bytes of a range. A stall limits the time with all redirects, since a reader
+/// waits for the bytes of one body.
 async fn ask(client: Client, source: Source, range: Range<u64>, total: u64) -> Reply {
     let asked = Asked {
         document: source.document,
         range: Some(&range),
         length: Some(total),
     };
-    // Redirects included: whoever waits for bytes waits no longer than for those of one reply.
     let stall = client.stall;
     let reply = timeout(stall, client.reply(&source, asked));
     match reply.await.unwrap_or(Err(Error::Stalled(stall))) {

@@ -1,12 +1,10 @@
-//! The body of an open reply, taken piece by piece and never held.
+//! The body of an open reply, read in pieces and never held in memory as a whole.
 //!
-//! Where a reply covers only the beginning of the range that was asked for, the body goes on with
-//! the replies to requests for the rest, unseen by whoever takes its bytes.
+//! If a reply covers only the beginning of the requested range, the body goes on with the replies
+//! to further requests. A reader of the body does not notice.
 //!
-//! What S3's client reads as the body of a part is a [`Piece`]: exactly so many bytes of the source, or an error. A body
-//! that is longer than was said must fail before its last byte is handed on, since S3's client would cut it silently
-//! and call the part good. The error that a piece ends with stays with the download, so that a fault of the source is
-//! told from one of S3.
+//! A [`Piece`] is the body of a part: exactly so many bytes of the source, or an error. The error
+//! of a piece stays with the download, so that a fault of the source is told from a fault of S3.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -25,7 +23,7 @@ use super::counter::Counter;
 use super::flow::Flow;
 use super::reply::{Extent, Head};
 
-/// A reply whose head has been verified, its body still to be read.
+/// A reply whose head has been verified, and whose body is still to be read.
 #[derive(Debug)]
 pub(crate) struct Download {
     head: Head,
@@ -33,6 +31,7 @@ pub(crate) struct Download {
     shared: Arc<Mutex<Shared>>,
 }
 
+/// The state that a download shares with its pieces.
 #[derive(Debug)]
 struct Shared {
     flow: Flow,
@@ -63,17 +62,18 @@ impl Download {
         }
     }
 
-    /// The head of the reply: of the first one, where it covers less than was asked for.
+    /// The head of the reply; of the first reply, if several cover the range.
     pub(crate) fn head(&self) -> &Head {
         &self.head
     }
 
-    /// The bytes that the reply covers: the first one, where it covers less than was asked for.
+    /// The bytes that the reply covers; the first reply, if several cover the range.
     pub(crate) fn extent(&self) -> &Extent {
         &self.head.extent
     }
 
-    /// The next `length` bytes, as the body of a part. One piece is read at a time, to its end.
+    /// The next `length` bytes, as the body of a part. Pieces are read one after another, each to
+    /// its end.
     pub(crate) fn piece(&self, length: u64) -> Piece {
         lock(&self.shared).moved = Instant::now();
         Piece {
@@ -82,12 +82,8 @@ impl Download {
         }
     }
 
-    /// Reads up to `most` bytes into memory: fewer only where the body ends. They are not taken: the next piece, or the
-    /// next look, begins with them.
-    ///
-    /// # Errors
-    ///
-    /// As the body's own.
+    /// Reads up to `most` bytes into memory, fewer only at the end of the body. The bytes are not
+    /// consumed: the next piece, or the next `peek`, begins with them.
     pub(crate) async fn peek(&self, most: usize) -> Result<Bytes, Error> {
         let mut held = BytesMut::new();
         while held.len() < most {
@@ -103,11 +99,7 @@ impl Download {
         Ok(held)
     }
 
-    /// Reads `length` bytes and drops them. Returns their CRC64NVME.
-    ///
-    /// # Errors
-    ///
-    /// As the body's own; [`Error::Truncated`] where it ends before.
+    /// Reads `length` bytes, drops them, and returns their CRC64NVME.
     pub(crate) async fn skip(&self, length: u64) -> Result<u64, Error> {
         let mut crc64nvme = Digest::new(CrcAlgorithm::Crc64Nvme);
         let mut left = length;
@@ -122,30 +114,30 @@ impl Download {
         Ok(crc64nvme.finalize())
     }
 
-    /// The error that the last piece ended with, if it was the source's.
+    /// The error of the source that the last piece ended with, if any.
     pub(crate) fn take_failure(&self) -> Option<Error> {
         lock(&self.shared).failure.take()
     }
 
-    /// When a byte was last taken from the body.
+    /// The time at which a byte was last taken from the body.
     pub(crate) fn moved(&self) -> Instant {
         lock(&self.shared).moved
     }
 
-    /// The bytes of this reply that have come so far.
+    /// The counter of the bytes of this reply that have come so far.
     pub(crate) fn received(&self) -> &Counter {
         &self.received
     }
 }
 
-/// Exactly so many bytes of a download.
+/// The body of a part: exactly so many bytes of a download.
 #[derive(Debug)]
 pub(crate) struct Piece {
     shared: Arc<Mutex<Shared>>,
     left: u64,
 }
 
-/// A piece failed; the download knows why.
+/// The failure of a piece. The download holds the cause.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("source failed")]
 pub(crate) struct SourceFailed;

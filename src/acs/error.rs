@@ -1,4 +1,4 @@
-//! What goes wrong between ACS and us.
+//! The errors of requests to ACS.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,13 +12,13 @@ use super::reply::ContentRange;
 use crate::locations::NotAllowed;
 use crate::recording::is_plain_id;
 
-/// A chunk that cannot be asked for, now or ever.
+/// A document that can never be requested, because the event names no valid source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSource {
-    /// Its location fails the rule on where an event may send us.
+    /// The location is not allowed.
     #[error(transparent)]
     Location(#[from] NotAllowed),
-    /// It has no location, and its documentId cannot stand in a URL.
+    /// The chunk has no location, and its documentId is invalid in a URL.
     #[error("chunk has no location, and a documentId that cannot be asked for")]
     DocumentId,
 }
@@ -51,7 +51,7 @@ pub enum Covered {
         /// The length of the body by Content-Length, in bytes.
         body: Option<u64>,
     },
-    /// Not known, for this flaw of the head.
+    /// Unknown, because of this flaw of the head.
     Unknown(&'static str),
 }
 
@@ -67,100 +67,101 @@ impl fmt::Display for Covered {
     }
 }
 
-/// What went wrong between us and ACS. No variant holds a URL.
+/// An error of a request to ACS. No variant holds a URL.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The reply was empty, as it is for a while right after the event.
+    /// The reply was empty. ACS sends such replies for a while after the event.
     #[error("recording is not ready: the reply was empty")]
     NotReady,
-    /// Any status but 200 and 206.
-    #[error("ACS answered {status}{}", .trace_id.as_ref().map(|id| format!(" (traceId {id})")).unwrap_or_default())]
+    /// Any status except 200 and 206.
+    #[error("ACS answered {status}{}", in_parentheses(trace_id.as_deref()))]
     Refused {
         /// The status.
         status: StatusCode,
-        /// What Microsoft's support asks for.
+        /// The trace id, which Microsoft's support asks for.
         trace_id: Option<String>,
-        /// How long to wait, if ACS said.
+        /// The time to wait, if ACS gave one.
         retry_after: Option<Duration>,
     },
-    /// A reply whose head contradicts what was asked, or itself.
+    /// The head of the reply contradicts the request, or itself.
     #[error("reply covers {actual} instead of {expected}")]
     Mismatch {
-        /// The bytes that were asked for, as far as the document has them.
+        /// The bytes that were requested, cut at the end of the document.
         expected: Expected,
         /// The bytes that the head names.
         actual: Covered,
     },
-    /// The range is beyond the document's end.
+    /// The range begins after the end of the document.
     #[error("range is beyond the document's {total} bytes")]
     BeyondEnd {
         /// The document's length, in bytes.
         total: u64,
     },
-    /// The rest of a range is of another length or ETag than its beginning.
+    /// A further reply to a range has another total length or ETag than the first.
     #[error("source changed between two replies to one range")]
     Changed,
-    /// A range came in too many replies, each shorter than what was asked for.
-    #[error("range was not covered by {replies} further replies")]
+    /// A range came in too many replies, each shorter than its request.
+    #[error("source sends a range in too many pieces: {replies} further replies did not cover it")]
     Scraps {
         /// The limit.
         replies: u32,
     },
-    /// A range was asked for and the whole came.
+    /// The reply to a range is the complete document.
     #[error("reply ignores the range that was asked for")]
     RangeIgnored,
-    /// A reply of a type that no recording has, such as an error page with the status 200.
-    #[error("reply is {content_type}, not {document:?}")]
+    /// The reply has a content type that no such document has, such as an error page with status
+    /// 200.
+    #[error("reply has the content type {content_type}, which is not {document:?}")]
     WrongType {
-        /// What its head says.
+        /// The content type of the reply.
         content_type: String,
-        /// What was asked for.
+        /// The document that was requested.
         document: Document,
     },
-    /// A reply without a length, whose body only the end of the connection ends.
+    /// The reply has no length, and only the end of the connection marks the end of its body.
     #[error("reply has no length, and a body that only the end of the connection ends")]
     Unframed,
-    /// A compressed reply, though none was accepted.
-    #[error("reply is encoded, though identity was asked for")]
+    /// The reply is compressed, although the request did not accept that.
+    #[error("reply has a Content-Encoding, although the request asked for identity")]
     Encoded,
-    /// A redirect that is not followed.
-    #[error("ACS redirected to where no credential may go")]
+    /// A redirect to a location that is not allowed.
+    #[error("ACS redirected to a location that is not allowed")]
     Redirect(#[source] NotAllowed),
-    /// A redirect that leads nowhere, or in a circle.
-    #[error("ACS redirected without end or without a location")]
+    /// A redirect without a location, or too many redirects.
+    #[error("ACS redirected too often or without a location")]
     RedirectLoop,
     /// No byte came for that long.
     #[error("source sent no byte for {} s", .0.as_secs_f32())]
     Stalled(Duration),
-    /// The body ended early.
+    /// The body ended before the length that the head gave.
     #[error("body ended {missing} bytes early")]
     Truncated {
-        /// The bytes that did not come.
+        /// The number of bytes that did not come.
         missing: u64,
     },
-    /// The body went on after the length that its head gave.
+    /// The body is longer than the length that the head gave.
     #[error("body is longer than its head says")]
     Excess,
-    /// More than is taken of a document.
+    /// The document is longer than the limit for its kind.
     #[error("document is longer than {limit} bytes")]
     TooLong {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// No connection, no certificate that verifies, no whole answer.
+    /// No connection, no valid certificate, or an incomplete reply.
     #[error("request to ACS failed")]
     Http(#[source] reqwest::Error),
-    /// A request that cannot be made.
+    /// The headers of the request cannot be built.
     #[error("request cannot be signed")]
     Unsignable,
-    /// No token could be obtained; the log's line on that says from whom, and why.
+    /// No token could be obtained. An earlier log line has the cause.
     #[error("there is no Microsoft Entra token to download with")]
     NoToken,
 }
 
 impl Error {
-    /// Returns `true` if the range that was asked for is at fault: it was ignored, refused, or
-    /// answered by another. A document that is asked for without a range may come all the same.
+    /// Returns `true` if the range is at fault: the source ignored or refused it, or sent another
+    /// range. A request without a range may succeed.
     pub(crate) fn is_about_ranges(&self) -> bool {
         match self {
             Self::Mismatch { .. }
@@ -178,7 +179,12 @@ impl Error {
     }
 }
 
-/// The trace id of an error's body, if it is JSON that has one.
+/// A trace id, if any, to follow a status.
+fn in_parentheses(trace_id: Option<&str>) -> String {
+    trace_id.map_or_else(String::new, |id| format!(" (traceId {id})"))
+}
+
+/// The trace id in an error's body, if the body is JSON with one.
 pub(super) fn trace_id(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -194,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trace_ids_are_taken_from_json_alone() {
+    fn trace_ids_are_taken_from_json_only() {
         assert_eq!(
             trace_id(br#"{"error":{"code":"Denied"},"traceId":"00-4bf92f"}"#).as_deref(),
             Some("00-4bf92f")

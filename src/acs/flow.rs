@@ -1,4 +1,4 @@
-//! The body of a reply as it flows: watched for stalls, and held to its length.
+//! The flow of a reply's body: watched for stalls, and checked against its length.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -14,24 +14,25 @@ use super::Error;
 use super::continuation::Continuation;
 use super::counter::Counter;
 
-/// A body as it flows: watched for stalls, and held to its length.
+/// The flow of a body.
 pub(super) struct Flow {
     body: reqwest::Body,
-    /// Of this reply, and of all that the caller counts together.
+    /// The counters of this reply and of the caller.
     counters: [Counter; 2],
-    /// Bytes that have been read and not yet taken.
+    /// The bytes that have been read and not yet taken.
     rest: Bytes,
-    /// Bytes still to come from `body`, where the head gave a length.
+    /// The bytes still to come from `body`; `None` if the head gave no length.
     left: Option<u64>,
-    /// Bytes that end the body if it does end there, which is still to be seen.
+    /// The final frame, held back until the body is known to end.
     last: Option<Bytes>,
     ended: bool,
-    /// Set when `body` has come to its end.
+    /// `true` if `body` has come to its end.
     drained: bool,
     /// The replies that go on where `body` ends.
     continuation: Option<Continuation>,
     stall: Duration,
-    /// Runs only while the source is waited for: time that S3 takes is not the source's.
+    /// The stall timer. It runs only while this waits for the source, so that a slow S3 does not
+    /// count as a stall of the source.
     timer: Pin<Box<Sleep>>,
     waiting: bool,
 }
@@ -76,7 +77,7 @@ impl Flow {
         self.rest = bytes;
     }
 
-    /// The next bytes, at most `most` and never none; `None` at the end.
+    /// The next bytes, between one and `most`; `None` at the end.
     pub(super) fn poll_bytes(
         &mut self,
         cx: &mut Context<'_>,
@@ -101,8 +102,11 @@ impl Flow {
         Poll::Ready(Some(Ok(self.rest.split_to(most))))
     }
 
-    /// The next bytes of the body, or of the one that goes on after it, once it is sure that they
-    /// do not outgrow their reply's length.
+    /// The next bytes of the body, or of the next reply's.
+    ///
+    /// The frame that completes the length is held back until the body has ended. S3's client stops
+    /// reading at the length of a part: it would cut off a longer body silently, and the part would
+    /// be stored as if the reply were sound.
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         loop {
             if self.drained {
@@ -155,6 +159,7 @@ impl Flow {
         }
     }
 
+    /// Waits for the source: pending until the stall timer ends.
     fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         if !self.waiting {
             self.waiting = true;

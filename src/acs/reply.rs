@@ -1,8 +1,8 @@
-//! The head of a reply, held against what was asked. Pure.
+//! The head of a reply, verified against the request. Pure.
 //!
-//! A reply is judged by everything that its head says: the status, Content-Range, Content-Length,
-//! and how the body's end is marked. A head that contradicts itself is an error and never data. RFC
-//! 9110 is the semantics of HTTP, RFC 9112 its framing in HTTP/1.1.
+//! The verdict takes in all that a head says of the body: the status, Content-Range,
+//! Content-Length, and the mark of the body's end. A head that contradicts itself is an error and
+//! never data. RFC 9110 is the semantics of HTTP, RFC 9112 its framing in HTTP/1.1.
 
 mod content_range;
 mod fields;
@@ -22,52 +22,48 @@ pub use content_range::ContentRange;
 pub(crate) use content_range::unsatisfied;
 pub(crate) use fields::retry_after;
 
-/// The request that a reply is held against.
+/// The request that a reply is verified against.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
-    /// The document that was asked for.
+    /// The document that was requested.
     pub(crate) document: Document,
-    /// The half-open range that was asked for; `None` for the complete document.
+    /// The half-open range that was requested; `None` for the complete document.
     pub(crate) range: Option<&'a Range<u64>>,
-    /// The document's length, in bytes, where an earlier reply has told it.
+    /// The document's length, in bytes, if an earlier reply has told it.
     pub(crate) length: Option<u64>,
 }
 
 /// The bytes that a verified reply covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// The range that was asked for, cut at the document's end, or the beginning of that range.
+    /// The requested range, cut at the document's end, or the beginning of that range.
     Range {
         /// Half-open.
         range: Range<u64>,
         /// The document's length, in bytes.
         total: u64,
     },
-    /// The complete document: no range was asked for, or it was ignored.
+    /// The complete document: no range was requested, or the source ignored the range.
     Complete {
-        /// In bytes, where the head says.
+        /// The length, in bytes, if the head says.
         length: Option<u64>,
     },
 }
 
-/// A reply's head, verified.
+/// The verified head of a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     /// The bytes that the body covers.
     pub(crate) extent: Extent,
-    /// The source's ETag, if it gave one.
+    /// The source's ETag, if there is one.
     pub(crate) etag: Option<String>,
-    /// The content type, if it gave one.
+    /// The content type, if there is one.
     pub(crate) content_type: Option<String>,
 }
 
 impl Head {
-    /// Reads the head of a 200 or 206 that came over `version` of HTTP.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`] if the head says anything but what was asked, contradicts itself, or proves no
-    /// length.
+    /// Verifies the head of a 200 or 206 that came over `version` of HTTP. Fails if the head
+    /// differs from the request, contradicts itself, or does not mark the end of the body.
     pub(crate) fn verify(
         status: StatusCode,
         version: Version,
@@ -96,7 +92,7 @@ impl Head {
         })
     }
 
-    /// The bytes that the body must have, where the head says.
+    /// The length of the body, in bytes, if the head says.
     pub(crate) fn body_length(&self) -> Option<u64> {
         match &self.extent {
             Extent::Range { range, .. } => Some(range.end - range.start),
@@ -104,7 +100,7 @@ impl Head {
         }
     }
 
-    /// The document's length, in bytes, where the head says.
+    /// The length of the document, in bytes, if the head says.
     pub(crate) fn total(&self) -> Option<u64> {
         match self.extent {
             Extent::Range { total, .. } => Some(total),
@@ -113,8 +109,8 @@ impl Head {
     }
 }
 
-/// Whether this is how ACS says, right after the event, that the recording is not ready: a success without a body, or a
-/// range that cannot be satisfied because there is nothing.
+/// Returns `true` for the replies by which ACS says that a recording is not ready: a success
+/// without a body, or a 416 because the document has no bytes.
 pub(crate) fn is_empty(status: StatusCode, headers: &HeaderMap) -> bool {
     match status {
         StatusCode::NO_CONTENT => true,
@@ -124,7 +120,7 @@ pub(crate) fn is_empty(status: StatusCode, headers: &HeaderMap) -> bool {
     }
 }
 
-/// The status and the framing of a reply, and the request that it is held against.
+/// The status and framing of a reply, and its request.
 struct Reply<'a> {
     status: StatusCode,
     framing: Framing,
@@ -132,7 +128,7 @@ struct Reply<'a> {
 }
 
 impl<'a> Reply<'a> {
-    /// The bytes that a reply covers, by its status, its Content-Range and its framing.
+    /// The bytes that a reply covers, by its status, Content-Range and framing.
     fn extent(
         status: StatusCode,
         version: Version,
@@ -158,10 +154,10 @@ impl<'a> Reply<'a> {
         self.status == StatusCode::PARTIAL_CONTENT
     }
 
-    /// The extent where the head has no Content-Range.
+    /// The extent of a reply without Content-Range.
     fn extent_of_body(&self) -> Result<Extent, Error> {
         match self.framing {
-            // A 206 without Content-Range has several ranges, or is broken:
+            // A 206 without Content-Range has several ranges, or is malformed:
             // https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7
             _ if self.is_partial() => {
                 let flaw = Covered::Unknown("206 without Content-Range");
@@ -175,13 +171,13 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// The extent where the head has this Content-Range.
+    /// The extent of a reply with this Content-Range.
     fn extent_of_range(&self, said: ContentRange) -> Result<Extent, Error> {
         let body = match self.framing {
             Framing::Length(length) => Some(length),
             Framing::Marked | Framing::Close => None,
         };
-        // `*` stands for a length that the server does not know. An earlier reply may have told it.
+        // `*` means that the server does not know the length, which an earlier reply may have told:
         // https://www.rfc-editor.org/rfc/rfc9110#section-14.4
         let total = said.total.or(self.asked.length);
         let Some(total) = total.filter(|total| said.range.end <= *total) else {
@@ -199,7 +195,7 @@ impl<'a> Reply<'a> {
             .map(|asked| asked.start..asked.end.min(total))
             .filter(|expected| range.start == expected.start && range.end <= expected.end);
         match expected {
-            // A 206 may be shorter than the range that was asked for, a 200 may not:
+            // A 206 may be shorter than the requested range, a 200 may not:
             // https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7
             Some(expected) if self.is_partial() || (*range == expected && !is_complete) => {
                 Ok(Extent::Range {
@@ -245,7 +241,7 @@ mod tests {
             .collect()
     }
 
-    /// Verifies the head of a body that is chunked unless it has a length.
+    /// Verifies a head. Without a Content-Length, the body is chunked.
     fn verify(
         status: u16,
         pairs: &[(&'static str, &str)],
@@ -270,28 +266,28 @@ mod tests {
     /// The verdict on a head.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum Verdict {
-        /// The range, half-open, of 100 bytes.
+        /// A half-open range of the 100 bytes.
         Part(u64, u64),
-        /// The whole of 100 bytes.
+        /// All 100 bytes.
         Complete,
-        /// The whole, of a length that shows at the end.
+        /// All bytes, their number unknown until the end.
         CompleteUnmeasured,
         /// A contradiction, in itself or with the request.
         Contradiction,
-        /// Nothing proves the length.
+        /// Nothing marks the end of the body.
         Unproven,
     }
 
     use Verdict::{Complete, CompleteUnmeasured, Contradiction, Part, Unproven};
 
-    /// A Content-Range of a document of 100 bytes, and the verdict on each reply that has it.
+    /// A Content-Range of a document of 100 bytes, and the verdict on each reply with it.
     struct Row {
         content_range: Option<&'static str>,
-        /// The bytes that the head speaks of, which a Content-Length that agrees has.
+        /// The length of the range, which a consistent Content-Length has.
         length: u64,
-        /// To a request for bytes 0..16, answered 206 and 200.
+        /// The verdicts on 206 and 200 to a request for bytes 0..16.
         ranged: [Verdict; 2],
-        /// To a request for the whole, answered 206 and 200.
+        /// The verdicts on 206 and 200 to a request without a range.
         unranged: [Verdict; 2],
         reason: &'static str,
     }
@@ -309,14 +305,14 @@ mod tests {
             length: 100,
             ranged: [Complete, Complete],
             unranged: [Complete, Complete],
-            reason: "14.4: first to last byte is the whole, whatever the status; ACS sends 200 so",
+            reason: "14.4: first to last byte is the complete document; ACS sends 200 so",
         },
         Row {
             content_range: Some("bytes 0-15/100"),
             length: 16,
             ranged: [Part(0, 16), Part(0, 16)],
             unranged: [Contradiction, Contradiction],
-            reason: "15.3.7: as asked; 15.3.1: a 200 that says a part is no whole",
+            reason: "15.3.7: the requested range; 15.3.1: a 200 with a range is not complete",
         },
         Row {
             content_range: Some("BYTES 0-15/100"),
@@ -330,49 +326,49 @@ mod tests {
             length: 8,
             ranged: [Part(0, 8), Contradiction],
             unranged: [Contradiction, Contradiction],
-            reason: "15.3.7: a 206 may be shorter; 15.3.1: a 200 is what was asked for",
+            reason: "15.3.7: a 206 may be shorter; 15.3.1: a 200 may not",
         },
         Row {
             content_range: Some("bytes 0-16/100"),
             length: 17,
             ranged: [Contradiction, Contradiction],
             unranged: [Contradiction, Contradiction],
-            reason: "14.2: no more than was asked, unless it is the whole",
+            reason: "14.2: no more than the requested range, except the complete document",
         },
         Row {
             content_range: Some("bytes 1-16/100"),
             length: 16,
             ranged: [Contradiction, Contradiction],
             unranged: [Contradiction, Contradiction],
-            reason: "15.3.7: another range than was asked",
+            reason: "15.3.7: another range than the request's",
         },
         Row {
             content_range: Some("bytes 84-99/100"),
             length: 16,
             ranged: [Contradiction, Contradiction],
             unranged: [Contradiction, Contradiction],
-            reason: "15.3.7: another range than was asked",
+            reason: "15.3.7: another range than the request's",
         },
         Row {
             content_range: Some("bytes 0-15/*"),
             length: 16,
             ranged: [Contradiction, Contradiction],
             unranged: [Contradiction, Contradiction],
-            reason: "14.4: of an unknown length; no plan is made on that",
+            reason: "14.4: an unknown length makes no plan",
         },
         Row {
             content_range: Some("bytes */100"),
             length: 16,
             ranged: [Contradiction, Contradiction],
             unranged: [Contradiction, Contradiction],
-            reason: "14.4: of a 416 alone",
+            reason: "14.4: valid in a 416 only",
         },
         Row {
             content_range: Some("items 0-15/100"),
             length: 16,
             ranged: [Contradiction, Contradiction],
             unranged: [Contradiction, Contradiction],
-            reason: "14.4: a unit that is not known, so the bytes are not either",
+            reason: "14.4: an unknown unit, so the bytes are unknown",
         },
         Row {
             content_range: Some("bytes 0-15/10"),
@@ -383,8 +379,7 @@ mod tests {
         },
     ];
 
-    /// Headers that frame a body of `length` bytes, and the verdict where it differs from the
-    /// row's.
+    /// Headers that frame a body of `length` bytes, and the change of the row's verdict by them.
     type Framed = (Vec<(&'static str, String)>, fn(&Row, Verdict) -> Verdict);
 
     fn framings(length: u64) -> [Framed; 8] {
@@ -393,7 +388,7 @@ mod tests {
         let contradiction: fn(&Row, Verdict) -> Verdict = |_, _| Contradiction;
         [
             (vec![said(length)], |_, verdict| verdict),
-            // 8.6: a length that disagrees with the range. Without a range nothing disagrees.
+            // 8.6: a length that disagrees with the range.
             (vec![said(length + 1)], |row, verdict| {
                 match row.content_range {
                     None => verdict,
@@ -406,13 +401,12 @@ mod tests {
                     (_, verdict) => verdict,
                 }
             }),
-            // RFC 9112, 6.3: both at once ought to be handled as an error, whether they agree or
-            // not.
+            // RFC 9112, 6.3: both at once are an error, whether they agree or not.
             (vec![coding("chunked"), said(length)], contradiction),
             (vec![coding("chunked"), said(length + 1)], contradiction),
             (vec![coding("gzip, chunked")], contradiction),
             (vec![said(length), said(length)], contradiction),
-            // RFC 9112, 8: a message that the closing of the connection ends may be incomplete.
+            // RFC 9112, 8: a message that the end of the connection ends may be incomplete.
             (vec![], |row, verdict| match (row.content_range, verdict) {
                 (None, Complete) => Unproven,
                 (_, verdict) => verdict,
@@ -421,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_judged_by_everything_that_it_says() {
+    fn a_reply_is_judged_by_status_range_and_framing() {
         let range = 0..16;
         for row in &ROWS {
             for (framing, adjusted) in framings(row.length) {
@@ -478,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn a_total_that_is_not_said_is_the_one_that_is_known() {
+    fn an_unknown_total_is_the_known_length() {
         for (status, content_range, known, extent) in [
             (206, "bytes 16-31/*", Some(100), Some(16..32)),
             (200, "bytes 16-31/*", Some(100), Some(16..32)),
@@ -486,7 +480,7 @@ mod tests {
             (206, "bytes 16-31/*", Some(31), None),
             (206, "bytes 16-31/*", None, None),
             (206, "bytes 17-32/*", Some(100), None),
-            // The caller decides what it means that the document has another length now.
+            // The caller compares the total with the known length.
             (206, "bytes 16-31/99", Some(100), Some(16..32)),
         ] {
             let head = Head::verify(
@@ -508,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_of_http_marks_the_end_in_its_own_way() {
+    fn each_version_of_http_has_its_mark_of_the_end() {
         for (version, pairs, proven) in [
             (Version::HTTP_10, vec![], false),
             (Version::HTTP_10, vec![("content-length", "7")], true),
@@ -532,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_is_not_even_readable_is_a_mismatch() {
+    fn a_malformed_head_is_a_mismatch() {
         let twice = "bytes 0-15/100";
         for pairs in [
             vec![("content-range", "bytes 15-0/100")],
@@ -570,7 +564,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_repeated_that_is_not_what_its_header_should_have() {
+    fn a_malformed_value_of_a_header_is_not_repeated() {
         let secret = "HMAC-SHA256 SignedHeaders=host&Signature=c2VjcmV0";
         let error = verify(206, &[("content-range", secret)], Some(&(0..16)));
         assert!(!error.unwrap_err().to_string().contains("c2VjcmV0"));
@@ -596,7 +590,7 @@ mod tests {
     }
 
     #[test]
-    fn a_complete_reply_has_its_length_or_none() {
+    fn a_complete_reply_has_a_length_or_none() {
         assert_eq!(
             verify(200, &[("content-length", "7")], Some(&(0..16)))
                 .unwrap()
@@ -607,7 +601,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_reply_means_not_ready() {
+    fn an_empty_reply_is_one_of_a_recording_that_is_not_ready() {
         for (status, pairs, empty) in [
             (200, vec![("content-length", "0")], true),
             (206, vec![("content-length", "0")], true),
@@ -680,7 +674,7 @@ mod tests {
         assert!(verify(200, &[("content-encoding", "Identity")], None).is_ok());
     }
 
-    /// Text of a header that is nearly one to be read.
+    /// A text that is nearly the value of a header.
     fn header_text() -> impl Strategy<Value = String> {
         prop_oneof![
             4 => "[Bb][Yy]tes [0-9*]{0,21}-[0-9]{0,21}/[0-9*]{0,21}",
@@ -693,15 +687,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_head_panics_and_what_is_taken_is_what_was_asked(
+        fn no_head_panics_and_a_range_is_within_the_request(
             partial in any::<bool>(),
             texts in prop::collection::vec((0_usize..6, header_text()), 0..6),
             asked in prop::option::of((any::<u64>(), 1..u64::MAX)),
             length in prop::option::of(any::<u64>()),
-            version in prop::sample::select(vec![Version::HTTP_10, Version::HTTP_11, Version::HTTP_2]),
+            version in prop::sample::select(vec![
+                Version::HTTP_10, Version::HTTP_11, Version::HTTP_2,
+            ]),
         ) {
             let names = [
-                CONTENT_RANGE, CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
+                CONTENT_RANGE, CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_ENCODING, CONTENT_TYPE,
+                ETAG,
             ];
             let mut headers = HeaderMap::new();
             for (name, text) in texts {

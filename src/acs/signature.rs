@@ -1,7 +1,8 @@
 //! The headers that authorize a request: the string to sign and its HMAC, or a token. Pure.
 //!
-//! <https://learn.microsoft.com/azure/communication-services/tutorials/hmac-header-tutorial>, and for downloads of
-//! recordings, where two forms are in use, what the official SDKs send.
+//! The signature:
+//! <https://learn.microsoft.com/azure/communication-services/tutorials/hmac-header-tutorial>.
+//! Downloads of recordings have two forms, which follow the requests of the official SDKs.
 
 use std::time::SystemTime;
 
@@ -19,12 +20,12 @@ const X_MS_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-ms-content-sh
 const X_MS_DATE: HeaderName = HeaderName::from_static("x-ms-date");
 const X_MS_HOST: HeaderName = HeaderName::from_static("x-ms-host");
 
-/// The names of the headers for the host, and for the date of a signed request.
+/// The form of a request: the names of the headers for its host and date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// `Date`, to the resource itself, as the 2021 preview has it.
+    /// `Date`, in a request to the resource itself, as in the 2021 preview.
     Preview2021,
-    /// `x-ms-date` and `x-ms-host`, to a media host, with the resource's host signed.
+    /// `x-ms-date` and `x-ms-host`, in a request to a media host. The resource's host is signed.
     Current,
 }
 
@@ -42,7 +43,7 @@ pub(crate) fn content_hash(body: &[u8]) -> String {
     BASE64_STANDARD.encode(digest(&SHA256, body))
 }
 
-/// What is signed. `path_and_query` is as it is sent, `host` the ACS resource's.
+/// The string to sign. `path_and_query` is as sent, `host` is the ACS resource's.
 pub(crate) fn string_to_sign(
     verb: &str,
     path_and_query: &str,
@@ -54,11 +55,7 @@ pub(crate) fn string_to_sign(
 }
 
 /// The headers of a GET of `url` that a credential authorizes, in `form`, for the resource at
-/// `host`, made at `now`. They are for one attempt: each makes its own.
-///
-/// # Errors
-///
-/// Where `host` cannot stand in a header.
+/// `host`, made at `now`. Each attempt makes its own. Fails if `host` is invalid in a header.
 pub(crate) fn authorized_get(
     credential: &Credential,
     form: Form,
@@ -72,8 +69,7 @@ pub(crate) fn authorized_get(
     }
 }
 
-/// The headers of a GET with a token: neither a date nor a content hash, which belong to a
-/// signature.
+/// The headers of a GET with a token. Date and content hash belong to a signature only.
 fn bearer_get(token: &Token, form: Form, host: &str) -> Result<HeaderMap, InvalidHeaderValue> {
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, token.authorization().clone());
@@ -83,13 +79,8 @@ fn bearer_get(token: &Token, form: Form, host: &str) -> Result<HeaderMap, Invali
     Ok(headers)
 }
 
-/// The headers of a signed GET of `url`, in `form`, for the resource at `host`, made at `now`.
-///
-/// A signature is for one attempt: its date expires, so each attempt makes its own.
-///
-/// # Errors
-///
-/// Where `host` cannot stand in a header.
+/// The headers of a signed GET of `url`, in `form`, for the resource at `host`, made at `now`. A
+/// signature expires with its date, so each attempt makes its own.
 pub(crate) fn signed_get(
     key: &AccessKey,
     form: Form,
@@ -130,7 +121,8 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
     use url::Url;
 
-    /// Known answers: the first was published with a Microsoft SDK's tests, the others are what two official SDKs compute.
+    /// Known answers. The first was published with the tests of a Microsoft SDK; two official SDKs
+    /// compute the others.
     #[derive(serde::Deserialize)]
     struct Vectors {
         signatures: Vec<Signed>,
@@ -189,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_goes_with_the_host_and_without_what_belongs_to_a_signature() {
+    fn a_token_is_sent_with_the_host_and_without_date_and_hash() {
         let now = UNIX_EPOCH + Duration::from_mins(1);
         let token = Token::new("a.b.c", Duration::from_hours(1), now).unwrap();
         let credential = Credential::Token(token);

@@ -1,4 +1,4 @@
-//! The source of a document: its URL, and the form of the request for it.
+//! The source of a document: a URL, and the form of the request.
 
 use std::fmt;
 
@@ -9,18 +9,18 @@ use super::{Client, InvalidSource};
 use crate::locations::{media_path, metadata_path};
 use crate::recording::{Chunk, is_plain_id};
 
-/// The version that downloads by documentId were published under.
+/// The API version of downloads by documentId.
 const API_VERSION_2021: &str = "2021-04-15-preview1";
-/// Which of a chunk's documents is asked for: an error page of one is not taken for the other.
+/// The kind of a chunk's document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Document {
     /// Video or audio.
     Media,
-    /// Small JSON.
+    /// Metadata: a small JSON document.
     Metadata,
 }
 
-/// Where a document is, and in which form it is asked for.
+/// The source of a document.
 #[derive(Clone)]
 pub(crate) struct Source {
     pub(super) url: Url,
@@ -35,11 +35,7 @@ impl fmt::Debug for Source {
 }
 
 impl Client {
-    /// Where a chunk's media is.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidSource`].
+    /// The source of a chunk's media.
     pub(crate) fn media(&self, chunk: &Chunk) -> Result<Source, InvalidSource> {
         self.source(
             Document::Media,
@@ -48,11 +44,7 @@ impl Client {
         )
     }
 
-    /// Where a chunk's metadata is.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidSource`].
+    /// The source of a chunk's metadata.
     pub(crate) fn metadata(&self, chunk: &Chunk) -> Result<Source, InvalidSource> {
         self.source(
             Document::Metadata,
@@ -61,8 +53,8 @@ impl Client {
         )
     }
 
-    /// A document without a location is asked for by the documentId in the 2021 form, also where the chunk's other one
-    /// has a location.
+    /// The source of a document. A document without a location is requested by its documentId in
+    /// the 2021 form, even if the chunk's other document has a location.
     fn source(
         &self,
         document: Document,

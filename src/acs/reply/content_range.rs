@@ -1,4 +1,4 @@
-//! Content-Range: the bytes that a reply covers. Pure.
+//! The Content-Range of a reply. Pure.
 
 use std::fmt;
 use std::ops::Range;
@@ -8,17 +8,19 @@ use reqwest::header::{CONTENT_RANGE, HeaderMap};
 
 use super::fields::{decimal, only};
 
-/// A Content-Range: <https://www.rfc-editor.org/rfc/rfc9110#section-14.4>
+/// A Content-Range with its range.
+///
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-14.4>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContentRange {
-    /// Half-open.
+    /// The bytes that the body covers, half-open.
     pub(super) range: Range<u64>,
     /// The document's length, in bytes; `None` if the server does not know it.
     pub(super) total: Option<u64>,
 }
 
 impl ContentRange {
-    /// Parses `bytes 0-15/100`: both ends inclusive, the unit in any letter case, the total perhaps
+    /// Parses `bytes 0-15/100`: both ends inclusive, the unit in any letter case, and a total or
     /// `*`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (range, total) = of_bytes(text)?.split_once('/')?;
@@ -42,18 +44,20 @@ impl fmt::Display for ContentRange {
         let Range { start, end } = self.range;
         match self.total {
             Some(total) => write!(f, "bytes {start}..{end} of {total}"),
-            None => write!(f, "bytes {start}..{end} of unknown"),
+            None => write!(f, "bytes {start}..{end} of an unknown length"),
         }
     }
 }
 
-/// The part of a Content-Range behind the unit, if the unit is bytes.
+/// The text after the unit of a Content-Range; `None` if the unit is not bytes.
 fn of_bytes(text: &str) -> Option<&str> {
     let (unit, rest) = text.split_once(' ')?;
     unit.eq_ignore_ascii_case("bytes").then_some(rest)
 }
 
-/// Returns the document's length, where a range is beyond it: RFC 9110, 15.5.17.
+/// Returns the document's length from a 416, whose range begins after the end.
+///
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-15.5.17>
 pub(crate) fn unsatisfied(status: StatusCode, headers: &HeaderMap) -> Option<u64> {
     let not_satisfiable = status == StatusCode::RANGE_NOT_SATISFIABLE;
     let range = only(headers, &CONTENT_RANGE).ok()?;

@@ -7,7 +7,7 @@ use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use crate::acs::Document;
 use crate::clock;
 
-/// A header that may be there once: a second one contradicts the first, or repeats it to no end.
+/// The value of a header that must not be repeated. The error is the flaw of the head.
 pub(super) fn only<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -27,7 +27,7 @@ pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     only(headers, &CONTENT_LENGTH).ok()?.and_then(decimal)
 }
 
-/// Digits alone: `u64::from_str` would take a plus sign as well.
+/// Parses digits only: `u64::from_str` would accept a plus sign as well.
 pub(super) fn decimal(text: &str) -> Option<u64> {
     text.bytes()
         .all(|byte| byte.is_ascii_digit())
@@ -38,7 +38,8 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a 
     headers.get(name)?.to_str().ok()
 }
 
-/// `type/subtype` in lower case, without what may follow it: a host that echoes what it was sent is not to be repeated.
+/// The `type/subtype` of a content type, in lower case. Any other text is not repeated, since a
+/// host may echo the request.
 pub(super) fn essence(content_type: &str) -> String {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let token = |text: &str| {
@@ -47,12 +48,14 @@ pub(super) fn essence(content_type: &str) -> String {
     };
     match essence.split_once('/') {
         Some((kind, subtype)) if token(kind) && token(subtype) => essence.to_ascii_lowercase(),
-        _ => "a type that cannot be read".to_owned(),
+        _ => "(malformed)".to_owned(),
     }
 }
 
-/// Whether this is an `ETag` as RFC 9110, 8.8.3 has it, its quotes forgotten or not, and of a length that an object's
-/// metadata can hold.
+/// Returns `true` for an ETag, with or without its quotes, that is short enough for an object's
+/// metadata.
+///
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3>
 pub(super) fn is_etag(text: &str) -> bool {
     let opaque = text.strip_prefix("W/").unwrap_or(text);
     let quoted = opaque
@@ -63,7 +66,8 @@ pub(super) fn is_etag(text: &str) -> bool {
     opaque.len() <= 128 && opaque.bytes().all(plain)
 }
 
-/// Error pages are HTML or JSON whatever their status; recordings are neither, and metadata is not HTML.
+/// Returns `true` if a document may have this content type. Error pages are HTML or JSON, whatever
+/// their status; media is neither, and metadata is not HTML.
 pub(super) fn may_be(document: Document, content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default();
     let essence = essence.trim().to_ascii_lowercase();
@@ -76,7 +80,9 @@ pub(super) fn may_be(document: Document, content_type: &str) -> bool {
     }
 }
 
-/// A `Retry-After`, in seconds or as a date: RFC 9110, 10.2.3.
+/// Parses a `Retry-After`, in seconds or as a date.
+///
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
 pub(crate) fn retry_after(value: &HeaderValue) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     let date = || {

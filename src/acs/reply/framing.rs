@@ -5,19 +5,21 @@ use reqwest::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 
 use super::fields::{decimal, only};
 
-/// The mark of a body's end: RFC 9112, 6.3.
+/// The mark of a body's end.
+///
+/// <https://www.rfc-editor.org/rfc/rfc9112#section-6.3>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// By a Content-Length, in bytes.
+    /// A Content-Length, in bytes.
     Length(u64),
-    /// By the last chunk, or by a frame of HTTP/2 or later; the length shows at the end.
+    /// The last chunk, or a frame of HTTP/2 or later. The length is unknown until the end.
     Marked,
-    /// By the end of the connection alone, which a proxy or a fault may bring about as well.
+    /// The end of the connection, which a proxy or a fault may cause as well.
     Close,
 }
 
 impl Framing {
-    /// Reads the framing, or names the contradiction.
+    /// Reads the framing. The error is the flaw of the head.
     pub(super) fn of(version: Version, headers: &HeaderMap) -> Result<Self, &'static str> {
         let length = match only(headers, &CONTENT_LENGTH)? {
             Some(text) => Some(decimal(text).ok_or("malformed Content-Length")?),
