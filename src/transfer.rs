@@ -1,8 +1,9 @@
-//! One object: find it, or plan it, fetch and put what is missing, complete it.
+//! The transfer of one object: find it, or plan it, fetch and put the missing parts, complete it.
 //!
-//! Everything that a transfer knows is in S3: an upload's parts, and a record beside the pending event that says which
-//! upload it is. So a transfer may be dropped at any point, by a deadline or with its process, and whoever comes next
-//! goes on from what is there. Nothing is aborted on a failure: the parts *are* the state.
+//! The state of a transfer is in S3: the parts of an upload, and a record beside the pending event
+//! that names the upload. So a transfer may be dropped at any point, by a deadline or with its
+//! process, and the next run goes on from there. A failure aborts nothing: the parts *are* the
+//! state.
 
 mod attempts;
 mod begin;
@@ -33,8 +34,7 @@ use slots::{Slot, Slots};
 pub(crate) use run::{Lane, LastPart, Run};
 pub(crate) use uploaded::UploadedParts;
 
-/// Which end of an object a delivery takes its parts from: two that begin at different ends meet in
-/// the middle.
+/// The order in which parts are taken. Two deliveries with different orders meet in the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     /// The lowest part number first.
@@ -43,49 +43,48 @@ pub(crate) enum Order {
     FromBack,
 }
 
-/// One object to be made.
+/// The task of making one object.
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
     /// The object's key.
     pub(crate) key: Key,
-    /// Where the transfer's record is kept.
+    /// The key of the transfer's record.
     pub(crate) record: Key,
-    /// Where its bytes come from.
+    /// The source of the object's bytes.
     pub(crate) source: Source,
-    /// The document as the key has it: what the object says it is a copy of.
+    /// The document, as it stands in the key, that the object is a copy of.
     pub(crate) origin: Arc<Origin>,
-    /// The content type where the source names none that fits.
+    /// The content type if the source names none of audio or video.
     pub(crate) content_type: &'static str,
-    /// Which parts are taken first.
+    /// The order in which parts are taken.
     pub(crate) order: Order,
-    /// Set if the event was stored by this very run, so that there is hardly anything to be found.
-    /// If there is an object all the same, the conditional write of it, or the look after the
-    /// record, tells.
+    /// `true` if this run has stored the event, so that record and object are most likely absent
+    /// and are not looked for. If the object exists after all, its conditional write, or the look
+    /// after the record was written, finds it.
     pub(crate) first: bool,
 }
 
-/// The work of a transfer so far; it may be read while the transfer runs, and after it was
-/// dropped.
+/// The progress of a transfer. It may be read while the transfer runs, and after it was dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// Parts that the object has.
+    /// The number of parts of the object.
     pub(crate) planned: AtomicU32,
-    /// Bytes of one of them, but for the last.
+    /// The bytes of each part except the last.
     pub(crate) part_size: AtomicU64,
-    /// Parts that were there already, or that another delivery put meanwhile.
+    /// Parts that S3 had already, or that another run put meanwhile.
     pub(crate) reused: AtomicU32,
     /// Parts that this run put.
     pub(crate) fetched: AtomicU32,
-    /// `true` if one reply has to bring the whole document.
+    /// `true` if one reply has to bring the complete document.
     pub(crate) streams: AtomicBool,
     /// Requests that this run made to ACS.
     pub(crate) requests: AtomicU32,
-    /// Bytes that this run took from ACS, those of failed and dropped attempts included.
+    /// Bytes that this run took from ACS, including those of failed and dropped attempts.
     pub(crate) bytes: Counter,
 }
 
 impl Progress {
-    /// Notes the grid, and how many of its parts S3 holds that this run has not put itself.
+    /// Notes the plan, and the number of parts in S3 that this run has not put itself.
     fn plan(&self, plan: Plan, missing: PartNumber) {
         self.planned.store(plan.count(), Ordering::Relaxed);
         self.part_size.store(plan.part_size(), Ordering::Relaxed);
@@ -94,69 +93,70 @@ impl Progress {
         self.reused.fetch_max(reused, Ordering::Relaxed);
     }
 
-    /// Bytes of the parts that need not be fetched; the last part counts as the others do.
+    /// The bytes of the parts that were not fetched. The last part counts like any other.
     pub(crate) fn bytes_reused(&self) -> u64 {
         let parts = u64::from(self.reused.load(Ordering::Relaxed));
         parts.saturating_mul(self.part_size.load(Ordering::Relaxed))
     }
 }
 
-/// An object that is whole.
+/// A complete object.
 #[derive(Clone, Debug)]
 pub(crate) struct Archived {
     /// The object.
     pub(crate) object: Object,
-    /// Whether it was there before this run.
+    /// `true` if the object was there before this run.
     pub(crate) already: bool,
 }
 
-/// Why an object was not made.
+/// The reason why an object was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Between ACS and us.
+    /// A request to ACS failed.
     #[error("fetching from ACS failed")]
     Source(#[from] acs::Error),
-    /// Between us and S3.
+    /// A call to S3 failed.
     #[error("storing in S3 failed")]
     Store(#[from] store::Error),
-    /// There is an object under its key that is no copy of it, and that is left as it is.
+    /// The key holds an object that is not a copy of the document. It is left as it is.
     #[error("key holds an object that is not a copy of this document")]
     Occupied,
-    /// The source gave another length than when the upload was begun.
+    /// The source has another length than when the upload was begun.
     #[error("source changed while it was fetched")]
     SourceChanged,
-    /// Replies to ranges of the same length had different ETags.
+    /// Replies of the same total length have different ETags.
     #[error("replies to ranges have different ETags")]
     RangesDisagree,
-    /// A part that S3 holds has other bytes than the source.
+    /// A part in S3 has other bytes than the source.
     #[error("part {0} in S3 differs from the source")]
     PartDiffers(PartNumber),
-    /// One reply has to bring the whole document, and there is no time for that in a run.
+    /// One reply has to bring the complete document, and a run has too little time for that.
     #[error("source gives no usable ranges, and the run was too short for one reply")]
     StreamTooLong,
-    /// The object is there, but what this transfer has begun could not be ended.
+    /// The object is there, but an upload of this transfer could not be ended, or its record
+    /// deleted.
     #[error("object is there, but an upload or its record is left over")]
     LeftOver(#[source] store::Error),
     /// The upload was completed, aborted, or ended by a lifecycle rule.
     #[error("upload is gone")]
     UploadGone,
-    /// The run has no time left for a part.
+    /// The run has too little time left for a part.
     #[error("out of time")]
     OutOfTime,
-    /// S3 refuses to complete the upload, though nobody has made the object.
+    /// S3 refuses to complete the upload, although there is no object.
     #[error("completing the upload is refused, though there is no object")]
     Conflict,
-    /// Parts that were put are not there when the upload is to be completed.
+    /// Parts that were put are missing each time the upload is to be completed.
     #[error("parts that were put are not listed")]
     PartsVanish,
-    /// Upload after upload came to nothing in S3.
-    #[error("{uploads} uploads came to nothing; another is not begun yet")]
+    /// Several uploads were begun, and S3 completed none of them.
+    #[error("S3 completed none of {uploads} uploads; the next has to wait")]
     Unsettled {
         /// Their number.
         uploads: u32,
     },
-    /// The source was another one upload after upload.
-    #[error("source changed during {uploads} uploads; another is not begun yet")]
+    /// Several uploads were begun, and the source changed during each.
+    #[error("source changed during {uploads} uploads; the next has to wait")]
     SourceUnsettled {
         /// Their number.
         uploads: u32,
@@ -164,13 +164,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns `true` if only time was wanting.
+    /// Returns `true` if a run with more time may succeed.
     pub(crate) fn is_out_of_time(&self) -> bool {
         matches!(self, Self::OutOfTime | Self::StreamTooLong)
     }
 }
 
-/// The tools that make objects: both clients, and the slots that all parts in flight share.
+/// The clients, the limits, and the slots that all parts in flight share.
 #[derive(Clone, Debug)]
 pub(crate) struct Transfers {
     store: Store,
@@ -179,7 +179,7 @@ pub(crate) struct Transfers {
     limits: Arc<Limits>,
 }
 
-/// One object on its way: the tools, the lane of the run, the task, and the progress so far.
+/// The transfer of one object in a run.
 #[derive(Clone, Debug)]
 struct Transfer {
     tools: Transfers,
@@ -188,14 +188,14 @@ struct Transfer {
     progress: Arc<Progress>,
 }
 
-/// An open reply, and the slot that it occupies.
+/// An open reply and its slot.
 struct Opened {
     download: Download,
     slot: Slot,
 }
 
 impl Transfers {
-    /// Transfers from `acs` to `store`, with `concurrency` parts in flight over all of them.
+    /// Transfers from `acs` to `store`, with at most `concurrency` parts in flight.
     pub(crate) fn new(store: Store, acs: Client, concurrency: usize, limits: Arc<Limits>) -> Self {
         Self {
             store,
@@ -205,17 +205,13 @@ impl Transfers {
         }
     }
 
-    /// The number of parts that may be in flight, over all events.
+    /// The largest number of parts in flight, over all events.
     pub(crate) fn concurrency(&self) -> usize {
         self.slots.count()
     }
 
-    /// Makes a media object, or goes on with it. May be dropped at any point; the next call goes
-    /// on from there.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`]; what is in S3 is kept.
+    /// Makes a media object, or goes on with an unfinished one. May be dropped at any point: the
+    /// next call goes on from the parts in S3, which stay after an error too.
     pub(crate) async fn media(
         &self,
         lane: &Lane,
@@ -225,11 +221,7 @@ impl Transfers {
         self.transfer(lane, task, progress).media().await
     }
 
-    /// Makes a metadata object: a small document, whole in memory, its bytes untouched.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`].
+    /// Makes a metadata object: a small document, held in memory, its bytes unchanged.
     pub(crate) async fn metadata(
         &self,
         lane: &Lane,
@@ -250,8 +242,8 @@ impl Transfers {
 }
 
 impl Transfer {
-    /// Asks ACS for the object's document, or for a range of it. `length` is the document's length,
-    /// in bytes, where it is known.
+    /// Requests the object's document, or a range of it, from ACS. `length` is the document's
+    /// length, in bytes, if known.
     async fn open(
         &self,
         range: Option<&Range<u64>>,
@@ -262,7 +254,7 @@ impl Transfer {
         self.tools.acs.open(source, range, length, counter).await
     }
 
-    /// Waits for a place among the parts in flight.
+    /// Waits for a slot.
     async fn slot(&self) -> Slot {
         self.lane.slot().await
     }

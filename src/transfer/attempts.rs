@@ -1,4 +1,4 @@
-//! How often, and after what pause, something is tried again within a run; and when an attempt has stalled.
+//! Attempts: retries within a run, their pauses and causes, and the watch for a stall.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::metrics::{Cause, Measured};
 use crate::store;
 
 impl Transfer {
-    /// Runs `attempt` until it succeeds or is not worth another try.
+    /// Runs `attempt` until it succeeds, or fails for good.
     pub(super) async fn attempts<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
@@ -31,13 +31,19 @@ impl Transfer {
             };
             Measured::retry(cause).emit();
             let key = &self.task.key;
-            warn!(%key, failures, pause = ?pause, error = error_chain(&error), "trying again");
+            warn!(
+                %key,
+                failures,
+                pause = ?pause,
+                error = error_chain(&error),
+                "attempt failed; trying again"
+            );
             sleep(pause).await;
         }
     }
 
-    /// Waits for the next `length` bytes of `download` to be in S3, as long as bytes move and there
-    /// is time, and tells a fault of the source from one of S3.
+    /// Waits until the next `length` bytes of `download` are in S3. Fails if no byte moves for too
+    /// long, or if the run drops the part. Tells a fault of the source from a fault of S3.
     pub(super) async fn watch<T>(
         &self,
         download: &Download,
@@ -69,8 +75,8 @@ impl Transfer {
     }
 }
 
-/// The pause before another attempt after `failures` failed ones, and the cause that the attempt is
-/// counted under; `None` if this run should not try again.
+/// The pause before the next attempt after `failures` failed ones, and the cause that the retry is
+/// counted under; `None` if this run does not try again.
 fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<(Duration, Cause)> {
     let cause = cause(error)?;
     if cause == Cause::AcsNotReady {
@@ -88,7 +94,7 @@ fn pause(error: &Error, failures: u32, limits: &Limits) -> Option<(Duration, Cau
     Some((backoff.max(asked), cause))
 }
 
-/// The cause of a failure that another attempt may not meet; `None` for any other failure.
+/// The cause of a failure that the next attempt may not meet; `None` for any other failure.
 fn cause(error: &Error) -> Option<Cause> {
     match error {
         Error::Source(error) => source_cause(error),
@@ -110,7 +116,7 @@ fn cause(error: &Error) -> Option<Cause> {
     }
 }
 
-/// The same, for a failure of the source.
+/// The cause of a failure of the source; `None` if the next attempt would meet it too.
 fn source_cause(error: &acs::Error) -> Option<Cause> {
     match error {
         acs::Error::NotReady => Some(Cause::AcsNotReady),
@@ -119,7 +125,7 @@ fn source_cause(error: &acs::Error) -> Option<Cause> {
             retry_after,
             ..
         } => {
-            // ACS answers single requests with a 4xx that the next one does not get.
+            // ACS answers single requests with a 4xx that the same request does not get again.
             let lasting = matches!(status.as_u16(), 401 | 403 | 404 | 410 | 416);
             let may_pass = status.is_server_error() || status.is_client_error() && !lasting;
             let throttled = status.as_u16() == 429 || retry_after.is_some();
@@ -149,7 +155,7 @@ fn source_cause(error: &acs::Error) -> Option<Cause> {
     }
 }
 
-/// Between half of it and all of it, so that many that failed together do not come back together.
+/// Between half of `pause` and all of it, so that parts that failed together do not retry together.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
@@ -183,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn how_often_each_failure_is_tried() {
+    fn the_number_of_attempts_by_failure() {
         for (error, expected) in [
             (refused(503, None), 5),
             (refused(500, None), 5),
@@ -240,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_and_heed_retry_after() {
+    fn pauses_double_and_honour_retry_after() {
         let limits = Limits::default();
         for failures in 1..5 {
             let full = limits.backoff * 2_u32.pow(failures - 1);

@@ -1,4 +1,5 @@
-//! The beginning of an object: its first reply tells the length, and with it whether it takes an upload.
+//! The beginning of an object: the first reply tells the length, which decides between one write
+//! and an upload.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,47 +18,46 @@ use crate::error_chain::error_chain;
 use crate::plan::Plan;
 use crate::store::{self, Identity, JSON, Written};
 
-/// How the beginning of an object ended.
+/// The result of beginning an object.
 pub(super) enum Begun {
-    /// It was small, and is there.
+    /// The object was small and is there.
     Copied(Wrote),
-    /// Somebody else's record was first.
+    /// Another run's record was first.
     Outrun,
-    /// The source still ignores ranges, so the upload that is there is to be gone on with.
+    /// The source still ignores ranges: the recorded upload is to be continued by this reply.
     Streams(Opened),
-    /// An upload, and the reply that told its length, still open.
+    /// A new upload, and the open reply that told the length.
     Upload(Box<(Upload, Opened)>),
 }
 
-/// What the first reply has led to.
+/// The result of the first reply.
 enum First {
     /// The object was small and is there.
     Copied(Wrote),
-    /// A large object, of this length where it is known.
+    /// The object is large; its length, if known, and the open reply.
     Large(Option<u64>, Opened),
 }
 
-/// How the record of a new upload was written.
+/// The result of writing the record of a new upload.
 enum Recorded {
-    /// The stored record is that of the new upload, with this ETag where the answer gave one.
+    /// The stored record names the new upload; its ETag, if an answer gave it.
     Ours { etag: Option<String> },
     /// Another run's record was first.
     Theirs,
 }
 
-/// The beginning of an upload for one object.
+/// The beginning of an upload.
 struct Beginning<'a> {
     transfer: &'a Transfer,
-    /// The record that the new one replaces, if there is one.
+    /// The stored record that the new record replaces, if there is one.
     over: Option<&'a Found>,
-    /// The reason to replace it.
+    /// The reason for replacing it.
     cause: Cause,
 }
 
 impl Transfer {
-    /// Begins an object. One part or less goes into S3 at once; for more, an upload and its record,
-    /// in the place of the record `over` if there is one. The upload of that is ended at once, unless
-    /// the `cause` leaves its parts of use.
+    /// Begins an object. Writes an object of at most one part at once. For a larger one, begins an
+    /// upload and writes its record, which replaces the record `over` if there is one.
     pub(super) async fn begin(&self, over: Option<&Found>, cause: Cause) -> Result<Begun, Error> {
         let beginning = Beginning {
             transfer: self,
@@ -75,7 +75,7 @@ impl Transfer {
         }
     }
 
-    /// Opens the object by its first range; without a range if the source's ranges are at fault.
+    /// Opens the document by its first range; without a range if the ranges are at fault.
     async fn first_reply(&self) -> Result<First, Error> {
         let by_range = 0..self.tools.limits.part_size;
         match self.attempts(|| self.open_or_copy(Some(&by_range))).await {
@@ -84,7 +84,7 @@ impl Transfer {
                 warn!(
                     %key,
                     error = error_chain(&error),
-                    "ranges are of no use; asking for the complete document instead"
+                    "source gives no usable range; requesting the complete document"
                 );
                 self.attempts(|| self.open_or_copy(None)).await
             }
@@ -92,7 +92,7 @@ impl Transfer {
         }
     }
 
-    /// Opens the object's first range, or the whole, and copies a small object on the spot.
+    /// Opens a range of the document, or all of it, and copies a small object from the reply.
     async fn open_or_copy(&self, range: Option<&Range<u64>>) -> Result<First, Error> {
         let slot = self.slot().await;
         let part_size = self.tools.limits.part_size;
@@ -112,7 +112,7 @@ impl Transfer {
         }
     }
 
-    /// Streams a small object of `length` bytes.
+    /// Streams a small object of `length` bytes into S3.
     async fn copy(&self, download: &Download, length: u64) -> Result<Wrote, Error> {
         let (store, task) = (&self.tools.store, &self.task);
         let content_type = content_type(download, task);
@@ -125,7 +125,7 @@ impl Transfer {
 }
 
 impl Beginning<'_> {
-    /// Begins the upload of a document of this length, where it is known, and records it.
+    /// Begins the upload of a document of `length` bytes, if known, and writes its record.
     async fn upload(&self, length: Option<u64>, opened: Opened) -> Result<Begun, Error> {
         let Transfer { tools, task, .. } = self.transfer;
         let store = &tools.store;
@@ -137,9 +137,9 @@ impl Beginning<'_> {
                 store.abort(&task.key, &record.upload_id).await?;
                 return Ok(Begun::Outrun);
             }
-            // Without an answer the record may be there, and then the upload is of use; if it is
-            // not, the bucket's lifecycle rule ends what nobody knows. After any other error the
-            // upload is better begun again.
+            // The record may have been written, and then the next run needs the upload. If it was
+            // not, the bucket's lifecycle rule ends the upload. After any other error the upload is
+            // ended here, and a later run begins another.
             Err(error @ store::Error::Unanswered { .. }) => return Err(error.into()),
             Err(error) => {
                 store.abort(&task.key, &record.upload_id).await?;
@@ -147,9 +147,9 @@ impl Beginning<'_> {
             }
         };
         self.end_replaced().await;
-        // A run that completes the object deletes its record after it. So ours was written either
-        // before another could be, or when all was over, while our first reply was on its way: a
-        // look at the object now tells which.
+        // There was no record, so either no run had begun, or another run has completed the object
+        // and deleted its record since this run looked. A run deletes the record after Complete, so
+        // in the second case the object is there now.
         if self.over.is_none() && self.transfer.find_copy().await?.is_some() {
             self.transfer.clear(Some(&record)).await?;
             return Ok(Begun::Outrun);
@@ -160,13 +160,14 @@ impl Beginning<'_> {
         })
     }
 
-    /// The record that is to be replaced, if it is one that can be read.
+    /// The record that is to be replaced; `None` if there is none, or if it cannot be read.
     fn replaced(&self) -> Option<&Record> {
         self.over?.record.as_ref()
     }
 
-    /// Checks that it is time for another upload. The pause after the second one doubles with each,
-    /// so that a source or a store that lets none succeed costs a few, not one in every run.
+    /// Checks that another upload may begin. After the second upload there is a pause, which
+    /// doubles with each further one, so that a source or store with which none succeeds costs few
+    /// uploads instead of one in each run.
     fn is_due(&self) -> Result<(), Error> {
         let (Some(over), Some(record)) = (self.over, self.replaced()) else {
             return Ok(());
@@ -184,7 +185,7 @@ impl Beginning<'_> {
         Ok(())
     }
 
-    /// Begins the upload, and returns the record of it, which is not written yet.
+    /// Begins the upload, and returns its record, which is not written yet.
     async fn begin_upload(
         &self,
         length: Option<u64>,
@@ -213,7 +214,7 @@ impl Beginning<'_> {
         })
     }
 
-    /// Writes the record, if no other run has written one meanwhile.
+    /// Writes the record, unless another run has written one meanwhile.
     async fn write(&self, record: &Record) -> Result<Recorded, store::Error> {
         let Transfer { tools, task, .. } = self.transfer;
         let (store, json) = (&tools.store, record.to_json());
@@ -223,7 +224,8 @@ impl Beginning<'_> {
         };
         match written {
             Ok(Written::Here(receipt)) => Ok(Recorded::Ours { etag: receipt.etag }),
-            // Perhaps by our own hand, its answer lost: the record itself tells.
+            // If the answer to the first try was lost, this run's own record is in the way. The
+            // upload id tells.
             Ok(Written::Taken) | Err(store::Error::Contended) => {
                 let there = store.read(&task.record).await?;
                 let there = there.and_then(|document| Record::parse(&document.bytes));
@@ -238,21 +240,26 @@ impl Beginning<'_> {
         }
     }
 
-    /// Ends the upload of the replaced record, if its parts are of no more use. The record first,
-    /// the old upload after: whatever happens in between, a record names each.
+    /// Ends the upload of the replaced record, if its parts are of no use. Only after the new
+    /// record is written, which names both: a run that dies in between leaves no upload without a
+    /// record.
     async fn end_replaced(&self) {
         let Transfer { tools, task, .. } = self.transfer;
         if let Some(old) = self.replaced().filter(|_| self.cause.is_end())
             && let Err(error) = tools.store.abort(&task.key, &old.upload_id).await
         {
-            // The new record names it, and it is ended with that.
             let key = &task.key;
-            warn!(%key, error = error_chain(&error), "an upload that was replaced is not ended yet");
+            warn!(
+                %key,
+                error = error_chain(&error),
+                "replaced upload is left until the object is there"
+            );
         }
     }
 }
 
 impl Task {
+    /// The identity of an object of this task.
     pub(super) fn identity(&self, length: Option<u64>, download: &Download) -> Identity {
         Identity {
             origin: Arc::clone(&self.origin),
@@ -262,7 +269,8 @@ impl Task {
     }
 }
 
-/// The length of a body, if it ends within `most` bytes, which are held.
+/// The length of a body that ends within `most` bytes, which are held in memory; `None` if it is
+/// longer.
 pub(super) async fn length_within(download: &Download, most: u64) -> Result<Option<u64>, Error> {
     let most_and_one = usize::try_from(most.saturating_add(1)).unwrap_or(usize::MAX);
     match download.peek(most_and_one).await?.len() as u64 {
@@ -271,7 +279,7 @@ pub(super) async fn length_within(download: &Download, most: u64) -> Result<Opti
     }
 }
 
-/// The source's content type if it is one of media, else the format's.
+/// The source's content type if it is one of audio or video, else the task's.
 fn content_type(download: &Download, task: &Task) -> String {
     let source = download.head().content_type.as_deref();
     let media =

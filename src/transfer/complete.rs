@@ -1,4 +1,4 @@
-//! The end of an upload: the one step that makes an object appear, whole or not at all.
+//! The completion of an upload: the one step that makes an object appear, whole or absent.
 
 use tracing::warn;
 
@@ -10,18 +10,18 @@ use super::upload::{Filled, Upload};
 use crate::error_chain::error_chain;
 use crate::store::{self, Object};
 
-/// The end of an attempt at completing an upload.
+/// The result of an attempt to complete an upload.
 enum Completion {
-    /// The object is there, as far as S3's answer described it.
+    /// The object is there; `None` if S3's answer does not describe it fully.
     Made(Option<Object>),
-    /// Parts are missing after all, or are not the ones that were put.
+    /// Parts are missing, or have other bytes than those that were put.
     Missing,
-    /// S3 will never take it as it is.
+    /// S3 will never complete the upload.
     Useless,
 }
 
 impl Upload {
-    /// Completes the upload. `None` where parts are missing after all.
+    /// Completes the upload; `None` if parts are missing.
     pub(super) async fn complete(&self, filled: &Filled) -> Result<Option<Round>, Error> {
         let transfer = &self.transfer;
         let completion = transfer.attempts(|| self.try_to_complete(filled));
@@ -33,18 +33,19 @@ impl Upload {
             }
             Ok(Completion::Missing) => Ok(None),
             Ok(Completion::Useless) => Ok(Some(self.stale(Cause::Useless))),
-            // Its parts may still be all that is left of the source, so it is kept.
+            // The parts may be all that is left of the source, so the upload is not aborted.
             Err(Error::Conflict) => Ok(Some(self.stale(Cause::Conflict))),
             Err(Error::UploadGone) => self.settle().await.map(Some),
             Err(error) => Err(error),
         }
     }
 
+    /// Makes one attempt to complete the upload.
     async fn try_to_complete(&self, filled: &Filled) -> Result<Completion, Error> {
         let (store, task) = (&self.transfer.tools.store, &self.transfer.task);
         let plan = filled.plan;
-        // Under SSE-KMS the same bytes have another ETag each time they are put, and another
-        // delivery may have put a part since it was last listed.
+        // The parts are listed anew, because Complete needs the current ETags: another run may have
+        // put a part since, and under SSE-KMS the same bytes get another ETag each time.
         let mut parts = self.list().await?;
         parts.retain(|number, _| !plan.range(*number).is_empty());
         if plan.missing(&parts).next().is_some() || !filled.agrees(&parts) {
@@ -73,8 +74,8 @@ impl Upload {
             warn!(key = %task.key, error = error_chain(&error), "upload cannot be completed");
             return Ok(Completion::Useless);
         }
-        // It may have taken effect and only its answer been lost; or another upload has been
-        // completed, and this one is still to be ended.
+        // Complete may have taken effect, and only its answer was lost; or another upload has been
+        // completed, and this upload is still to be ended. The object tells.
         match self.transfer.find_copy().await? {
             Some(_) => Err(Error::UploadGone),
             None if error.is_condition() => Err(Error::Conflict),
@@ -82,7 +83,7 @@ impl Upload {
         }
     }
 
-    /// Ends the uploads that this one has taken the place of, since the object is there.
+    /// Ends the uploads that this upload has replaced, since the object is there.
     async fn clear_replaced(&self) -> Result<(), store::Error> {
         let (store, key) = (&self.transfer.tools.store, &self.transfer.task.key);
         for upload_id in &self.record.replaced {

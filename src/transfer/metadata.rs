@@ -1,4 +1,4 @@
-//! A metadata document: small, whole in memory, its bytes untouched.
+//! A metadata document: small, held in memory, its bytes unchanged.
 
 use super::begin::length_within;
 use super::object::Wrote;
@@ -6,7 +6,7 @@ use super::{Archived, Error, Transfer};
 use crate::acs;
 
 impl Transfer {
-    /// Makes a metadata object, unless it is there.
+    /// Makes the metadata object, unless it is there.
     pub(super) async fn metadata(&self) -> Result<Archived, Error> {
         if !self.task.first
             && let Some(object) = self.find_copy().await?
@@ -19,7 +19,7 @@ impl Transfer {
         }
     }
 
-    /// Fetches the document, whole and bounded, and stores its bytes.
+    /// Fetches the complete document, up to the limit of its length, and stores its bytes.
     async fn copy_metadata(&self) -> Result<Wrote, Error> {
         let _slot = self.slot().await;
         let limit = self.tools.limits.metadata;

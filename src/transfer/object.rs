@@ -1,19 +1,19 @@
-//! The object under a transfer's key: found, written, or made by another delivery.
+//! The object at a transfer's key: found, written, or made by another run.
 
 use super::record::Record;
 use super::{Archived, Error, Transfer};
 use crate::store::{self, Identity, Object, Written};
 
-/// The object that a write has shown to be there.
+/// An object that is there after a write.
 pub(super) enum Wrote {
-    /// The object just written, as far as S3's answer described it.
+    /// The object just written; `None` if S3's answer does not describe it fully.
     Made(Option<Object>),
-    /// An object that another run had written before.
+    /// The object that another run has written before.
     Found(Object),
 }
 
 impl Transfer {
-    /// The object, if it is there and is a copy of this document.
+    /// The object, if there is one. Fails if it is not a copy of the document.
     pub(super) async fn find_copy(&self) -> Result<Option<Object>, Error> {
         match self.tools.store.find(&self.task.key).await? {
             Some(object) if object.is_copy_of(&self.task.origin) => Ok(Some(object)),
@@ -22,7 +22,7 @@ impl Transfer {
         }
     }
 
-    /// The outcome of a conditional write of an object of `size` bytes.
+    /// The object after a conditional write of `size` bytes.
     pub(super) async fn written(
         &self,
         written: Written,
@@ -42,8 +42,8 @@ impl Transfer {
         }
     }
 
-    /// The object that is there after a write. S3's answer is not always enough for a manifest;
-    /// then the object is looked at once more.
+    /// The archived object after a write. If S3's answer lacks what the manifest needs, asks S3 for
+    /// the object once more.
     pub(super) async fn archived(&self, wrote: Wrote) -> Result<Archived, Error> {
         let object = match wrote {
             Wrote::Found(object) => return Ok(Archived::already(object)),
@@ -60,7 +60,7 @@ impl Transfer {
         })
     }
 
-    /// Returns `error`, unless another delivery has made the object meanwhile.
+    /// Returns `error`, unless another run has made the object meanwhile.
     pub(super) async fn unless_there(&self, error: Error) -> Result<Archived, Error> {
         match self.find_copy().await {
             Ok(Some(object)) => Ok(Archived::already(object)),
@@ -68,8 +68,7 @@ impl Transfer {
         }
     }
 
-    /// Ends what the object, which is there, no longer needs: the uploads of `record`, then the
-    /// stored record.
+    /// Ends the uploads of `record`, then deletes the stored record, since the object is there.
     pub(super) async fn clear(&self, record: Option<&Record>) -> Result<(), store::Error> {
         let (store, task) = (&self.tools.store, &self.task);
         for upload_id in record.into_iter().flat_map(Record::uploads) {
@@ -80,7 +79,7 @@ impl Transfer {
 }
 
 impl Archived {
-    /// An object that was there before this run.
+    /// The object that was there before this run.
     pub(super) fn already(object: Object) -> Self {
         Self {
             object,

@@ -1,4 +1,4 @@
-//! An upload's missing parts: fetched by range, several at once, each piped into S3.
+//! The missing parts of an upload, fetched by range, several at once, each streamed into S3.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
@@ -19,7 +19,7 @@ use crate::error_chain::error_chain;
 use crate::plan::{ListedParts, PartNumber, Plan};
 
 impl Upload {
-    /// Puts the missing parts of `plan` by as many workers as there are slots.
+    /// Puts the missing parts of `plan`, with at most as many workers as slots.
     pub(super) async fn fill_by_ranges(
         self: &Arc<Self>,
         plan: Plan,
@@ -41,22 +41,21 @@ impl Upload {
     }
 }
 
-/// The state that the workers of one upload share.
+/// The workers of one upload, and the state that they share.
 struct Crew {
     upload: Arc<Upload>,
     plan: Plan,
     missing: Mutex<Missing>,
-    /// The CRC64NVME of the parts that this run has put, where S3 says it.
+    /// The CRC64NVME of the parts that this run has put, if S3 has answered with it.
     checksums: Mutex<BTreeMap<PartNumber, u64>>,
-    /// No further part is begun.
+    /// `true` if no further part is begun.
     stopped: AtomicBool,
 }
 
-/// The parts that no worker has taken, as far as is known.
+/// The missing parts that no worker has taken.
 struct Missing {
     numbers: BTreeSet<PartNumber>,
-    /// When the parts are to be listed again: sooner where others are at work, later where nobody
-    /// is.
+    /// The time of the next listing: sooner if other runs put parts, later if none does.
     next: Instant,
     pause: Duration,
 }
@@ -77,7 +76,7 @@ impl Crew {
         })
     }
 
-    /// Puts the missing parts, and part 1 out of the reply `first` if it is still open.
+    /// Puts the missing parts, and part 1 from the open reply `first`, if there is one.
     async fn run(self: &Arc<Self>, first: Option<Opened>) -> Result<(), Error> {
         let missing = self.missing.lock().await.numbers.len();
         let mut workers = JoinSet::new();
@@ -96,8 +95,8 @@ impl Crew {
                 Err(_) => Ok(()),
             });
             if let Err(error) = result {
-                // The parts in flight are finished, so that they need not be fetched again; no
-                // other is begun.
+                // The parts in flight are finished, so that no run fetches them again. No further
+                // part is begun.
                 self.stopped.store(true, Ordering::Relaxed);
                 let decisive = matches!(error, Error::UploadGone | Error::SourceChanged);
                 if decisive || failure.is_none() {
@@ -108,7 +107,7 @@ impl Crew {
         failure.map_or(Ok(()), Err)
     }
 
-    /// The upload, filled; an error if the workers have left parts for want of time.
+    /// The filled upload. Fails if the workers had no time for some parts.
     async fn filled(&self) -> Result<Filled, Error> {
         if !self.missing.lock().await.numbers.is_empty() {
             return Err(Error::OutOfTime);
@@ -119,11 +118,12 @@ impl Crew {
         })
     }
 
+    /// Takes one part after another until none is left.
     async fn work(&self) -> Result<(), Error> {
         let transfer = &self.upload.transfer;
         loop {
-            // The slot before the part: a part that is taken is fetched at once, and one that is
-            // not taken is left to others.
+            // First a slot, then a part: a part without a slot is not taken, so that another run
+            // can put it meanwhile.
             let slot = transfer.slot().await;
             let Some(number) = self.take().await? else {
                 return Ok(());
@@ -136,8 +136,8 @@ impl Crew {
         }
     }
 
-    /// Returns `true` if a part was dropped for want of time. Then it is missing again; the other
-    /// workers go on with theirs.
+    /// Returns `true` if the run dropped the part for want of time. The part is missing again, and
+    /// the other workers go on.
     async fn late(&self, number: PartNumber, result: Result<(), Error>) -> Result<bool, Error> {
         match result {
             Err(Error::OutOfTime) => {
@@ -148,7 +148,7 @@ impl Crew {
         }
     }
 
-    /// Puts part 1 out of the reply that told the length.
+    /// Puts part 1 from the reply that told the length; after a failure, from a new one.
     async fn put_first(&self, first: Opened) -> Result<(), Error> {
         let mut first = Some(first);
         let attempt = || {
@@ -164,7 +164,7 @@ impl Crew {
         self.late(1, put).await.map(drop)
     }
 
-    /// The next part that nobody has put, as far as is known.
+    /// Takes the next missing part; `None` if there is none that can end in time.
     async fn take(&self) -> Result<Option<PartNumber>, Error> {
         let mut missing = self.missing.lock().await;
         if self.stopped.load(Ordering::Relaxed) {
@@ -187,7 +187,7 @@ impl Crew {
         Ok(next)
     }
 
-    /// Takes out of `missing` the parts that other runs have put meanwhile.
+    /// Removes the parts from `missing` that other runs have put meanwhile.
     async fn look_again(&self, missing: &mut Missing) -> Result<(), Error> {
         let transfer = &self.upload.transfer;
         match self.upload.list().await {
@@ -204,16 +204,21 @@ impl Crew {
                 };
             }
             Err(Error::UploadGone) => return Err(Error::UploadGone),
-            // Parts that others have put are only good to know.
+            // The listing only saves work: without it, a part is put twice.
             Err(error) => {
                 let key = &transfer.task.key;
-                warn!(%key, error = error_chain(&error), "listing the parts again failed");
+                warn!(
+                    %key,
+                    error = error_chain(&error),
+                    "parts could not be listed again; parts of other runs may be put twice"
+                );
             }
         }
         missing.next = Instant::now() + missing.pause;
         Ok(())
     }
 
+    /// Requests a part by its range, and puts it.
     async fn fetch(&self, number: PartNumber, slot: Option<Slot>) -> Result<(), Error> {
         let transfer = &self.upload.transfer;
         let _slot = match slot {

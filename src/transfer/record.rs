@@ -1,4 +1,4 @@
-//! The record of a transfer: which upload an object is being made by, and what it was planned on.
+//! The record of a transfer: the upload that makes an object, and its plan.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,38 +11,40 @@ use crate::keys::Key;
 use crate::plan::Plan;
 use crate::store::{Identity, Origin, StoredDocument};
 
-/// What is kept beside the pending event while an upload is unfinished.
+/// The document beside the pending event while an upload is unfinished.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Record {
-    /// The object's key, for whoever finds a record that was left over.
+    /// The object's key, to tell the object of a record that is left over.
     pub(super) key: String,
     pub(super) upload_id: String,
-    /// The source's length, in bytes; none where the source does not say.
+    /// The source's length, in bytes; `None` if the source does not say.
     pub(super) length: Option<u64>,
     pub(super) source_etag: Option<String>,
     pub(super) content_type: String,
-    /// In bytes. Versions of this function may differ in it, so each upload has its own.
+    /// The part size, in bytes. Each upload has its own, since versions of this function may
+    /// differ.
     pub(super) part_size: u64,
-    /// The uploads begun for the object so far, this one included.
+    /// The number of uploads begun for the object, including this upload.
     #[serde(default = "one")]
     pub(super) begun: u32,
-    /// The uploads that this one has taken the place of, as far as they may still be there. They
-    /// are ended once the object is there.
+    /// The uploads that this upload has replaced, unless they were ended. They are ended once the
+    /// object is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) replaced: Vec<String>,
-    /// `true` if its parts may be of several replies without a range, and so of different bytes:
-    /// only such a reply that was read to its end says that they fit together.
+    /// `true` if the parts may be of several replies without a range, and so of different versions
+    /// of the document. Then only a reply that was read to its end proves that the parts fit
+    /// together.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) streamed: bool,
-    /// The CRC64NVME of the whole, as such a reply has brought it.
+    /// The CRC64NVME of a reply without a range that was read to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) crc64nvme: Option<u64>,
 }
 
 #[expect(
     clippy::trivially_copy_pass_by_ref,
-    reason = "the form that serde wants"
+    reason = "the signature that serde requires"
 )]
 fn is_false(value: &bool) -> bool {
     !value
@@ -62,11 +64,11 @@ impl Record {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// The plan of the upload, `None` within as long as the length is not known; `None` where the
-    /// numbers make no plan.
+    /// The plan of the upload: `Some(None)` while the length is unknown, `None` if the numbers make
+    /// no plan.
     #[expect(
         clippy::option_option,
-        reason = "no plan yet is not the same as no possible plan"
+        reason = "no plan yet differs from no possible plan"
     )]
     pub(super) fn plan(&self) -> Option<Option<Plan>> {
         match self.length {
@@ -75,7 +77,7 @@ impl Record {
         }
     }
 
-    /// What the object says of its source.
+    /// The identity of the object of this upload.
     pub(super) fn identity(&self, origin: &Arc<Origin>) -> Identity {
         Identity {
             origin: Arc::clone(origin),
@@ -84,8 +86,8 @@ impl Record {
         }
     }
 
-    /// Checks that a reply is of the length that the upload was begun for. A length that the reply
-    /// does not give shows at the end of its body.
+    /// Checks that a reply has the length that the upload was begun with. If the head has no
+    /// length, the end of the body shows it.
     pub(super) fn agrees_in_length(&self, head: &Head) -> Result<(), Error> {
         if head.total().is_none() || self.length == head.total() {
             Ok(())
@@ -94,8 +96,8 @@ impl Record {
         }
     }
 
-    /// Checks that the reply to a range may stand beside those to the other ranges. An ETag that is
-    /// missing on either side says nothing: ACS does not document any.
+    /// Checks that the reply to a range is of the same document as those to other ranges. A missing
+    /// ETag says nothing: ACS does not document ETags.
     pub(super) fn agrees(&self, head: &Head) -> Result<(), Error> {
         self.agrees_in_length(head)?;
         match (&self.source_etag, &head.etag) {
@@ -104,36 +106,36 @@ impl Record {
         }
     }
 
-    /// All uploads that were begun for the object and may still be there.
+    /// The uploads that were begun for the object and may still exist, this upload last.
     pub(super) fn uploads(&self) -> impl Iterator<Item = &str> {
         let all = self.replaced.iter().chain([&self.upload_id]);
         all.map(String::as_str)
     }
 }
 
-/// Why another upload is to take the place of one.
+/// The reason for replacing an upload by another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// The source has another length now.
     SourceChanged,
-    /// It was completed, aborted, or ended by a lifecycle rule, and there is no object.
+    /// The upload was completed, aborted, or ended by a lifecycle rule, and there is no object.
     Gone,
-    /// S3 can never make the object of its parts.
+    /// S3 will never complete the upload with these parts.
     Useless,
-    /// S3 refuses to complete it. Its parts may be all that is left of the source.
+    /// S3 refuses to complete the upload. The parts may be all that is left of the source.
     Conflict,
-    /// One reply has to bring the whole, and for an hour none has. By ranges it may do better.
+    /// One reply has to fill the upload, and none has for an hour. Ranges may work by now.
     StreamTooLong,
 }
 
 impl Cause {
-    /// Returns `true` if the parts are of no more use to anybody. Else the upload is kept until the
-    /// object is there.
+    /// Returns `true` if the parts are of no more use. Otherwise the upload stays until the object
+    /// is there.
     pub(super) fn is_end(self) -> bool {
         !matches!(self, Self::Conflict | Self::StreamTooLong)
     }
 
-    /// The error of a run that may not begin another upload after so many.
+    /// The error of a run that has to wait before it begins another upload.
     pub(super) fn unsettled(self, uploads: u32) -> Error {
         match self {
             Self::SourceChanged | Self::StreamTooLong => Error::SourceUnsettled { uploads },
@@ -142,13 +144,14 @@ impl Cause {
     }
 }
 
-/// A record as it was read; none that can be used where it is broken, or names another object.
+/// A record that was read.
 #[derive(Debug)]
 pub(super) struct Found {
+    /// The record; `None` if the JSON is invalid, or if it names another object.
     pub(super) record: Option<Record>,
-    /// When the record was written, by S3's clock.
+    /// The time at which the record was written, by S3's clock.
     pub(super) written: Option<SystemTime>,
-    /// What it is swapped against.
+    /// The ETag to compare and swap the record by.
     pub(super) etag: String,
 }
 
@@ -215,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_whose_numbers_make_no_plan_is_not_resumed() {
+    fn a_record_whose_numbers_make_no_plan_has_none() {
         assert_eq!(record().plan().unwrap().unwrap().count(), 3);
         assert!(
             Record {

@@ -1,4 +1,5 @@
-//! Rounds at a media object: what is there decides what is done next, until the object is there.
+//! The rounds at a media object. Each reads the record and the object from S3 and does the next
+//! step, until the object is there.
 
 use std::sync::Arc;
 
@@ -9,16 +10,17 @@ use super::upload::Upload;
 use super::{Archived, Error, Opened, Transfer};
 use crate::clock;
 
-/// The end of a round.
+/// The result of a round.
 pub(super) enum Round {
+    /// The object is there.
     Done(Archived),
-    /// Another delivery's record was first; the next round goes on with its upload.
+    /// Another run's record was first. The next round goes on with that run's upload.
     Outrun,
-    /// The next round begins another upload in the place of this one.
+    /// The next round begins another upload instead of this.
     Stale(Stale),
 }
 
-/// An upload that another is to take the place of.
+/// An upload that another upload is to replace.
 #[derive(Clone, Debug)]
 pub(super) struct Stale {
     pub(super) upload_id: String,
@@ -26,7 +28,7 @@ pub(super) struct Stale {
 }
 
 impl Transfer {
-    /// Makes the media object, or goes on with it.
+    /// Makes the media object, or goes on with an unfinished one.
     pub(super) async fn media(&self) -> Result<Archived, Error> {
         let uploads = self.tools.limits.uploads;
         let (mut stale, mut cause): (Option<Stale>, _) = (None, Cause::Gone);
@@ -35,12 +37,13 @@ impl Transfer {
             let round = match self.round(stale.take(), unread).await {
                 Err(error) => {
                     let error = match (cause, error) {
-                        // All of it is in S3, which refuses it. What the source says adds nothing.
+                        // All parts are in S3, which refuses to complete them. The conflict is the
+                        // cause, whatever the source says now.
                         (Cause::Conflict, Error::Source(_)) => Error::Conflict,
                         (_, error) => error,
                     };
                     let archived = self.unless_there(error).await?;
-                    // The object is there: what this run has begun meanwhile is of no more use.
+                    // Another run has made the object: an upload of this run is of no more use.
                     let (key, record) = (&self.task.key, &self.task.record);
                     let ended = self.tools.clear(key, record).await;
                     return ended.map(|()| archived).map_err(Error::LeftOver);
@@ -59,9 +62,11 @@ impl Transfer {
         Err(cause.unsettled(uploads))
     }
 
+    /// Does one round. With `unread`, this run has just stored the event, so neither record nor
+    /// object is read.
     async fn round(&self, stale: Option<Stale>, unread: bool) -> Result<Round, Error> {
-        // The record before the object: a run that completes the object deletes the record after
-        // it. So if the record is no longer here, the object is already there.
+        // First the record, then the object: a run deletes its record after Complete. So if the
+        // record is gone, the object is already there. In the other order, both could be missed.
         let mut found = None;
         if !unread {
             let record = self.tools.store.read(&self.task.record).await?;
@@ -74,7 +79,7 @@ impl Transfer {
             }
         }
         let record = found.as_ref().and_then(|found| found.record.as_ref());
-        // Another run may have replaced the upload meanwhile; then its own is the one to fill.
+        // If another run has replaced the stale upload meanwhile, its upload is not stale.
         let stale = stale.filter(|stale| {
             let upload_id = record.map(|record| &record.upload_id);
             upload_id == Some(&stale.upload_id)
@@ -109,7 +114,7 @@ impl Transfer {
         }
     }
 
-    /// The upload of a record that one reply has to fill, and for an hour none has.
+    /// The upload of the record, if one reply has to fill it and none has for too long.
     fn too_long(&self, found: Option<&Found>) -> Option<Stale> {
         let record = found.and_then(|found| found.record.as_ref())?;
         let written = found.and_then(|found| found.written)?;
@@ -121,6 +126,8 @@ impl Transfer {
         })
     }
 
+    /// Fills an upload and completes it. Parts may turn out to be missing at Complete, because
+    /// another run has put one from another reply: then fills again.
     async fn fill_and_complete(
         &self,
         upload: Upload,
@@ -144,18 +151,18 @@ impl Transfer {
 }
 
 impl Upload {
-    /// Finds out the end of an upload that is gone or may not be completed: only the object tells.
+    /// Ends the round of an upload that is gone. Only the object tells whether it was completed.
     pub(super) async fn settle(&self) -> Result<Round, Error> {
         let transfer = &self.transfer;
         let Some(object) = transfer.find_copy().await? else {
             return Ok(self.stale(Cause::Gone));
         };
         transfer.clear(Some(&self.record)).await?;
-        // Most likely another run has completed it, and counts it.
+        // Most likely another run has completed the upload, and counts the object.
         Ok(Round::Done(Archived::already(object)))
     }
 
-    /// Ends the round: another upload is to take the place of this one.
+    /// Ends the round: another upload is to replace this upload.
     pub(super) fn stale(&self, cause: Cause) -> Round {
         Round::Stale(Stale {
             upload_id: self.record.upload_id.clone(),

@@ -1,9 +1,9 @@
-//! A run: one invocation's time, and the parts that are in flight in it.
+//! A run: the time of one invocation, and the parts in flight in it.
 //!
-//! A deadline ends the beginning of parts, not the parts. Each part's rate is known after a few
-//! seconds; where those in flight cannot all end in time, the ones furthest from their end are
-//! dropped until the rest can, and no part is begun that cannot end. So a run leaves whole parts in
-//! S3, however slow the source is.
+//! A part that cannot end before the deadline is not begun. The rate of each part is known after a
+//! few seconds. If the parts in flight cannot all end before the deadline, those furthest from
+//! their end are dropped until the rest can. So a run leaves complete parts in S3, however slow the
+//! source is.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,41 +17,44 @@ use super::slots::{Seat, Slot};
 use crate::acs::Counter;
 use crate::limits::Limits;
 
-/// The treatment of a run's last part in flight when that cannot end in time.
+/// The treatment of a run's last part in flight if the part cannot end before the deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LastPart {
-    /// It is fetched until the deadline: the rate may still rise, and nobody waits for the answer.
+    /// The part is fetched until the deadline: the rate may rise, and nobody waits for an answer.
     Kept,
-    /// It is dropped, so that the run ends early and the schedule can go on with more time.
+    /// The part is dropped, so that the run ends early and the schedule goes on with more time.
     Dropped,
 }
 
-/// One invocation's time, and its parts in flight.
+/// The time of one invocation, and its parts in flight.
 #[derive(Debug)]
 pub(crate) struct Run {
     deadline: Instant,
     last: LastPart,
-    /// The time after which a part's rate is known.
+    /// The time after which the rate of a part is known.
     window: Duration,
     flights: Mutex<Flights>,
 }
 
-/// A run as one event after another sees it: with a place among those that share the slots.
+/// A lane of a run, on which one event after another is worked on. It has a seat among those that
+/// share the slots.
 #[derive(Clone, Debug)]
 pub(crate) struct Lane {
     run: Arc<Run>,
     seat: Arc<Seat>,
 }
 
+/// The parts in flight, and their rates.
 #[derive(Debug, Default)]
 struct Flights {
     next: u64,
     in_flight: BTreeMap<u64, Flight>,
     judged: Option<Instant>,
-    /// Bytes a second of all parts in flight together, once parts had to be dropped: from then on
-    /// it is known that more parts in flight do not bring more bytes.
+    /// The rate of all parts in flight together, in bytes a second. Known once parts had to be
+    /// dropped, which shows that more parts in flight do not bring more bytes.
     ceiling: Option<f64>,
-    /// Bytes a second of one part: of the fastest in flight, or of the one that ended last.
+    /// The rate of one part, in bytes a second: of the fastest in flight, or of the last that
+    /// ended.
     rate: Option<f64>,
 }
 
@@ -60,13 +63,14 @@ struct Flights {
 struct Flight {
     end: u64,
     received: Counter,
-    /// When the measurement of the rate began, and the bytes that had been received then.
+    /// The time at which the measurement of the rate began.
     since: Instant,
+    /// The bytes that had been received then.
     before: u64,
     dropped: Arc<Notify>,
 }
 
-/// A part in flight, until it is dropped.
+/// The registration of a part in flight, which ends when this value is dropped.
 #[derive(Debug)]
 pub(super) struct InFlight<'a> {
     run: &'a Run,
@@ -87,7 +91,7 @@ impl Run {
         })
     }
 
-    /// The moment at which the run ends.
+    /// The time at which the run ends.
     pub(crate) fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -97,7 +101,7 @@ impl Run {
         self.last
     }
 
-    /// A place in this run for one event after another.
+    /// A lane of this run.
     pub(crate) fn lane(self: &Arc<Self>, transfers: &Transfers) -> Lane {
         Lane {
             run: Arc::clone(self),
@@ -105,20 +109,20 @@ impl Run {
         }
     }
 
-    /// Returns `true` if another event can be begun: at least `time` is left for it, and no part in
-    /// flight had to be dropped for want of time.
+    /// Returns `true` if another event may begin: at least `time` is left, and no part in flight
+    /// had to be dropped.
     pub(crate) fn has_room(&self, time: Duration) -> bool {
         let left = self.deadline.saturating_duration_since(Instant::now());
         left >= time && self.lock().ceiling.is_none()
     }
 
-    /// Returns `true` if a part of `length` bytes can end before the deadline, by the rates seen so
-    /// far.
+    /// Returns `true` if a part of `length` bytes can end before the deadline at the known rates.
     pub(super) fn may_begin(&self, length: u64) -> bool {
         self.lock().may_begin(length, self.deadline, Instant::now())
     }
 
-    /// Watches the next `length` bytes of a reply whose bytes are counted in `received`.
+    /// Registers a part in flight: the next `length` bytes of a reply whose bytes `received`
+    /// counts.
     pub(super) fn begin(&self, length: u64, received: &Counter) -> InFlight<'_> {
         let (now, before) = (Instant::now(), received.bytes());
         let dropped = Arc::new(Notify::new());
@@ -142,8 +146,8 @@ impl Run {
         }
     }
 
-    /// Drops the parts that stand in the way of the others. To be called now and then by whoever
-    /// waits for a part.
+    /// Drops parts in flight if not all can end before the deadline. Every task that waits for a
+    /// part calls this now and then.
     pub(super) fn judge(&self) {
         let now = Instant::now();
         let mut flights = self.lock();
@@ -155,7 +159,7 @@ impl Run {
         flights.judge(self.deadline, self.last, self.window, now);
     }
 
-    /// The pause between two judgements.
+    /// The pause between two calls of [`judge`](Self::judge).
     pub(super) fn pause(&self) -> Duration {
         self.window / 4
     }
@@ -167,7 +171,7 @@ impl Run {
 }
 
 impl Lane {
-    /// The run that this is a lane of.
+    /// The run of this lane.
     pub(crate) fn run(&self) -> &Run {
         &self.run
     }
@@ -179,7 +183,7 @@ impl Lane {
 }
 
 impl InFlight<'_> {
-    /// Resolves when the part is to be dropped.
+    /// Waits until the part is to be dropped.
     pub(super) async fn dropped(&self) {
         self.dropped.notified().await;
     }
@@ -196,7 +200,7 @@ impl Drop for InFlight<'_> {
             return;
         }
         let rate = number(received.saturating_sub(self.before)) / time.as_secs_f64();
-        // A part that took no time to speak of shows how fast its source is at least.
+        // The rate of a part that took less than the window is only a lower bound.
         flights.rate = match flights.rate {
             _ if time >= self.run.window => Some(rate),
             Some(known) => Some(known.max(rate)),
@@ -206,11 +210,13 @@ impl Drop for InFlight<'_> {
 }
 
 impl Flight {
+    /// The bytes still to come.
     fn left(&self) -> f64 {
         number(self.end.saturating_sub(self.received.bytes()))
     }
 
-    /// Bytes a second since the measurement began; `None` as long as that is too short a time.
+    /// The rate since the measurement began, in bytes a second; `None` if that was less than a
+    /// window ago.
     fn rate(&self, window: Duration, now: Instant) -> Option<f64> {
         let time = now.saturating_duration_since(self.since);
         let received = self.received.bytes();
@@ -249,12 +255,12 @@ impl Flights {
             let rate = flight.rate(window, now)?;
             Some((*number, flight.left(), rate))
         });
-        // The sum is not known while one rate is not.
+        // Without each rate, their sum is unknown.
         let Some(mut parts) = measured.collect::<Option<Vec<(u64, f64, f64)>>>() else {
             return;
         };
         let sum: f64 = parts.iter().map(|(_, _, rate)| rate).sum();
-        // A source that sends nothing at all has stalled, which is found out elsewhere.
+        // A source that sends nothing has stalled, which ends the attempt elsewhere.
         if sum <= 0.0 {
             return;
         }
@@ -268,7 +274,8 @@ impl Flights {
         };
         let mut dropped = false;
         self.ceiling = self.ceiling.map(|_| sum);
-        // The bytes that a dropped part no longer takes may go to the others, so the sum stays.
+        // The parts share the bandwidth of the source: the rate of a dropped part goes to the rest,
+        // so the sum stays.
         while parts.len() > fewest
             && parts.iter().map(|(_, left, _)| left).sum::<f64>() > sum * time
             && let Some((number, _, _)) = parts.pop()
@@ -281,7 +288,7 @@ impl Flights {
         }
         if dropped {
             self.ceiling = Some(sum);
-            // The rates of the rest change now.
+            // The rates of the rest rise now, so they are measured anew.
             for flight in self.in_flight.values_mut() {
                 flight.measure_again(now);
             }
@@ -289,7 +296,7 @@ impl Flights {
     }
 }
 
-/// Rates are estimates: no size that occurs loses by it.
+/// A count as a number to compute rates with.
 #[expect(clippy::cast_precision_loss, reason = "rates are estimates")]
 fn number(count: u64) -> f64 {
     count as f64
@@ -302,13 +309,14 @@ mod tests {
     const WINDOW: Duration = Duration::from_secs(3);
     const PART: u64 = 16 * crate::limits::MIB;
 
-    /// A run in which so many parts were begun, each of which has received so many bytes since.
+    /// A run with parts in flight, and the time at which they were begun.
     struct Scene {
         flights: Flights,
         begun: Instant,
     }
 
     impl Scene {
+        /// One part in flight for each number of received bytes.
         fn new(received: &[u64]) -> Self {
             let begun = Instant::now();
             let mut flights = Flights::default();
@@ -326,7 +334,8 @@ mod tests {
             Self { flights, begun }
         }
 
-        /// Judges after `age` with `left` to go, and returns the parts that are still in flight.
+        /// Judges `age` seconds after the beginning and `left` seconds before the deadline. Returns
+        /// the parts that are still in flight.
         fn judge(&mut self, age: u64, left: u64, last: LastPart) -> Vec<u64> {
             let now = self.begun + Duration::from_secs(age);
             let deadline = now + Duration::from_secs(left);
@@ -350,22 +359,22 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_sends_nothing_is_left_to_the_stall() {
+    fn parts_of_a_source_that_sends_nothing_are_left_to_the_stall() {
         let mut scene = Scene::new(&[0, 0]);
         assert_eq!(scene.judge(4, 1, LastPart::Dropped).len(), 2);
     }
 
     #[test]
-    fn the_furthest_from_their_end_go_first() {
+    fn the_parts_furthest_from_their_end_are_dropped_first() {
         let mut scene = Scene::new(&[PART / 2, PART / 4, PART / 8]);
-        // 7/32 of a part a second in all; 1/2 + 3/4 are left of the first two.
+        // 7/32 of a part a second for all three; 1/2 and 3/4 are left of the first two.
         assert_eq!(scene.judge(4, 6, LastPart::Kept), [0, 1]);
         let mut scene = Scene::new(&[PART / 2, PART / 4, PART / 8]);
         assert_eq!(scene.judge(4, 3, LastPart::Kept), [0]);
     }
 
     #[test]
-    fn twenty_kilobytes_a_second_in_all_are_a_part_in_a_run() {
+    fn twenty_kilobytes_a_second_bring_a_part_in_a_run() {
         let mut scene = Scene::new(&[20_000 * 3 / 8; 8]);
         assert_eq!(scene.judge(3, 895, LastPart::Kept).len(), 1);
         assert!(scene.flights.ceiling.is_some());
@@ -380,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rates_of_those_that_are_left_are_measured_again() {
+    fn the_rates_of_the_rest_are_measured_anew() {
         let mut scene = Scene::new(&[PART / 8; 4]);
         assert_eq!(scene.judge(4, 8, LastPart::Kept).len(), 1);
         for flight in scene.flights.in_flight.values() {
@@ -389,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn no_part_is_begun_that_cannot_end() {
+    fn a_part_that_cannot_end_is_not_begun() {
         let mut scene = Scene::new(&[PART / 16; 8]);
         let begin = |scene: &Scene, left| {
             let now = scene.begun + Duration::from_secs(4);
@@ -400,7 +409,7 @@ mod tests {
         assert!(!begin(&scene, 0), "no time at all");
         scene.judge(4, 900, LastPart::Kept);
         assert!(begin(&scene, 65) && !begin(&scene, 63));
-        // Once more parts have been seen to bring no more bytes, they share what there is.
+        // Once more parts are known to bring no more bytes, they share the rate.
         scene.flights.ceiling = Some(number(PART));
         assert!(begin(&scene, 65) && begin(&scene, 900));
         scene.flights.ceiling = Some(number(PART / 16));

@@ -1,7 +1,7 @@
-//! The slots of parts in flight, shared fairly by event.
+//! The slots of parts in flight, which events share fairly.
 //!
-//! A free slot goes to the event that holds the fewest, and each event at work can always get one:
-//! eight slow recordings do not keep a ninth waiting.
+//! A free slot goes to the event with the fewest slots, and one slot stays free for each event
+//! without any: eight slow recordings do not keep a ninth waiting.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ pub(super) struct Slots {
 struct State {
     free: usize,
     seats: BTreeMap<u64, Share>,
-    /// The next number of a seat, and of a request for a slot.
+    /// The last number given to a seat or a request.
     next: u64,
 }
 
@@ -36,15 +36,14 @@ struct Request {
     granted: oneshot::Sender<()>,
 }
 
-/// An event's place among those that share the slots. One slot is kept free for a seat that holds
-/// none.
+/// A seat among the events that share the slots. One slot is kept free for each seat without any.
 #[derive(Debug)]
 pub(super) struct Seat {
     number: u64,
     slots: Arc<Slots>,
 }
 
-/// One of the slots, taken until it is dropped.
+/// A slot, taken until this value is dropped.
 #[derive(Debug)]
 pub(super) struct Slot {
     seat: Arc<Seat>,
@@ -67,7 +66,7 @@ impl Slots {
         self.count
     }
 
-    /// A place for one more event.
+    /// A seat for one more event.
     pub(super) fn seat(self: &Arc<Self>) -> Arc<Seat> {
         let mut state = self.lock();
         let number = state.number();
@@ -111,7 +110,8 @@ impl Seat {
     }
 }
 
-/// A request's answer. A slot that was granted to a request that was dropped goes to another.
+/// A request that waits for its slot. If it is dropped after the slot was granted, the slot is
+/// released.
 struct Granted<'a> {
     receiver: oneshot::Receiver<()>,
     seat: &'a Arc<Seat>,
@@ -144,7 +144,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut state = self.slots.lock();
         state.seats.remove(&self.number);
-        // The slot that was kept free for this seat is of use to others.
+        // The slot that was kept free for this seat can be granted now.
         state.grant();
     }
 }
@@ -163,7 +163,7 @@ impl State {
         self.grant();
     }
 
-    /// Gives free slots to those who wait, the seat with the fewest first.
+    /// Grants free slots to waiting requests, to the seat with the fewest slots first.
     fn grant(&mut self) {
         while self.free > 0 {
             let without = self.seats.values().filter(|share| share.held == 0).count();
@@ -181,7 +181,8 @@ impl State {
             let Some(request) = share.waiting.pop_front() else {
                 return;
             };
-            // Counted before it is sent, since the receiver may run at once on another thread.
+            // Counted before the answer is sent: the receiver may run at once on another thread and
+            // release the slot.
             share.held += 1;
             if request.granted.send(()).is_ok() {
                 self.free -= 1;
@@ -197,13 +198,13 @@ mod tests {
     use super::*;
     use tokio::time::{Duration, timeout};
 
-    /// The slot, if there is one without waiting.
+    /// A slot, if the seat gets one almost at once.
     async fn now(seat: &Arc<Seat>) -> Option<Slot> {
         timeout(Duration::from_millis(20), seat.slot()).await.ok()
     }
 
     #[tokio::test]
-    async fn one_event_alone_gets_all() {
+    async fn an_event_alone_gets_all_slots() {
         let slots = Slots::new(3);
         let seat = slots.seat();
         let held = [now(&seat).await, now(&seat).await, now(&seat).await];
@@ -214,14 +215,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_event_has_one_kept_for_it() {
+    async fn a_slot_stays_free_for_an_event_without_any() {
         let slots = Slots::new(3);
         let (greedy, late) = (slots.seat(), slots.seat());
         let held = [now(&greedy).await, now(&greedy).await, now(&greedy).await];
         assert_eq!(held.iter().flatten().count(), 2);
         assert!(now(&late).await.is_some());
         drop(late);
-        assert!(now(&greedy).await.is_some(), "nobody else is there");
+        assert!(now(&greedy).await.is_some(), "no other event is there");
     }
 
     #[tokio::test]
@@ -242,14 +243,17 @@ mod tests {
         tokio::task::yield_now().await;
         drop(one);
         let held_by_late = timeout(Duration::from_secs(5), first).await;
-        assert!(held_by_late.is_ok(), "though the other asked before");
+        assert!(
+            held_by_late.is_ok(),
+            "although the other request came first"
+        );
         assert!(!third.is_finished());
         drop(two);
         assert!(timeout(Duration::from_secs(5), third).await.is_ok());
     }
 
     #[tokio::test]
-    async fn a_request_that_is_dropped_loses_no_slot() {
+    async fn a_dropped_request_loses_no_slot() {
         let slots = Slots::new(1);
         let seat = slots.seat();
         for _ in 0..10 {
@@ -260,7 +264,7 @@ mod tests {
                     .await
                     .is_err()
             );
-            // Granted, and dropped before it was looked at.
+            // The slot is granted, and the request dropped before it has seen that.
             drop(held);
             drop(waiting);
         }

@@ -1,8 +1,8 @@
-//! An upload's parts out of one reply, for a source that ignores ranges or contradicts itself in
-//! them.
+//! The parts of an upload from one reply without a range, for a source that ignores ranges or whose
+//! ranges disagree.
 //!
-//! One reply is consistent by itself. A part that S3 holds already is not put again if its checksum
-//! is that of the bytes that come by.
+//! One reply is consistent by itself. A part in S3 is not put again if its checksum is that of the
+//! reply's bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,14 +19,14 @@ use crate::error_chain::error_chain;
 use crate::plan::{ListedParts, MAX_PARTS, PartNumber, Plan};
 
 impl Upload {
-    /// Opens the source from its beginning and puts what is missing as it comes by.
+    /// Opens the source without a range and puts the missing parts as their bytes come.
     pub(super) async fn fill_by_stream(&self, opened: Option<Opened>) -> Result<Filled, Error> {
         self.transfer
             .progress
             .streams
             .store(true, Ordering::Relaxed);
         let mut opened = opened;
-        // Until one of them has turned out to have other bytes.
+        // The listed parts are compared with the reply until one has other bytes; then all are put.
         let trusted = AtomicBool::new(true);
         let attempt = || self.stream(opened.take(), &trusted);
         let filled = match self.transfer.attempts(attempt).await {
@@ -34,13 +34,18 @@ impl Upload {
             filled => filled?,
         };
         if let Err(error) = self.mark_complete(&filled).await {
-            // Only a later run would need it.
+            // Only a later run would use it.
             let key = &self.transfer.task.key;
-            warn!(%key, error = error_chain(&error), "the end of a reply is not recorded");
+            warn!(
+                %key,
+                error = error_chain(&error),
+                "record does not say that a reply was read to its end"
+            );
         }
         Ok(filled)
     }
 
+    /// Makes one attempt.
     async fn stream(&self, opened: Option<Opened>, trusted: &AtomicBool) -> Result<Filled, Error> {
         let transfer = &self.transfer;
         let Opened {
@@ -55,11 +60,11 @@ impl Upload {
         };
         self.record.agrees_in_length(download.head())?;
         if self.record.agrees(download.head()).is_err() {
-            // Another run may be at work with the replies of before.
+            // Another run may still put parts from replies with the recorded length and ETag.
             self.mark_streamed().await?;
         }
         let mut listed = self.list().await?;
-        // Parts behind the one that is put may be of other bytes, until the reply has reached them.
+        // Parts after the current part may have other bytes, until the reply has reached them.
         let last = listed.keys().next_back().copied();
         if !trusted.load(Ordering::Relaxed) {
             listed.clear();
@@ -74,8 +79,8 @@ impl Upload {
         filled
     }
 
-    /// Puts the missing parts of `plan`, and drops the bytes of those that are there. A part whose
-    /// checksum the store does not list is put again.
+    /// Puts the missing parts of `plan`, and drops the bytes of the parts in S3. A part whose
+    /// checksum S3 does not list is put again.
     async fn stream_planned(
         &self,
         plan: Plan,
@@ -102,15 +107,15 @@ impl Upload {
             };
             checksums.extend(crc64nvme.map(|crc64nvme| (number, crc64nvme)));
         }
-        // A head without a length has said nothing of the end.
+        // Without a length in the head, the body may be longer than the plan.
         if download.head().total().is_none() && !download.peek(1).await?.is_empty() {
             return Err(Error::SourceChanged);
         }
         Ok(Filled { plan, checksums })
     }
 
-    /// Puts the missing parts where only the end of the reply tells the length: one part at a time
-    /// is held, to know its size.
+    /// Puts the missing parts if only the end of the reply tells the length. One part at a time is
+    /// held in memory, since its length must be known before it is put.
     async fn stream_unplanned(
         &self,
         listed: &ListedParts,
@@ -148,7 +153,8 @@ impl Upload {
         Ok(Filled { plan, checksums })
     }
 
-    /// Puts a part that a reply without a range has brought, `last` being the last that S3 held.
+    /// Puts a part of a reply without a range. `last` is the last part that S3 held before: a part
+    /// before that makes the upload one of several replies, which the record has to say first.
     async fn put_streamed(
         &self,
         number: PartNumber,

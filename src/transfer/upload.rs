@@ -1,4 +1,4 @@
-//! An upload that is being filled: its record, its plan, and the ways to put its parts.
+//! An upload that is being filled: the record, the plan, and the ways to put parts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use crate::store::{self, Written};
 pub(super) struct Upload {
     pub(super) transfer: Transfer,
     pub(super) record: Record,
-    /// `None` as long as the length is not known.
+    /// The plan; `None` while the length is unknown.
     pub(super) plan: Option<Plan>,
-    /// `true` if this run has begun it, so that there is nothing to list yet.
+    /// `true` if this run has begun the upload, so that there are no parts to list yet.
     pub(super) fresh: bool,
     stored: Mutex<Stored>,
 }
 
-/// The stored record of an upload, as far as this run knows it.
+/// The last known state of the stored record.
 #[derive(Debug)]
 struct Stored {
     etag: Option<String>,
@@ -35,16 +35,16 @@ struct Stored {
     streamed: bool,
 }
 
-/// An upload whose parts are all up.
+/// An upload whose parts are all in S3.
 pub(super) struct Filled {
     pub(super) plan: Plan,
-    /// The CRC64NVME of the parts that this run has put or has seen, as far as they are known.
+    /// The CRC64NVME of the parts that this run has put or read, if known.
     pub(super) checksums: BTreeMap<PartNumber, u64>,
 }
 
 impl Filled {
-    /// Returns `true` if the listed parts are the ones that were put: another run, with another
-    /// reply, may have put one since.
+    /// Returns `true` if the listed parts have the known checksums. They differ if another run has
+    /// put a part from another reply since.
     pub(super) fn agrees(&self, listed: &ListedParts) -> bool {
         self.checksums.iter().all(|(number, crc)| {
             let there = listed.get(number).and_then(|part| part.crc64nvme);
@@ -52,7 +52,7 @@ impl Filled {
         })
     }
 
-    /// Returns `true` if the bytes of every part have come by in this run.
+    /// Returns `true` if this run knows the checksum of every part.
     pub(super) fn knows_all(&self) -> bool {
         let mut numbers = self.plan.numbers();
         numbers.all(|number| self.checksums.contains_key(&number))
@@ -65,7 +65,7 @@ impl Upload {
         Self::planned(transfer, record, etag, true)
     }
 
-    /// The upload of a record that was found; `None` if its numbers make no plan.
+    /// The upload of a record that was found; `None` if the numbers of the record make no plan.
     pub(super) fn resumed(transfer: &Transfer, found: &Found) -> Option<Self> {
         let etag = Some(found.etag.clone());
         Self::planned(transfer, found.record.clone()?, etag, false)
@@ -89,8 +89,8 @@ impl Upload {
         })
     }
 
-    /// Puts the parts that the upload lacks: by ranges, or where these are ignored or disagree, out
-    /// of one reply, which is consistent by itself.
+    /// Puts the missing parts: by ranges, or, if the source ignores ranges or they disagree, from
+    /// one reply without a range, which is consistent by itself.
     pub(super) async fn fill(self: &Arc<Self>, opened: Option<Opened>) -> Result<Filled, Error> {
         let mut opened = opened;
         if let Some(filled) = self.filled_before(opened.is_some()).await? {
@@ -104,7 +104,11 @@ impl Upload {
             match self.fill_by_ranges(plan, opened.take()).await {
                 Err(error) if error.is_about_ranges() => {
                     let key = &self.transfer.task.key;
-                    warn!(%key, error = error_chain(&error), "ranges are of no use; asking for the complete document instead");
+                    warn!(
+                        %key,
+                        error = error_chain(&error),
+                        "source gives no usable range; requesting the complete document"
+                    );
                 }
                 filled => return filled,
             }
@@ -112,7 +116,8 @@ impl Upload {
         self.fill_by_stream(opened).await
     }
 
-    /// The parts of an upload that one reply has filled in an earlier run.
+    /// The parts of an upload that a reply without a range has filled in an earlier run; `None` if
+    /// none has.
     async fn filled_before(&self, opened: bool) -> Result<Option<Filled>, Error> {
         let (Some(plan), Some(crc64nvme), false) = (self.plan, self.record.crc64nvme, opened)
         else {
@@ -131,8 +136,9 @@ impl Upload {
         }))
     }
 
-    /// Says in the record that the parts may be of several replies. Before the first of them is put
-    /// that has others behind it, so that no run completes them unless a reply was read to its end.
+    /// Marks in the record that the parts may be of several replies. Called before the first such
+    /// part is put: otherwise a run that dies after it would leave a mixed upload that another run
+    /// completes. A marked upload is completed only if one reply was read to its end.
     pub(super) async fn mark_streamed(&self) -> Result<(), Error> {
         let mut stored = self.stored.lock().await;
         if stored.streamed {
@@ -147,8 +153,8 @@ impl Upload {
         Ok(())
     }
 
-    /// Says in the record which bytes one reply has brought to its end, so that a later run can
-    /// complete the upload when the source is gone.
+    /// Marks in the record that a reply was read to its end, with its checksum and length, so that
+    /// a later run can complete the upload when the source is gone.
     pub(super) async fn mark_complete(&self, filled: &Filled) -> Result<(), Error> {
         let mut stored = self.stored.lock().await;
         if !stored.streamed {
@@ -171,12 +177,12 @@ impl Upload {
         self.rewrite(&mut stored, &complete).await
     }
 
-    /// Returns `true` if the listed parts may be of several replies by now: another run may have
-    /// put some out of a reply without a range. It says so in the record before it puts the first,
-    /// so that the record, read after the parts are listed, tells.
+    /// Returns `true` if the listed parts may be of several replies by now, because another run
+    /// puts parts from a reply without a range. That run marks the record before its first part, so
+    /// the record must be read after the parts are listed.
     pub(super) async fn streamed_since(&self, listed: &ListedParts) -> Result<bool, Error> {
         let (store, key) = (&self.transfer.tools.store, &self.transfer.task.record);
-        // Without a record, the object is there, which is found out when it is to be made.
+        // Without a record, the object is there, which Complete finds out.
         let Some(document) = store.read(key).await? else {
             return Ok(false);
         };
@@ -193,13 +199,13 @@ impl Upload {
         Ok(crc64nvme.is_none() || crc64nvme != combined_crc64nvme(listed.values()))
     }
 
-    /// A record that was found, if it is that of this upload.
+    /// A record that was found, if it names this upload.
     fn own(&self, found: Found) -> Option<Found> {
         let upload_id = found.record.as_ref().map(|record| &record.upload_id);
         (upload_id == Some(&self.record.upload_id)).then_some(found)
     }
 
-    /// Replaces the stored record, if it still is the one of this upload.
+    /// Replaces the stored record, if it still names this upload.
     async fn rewrite(&self, stored: &mut Stored, record: &Record) -> Result<(), Error> {
         let (store, key) = (&self.transfer.tools.store, &self.transfer.task.record);
         if let Some(known) = &stored.etag {
@@ -223,8 +229,8 @@ impl Upload {
         }
     }
 
-    /// Pipes the next `length` bytes of `download` into a part, and returns its checksum where S3
-    /// says it.
+    /// Streams the next `length` bytes of `download` into a part, and returns the checksum that S3
+    /// has computed, if it says.
     pub(super) async fn put(
         &self,
         number: PartNumber,
@@ -249,7 +255,7 @@ impl Upload {
         Ok(crc64nvme)
     }
 
-    /// The parts that S3 holds.
+    /// The parts in S3.
     pub(super) async fn list(&self) -> Result<ListedParts, Error> {
         let (store, key) = (&self.transfer.tools.store, &self.transfer.task.key);
         let listed = store.list_parts(key, &self.record.upload_id);
@@ -263,8 +269,8 @@ pub(super) fn is_complete(download: &Download) -> bool {
 }
 
 impl Error {
-    /// Returns `true` if the source's ranges are at fault, so that one reply without a range may do
-    /// better.
+    /// Returns `true` if the ranges of the source are at fault, so that a reply without a range may
+    /// succeed.
     pub(super) fn is_about_ranges(&self) -> bool {
         match self {
             Self::RangesDisagree => true,
@@ -274,6 +280,7 @@ impl Error {
     }
 }
 
+/// Tells an upload that is gone from other errors of S3.
 fn gone(error: Error) -> Error {
     match error {
         Error::Store(error) if error.is_no_such_upload() => Error::UploadGone,

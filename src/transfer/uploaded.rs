@@ -1,4 +1,4 @@
-//! The parts that S3 keeps of an object that is not complete, and the end of what is kept in vain.
+//! The parts in S3 of an object that is not complete, and the end of uploads that are left over.
 
 use std::time::SystemTime;
 
@@ -8,18 +8,18 @@ use crate::keys::{Bucket, Key, Kind, Layout};
 use crate::plan::{ListedParts, PartNumber};
 use crate::store::{self, Origin};
 
-/// The parts that S3 holds of an object that is not complete.
+/// The parts in S3 of an object that is not complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UploadedParts {
-    /// The upload that they are of.
+    /// The id of their upload.
     pub(crate) upload_id: String,
-    /// Their number.
+    /// The number of parts.
     pub(crate) parts: u64,
-    /// The number that the object has, where its length is known.
+    /// The number of parts of the complete object, if its length is known.
     pub(crate) planned: Option<PartNumber>,
-    /// Their size, in bytes.
+    /// The size of all parts, in bytes.
     pub(crate) bytes: u64,
-    /// When S3 took the last of them, by its clock.
+    /// The time of the last part, by S3's clock.
     pub(crate) last_part: Option<SystemTime>,
 }
 
@@ -36,12 +36,8 @@ impl UploadedParts {
 }
 
 impl Transfers {
-    /// The parts that S3 holds of an object that is not complete, if any: of the upload that has
-    /// most of it, which may be one that a conflict has replaced.
-    ///
-    /// # Errors
-    ///
-    /// [`store::Error`].
+    /// The parts in S3 of an object that is not complete, if any. If a conflict has replaced
+    /// uploads, those of the upload with the most bytes.
     pub(crate) async fn uploaded_parts(
         &self,
         key: &Key,
@@ -66,13 +62,10 @@ impl Transfers {
         Ok(most.map(|most| UploadedParts { last_part, ..most }))
     }
 
-    /// Clears a record whose event is no longer pending, if it leads to media of `layout`: where
-    /// the object is there and ours, its uploads are ended first. A record whose upload still has
-    /// parts stays, since they may be all that is left of the source.
-    ///
-    /// # Errors
-    ///
-    /// [`store::Error`].
+    /// Deletes a record whose event is no longer pending, if its key is a media key of `layout`. If
+    /// the object is there and is a copy of the document, ends the uploads first. Otherwise, a
+    /// record stays while one of its uploads exists: the parts may be all that is left of the
+    /// source.
     pub(crate) async fn clear_left_over(
         &self,
         record: &Key,
@@ -108,13 +101,12 @@ impl Transfers {
         self.store.delete(record).await
     }
 
-    /// Ends what the object at `key`, which is there, no longer needs: the uploads of the record,
-    /// then the record.
+    /// Ends the uploads of the record, then deletes the record, since the object at `key` is there.
     pub(super) async fn clear(&self, key: &Key, record: &Key) -> Result<(), store::Error> {
         let Some(document) = self.store.read(record).await? else {
             return Ok(());
         };
-        // A record of another key is not ours, nor are the uploads that it names.
+        // A record of another key is not of this object, nor are its uploads.
         if let Some(left) = Found::of(document, key).record {
             for upload_id in left.uploads() {
                 self.store.abort(key, upload_id).await?;
