@@ -1,18 +1,18 @@
-//! The container of a recording's media: complete, and playable? Pure.
+//! The check of a recording's media: whether the container is complete and playable. Pure.
 //!
-//! ACS gives neither a size nor a checksum of a recording, so the container is the one independent
-//! witness of its completeness. A few ranges of the object tell: the boxes of an MP4 file, the
-//! chunks of a WAV file and the frames of an MP3 file name their own lengths, which have to end at
-//! the object's last byte.
+//! ACS gives neither a size nor a checksum of a recording, so the container is the only independent
+//! evidence that the object is complete. A few ranges of the object are enough: the boxes of an MP4
+//! file, the chunks of a WAV file and the frames of an MP3 file state their lengths, which have to
+//! end at the object's last byte.
 //!
 //! An `Examination` makes no call. It names the next range to read, at most 8 of at most 128 KiB
-//! each, and gives its [`Check`] when it has seen enough. Each step begins at the object's first
-//! byte again with all that has been read, so a parser is a plain function over bytes that may not
-//! be there yet (`Stop::Unread`), and keeps no state between the reads.
+//! each, and gives its [`Check`] when it has read enough. Each step parses from the object's first
+//! byte again with all bytes read so far. So a parser is a function over bytes that may not be
+//! there yet (`Stop::Unread`), without state between the reads.
 //!
-//! No library is used: `lofty`, `mp4-atom` and `re_mp4` read whole boxes (the sample tables of a
+//! No library is used: `lofty`, `mp4-atom` and `re_mp4` read complete boxes (the sample tables of a
 //! long video are megabytes) and do not compare lengths with the object's, and the licence of
-//! `symphonia` is not among those accepted here.
+//! `symphonia` is not accepted here.
 
 mod mp3;
 mod mp4;
@@ -31,7 +31,7 @@ use sparse::Sparse;
 
 pub use self::recording::RecordingCheck;
 
-/// The most tracks that are listed.
+/// The largest number of tracks that are listed.
 const MOST_TRACKS: usize = 32;
 
 /// The result of an examination.
@@ -40,11 +40,11 @@ const MOST_TRACKS: usize = 32;
 pub struct Check {
     /// The verdict.
     pub verdict: Verdict,
-    /// The container, by its own bytes; `None` if it is not known.
+    /// The container, by the object's first bytes; `None` if unknown.
     pub container: Option<Container>,
     /// The tracks, in the container's order.
     pub tracks: Vec<Track>,
-    /// The duration in milliseconds; `None` if it is not known.
+    /// The duration in milliseconds; `None` if unknown.
     pub duration_ms: Option<u64>,
     /// The reason for the verdict, in words.
     pub reason: String,
@@ -54,11 +54,12 @@ pub struct Check {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
-    /// The container's own lengths end at the object's last byte, and it has what playing needs.
+    /// The lengths in the container end at the object's last byte, and it has all that playing
+    /// needs.
     Complete,
-    /// The container has more than the object.
+    /// The container is longer than the object.
     Truncated,
-    /// No container, or one that is broken.
+    /// The object has no container, or a malformed one.
     Unreadable,
     /// The examination could not tell.
     Unknown,
@@ -68,7 +69,7 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Container {
-    /// ISO base media: boxes.
+    /// ISO base media file format: boxes.
     Mp4,
     /// MPEG audio: frames.
     Mp3,
@@ -90,9 +91,9 @@ pub struct Track {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Kind {
-    /// Sound.
+    /// Audio.
     Audio,
-    /// Pictures.
+    /// Video.
     Video,
     /// Anything else, such as subtitles.
     Other,
@@ -101,7 +102,7 @@ pub enum Kind {
 /// The next step of an examination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Read this half-open range of the object, and hand it to [`Examination::take`].
+    /// Read this half-open range of the object, and pass it to [`Examination::take`].
     Read(Range<u64>),
     /// The examination is over.
     Done(Check),
@@ -114,17 +115,17 @@ pub(crate) struct Examination {
     bytes: Sparse,
 }
 
-/// The reason why a parser stops before the end of its container.
+/// The reason why a parser stops before the end of the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stop {
-    /// The bytes from this offset on are needed, and have not been read.
+    /// The parser needs the bytes from this offset on, which have not been read.
     Unread(u64),
     Truncated(String),
     Unreadable(String),
     Unknown(String),
 }
 
-/// The findings so far, which a parser leaves behind wherever it stops.
+/// The findings of a parser, which stay when it stops.
 #[derive(Debug, Default)]
 struct Found {
     container: Option<Container>,
@@ -133,7 +134,7 @@ struct Found {
 }
 
 impl Examination {
-    /// The examination of an object of `length` bytes whose key says that it is of `format`.
+    /// The examination of an object of `length` bytes whose key has the extension of `format`.
     pub(crate) fn new(length: u64, format: Format) -> Self {
         Self {
             expected: match format {
@@ -145,7 +146,7 @@ impl Examination {
         }
     }
 
-    /// The next step, which is the same until bytes are taken.
+    /// The next step. It stays the same until bytes are taken.
     pub(crate) fn step(&self) -> Step {
         let mut found = Found::default();
         let (verdict, reason) = match parse(&self.bytes, &mut found) {
@@ -187,7 +188,7 @@ impl Examination {
 }
 
 impl Check {
-    /// A check that has failed itself.
+    /// The result of a check that itself failed.
     #[must_use]
     pub fn failed(reason: impl Into<String>) -> Self {
         Self {
@@ -199,7 +200,7 @@ impl Check {
         }
     }
 
-    /// The doubt about the object that this check gives rise to, in words. Not to know is none.
+    /// The doubt about the object, in words. An unknown verdict is no doubt.
     pub(crate) fn doubt(&self) -> Option<String> {
         let reason = &self.reason;
         match self.verdict {
@@ -214,7 +215,7 @@ impl Check {
 }
 
 impl Verdict {
-    /// Its name in documents and logs.
+    /// The name in documents and logs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -227,7 +228,7 @@ impl Verdict {
 }
 
 impl Container {
-    /// Its name in documents, which is the extension of keys.
+    /// The name in documents, which is the extension of keys.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Mp4 => "mp4",
@@ -237,8 +238,8 @@ impl Container {
     }
 }
 
-/// Parses what has been read, by the format that the first bytes have. Returns why the object is
-/// complete.
+/// Parses the bytes read so far in the format of the first bytes. Returns the reason why the object
+/// is complete.
 fn parse(bytes: &Sparse, found: &mut Found) -> Result<String, Stop> {
     if bytes.length() == 0 {
         return Err(Stop::Unreadable("object is empty".to_owned()));
@@ -267,7 +268,7 @@ fn parse(bytes: &Sparse, found: &mut Found) -> Result<String, Stop> {
     parse(bytes, found)
 }
 
-/// The name of a format that is recognised and not parsed.
+/// The name of a format that is recognised but not parsed.
 fn not_parsed(first: &[u8]) -> Option<&'static str> {
     match first {
         [0x1a, 0x45, 0xdf, 0xa3, ..] => Some("Matroska or WebM"),
@@ -283,13 +284,13 @@ fn not_parsed(first: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Bytes in hexadecimal, for a reason.
+/// Bytes in hexadecimal.
 fn hex(bytes: &[u8]) -> String {
     let bytes = bytes.iter().map(|byte| format!("{byte:02x}"));
     bytes.collect::<Vec<_>>().join(" ")
 }
 
-/// `units` of a clock of `rate` a second, in milliseconds; `None` for a clock that stands still.
+/// `units` of a clock with `rate` units a second, in milliseconds; `None` if the rate is 0.
 fn milliseconds(units: u64, rate: u64) -> Option<u64> {
     let milliseconds = (u128::from(units) * 1000).checked_div(u128::from(rate))?;
     Some(u64::try_from(milliseconds).unwrap_or(u64::MAX))

@@ -1,7 +1,8 @@
-//! MP3: frames of MPEG audio one after another, with tags before and behind. Pure.
+//! The MP3 container: frames of MPEG audio one after another, with tags before and after. Pure.
 //!
-//! ISO/IEC 11172-3 and 13818-3; the tags of ID3 and APE. No length of the whole is in the file, unless the
-//! first frame carries one (`Xing`, `Info`, `VBRI`).
+//! ISO/IEC 11172-3 and 13818-3; `ID3v2`: <https://id3.org/id3v2.4.0-structure>; APE:
+//! <https://wiki.hydrogenaud.io/index.php?title=APEv2_specification>. The file has no length of its
+//! own, unless the first frame has one (`Xing`, `Info`, `VBRI`).
 
 mod frame;
 mod summary;
@@ -12,12 +13,12 @@ use super::{Found, Kind, Stop, Track, milliseconds};
 use frame::Frame;
 use summary::Summary;
 
-/// The most bytes of an object's end in which frames are looked for.
+/// The number of bytes at the object's end in which frames are searched.
 const TAIL: u64 = 16 * crate::limits::KIB;
-/// The frames in a row that show where frames begin.
+/// The number of consecutive frames that prove the offset of a frame.
 const IN_SYNC: u32 = 4;
 
-/// Returns `true` if a file that begins so is an MP3 file: by a tag, or by two frames.
+/// Returns `true` if the object begins with an ID3 tag or with two frames.
 pub(super) fn begins(bytes: &Sparse, first: &[u8]) -> bool {
     if first.starts_with(b"ID3") {
         return true;
@@ -65,12 +66,13 @@ pub(super) fn parse(bytes: &Sparse, found: &mut Found) -> Result<String, Stop> {
     Ok(format!("frames end at byte {end} of {}", bytes.length()))
 }
 
-/// A walk over frames that follow on one another.
+/// A walk over consecutive frames.
 #[derive(Clone, Debug)]
 struct Walk {
     start: u64,
     /// The offset of the next frame.
     at: u64,
+    /// A frame that all others have to be like.
     like: Frame,
     frames: u32,
     samples: u64,
@@ -79,7 +81,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// A walk from `start` on, over frames like that one.
+    /// A walk from `start` on, over frames like `like`.
     fn from(start: u64, like: Frame) -> Self {
         Self {
             start,
@@ -91,7 +93,7 @@ impl Walk {
         }
     }
 
-    /// Walks on to `end`.
+    /// Walks to `end`.
     fn to(&mut self, bytes: &Sparse, end: u64) -> Result<(), Stop> {
         while self.at < end {
             self.step(bytes, end)?;
@@ -124,7 +126,7 @@ impl Walk {
         Ok(())
     }
 
-    /// A walk over the last frames before `end`, like those at the beginning.
+    /// A walk over the last frames before `end`, which are like those at the beginning.
     fn at_end(bytes: &Sparse, begun: &Self, end: u64) -> Result<Self, Stop> {
         let from = end.saturating_sub(TAIL).max(begun.start);
         bytes.bytes(from, usize::try_from(end - from).unwrap_or(usize::MAX))?;
@@ -140,7 +142,8 @@ impl Walk {
         )))
     }
 
-    /// The duration of `length` bytes of frames, of which these are the first and `last` the last.
+    /// The duration in milliseconds of `length` bytes of frames. `self` has the first frames, and
+    /// `last` the last.
     fn duration(&self, last: &Self, length: u64) -> Option<u64> {
         if last.start == self.start {
             return milliseconds(self.samples, self.like.rate);

@@ -1,8 +1,8 @@
-//! MP4: boxes that tile the object. Pure.
+//! The MP4 container: boxes that tile the object. Pure.
 //!
-//! ISO/IEC 14496-12. A file has `ftyp`, then `moov` (the index) before or behind `mdat` (the
-//! media); a fragmented one has a short `moov` and then pairs of `moof` and `mdat`, and perhaps an
-//! index of them, `sidx` before or `mfra` behind.
+//! ISO/IEC 14496-12: <https://www.iso.org/standard/83102.html>. A file has `ftyp`, then `moov` (the
+//! index) before or after `mdat` (the media). A fragmented file has a short `moov`, then pairs of
+//! `moof` and `mdat`, and perhaps an index of the pairs, `sidx` before or `mfra` after them.
 
 mod boxes;
 mod fragment;
@@ -21,7 +21,7 @@ const FIRST: [&[u8; 4]; 10] = [
     b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"sidx", b"free", b"skip", b"wide", b"uuid",
 ];
 
-/// Returns `true` if a file that begins so is an MP4 file.
+/// Returns `true` if `first` are the first bytes of an MP4 file.
 pub(super) fn begins(first: &[u8]) -> bool {
     first
         .get(4..8)
@@ -37,7 +37,7 @@ pub(super) fn parse(bytes: &Sparse, found: &mut Found) -> Result<String, Stop> {
         Err(stop) => Err(stop),
         Ok(()) => walk.conclude(bytes, found),
     };
-    // The fragments there are tell more than a `moov` that was written before them.
+    // The fragments know the duration better than `moov`, which was written before them.
     if let Some(movie) = &walk.movie
         && movie.is_fragmented
         && let Some(duration) = walk.timeline.duration(movie)
@@ -47,26 +47,28 @@ pub(super) fn parse(bytes: &Sparse, found: &mut Found) -> Result<String, Stop> {
     walked
 }
 
-/// A walk over the boxes of a file, from the first one on.
+/// A walk over the boxes of a file, from the first on.
 #[derive(Debug, Default)]
 struct Walk {
     /// The offset of the next box.
     at: u64,
+    /// `true` if the file has `ftyp`.
     has_type: bool,
-    /// The bytes of media in `mdat` boxes, or behind an index.
+    /// The bytes of media in `mdat` boxes, or that an index names.
     media: u64,
     movie: Option<Movie>,
     /// The offset of the first fragment.
     first_fragment: Option<u64>,
     fragments: u64,
-    /// The offset of a fragment whose media has not come yet.
+    /// The offset of the last fragment, if its media has not come yet.
     without_media: Option<u64>,
-    /// `true` if the last box extends to the end of the object, whatever that is.
+    /// `true` if the last box has no size and extends to the end of the object.
     is_open: bool,
     timeline: Timeline,
 }
 
 impl Walk {
+    /// Walks to the end of the object.
     fn run(&mut self, bytes: &Sparse, found: &mut Found) -> Result<(), Stop> {
         while self.at < bytes.length() {
             let header = Header::read(bytes, self.at, bytes.length())?;
@@ -92,6 +94,7 @@ impl Walk {
         Ok(())
     }
 
+    /// Takes in a fragment.
     fn fragment(&mut self, bytes: &Sparse, header: &Header) -> Result<(), Stop> {
         let Some(movie) = &self.movie else {
             let at = header.at;
@@ -106,8 +109,8 @@ impl Walk {
         Ok(())
     }
 
-    /// Passes over the fragments that an index names, or several that begin here, of a track each.
-    /// Returns where they end.
+    /// Skips the fragments that an index names, or several adjoining indexes, each of one track.
+    /// Returns the offset of their end.
     fn index(&mut self, bytes: &Sparse, first: &Header) -> Result<u64, Stop> {
         let length = bytes.length();
         let all = index::adjoining(bytes, first)?;
@@ -134,8 +137,8 @@ impl Walk {
         Ok(end)
     }
 
-    /// Returns `true` if `at`, where bytes are wanting, begins a fragment, and the reads that are
-    /// left cannot reach the object's end by the size of the fragments so far.
+    /// Returns `true` if the unread byte `at` is in the header of the next box, and the reads that
+    /// are left cannot reach the object's end at the mean size of the fragments so far.
     fn is_far(&self, bytes: &Sparse, at: u64) -> bool {
         let Some(first) = self.first_fragment else {
             return false;
@@ -145,7 +148,7 @@ impl Walk {
         at - self.at < LONGEST_HEADER && reads >= u64::from(bytes.reads_left())
     }
 
-    /// Fails if the file, as far as it was walked over, lacks what playing needs.
+    /// Fails if the boxes so far lack something that playing needs.
     fn is_playable(&self) -> Result<(), Stop> {
         if !self.has_type {
             return Err(Stop::Unreadable("there is no `ftyp` box".to_owned()));
@@ -156,12 +159,12 @@ impl Walk {
         })
     }
 
-    /// The verdict on a file whose boxes end at its last byte.
+    /// The verdict on a file whose boxes end at the object's last byte.
     fn conclude(&self, bytes: &Sparse, found: &Found) -> Result<String, Stop> {
         let length = bytes.length();
         if self.movie.is_none() {
             return Err(Stop::Truncated(format!(
-                "boxes end at byte {length} without `moov`, without which nothing can be played"
+                "boxes end at byte {length} without `moov`, which playing needs"
             )));
         }
         if self.media == 0 && found.duration_ms != Some(0) {
@@ -171,13 +174,13 @@ impl Walk {
         }
         if let Some(at) = self.without_media {
             return Err(Stop::Truncated(format!(
-                "fragment at byte {at} is the last, and its media is not there"
+                "last fragment, at byte {at}, has no media"
             )));
         }
         self.is_playable()?;
         if self.is_open {
             return Err(Stop::Unknown(
-                "last box extends to the end of the object, wherever that is".to_owned(),
+                "last box has no size and extends to the end of the object".to_owned(),
             ));
         }
         Ok(format!("boxes end at the last byte, {length}"))

@@ -1,29 +1,29 @@
-//! The checks of a recording's chunks, together. Pure.
+//! The check of a recording, from the checks of its chunks. Pure.
 
 use serde::{Deserialize, Serialize};
 
 use super::Check;
 use crate::recording::Recording;
 
-/// The checks of all chunks of a recording, together.
+/// The check of a recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordingCheck {
-    /// The durations of all chunks in milliseconds; `None` if one of them is not known.
+    /// The sum of the chunks' durations in milliseconds; `None` if one is unknown.
     pub duration_ms: Option<u64>,
-    /// The recording's duration in milliseconds, as the event has it.
+    /// The recording's duration in milliseconds, from the event.
     pub recording_duration_ms: Option<u64>,
-    /// The former less the latter, where both are known.
+    /// The sum of the chunks less the recording's duration, if both are known.
     pub difference_ms: Option<i64>,
     /// The doubts about the media, in words.
     pub doubts: Vec<String>,
 }
 
 impl RecordingCheck {
-    /// The checks of the chunks of `recording`, each with the chunk's index.
+    /// The check of `recording` from the checks of its chunks, each with the chunk's index.
     ///
-    /// A difference alone is no doubt: pauses are in the recording's duration. Less than half of it
-    /// is one, where the event names the recording from its first chunk to its last.
+    /// A difference alone is no doubt, because the recording's duration includes pauses. A sum of
+    /// less than half the recording's duration is one, if the event names all chunks.
     #[must_use]
     pub fn new(recording: &Recording, checks: &[(u64, &Check)]) -> Self {
         let mut durations = checks.iter().map(|(_, check)| check.duration_ms);
@@ -70,7 +70,10 @@ mod tests {
         let event = json!({
             "id": "1", "subject": "/recording/call/c",
             "eventType": "Microsoft.Communication.RecordingFileStatusUpdated",
-            "data": {"recordingStorageInfo": {"recordingChunks": chunks}, "recordingDurationMs": told},
+            "data": {
+                "recordingStorageInfo": {"recordingChunks": chunks},
+                "recordingDurationMs": told,
+            },
         });
         event_grid::recording(event.to_string().as_bytes()).unwrap()
     }
@@ -93,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_summed_and_held_against_the_recordings() {
+    fn the_sum_of_durations_is_compared_with_the_recordings() {
         let one = |index| (index, "SessionEnded");
         let two = [one(0), one(1)];
         for (told, durations, sum, difference, doubts) in [
@@ -153,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_half_is_doubtful_where_the_event_names_all() {
+    fn a_missing_half_is_doubtful_if_the_event_names_all_chunks() {
         let check = of(Verdict::Complete, Some(1000));
         for (chunks, is_doubtful) in [
             (&[(0, "SessionEnded")][..], true),
@@ -163,7 +166,7 @@ mod tests {
                 &[(0, "ChunkMaximumTimeExceeded"), (2, "SessionEnded")],
                 true,
             ),
-            // The others come as events of their own.
+            // The other chunks come in events of their own.
             (&[(0, "ChunkMaximumTimeExceeded")], false),
             (&[(3, "SessionEnded")], false),
         ] {

@@ -5,16 +5,16 @@ use std::ops::Range;
 use super::Stop;
 use crate::limits::KIB;
 
-/// The most ranges of one object that are read.
+/// The largest number of ranges that are read of one object.
 pub(super) const READS: u32 = 8;
-/// The most bytes of one range: eight of them are 1 MiB.
+/// The largest size of a range, in bytes: eight ranges are 1 MiB.
 pub(super) const WINDOW: u64 = 128 * KIB;
 
-/// The bytes of an object that have been read: a few pieces of it.
+/// The bytes of an object that have been read so far.
 #[derive(Debug)]
 pub(super) struct Sparse {
     length: u64,
-    /// In order, each with its offset; no two overlap or adjoin.
+    /// The bytes in order, each piece with its offset. No two pieces overlap or adjoin.
     pieces: Vec<(u64, Vec<u8>)>,
     reads: u32,
 }
@@ -29,17 +29,17 @@ impl Sparse {
         }
     }
 
-    /// The object's length.
+    /// The object's length, in bytes.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// The number of ranges that may still be read.
+    /// The number of reads that are left.
     pub(super) fn reads_left(&self) -> u32 {
         READS - self.reads
     }
 
-    /// The range to read for the byte at `at`; `None` if no more may be read.
+    /// The range to read for the byte at `at`; `None` if no read is left.
     pub(super) fn window(&self, at: u64) -> Option<Range<u64>> {
         if self.reads_left() == 0 || at >= self.length {
             return None;
@@ -73,13 +73,12 @@ impl Sparse {
     ///
     /// # Errors
     ///
-    /// [`Stop::Unread`] if they have not all been read, [`Stop::Truncated`] if the object ends
-    /// before.
+    /// [`Stop::Unread`] if not all have been read; [`Stop::Truncated`] if the object ends before.
     pub(super) fn bytes(&self, at: u64, count: usize) -> Result<&[u8], Stop> {
         if at.saturating_add(count as u64) > self.length {
             let length = self.length;
             return Err(Stop::Truncated(format!(
-                "object ends at byte {length}, within what begins at byte {at}"
+                "object ends at byte {length}, within the field at byte {at}"
             )));
         }
         let held = self.held(at);
@@ -87,35 +86,23 @@ impl Sparse {
             .ok_or(Stop::Unread(at.saturating_add(held.len() as u64)))
     }
 
-    /// The same, as an array.
-    ///
-    /// # Errors
-    ///
-    /// As [`bytes`](Self::bytes).
+    /// The `N` bytes at `at`. Fails like [`bytes`](Self::bytes).
     pub(super) fn array<const N: usize>(&self, at: u64) -> Result<[u8; N], Stop> {
         let bytes = self.bytes(at, N)?;
         bytes.try_into().map_err(|_| Stop::Unread(at))
     }
 
-    /// The number at `at`, of four bytes, the highest first.
-    ///
-    /// # Errors
-    ///
-    /// As [`bytes`](Self::bytes).
+    /// The big-endian number of four bytes at `at`. Fails like [`bytes`](Self::bytes).
     pub(super) fn u32(&self, at: u64) -> Result<u32, Stop> {
         self.array(at).map(u32::from_be_bytes)
     }
 
-    /// The number at `at`, of eight bytes, the highest first.
-    ///
-    /// # Errors
-    ///
-    /// As [`bytes`](Self::bytes).
+    /// The big-endian number of eight bytes at `at`. Fails like [`bytes`](Self::bytes).
     pub(super) fn u64(&self, at: u64) -> Result<u64, Stop> {
         self.array(at).map(u64::from_be_bytes)
     }
 
-    /// The bytes from `at` on that have been read; none if that at `at` has not.
+    /// The bytes from `at` on that have been read; empty if the byte at `at` has not been read.
     pub(super) fn held(&self, at: u64) -> &[u8] {
         let holds = |(start, piece): &&(u64, Vec<u8>)| *start <= at && at < end(*start, piece);
         let Some((start, piece)) = self.pieces.iter().find(holds) else {
@@ -125,11 +112,8 @@ impl Sparse {
         piece.get(skip..).unwrap_or_default()
     }
 
-    /// The last bytes of the object that have been read, with their offset: at least a window.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Unread`] if the object's end has not been read so far.
+    /// The last bytes of the object with their offset, at least a window. Fails with
+    /// [`Stop::Unread`] if they have not been read.
     pub(super) fn tail(&self) -> Result<(u64, &[u8]), Stop> {
         let wanted = self.length.saturating_sub(WINDOW);
         match self.pieces.last() {
@@ -146,7 +130,7 @@ impl Sparse {
         }
     }
 
-    /// The offset from which on a window adjoins the piece that begins at `start`.
+    /// The offset of a window that ends where the piece at `start` begins.
     pub(super) fn before(&self, start: u64) -> u64 {
         let mut ends = self.pieces.iter().map(|(start, piece)| end(*start, piece));
         let held = ends.rfind(|end| *end < start).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Examinations of real files, of made ones, and of anything at all.
+//! Examinations of real files, of made files, and of any bytes.
 
 mod hostile;
 mod large;
@@ -8,12 +8,12 @@ mod source;
 use super::*;
 use source::{Source, file, read};
 
-/// The check of an object under a key of that format.
+/// The check of an object with a key of this format.
 fn check(source: &Source, format: Format) -> Check {
     source.examine(format).0
 }
 
-/// The check of these bytes under the key that fits them.
+/// The check of bytes with the key of an MP4 file.
 fn examine(bytes: &[u8]) -> Check {
     check(&Source::of(bytes), Format::Mp4)
 }

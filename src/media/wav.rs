@@ -1,26 +1,28 @@
-//! WAV: the chunks of a RIFF, RF64 or BW64 file. Pure.
+//! The WAV container: the chunks of a RIFF, RF64 or BW64 file. Pure.
 //!
-//! Multimedia Programming Interface and Data Specifications 1.0; EBU Tech 3306 for RF64. A chunk
-//! here is a piece of the file, not one of a recording.
+//! RIFF:
+//! <https://learn.microsoft.com/windows/win32/xaudio2/resource-interchange-file-format--riff->;
+//! RF64: <https://tech.ebu.ch/publications/tech3306>. In this module a chunk is a RIFF chunk, not
+//! a chunk of a recording.
 
 use super::sparse::Sparse;
 use super::{Found, Kind, Stop, Track, milliseconds};
 
-/// The size that stands for one that a header of 32 bits cannot hold, or that was not known yet.
+/// The size of a chunk that is unknown, or too large for 32 bits.
 const NO_SIZE: u64 = u32::MAX as u64;
-/// The format tag that says: the tag is further behind.
+/// The format tag of a format chunk with an extension, which has the real tag.
 const EXTENSIBLE: u16 = 0xfffe;
-/// The bytes of a `fmt ` chunk with an extension.
+/// The size of a `fmt ` chunk with an extension, in bytes.
 const EXTENDED: u64 = 40;
 
-/// Returns `true` if a file that begins so is a WAV file.
+/// Returns `true` if `first` are the first bytes of a WAV file.
 pub(super) fn begins(first: &[u8]) -> bool {
     let magic = first.get(..4).unwrap_or_default();
     let is_riff = [&b"RIFF"[..], b"RF64", b"BW64"].contains(&magic);
     is_riff && is_wave(first.get(8..).unwrap_or_default())
 }
 
-/// Returns `true` if `form`, which may be cut off, is that of WAV.
+/// Returns `true` if `form`, which may be cut off, is the form of WAV.
 pub(super) fn is_wave(form: &[u8]) -> bool {
     form.iter()
         .zip(b"WAVE")
@@ -36,18 +38,20 @@ pub(super) fn parse(bytes: &Sparse, found: &mut Found) -> Result<String, Stop> {
     file.conclude(bytes.length())
 }
 
-/// A WAV file, as far as it was read.
+/// The state of a walk over the chunks of a WAV file.
 #[derive(Debug)]
 struct File {
     /// The offset of the next chunk.
     at: u64,
-    /// The end of the file, as its header says; `None` if that does not say.
+    /// The end of the file by its header; `None` if the header does not say.
     end: Option<u64>,
+    /// `true` for RF64 and BW64, which have sizes of 64 bits.
     is_wide: bool,
-    /// The size of the data, as an RF64 file says.
+    /// The size of the data in the `ds64` chunk.
     wide_data: Option<u64>,
-    /// The bytes of a second.
+    /// The bytes of a second of audio.
     rate: Option<u64>,
+    /// The bytes of the data in the object.
     data: Option<u64>,
     /// `true` if the data has no size and extends to the end of the object.
     is_open: bool,
@@ -114,13 +118,13 @@ impl File {
         Ok(())
     }
 
-    /// The size of the data in a file of `length` bytes whose header says `size`.
+    /// The size of the data in an object of `length` bytes whose chunk header has `size`.
     fn data(&mut self, content: u64, size: u64, length: u64) -> u64 {
         if let (NO_SIZE, Some(size)) = (size, self.wide_data) {
             return size;
         }
-        // A writer that streams leaves its first guess, and one that goes on beyond 4 GiB a size
-        // that is too small for what it has written.
+        // A writer that streams leaves the size that it began with. A writer that goes on beyond
+        // 4 GiB leaves a size that is too small.
         let is_unknown = size == NO_SIZE || size == 0 && self.end.is_none_or(|end| end <= content);
         let is_long = !self.is_wide && length - 8 > NO_SIZE;
         let is_empty = size == 0 && length == content;
@@ -151,7 +155,7 @@ impl File {
             EXTENSIBLE if size >= EXTENDED => short(bytes, content + 24)?,
             tag => tag,
         };
-        // Of the average rate and that of plain samples, writers get the first one wrong.
+        // Some writers store a wrong average rate, so plain samples have theirs computed.
         let frames = u64::from(little(bytes, content + 4)?);
         let frame = u64::from(short(bytes, content + 12)?);
         let average = u64::from(little(bytes, content + 8)?);
@@ -169,9 +173,9 @@ impl File {
         Ok(())
     }
 
-    /// The verdict on a file whose chunks end at the last byte.
+    /// The verdict on a file whose chunks end at the object's last byte.
     fn conclude(&self, length: u64) -> Result<String, Stop> {
-        // The byte that makes a size even may be wanting.
+        // The padding byte after an odd size may be missing.
         if let Some(end) = self.end.filter(|end| *end > self.at) {
             return Err(Stop::Truncated(format!(
                 "file has {end} bytes by its header, of which {length} are there"
@@ -179,7 +183,7 @@ impl File {
         }
         let Some(data) = self.data else {
             return Err(Stop::Truncated(format!(
-                "chunks end at byte {length} without `data`"
+                "chunks end at byte {length} without a `data` chunk"
             )));
         };
         if self.rate.is_none() {
@@ -196,12 +200,12 @@ impl File {
     }
 }
 
-/// Returns `true` if each frame has the same number of bytes and a known duration.
+/// Returns `true` for formats whose frames have one size and one duration.
 fn is_plain(tag: u16) -> bool {
     matches!(tag, 1 | 3 | 6 | 7)
 }
 
-/// The name of a format tag, with `bits` a sample.
+/// The name of a format tag with `bits` a sample.
 fn codec(tag: u16, bits: u16) -> String {
     match tag {
         1 => format!("pcm {bits}"),

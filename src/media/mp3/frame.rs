@@ -1,9 +1,9 @@
-//! The header of a frame. Pure.
+//! The header of a frame of MPEG audio. Pure.
 
 use crate::media::Stop;
 use crate::media::sparse::Sparse;
 
-/// Bit rates in kbit/s by the index in the header, which is never 0 or 15.
+/// Bit rates in kbit/s, by the index in the header less 1. Indices 0 and 15 are not used.
 const MPEG1_LAYER1: [u64; 14] = [
     32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448,
 ];
@@ -17,26 +17,26 @@ const MPEG2_LAYER1: [u64; 14] = [
     32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256,
 ];
 const MPEG2_LAYER23: [u64; 14] = [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
-/// Sampling rates of MPEG-1; those of MPEG-2 and 2.5 are a half and a quarter.
+/// Sampling rates of MPEG-1. MPEG-2 and MPEG-2.5 have a half and a quarter of these.
 const RATES: [u64; 3] = [44_100, 48_000, 32_000];
 
 /// A frame, by its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Frame {
-    /// Its bytes, with the header.
+    /// The length in bytes, including the header.
     pub(super) length: u64,
     pub(super) samples: u64,
     /// Samples in a second.
     pub(super) rate: u64,
     /// Bits in a second.
     pub(super) bit_rate: u64,
-    /// The bytes between the header and what the first frame may carry.
+    /// The bytes between the header and a summary that the first frame may have.
     pub(super) side: u64,
     layer: u8,
 }
 
 impl Frame {
-    /// The frame whose header is at `at`; `None` if there is no header of a frame with a length.
+    /// The frame whose header is at `at`; `None` if there is no valid header.
     pub(super) fn read(bytes: &Sparse, at: u64) -> Result<Option<Self>, Stop> {
         Ok(Self::of(bytes.u32(at)?))
     }
@@ -96,7 +96,7 @@ impl Frame {
         })
     }
 
-    /// Returns `true` if both can be of one file.
+    /// Returns `true` if both frames can be of one file.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let key = |frame: &Self| (frame.layer, frame.samples, frame.rate);
         key(self) == key(other)
@@ -117,9 +117,9 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_header_tells_the_length_of_its_frame() {
+    fn a_header_gives_the_length_of_its_frame() {
         for (header, length, rate, bit_rate, samples) in [
-            // As LAME writes them: 128 kbit/s at 44.1 kHz, without padding and with it.
+            // Frames of LAME: 128 kbit/s at 44.1 kHz, without padding and with it.
             (0xfffb_9064_u32, 417, 44_100, 128_000, 1152),
             (0xfffb_9264, 418, 44_100, 128_000, 1152),
             (0xfffb_e0c4, 1044, 44_100, 320_000, 1152),
@@ -133,10 +133,10 @@ mod tests {
         for header in [
             0x0000_0000, // silence
             0xffff_ffff, // erased
-            0xfffb_0064, // of a free bit rate
-            0xfffb_f064, // of a bit rate that is not
-            0xfffb_9c64, // of a sampling rate that is not
-            0xffeb_9064, // of a version that is not
+            0xfffb_0064, // free bit rate
+            0xfffb_f064, // invalid bit rate
+            0xfffb_9c64, // invalid sampling rate
+            0xffeb_9064, // invalid version
             0xfff1_5080, // ADTS
         ] {
             assert_eq!(Frame::of(header), None, "{header:x}");

@@ -1,26 +1,26 @@
-//! The lengths that the first frame may carry: `Xing`, `Info` or `VBRI`. Pure.
+//! The summary in the first frame: `Xing`, `Info` or `VBRI`. Pure.
 
 use super::frame::Frame;
 use crate::media::Stop;
 use crate::media::sparse::Sparse;
 
-/// The flags of `Xing` that say which numbers there are.
+/// The flags of `Xing` for the numbers that it has.
 const FRAMES: u32 = 1;
 const BYTES: u32 = 2;
-/// The bytes between the header and `VBRI`, whatever the frame.
+/// The bytes between the header and `VBRI`, in any frame.
 const VBRI: u64 = 32;
 
-/// The lengths of an MP3 file, as an encoder noted them in its first frame.
+/// The lengths of an MP3 file that the encoder has stored in the first frame.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     /// The number of frames of audio.
     pub(super) frames: Option<u32>,
-    /// The bytes of all frames, this one included.
+    /// The bytes of all frames, including the first.
     bytes: Option<u32>,
 }
 
 impl Summary {
-    /// Reads what the frame at `at` carries.
+    /// Reads the summary in the frame at `at`; empty if there is none.
     pub(super) fn read(bytes: &Sparse, at: u64, frame: &Frame) -> Result<Self, Stop> {
         let end = at.saturating_add(frame.length).min(bytes.length());
         let place = at + 4 + frame.side;
@@ -48,20 +48,20 @@ impl Summary {
         }
     }
 
-    /// Fails if `there` bytes of frames, of which the first has `first`, are not those noted. Some
-    /// encoders do not count the first frame.
+    /// Fails if the stored length is not that of the frames, which have `there` bytes, of which the
+    /// first frame has `first`. Some encoders do not count the first frame.
     pub(super) fn is_of(&self, there: u64, first: u64) -> Result<(), Stop> {
         let Some(told) = self.bytes.map(u64::from) else {
             return Ok(());
         };
         if told > there {
             return Err(Stop::Truncated(format!(
-                "first frame tells of {told} bytes, of which {there} are there"
+                "first frame announces {told} bytes, of which {there} are there"
             )));
         }
         if told + first < there {
             return Err(Stop::Unknown(format!(
-                "first frame tells of {told} bytes, and {there} are there"
+                "first frame announces {told} bytes, but {there} are there"
             )));
         }
         Ok(())

@@ -1,20 +1,20 @@
-//! Tags before and behind the frames. Pure.
+//! The tags before and after the frames. Pure.
 
 use super::TAIL;
 use crate::media::Stop;
 use crate::media::sparse::Sparse;
 
 const ID3V1: u64 = 128;
-/// The header or the footer of an APE tag.
+/// The size of the header, and of the footer, of an APE tag.
 const APE: u64 = 32;
-/// The flag of an APE tag that has a header besides its footer, which its size leaves out.
+/// The flag of an APE tag with a header, which the size of the tag does not include.
 const APE_HEADER: u32 = 1 << 31;
-/// The flag of an `ID3v2` tag that has a footer besides its header.
+/// The flag of an `ID3v2` tag with a footer.
 const ID3_FOOTER: u8 = 1 << 4;
-/// The most tags at either end.
+/// The largest number of tags at either end.
 const MOST: usize = 4;
 
-/// The offset of what follows on the `ID3v2` tags at the object's beginning.
+/// The offset after the `ID3v2` tags at the object's beginning.
 pub(super) fn skip(bytes: &Sparse) -> Result<u64, Stop> {
     let mut at = 0;
     for _ in 0..MOST {
@@ -44,7 +44,7 @@ pub(super) fn strip(bytes: &Sparse) -> Result<u64, Stop> {
     bytes.tail()?;
     let mut end = bytes.length();
     for _ in 0..MOST {
-        // Frames are looked for there as well.
+        // The search for the last frames needs these bytes as well.
         let from = end.saturating_sub(TAIL);
         bytes.bytes(from, usize::try_from(end - from).unwrap_or(usize::MAX))?;
         let tag = ape(bytes, end)?.or(id3(bytes, end)?);

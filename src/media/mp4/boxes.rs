@@ -1,9 +1,9 @@
-//! A box: its kind, and where it begins and ends. Pure.
+//! A box: its kind, begin and end. Pure.
 
 use crate::media::Stop;
 use crate::media::sparse::Sparse;
 
-/// The bytes of a header whose size takes eight.
+/// The length of a header with a size of 64 bits, in bytes.
 pub(super) const LONGEST_HEADER: u64 = 16;
 
 /// The header of a box.
@@ -12,16 +12,16 @@ pub(super) struct Header {
     pub(super) kind: [u8; 4],
     /// The offset of the box.
     pub(super) at: u64,
-    /// The offset of its content.
+    /// The offset of the content.
     pub(super) content: u64,
-    /// The offset of what follows, by the box's own size.
+    /// The offset after the box, by the size of the box.
     pub(super) end: u64,
-    /// `true` if the box has no size of its own and extends to the end of the object.
+    /// `true` if the box has no size and extends to the end of the object.
     pub(super) is_open: bool,
 }
 
 impl Header {
-    /// Reads the header at `at` of a box that stands among others which end at `limit`.
+    /// Reads the header at `at` of a box in a sequence of boxes that ends at `limit`.
     pub(super) fn read(bytes: &Sparse, at: u64, limit: u64) -> Result<Self, Stop> {
         if limit.saturating_sub(at) < 8 {
             let left = limit.saturating_sub(at);
@@ -60,7 +60,7 @@ impl Header {
         })
     }
 
-    /// Fails if the object ends before the box does.
+    /// Fails if the object ends before the box.
     pub(super) fn within(&self, bytes: &Sparse) -> Result<(), Stop> {
         if self.end <= bytes.length() {
             return Ok(());
@@ -72,7 +72,7 @@ impl Header {
         )))
     }
 
-    /// The boxes in this one.
+    /// The boxes in this box.
     pub(super) fn children<'a>(&self, bytes: &'a Sparse) -> Children<'a> {
         Children {
             bytes,
@@ -81,7 +81,7 @@ impl Header {
         }
     }
 
-    /// The first box of that kind in this one.
+    /// The first box of that kind in this box.
     pub(super) fn child(&self, bytes: &Sparse, kind: [u8; 4]) -> Result<Option<Self>, Stop> {
         for child in self.children(bytes) {
             let child = child?;
@@ -92,26 +92,20 @@ impl Header {
         Ok(None)
     }
 
-    /// The version of a full box, which says how wide its numbers are.
+    /// The version of a full box, which decides the width of its numbers.
     pub(super) fn version(&self, bytes: &Sparse) -> Result<u8, Stop> {
         let [version] = bytes.array(self.content)?;
         Ok(version)
     }
 
-    /// The number of four bytes at `place` in the content.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Unreadable`] if it is not within the box.
+    /// The number of four bytes at `place` in the content. [`Stop::Unreadable`] if it is outside
+    /// the box.
     pub(super) fn u32(&self, bytes: &Sparse, place: u64) -> Result<u32, Stop> {
         bytes.u32(self.place(place, 4)?)
     }
 
-    /// The number of eight bytes at `place` in the content.
-    ///
-    /// # Errors
-    ///
-    /// [`Stop::Unreadable`] if it is not within the box.
+    /// The number of eight bytes at `place` in the content. [`Stop::Unreadable`] if it is outside
+    /// the box.
     pub(super) fn u64(&self, bytes: &Sparse, place: u64) -> Result<u64, Stop> {
         bytes.u64(self.place(place, 8)?)
     }
@@ -125,6 +119,7 @@ impl Header {
         }
     }
 
+    /// The offset of `count` bytes at `place` in the content.
     fn place(&self, place: u64, count: u64) -> Result<u64, Stop> {
         let at = self.content.saturating_add(place);
         if at.saturating_add(count) > self.end {
@@ -137,7 +132,7 @@ impl Header {
     }
 }
 
-/// The boxes in another one. Ends after the first error.
+/// The boxes in a box. Ends after the first error.
 pub(super) struct Children<'a> {
     bytes: &'a Sparse,
     at: u64,
@@ -149,7 +144,7 @@ impl Iterator for Children<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let end = self.parent.end;
-        // Some writers end a list of boxes by four zero bytes.
+        // Some writers end a list of boxes with four zero bytes.
         if self.at.saturating_add(8) > end {
             return None;
         }
@@ -168,7 +163,7 @@ impl Iterator for Children<'_> {
     }
 }
 
-/// The name of a kind of box, or of a codec: printable in any case.
+/// The printable name of a kind of box or codec.
 pub(super) fn name(kind: [u8; 4]) -> String {
     let printable = |byte: u8| match byte {
         b' '..=b'~' if byte != b'`' && byte != b'\\' => char::from(byte).to_string(),

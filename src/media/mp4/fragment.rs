@@ -1,37 +1,37 @@
-//! `moof`: the samples of a fragment, and where they stand in time. Pure.
+//! The `moof` box: the samples of a fragment, and their times. Pure.
 
 use super::boxes::Header;
 use super::movie::Movie;
 use crate::media::sparse::Sparse;
 use crate::media::{MOST_TRACKS, Stop, milliseconds};
 
-/// The flags of `tfhd` that say which fields come before the sample's duration.
+/// The flags of `tfhd` for the fields before the sample duration.
 const BASE_DATA_OFFSET: u32 = 0x1;
 const DESCRIPTION_INDEX: u32 = 0x2;
 const DEFAULT_DURATION: u32 = 0x8;
-/// The flags of `trun` that say which fields there are.
+/// The flags of `trun` for its fields.
 const DATA_OFFSET: u32 = 0x1;
 const FIRST_FLAGS: u32 = 0x4;
 const SAMPLE_DURATION: u32 = 0x100;
 const SAMPLE_FIELDS: u32 = 0xf00;
-/// The most tracks of a fragment.
+/// The largest number of tracks of a fragment.
 const MOST: usize = 64;
 
 /// The part of one track in a fragment, in units of the track's clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
     track: u32,
-    /// Where it begins; `None` if it follows on the last one.
+    /// The begin; `None` if the run follows the last one.
     start: Option<u64>,
     duration: u64,
 }
 
-/// Where the fragments so far begin and end, by track; of no more tracks than a movie may have, so
-/// that the time to look one up is bounded.
+/// The times of the fragments so far, by track. It holds as many tracks as a movie may have, so
+/// that a look-up takes bounded time.
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
     spans: Vec<Span>,
-    /// The durations in milliseconds that indexes name, by track.
+    /// The durations in milliseconds from indexes, by track.
     indexed: Vec<(u32, u64)>,
 }
 
@@ -43,7 +43,7 @@ struct Span {
 }
 
 impl Timeline {
-    /// Adds the runs of a fragment that follows on the last one.
+    /// Adds the runs of a fragment that follows the last one.
     pub(super) fn add(&mut self, runs: Vec<Run>) {
         for run in runs {
             let mut spans = self.spans.iter_mut();
@@ -61,13 +61,14 @@ impl Timeline {
         }
     }
 
-    /// Adds the runs of a fragment that was found behind others that were passed over.
+    /// Adds the runs of a fragment after fragments that were not read. Runs without a begin are
+    /// unknown then.
     pub(super) fn add_last(&mut self, mut runs: Vec<Run>) {
         runs.retain(|run| run.start.is_some());
         self.add(runs);
     }
 
-    /// Adds fragments of a track that an index names.
+    /// Adds the fragments of a track that an index names.
     pub(super) fn extend(&mut self, track: u32, milliseconds: u64) {
         let most = self.indexed.len() == MOST_TRACKS;
         match self.indexed.iter_mut().find(|(id, _)| *id == track) {
@@ -77,11 +78,11 @@ impl Timeline {
         }
     }
 
-    /// The duration of the fragments, in milliseconds; `None` if there are none.
+    /// The duration of the fragments in milliseconds; `None` if there are none.
     pub(super) fn duration(&self, movie: &Movie) -> Option<u64> {
         let spans = self.spans.iter().filter_map(|span| {
             let track = movie.tracks.iter().find(|track| track.id == span.track)?;
-            // Fragments go on where the `moov` box ends, or from a moment of their own.
+            // The times of fragments continue those of `moov`, or begin anew.
             let begins = milliseconds(span.start, track.rate)?;
             let start = if movie.goes_on_at(begins) {
                 0
@@ -107,6 +108,7 @@ pub(super) fn read(bytes: &Sparse, moof: &Header, movie: &Movie) -> Result<Vec<R
     Ok(runs)
 }
 
+/// Reads a `traf` box; `None` if it has no header.
 fn track(bytes: &Sparse, traf: &Header, movie: &Movie) -> Result<Option<Run>, Stop> {
     let Some(tfhd) = traf.child(bytes, *b"tfhd")? else {
         return Ok(None);
@@ -155,7 +157,7 @@ fn samples(bytes: &Sparse, trun: &Header, default: u64) -> Result<u64, Stop> {
     let first = 8 + 4 * fields.into_iter().sum::<u64>();
     let size = 4 * u64::from((flags & SAMPLE_FIELDS).count_ones());
     let mut duration = 0_u64;
-    // Reading beyond the box fails, so no count is too large.
+    // A read outside the box fails, which bounds the count.
     for sample in 0..count {
         let of_this = trun.u32(bytes, first + sample * size)?;
         duration = duration.saturating_add(of_this.into());

@@ -1,12 +1,12 @@
-//! The indexes of fragments: `sidx` before them, `mfra` behind them. Pure.
+//! The indexes of fragments: `sidx` before the fragments, `mfra` after them. Pure.
 
 use super::boxes::Header;
 use crate::media::sparse::Sparse;
 use crate::media::{MOST_TRACKS, Stop, milliseconds};
 
-/// The bytes of an `mfro` box, the last one in `mfra`.
+/// The size of an `mfro` box, the last box in `mfra`, in bytes.
 const MFRO: u64 = 16;
-/// The bits of a reference of `sidx` that are the size; the highest one says of what it is.
+/// The bits of a `sidx` reference that hold the size. The highest bit is the type of the reference.
 const SIZE: u32 = 0x7fff_ffff;
 
 /// The media that a `sidx` box names.
@@ -14,14 +14,14 @@ const SIZE: u32 = 0x7fff_ffff;
 pub(super) struct Segments {
     pub(super) track: u32,
     pub(super) count: u64,
-    /// The offset of what follows on the media.
+    /// The offset after the media.
     pub(super) end: u64,
     pub(super) milliseconds: u64,
-    /// The offset of what follows on the box.
+    /// The offset after the box.
     pub(super) behind: u64,
 }
 
-/// Reads a `sidx` box, and those of other tracks that follow on it at once.
+/// Reads a `sidx` box, and those of other tracks directly after it.
 pub(super) fn adjoining(bytes: &Sparse, first: &Header) -> Result<Vec<Segments>, Stop> {
     let mut all = vec![segments(bytes, first)?];
     let mut at = first.end;
@@ -33,7 +33,7 @@ pub(super) fn adjoining(bytes: &Sparse, first: &Header) -> Result<Vec<Segments>,
         };
         next.within(bytes)?;
         let segments = segments(bytes, &next)?;
-        // One of the same track is an index within the other.
+        // A second index of the same track is nested in the first.
         if all.iter().any(|before| before.track == segments.track) {
             break;
         }
@@ -67,7 +67,7 @@ fn segments(bytes: &Sparse, sidx: &Header) -> Result<Segments, Stop> {
     })
 }
 
-/// The `mfra` box that ends the object, if the object's last box says that there is one.
+/// The `mfra` box at the object's end, if the object ends with an `mfro` box.
 pub(super) fn last_index(bytes: &Sparse) -> Result<Option<Header>, Stop> {
     let length = bytes.length();
     let Some(last) = length.checked_sub(MFRO) else {

@@ -1,20 +1,20 @@
-//! `moov`: the tracks, and how long they last. Pure.
+//! The `moov` box: the tracks, and their durations. Pure.
 
 use super::boxes::{Header, name};
 use crate::media::sparse::Sparse;
 use crate::media::{Found, Kind, MOST_TRACKS, Stop, Track, milliseconds};
 
-/// The difference between two durations of the same media that is none, in milliseconds.
+/// The tolerated difference between two durations of the same media, in milliseconds.
 const TOLERANCE: u64 = 1_000;
 
 /// A `moov` box.
 #[derive(Debug, Default)]
 pub(super) struct Movie {
-    /// `true` if there may be fragments.
+    /// `true` if the file may have fragments.
     pub(super) is_fragmented: bool,
-    /// The duration of all fragments in milliseconds, as `mehd` has it.
+    /// The duration of all fragments in milliseconds, from `mehd`.
     fragments_ms: Option<u64>,
-    /// The duration in milliseconds of the media that `moov` itself describes.
+    /// The duration in milliseconds of the media that `moov` describes.
     own_ms: u64,
     pub(super) tracks: Vec<MovieTrack>,
     has_media: bool,
@@ -24,15 +24,15 @@ pub(super) struct Movie {
 #[derive(Debug, Default)]
 pub(super) struct MovieTrack {
     pub(super) id: u32,
-    /// The units of its clock in a second.
+    /// The units of the track's clock in a second.
     pub(super) rate: u64,
-    /// The duration of a sample where a fragment names none, in units of its clock.
+    /// The duration of a sample for which a fragment has none, in units of the track's clock.
     pub(super) sample_duration: u64,
     duration_ms: Option<u64>,
 }
 
-/// Reads a `moov` box, with `media` before it or not; what it finds of tracks and duration is there
-/// even if it stops.
+/// Reads a `moov` box. `media` is `true` if media comes before it. The tracks and the duration are
+/// in `found` even after an error.
 pub(super) fn read(
     bytes: &Sparse,
     moov: &Header,
@@ -63,7 +63,7 @@ pub(super) fn read(
             b"mvex" => movie.extend(bytes, &child, header.as_ref())?,
             _ => {}
         }
-        // No fragments can follow, and what is left of the index is not worth a read.
+        // No fragments can follow, and the rest of the index is not worth a read.
         let has_all = |header: &MovieHeader| header.tracks == movie.tracks.len() as u64;
         if media && moov.end == bytes.length() && header.as_ref().is_some_and(has_all) {
             break;
@@ -76,7 +76,7 @@ pub(super) fn read(
     if found.duration_ms.is_none_or(|duration| duration == 0) {
         found.duration_ms = found.duration_ms.max(longest.max()).max(movie.fragments_ms);
     }
-    // A fragmented file has its duration in the fragments.
+    // The duration of a fragmented file is in its fragments.
     if movie.is_fragmented && found.duration_ms == Some(0) {
         found.duration_ms = None;
     }
@@ -84,7 +84,7 @@ pub(super) fn read(
 }
 
 impl Movie {
-    /// Fails if there is nothing to play.
+    /// Fails if there is no track to play.
     pub(super) fn is_playable(&self) -> Result<(), Stop> {
         if self.has_media {
             return Ok(());
@@ -94,12 +94,12 @@ impl Movie {
         ))
     }
 
-    /// Returns `true` if a fragment that begins at `milliseconds` goes on from what came before.
+    /// Returns `true` if a fragment that begins at `milliseconds` continues the media of `moov`.
     pub(super) fn goes_on_at(&self, milliseconds: u64) -> bool {
         milliseconds <= self.own_ms.saturating_add(TOLERANCE)
     }
 
-    /// Fails if fragments that last for `duration` milliseconds end before `mehd` says.
+    /// Fails if fragments of `duration` milliseconds are shorter than `mehd` says.
     pub(super) fn is_ended_by(&self, duration: Option<u64>) -> Result<(), Stop> {
         match (self.fragments_ms, duration) {
             (Some(told), Some(there)) if told > there.saturating_add(TOLERANCE) => {
@@ -145,7 +145,7 @@ impl Movie {
 struct MovieHeader {
     rate: u64,
     duration_ms: Option<u64>,
-    /// The number of tracks if none was ever taken out.
+    /// The number of tracks, unless one was removed.
     tracks: u64,
 }
 

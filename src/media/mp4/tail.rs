@@ -1,16 +1,16 @@
-//! The end of a file of too many fragments to walk over. Pure.
+//! The end of a file with too many fragments to walk over. Pure.
 
 use super::boxes::Header;
 use super::{Walk, fragment, index};
 use crate::media::Stop;
 use crate::media::sparse::Sparse;
 
-/// The most places that are looked at for a fragment.
+/// The largest number of places that are examined for a fragment.
 const MOST: usize = 64;
-/// The most boxes from such a place to the end.
+/// The largest number of boxes from such a place to the end.
 const LONGEST: usize = 1_000;
 
-/// Examines the end of a file whose fragments are too many to walk over.
+/// Examines the end of a file.
 pub(super) fn examine(bytes: &Sparse, walk: &mut Walk) -> Result<String, Stop> {
     let length = bytes.length();
     let (start, tail) = bytes.tail()?;
@@ -63,14 +63,15 @@ pub(super) fn examine(bytes: &Sparse, walk: &mut Walk) -> Result<String, Stop> {
 
 /// A chain of boxes from a fragment on.
 enum Chain {
-    /// It ends at the object's last byte; with its last fragment.
+    /// The chain ends at the object's last byte, with this last fragment.
     Ends(Header),
-    /// Its last box is cut off; with what is wrong with it.
+    /// The last box is cut off, for this reason.
     Beyond(Stop),
-    /// It is none.
+    /// There is no chain of boxes.
     Broken,
 }
 
+/// Follows the boxes from `at` to the end of the object.
 fn chain(bytes: &Sparse, mut at: u64) -> Result<Chain, Stop> {
     let mut last = None;
     let mut has_media = false;

@@ -1,9 +1,9 @@
-//! Bytes that nobody meant for media.
+//! Examinations of hostile bytes.
 
 use super::*;
 use proptest::prelude::*;
 
-/// Files of every kind, to change.
+/// A file of each kind, to be changed.
 fn files() -> Vec<Vec<u8>> {
     let names = [
         "last.mp4",
@@ -80,10 +80,10 @@ fn format() -> impl Strategy<Value = Format> {
 }
 
 proptest! {
-    /// No input makes the examination panic, go on for ever, or read out of its bounds, which
-    /// `Source::examine` looks after.
+    /// No input makes the examination panic, run for ever, or read out of bounds. `Source::examine`
+    /// asserts the bounds.
     #[test]
-    fn words_in_any_order_are_judged(
+    fn words_in_any_order_are_examined(
         words in proptest::collection::vec(word(), 0..200),
         start in proptest::sample::select(vec![
             &b""[..], b"\0\0\0\x10ftypisom\0\0\0\0", b"RIFF\xff\xff\xff\xffWAVE",
@@ -98,7 +98,7 @@ proptest! {
     }
 
     #[test]
-    fn a_file_with_other_bytes_is_judged(
+    fn a_file_with_changed_bytes_is_examined(
         place in 0..9_usize,
         changes in proptest::collection::vec((any::<proptest::sample::Index>(), word()), 1..6),
         twice in any::<bool>(),
@@ -140,7 +140,7 @@ fn an_object_of_tiny_boxes_is_read_within_bounds() {
     assert_eq!(examine(&riff).verdict, Verdict::Unknown);
 }
 
-/// The tag at the end begins within the one at the start.
+/// The tag at the end begins within the tag at the beginning.
 #[test]
 fn tags_that_overlap_are_unreadable() {
     let mut bytes = b"ID3TAG\0\0\0\0\xff\xfb\x90\x64".to_vec();
@@ -162,7 +162,7 @@ fn counts_beyond_the_box_are_unreadable() {
 }
 
 #[test]
-fn a_read_that_brings_nothing_is_no_endless_one() {
+fn empty_reads_end_the_examination() {
     let mut examination = Examination::new(1000, Format::Mp4);
     for _ in 0..8 {
         let Step::Read(range) = examination.step() else {

@@ -1,22 +1,22 @@
-//! Objects that are larger than what is read of them.
+//! Examinations of objects that are larger than the reads.
 
 use super::*;
 
 const GIB: u64 = 1 << 30;
 
-/// A box of that content.
+/// A box with this content.
 fn mp4(kind: [u8; 4], content: &[u8]) -> Vec<u8> {
     let size = u32::try_from(8 + content.len()).unwrap();
     [&size.to_be_bytes(), &kind[..], content].concat()
 }
 
-/// The header of a box of `content` bytes that takes its size in 64 bits.
+/// The header of a box of `content` bytes, with a size of 64 bits.
 fn wide(kind: [u8; 4], content: u64) -> Vec<u8> {
     let size = content + 16;
     [&1_u32.to_be_bytes(), &kind[..], &size.to_be_bytes()].concat()
 }
 
-/// The header of a box of `content` bytes.
+/// The header of a box of `content` bytes, with a size of 32 bits.
 fn narrow(kind: [u8; 4], content: u64) -> Vec<u8> {
     let size = u32::try_from(content + 8).unwrap();
     [&size.to_be_bytes(), &kind[..]].concat()
@@ -28,7 +28,7 @@ fn cut(bytes: &[u8], kind: &[u8]) -> Vec<u8> {
     bytes[at..at + read(bytes, at) as usize].to_vec()
 }
 
-/// A `moov` box of tracks with sample tables of so many bytes, that last for an hour.
+/// A `moov` box of an hour, with one track for each size of a sample table.
 fn movie(tables: &[usize]) -> Vec<u8> {
     let mut header = vec![0; 100];
     header[12..16].copy_from_slice(&1000_u32.to_be_bytes());
@@ -101,7 +101,7 @@ fn a_file_of_gigabytes_takes_three_reads() {
 }
 
 #[test]
-fn more_tables_than_can_be_read_leave_it_unknown() {
+fn tables_beyond_the_reads_are_unknown() {
     let ftyp = cut(&file("last.mp4"), b"ftyp");
     let moov = movie(&[200_000; 12]);
     let source = Source::joined(&[(&ftyp, 0), (&moov, 0), (&narrow(*b"mdat", 100), 100)]);
@@ -119,7 +119,7 @@ fn more_tables_than_can_be_read_leave_it_unknown() {
     assert_eq!(check.tracks.len(), 32);
 }
 
-/// A fragment of the fixture that begins at `seconds`, with the header of `size` bytes of media.
+/// The fragment of a fixture, moved to `seconds`, with the header of `size` bytes of media.
 fn fragment(moof: &[u8], seconds: u64, size: u64) -> Vec<u8> {
     let mut moof = moof.to_vec();
     let mut at = 0;
@@ -137,7 +137,8 @@ fn fragment(moof: &[u8], seconds: u64, size: u64) -> Vec<u8> {
     [moof, narrow(*b"mdat", size)].concat()
 }
 
-/// A file of `count` fragments a second long, each of `size` bytes, and what is behind them.
+/// A file of `count` fragments of a second and `size` bytes each, followed by the bytes of
+/// `behind`.
 fn fragmented(count: u64, size: u64, behind: &dyn Fn(&[u64], u64) -> Vec<u8>) -> Source {
     let bytes = file("fragments.mp4");
     let moof = cut(&bytes, b"moof");
@@ -156,7 +157,7 @@ fn fragmented(count: u64, size: u64, behind: &dyn Fn(&[u64], u64) -> Vec<u8>) ->
     source
 }
 
-/// The index that names the last of the fragments.
+/// An index that names the last fragment.
 fn mfra(starts: &[u64], _: u64) -> Vec<u8> {
     let last = u32::try_from(*starts.last().unwrap()).unwrap();
     let entries: Vec<u8> = [0, 1, 0, 1, 0, 0x3f, 0, 2]
@@ -220,7 +221,7 @@ fn few_fragments_are_walked_over() {
 }
 
 #[test]
-fn fragments_too_large_to_be_found_from_behind_leave_it_unknown() {
+fn fragments_too_large_to_be_found_from_the_end_are_unknown() {
     let nothing = |_: &[u64], _: u64| Vec::new();
     let (check, reads) = fragmented(50, 10_000_000, &nothing).examine(Format::Mp4);
     assert_eq!(check.verdict, Verdict::Unknown, "{check:?}");
@@ -237,7 +238,7 @@ fn an_index_that_names_no_fragment_is_unreadable() {
     }
 }
 
-/// An index of `count` fragments of `size` bytes and a second each.
+/// An index of `count` fragments of a second and `size` bytes each.
 fn sidx(count: u16, size: u32) -> Vec<u8> {
     let mut content = [[0, 0, 0, 0], [0, 0, 0, 1], 1000_u32.to_be_bytes()].concat();
     content.extend([0; 8]);
@@ -252,7 +253,7 @@ fn sidx(count: u16, size: u32) -> Vec<u8> {
 }
 
 #[test]
-fn an_index_in_front_tells_of_all_fragments() {
+fn an_index_before_the_fragments_names_all() {
     let bytes = file("fragments.mp4");
     let (ftyp, moov) = (cut(&bytes, b"ftyp"), cut(&bytes, b"moov"));
     let index = sidx(14_400, 100_000);
@@ -286,7 +287,7 @@ fn a_wav_file_of_gigabytes_takes_a_read_or_two() {
     let (check, _) = of(size - 1, data + 36, data).examine(Format::Wav);
     assert_eq!(check.verdict, Verdict::Truncated, "{check:?}");
     assert_eq!(check.duration_ms, Some((size - 1) * 1000 / 16_000));
-    // A header of 32 bits cannot say how long this is, and says something else.
+    // The length does not fit into the 32 bits of the header, which has other numbers.
     let (check, _) = of(5 * GIB, 1000, 900).examine(Format::Wav);
     assert_eq!(check.verdict, Verdict::Unknown, "{check:?}");
     assert_eq!(check.duration_ms, Some(5 * GIB * 1000 / 16_000));
@@ -320,7 +321,7 @@ fn an_mp3_file_of_an_hour_takes_two_reads() {
             let (check, _) = cut.examine(Format::Mp3);
             assert_eq!(check.verdict, Verdict::Truncated, "{name}: {check:?}");
         }
-        // Tags behind, and pictures in front and behind.
+        // Tags after the frames, and pictures before and after.
         let id3v1 = [&b"TAG"[..], &[0; 125]].concat();
         let picture = [&b"ID3\x04\0\0\0\x20\0\0"[..], &vec![0xff; 32 << 14]].concat();
         for (before, behind, most) in [(&[][..], 5_000, 2), (&picture, 600_000, 4)] {
@@ -333,7 +334,7 @@ fn an_mp3_file_of_an_hour_takes_two_reads() {
     }
 }
 
-/// An APE tag of `size` bytes and a header.
+/// An APE tag of `size` bytes, with a header.
 fn ape(size: u32) -> Vec<u8> {
     let part = [
         &b"APETAGEX"[..],

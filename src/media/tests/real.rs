@@ -1,4 +1,4 @@
-//! Files that `ffmpeg` made: whole, cut, with more behind, with other sizes.
+//! Examinations of files made by `ffmpeg`: complete, cut, extended, with other sizes.
 
 use super::*;
 
@@ -32,11 +32,11 @@ const FILES: [(&str, Format, Verdict, Option<u64>, &str); 20] = {
 };
 
 #[test]
-fn files_of_another_maker_are_complete_and_last_as_long_as_they_do() {
+fn files_of_ffmpeg_are_complete_with_their_duration() {
     for (name, format, verdict, duration, tracks) in FILES {
         let (check, reads) = Source::of(&file(name)).examine(format);
         assert_eq!(check.verdict, verdict, "{name}: {check:?}");
-        // As `ffprobe` says, but for the rounding of a frame of sound.
+        // The duration is that of `ffprobe`, except for the rounding of an audio frame.
         let differs = |told: u64| check.duration_ms.is_none_or(|ms| ms.abs_diff(told) > 36);
         assert!(!duration.is_some_and(differs), "{name}: {check:?}");
         let there = check
@@ -51,8 +51,8 @@ fn files_of_another_maker_are_complete_and_last_as_long_as_they_do() {
     }
 }
 
-/// The lengths at which a file that is cut off is still one: what it lacks is behind a fragment,
-/// or a frame, that nothing announces.
+/// The lengths at which a cut file is still complete: the cut is after a fragment or a frame, and
+/// nothing announces another.
 fn still_complete(name: &str, bytes: &[u8]) -> Vec<usize> {
     let mut lengths = Vec::new();
     let mut at = 0;
@@ -79,7 +79,7 @@ fn still_complete(name: &str, bytes: &[u8]) -> Vec<usize> {
 }
 
 #[test]
-fn a_file_that_is_cut_off_anywhere_is_not_complete() {
+fn a_file_that_is_cut_anywhere_is_not_complete() {
     for (name, format, verdict, ..) in FILES {
         if verdict != Verdict::Complete {
             continue;
@@ -95,9 +95,9 @@ fn a_file_that_is_cut_off_anywhere_is_not_complete() {
                 "{name}, {length} of {}: {check:?}",
                 bytes.len()
             );
-            // Below the first bytes it is not known what the file was.
+            // Shorter than 16 bytes, the format is unknown.
             if !is_complete && length >= 16 {
-                // Half a tag behind the frames is not told from junk.
+                // Half a tag after the frames looks like junk.
                 let is_tag = name == "tags.mp3" && length > bytes.len() - 128;
                 let is_truncated = check.verdict == Verdict::Truncated;
                 assert!(is_truncated || is_tag, "{name}, {length}: {check:?}");
@@ -108,7 +108,7 @@ fn a_file_that_is_cut_off_anywhere_is_not_complete() {
 }
 
 #[test]
-fn bytes_behind_the_end_are_seen() {
+fn bytes_after_the_end_are_found() {
     let junk: Vec<u8> = (0..1000_u32)
         .map(|byte| (byte * 7 % 251).to_le_bytes()[0] ^ 0x83)
         .collect();
@@ -136,11 +136,11 @@ fn bytes_behind_the_end_are_seen() {
 }
 
 #[test]
-fn two_files_in_one_are_seen() {
+fn two_files_in_one_are_found() {
     let twice = |name| examine(&[file(name), file(name)].concat()).verdict;
     assert_eq!(twice("pcm.wav"), Verdict::Unreadable);
     assert_eq!(twice("cbr.mp3"), Verdict::Unreadable);
-    // Their frames go on, but the first one tells of half of them.
+    // The frames continue, but the summary in the first frame announces fewer.
     let bytes = file("cbr.mp3");
     let frames = &bytes[bytes.len() - 10 * 72..];
     assert_eq!(
@@ -156,7 +156,7 @@ fn find(bytes: &[u8], kind: &[u8]) -> usize {
 }
 
 #[test]
-fn sizes_that_are_wrong_are_seen() {
+fn wrong_sizes_are_found() {
     use Verdict::{Truncated, Unknown, Unreadable};
     for (name, kind, size, verdict, reason) in [
         (
@@ -193,7 +193,7 @@ fn sizes_that_are_wrong_are_seen() {
 }
 
 #[test]
-fn a_movie_that_lacks_what_playing_needs_is_unreadable() {
+fn a_movie_without_a_box_that_playing_needs_is_unreadable() {
     for (from, to, reason) in [
         (&b"ftyp"[..], &b"free"[..], "no `ftyp`"),
         (b"mvhd", b"free", "no `mvhd`"),
@@ -209,7 +209,7 @@ fn a_movie_that_lacks_what_playing_needs_is_unreadable() {
         assert_eq!(check.verdict, Verdict::Unreadable, "{check:?}");
         assert!(check.reason.contains(reason), "{check:?}");
     }
-    // Its clock stands still.
+    // A clock with 0 units a second.
     let mut bytes = file("audio.mp4");
     let at = find(&bytes, b"mvhd") + 8 + 12;
     bytes[at..at + 4].copy_from_slice(&[0; 4]);
@@ -219,7 +219,7 @@ fn a_movie_that_lacks_what_playing_needs_is_unreadable() {
 }
 
 #[test]
-fn a_movie_of_no_duration_is_doubtful() {
+fn a_movie_without_duration_is_doubtful() {
     let mut bytes = file("audio.mp4");
     for (kind, place) in [(b"mvhd", 8 + 16), (b"mdhd", 8 + 16)] {
         let at = find(&bytes, kind) + place;
@@ -236,7 +236,7 @@ fn a_movie_of_no_duration_is_doubtful() {
 #[test]
 fn fragments_that_end_before_their_announcement_are_truncated() {
     let mut bytes = file("fragments.mp4");
-    // In place of `trex` of the first track, which is as long as it has to be.
+    // `mehd` replaces `trex` of the first track, which is long enough.
     let at = find(&bytes, b"trex");
     bytes[at + 4..at + 8].copy_from_slice(b"mehd");
     bytes[at + 8..at + 16].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0x27, 0x10]);
@@ -249,7 +249,7 @@ fn fragments_that_end_before_their_announcement_are_truncated() {
 }
 
 #[test]
-fn wav_files_of_writers_that_stream_are_unknown_with_what_is_there() {
+fn streamed_wav_files_are_unknown_with_their_duration() {
     let whole = file("pcm.wav");
     for (riff, data) in [
         (u32::MAX, u32::MAX),
@@ -282,7 +282,7 @@ fn wav_files_of_writers_that_stream_are_unknown_with_what_is_there() {
         let check = check(&Source::of(&bytes), Format::Wav);
         assert_eq!(check.verdict, verdict, "{riff}, {data}: {check:?}");
     }
-    // Nothing was recorded.
+    // A file without audio.
     let mut empty = whole[..44].to_vec();
     empty[4..8].copy_from_slice(&36_u32.to_le_bytes());
     empty[40..44].copy_from_slice(&[0; 4]);
@@ -295,7 +295,7 @@ fn wav_files_of_writers_that_stream_are_unknown_with_what_is_there() {
 }
 
 #[test]
-fn a_format_that_is_not_that_of_the_key_is_said() {
+fn a_format_other_than_the_keys_is_named() {
     for (name, format, said) in [
         ("pcm.wav", Format::Mp4, "the key says mp4, but it is wav"),
         ("cbr.mp3", Format::Wav, "the key says wav, but it is mp3"),
@@ -308,7 +308,7 @@ fn a_format_that_is_not_that_of_the_key_is_said() {
 }
 
 #[test]
-fn what_is_no_media_is_unreadable() {
+fn bytes_that_are_no_media_are_unreadable() {
     for bytes in [
         &b""[..],
         b"{",

@@ -1,9 +1,9 @@
-//! Objects to examine, also of more bytes than memory has.
+//! Objects to examine, also larger than the memory.
 
 use super::*;
 use crate::media::sparse::{READS, WINDOW};
 
-/// An object: pieces at their offsets, zero between them.
+/// An object: pieces at offsets, with zeros between them.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) length: u64,
@@ -17,7 +17,7 @@ impl Source {
         Self { length, pieces }
     }
 
-    /// An object of parts one after another, each with a length of zeros behind it.
+    /// An object of parts one after another, each followed by a number of zeros.
     pub(super) fn joined(parts: &[(&[u8], u64)]) -> Self {
         let mut source = Self::of(b"");
         for (bytes, zeros) in parts {
@@ -41,7 +41,7 @@ impl Source {
         bytes
     }
 
-    /// The check, and the number of ranges that were read for it. Fails if they are out of bounds.
+    /// The check, and the number of reads. Panics if a read is out of bounds.
     pub(super) fn examine(&self, format: Format) -> (Check, u32) {
         let mut examination = Examination::new(self.length, format);
         let mut before: Vec<Range<u64>> = Vec::new();
@@ -72,7 +72,7 @@ pub(super) fn file(name: &str) -> Vec<u8> {
     std::fs::read(format!("{folder}{name}")).unwrap()
 }
 
-/// A number of four bytes in a file, the highest first.
+/// The big-endian number of four bytes at `at`.
 pub(super) fn read(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap())
 }
