@@ -132,6 +132,8 @@ impl Client {
                 form = Form::Current;
                 continue;
             }
+            // Checked first, since ACS may answer for a recording that is not ready with a 416 as
+            // well.
             if reply::is_empty(status, response.headers()) {
                 return Err(Error::NotReady);
             }
@@ -225,6 +227,7 @@ impl Client {
             .headers()
             .get(RETRY_AFTER)
             .and_then(reply::retry_after);
+        // The body is searched for a trace id only, since its text may echo the request.
         let flow = Flow::new(response, None, None, self.stall, <[Counter; 2]>::default());
         let body = flow.hold(ERROR_BODY).await;
         let trace_id = body.ok().and_then(|body| error::trace_id(&body));

@@ -252,6 +252,7 @@ fn parse(bytes: &Sparse, found: &mut Found) -> Result<String, Stop> {
     if let Some(name) = not_parsed(first) {
         return Err(Stop::Unknown(format!("{name} is not examined")));
     }
+    // MP3 comes last, since a frame header is the weakest of the marks.
     let (container, parse): (_, fn(&Sparse, &mut Found) -> _) = if mp4::begins(first) {
         (Container::Mp4, mp4::parse)
     } else if wav::begins(first) {

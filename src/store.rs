@@ -78,6 +78,7 @@ impl Store {
                     .build(),
             )
             .build();
+        // The SDK cannot send a streamed body twice, and a part may take as long as its source.
         let streams = encoding::encoded(config)
             .retry_config(RetryConfig::disabled())
             .timeout_config(TimeoutConfig::builder().connect_timeout(connect).build())

@@ -88,6 +88,7 @@ impl Progress {
     fn plan(&self, plan: Plan, missing: PartNumber) {
         self.planned.store(plan.count(), Ordering::Relaxed);
         self.part_size.store(plan.part_size(), Ordering::Relaxed);
+        // S3 also lists the parts that this run has put. They were not reused.
         let own = self.fetched.load(Ordering::Relaxed);
         let reused = (plan.count() - missing).saturating_sub(own);
         self.reused.fetch_max(reused, Ordering::Relaxed);

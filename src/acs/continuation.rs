@@ -47,6 +47,7 @@ impl Continuation {
         let (Some(asked), Extent::Range { range, total }) = (asked, &head.extent) else {
             return None;
         };
+        // A range that ends after the document is cut at its end.
         let range = range.end..asked.end.min(*total);
         (!range.is_empty()).then(|| Self {
             client: client.clone(),

@@ -93,6 +93,7 @@ impl Download {
                 None => break,
             }
         }
+        // All bytes go back, also those of the last frame beyond `most`.
         let mut held = held.freeze();
         lock(&self.shared).flow.put_back(held.clone());
         held.truncate(most);
@@ -166,6 +167,7 @@ impl Body for Piece {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Err(error) => {
+                // Kept here, since the S3 client reports only that the body failed.
                 shared.failure = Some(error);
                 Poll::Ready(Some(Err(SourceFailed)))
             }

@@ -132,6 +132,7 @@ impl Flow {
                     (None, Some(missing)) if missing > 0 => {
                         return Poll::Ready(Err(Error::Truncated { missing }));
                     }
+                    // The body is complete: another reply may go on.
                     (None, _) => continue,
                 }
             };
@@ -142,6 +143,8 @@ impl Flow {
             if bytes.is_empty() {
                 continue;
             }
+            // Counted before the length is checked: the network has carried these bytes in any
+            // case.
             for counter in &self.counters {
                 counter.add(bytes.len() as u64);
             }
@@ -152,6 +155,7 @@ impl Flow {
                 return Poll::Ready(Err(Error::Excess));
             };
             self.left = Some(left);
+            // A body that knows its end with this frame has no excess, so nothing is held back.
             if left > 0 || self.body.is_end_stream() {
                 return Poll::Ready(Ok(Some(bytes)));
             }

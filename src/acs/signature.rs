@@ -99,6 +99,7 @@ pub(crate) fn signed_get(
 
     let mut headers = HeaderMap::new();
     let mut authorization = HeaderValue::from_str(&authorization)?;
+    // `Debug` does not print a sensitive value.
     authorization.set_sensitive(true);
     headers.insert(AUTHORIZATION, authorization);
     headers.insert(X_MS_CONTENT_SHA256, HeaderValue::from_str(&hash)?);

@@ -56,6 +56,7 @@ pub(super) fn parse(bytes: &Sparse, found: &mut Found) -> Result<String, Stop> {
     }
     let mut walk = Walk::from(start, first);
     let last = match walk.to(bytes, end) {
+        // Not every frame is read: those at the end show whether the last is complete.
         Err(Stop::Unread(_)) => Walk::at_end(bytes, &walk, end)?,
         walked => walked.map(|()| walk.clone())?,
     };

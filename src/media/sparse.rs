@@ -52,6 +52,7 @@ impl Sparse {
 
     /// Adds the bytes of a window.
     pub(super) fn add(&mut self, window: &Range<u64>, bytes: &[u8]) {
+        // A read without bytes counts too, so that every examination ends.
         self.reads = (self.reads + 1).min(READS);
         let most = usize::try_from(window.end - window.start).unwrap_or(usize::MAX);
         let bytes = bytes.get(..most).unwrap_or(bytes);

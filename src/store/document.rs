@@ -37,6 +37,7 @@ impl Store {
             Ok(found) => found,
             Err(error) => return absent(Error::from_sdk(OPERATION, error)),
         };
+        // Read in pieces up to a limit, since another writer's document may have any size.
         let mut bytes = Vec::new();
         while let Some(next) = found.body.next().await {
             let next = next.map_err(|error| Error::Unanswered {

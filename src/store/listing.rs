@@ -58,6 +58,7 @@ impl Store {
             if page.is_truncated != Some(true) {
                 return Ok(());
             }
+            // A repeated token would list the same page for ever.
             if page.next_continuation_token.is_none() || page.next_continuation_token == token {
                 return Err(Error::Incomplete {
                     operation: OPERATION,

@@ -110,6 +110,7 @@ impl Store {
             if page.is_truncated != Some(true) {
                 return Ok(listed);
             }
+            // A repeated marker would list the same page for ever.
             if page.next_part_number_marker.is_none() || page.next_part_number_marker == marker {
                 return Err(Error::Incomplete {
                     operation: OPERATION,
@@ -145,6 +146,7 @@ impl Store {
             .set_parts(Some(completed.collect()))
             .build();
         let length = parts.values().map(|part| part.size).sum();
+        // S3 may take minutes to complete an upload of many parts.
         let timeout = TimeoutConfig::builder()
             .operation_attempt_timeout(self.complete_call)
             .build();

@@ -59,14 +59,17 @@ impl Transfer {
             tokio::select! {
                 result = &mut sent => break result,
                 () = in_flight.dropped() => return Err(Error::OutOfTime),
+                // Each waiting part judges for all, so a run needs no task for that.
                 () = sleep(run.pause()) => run.judge(),
                 () = sleep_until(until) => {
+                    // Bytes may have moved while this slept.
                     if download.moved() + stall <= Instant::now() {
                         break Err(store::Error::Stalled(stall));
                     }
                 }
             }
         };
+        // If the body failed, S3's client reports an error too. The source's error is the cause.
         result.map_err(|error| {
             download
                 .take_failure()

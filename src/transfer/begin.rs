@@ -99,6 +99,7 @@ impl Transfer {
         let download = self.open(range, None).await?;
         let length = match download.head().total() {
             Some(total) => Some(total),
+            // Without a length in the head, read up to a part, to see whether the body ends there.
             None => length_within(&download, part_size).await?,
         };
         match length {
@@ -108,6 +109,7 @@ impl Transfer {
                 self.progress.fetched.store(1, Ordering::Relaxed);
                 Ok(First::Copied(object))
             }
+            // The reply stays open and keeps its slot, since its next bytes are part 1.
             length => Ok(First::Large(length, Opened { download, slot })),
         }
     }

@@ -51,6 +51,7 @@ impl Upload {
         if plan.missing(&parts).next().is_some() || !filled.agrees(&parts) {
             return Ok(Completion::Missing);
         }
+        // Parts that this run has not put may be of another reply by now.
         if !filled.knows_all() && self.streamed_since(&parts).await? {
             return Ok(Completion::Missing);
         }
@@ -64,6 +65,7 @@ impl Upload {
             }
             Err(error) => error,
         };
+        // Another run has put a part after the listing: the next attempt lists again.
         if error.code() == Some("InvalidPart") {
             return Err(store::Error::Contended.into());
         }

@@ -98,6 +98,7 @@ impl Crew {
                 // The parts in flight are finished, so that no run fetches them again. No further
                 // part is begun.
                 self.stopped.store(true, Ordering::Relaxed);
+                // These decide the next step of the round, whichever failure came first.
                 let decisive = matches!(error, Error::UploadGone | Error::SourceChanged);
                 if decisive || failure.is_none() {
                     failure = Some(error);
@@ -228,6 +229,7 @@ impl Crew {
         let range = self.plan.range(number);
         let length = Some(self.plan.length());
         let download = match transfer.open(Some(&range), length).await {
+            // The document has become shorter.
             Err(acs::Error::BeyondEnd { total }) if total != self.plan.length() => {
                 return Err(Error::SourceChanged);
             }

@@ -196,6 +196,7 @@ impl Drop for InFlight<'_> {
             return;
         };
         let (received, time) = (flight.received.bytes(), self.begun.elapsed());
+        // Only a part that has ended shows a rate.
         if received < flight.end || time.is_zero() {
             return;
         }
@@ -241,6 +242,7 @@ impl Flights {
             number(length),
             self.in_flight.values().map(Flight::left).sum(),
         );
+        // A part gets at most the rate of one part, and its share of the rate of all.
         let alone = self.rate.is_none_or(|rate| length <= rate * time);
         let beside_others = self
             .ceiling

@@ -175,6 +175,7 @@ impl State {
             else {
                 return;
             };
+            // The free slots are kept for the seats without any.
             if held > 0 && self.free <= without {
                 return;
             }

@@ -99,6 +99,8 @@ impl Upload {
         let complete = opened
             .as_ref()
             .is_some_and(|opened| is_complete(&opened.download));
+        // A marked upload is not filled by ranges, even if they work again: its parts may be of
+        // several replies, and only a complete reply proves that they fit together.
         let streamed = complete || self.stored.lock().await.streamed;
         if let Some(plan) = self.plan.filter(|_| !streamed) {
             match self.fill_by_ranges(plan, opened.take()).await {
@@ -124,6 +126,7 @@ impl Upload {
             return Ok(None);
         };
         let mut listed = self.list().await?;
+        // Parts after the end of the plan may be left from a longer reply.
         listed.retain(|number, _| !plan.range(*number).is_empty());
         let complete = plan.missing(&listed).next().is_none()
             && combined_crc64nvme(listed.values()) == Some(crc64nvme);
@@ -186,6 +189,7 @@ impl Upload {
         let Some(document) = store.read(key).await? else {
             return Ok(false);
         };
+        // Another upload has replaced this upload if the record names another.
         let Some(there) = self.own(Found::of(document, &self.transfer.task.key)) else {
             return Err(Error::UploadGone);
         };
@@ -215,6 +219,8 @@ impl Upload {
                 return Ok(());
             }
         }
+        // The known ETag is outdated, or the answer to the write was lost. Another run may have
+        // marked the record: replace it only if it still names this upload.
         let there = store.read(key).await?;
         let there = there.map(|document| Found::of(document, &self.transfer.task.key));
         let Some(found) = there.and_then(|found| self.own(found)) else {
@@ -237,6 +243,7 @@ impl Upload {
         length: u64,
         download: &Download,
     ) -> Result<Option<u64>, Error> {
+        // The time may have run out since the part was taken.
         if !self.transfer.lane.run().may_begin(length) {
             return Err(Error::OutOfTime);
         }

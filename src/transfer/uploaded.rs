@@ -57,6 +57,7 @@ impl Transfers {
                 Err(error) => return Err(error),
             }
         }
+        // The last part of any upload counts: it shows that the source still delivers.
         let last_part = all.iter().filter_map(|one| one.last_part).max();
         let most = all.into_iter().max_by_key(|one| one.bytes);
         Ok(most.map(|most| UploadedParts { last_part, ..most }))

@@ -33,6 +33,8 @@ impl Framing {
             }
             (Some(_), None) => Err("Transfer-Encoding other than chunked"),
             (None, Some(length)) => Ok(Self::Length(length)),
+            // A frame of HTTP/2 or later ends the body:
+            // https://www.rfc-editor.org/rfc/rfc9113#section-8.1
             (None, None) if version > Version::HTTP_11 => Ok(Self::Marked),
             (None, None) => Ok(Self::Close),
         }

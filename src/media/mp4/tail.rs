@@ -14,6 +14,7 @@ const LONGEST: usize = 1_000;
 pub(super) fn examine(bytes: &Sparse, walk: &mut Walk) -> Result<String, Stop> {
     let length = bytes.length();
     let (start, tail) = bytes.tail()?;
+    // An index names the last fragment. Without an index, the tail is searched for one.
     if let Some(mfra) = index::last_index(bytes)? {
         let last = index::last_fragment(bytes, &mfra)?;
         let is_behind = |at: &u64| *at >= walk.at && *at < mfra.at;
