@@ -8,6 +8,7 @@
 mod attempts;
 mod begin;
 mod complete;
+mod flights;
 mod metadata;
 mod object;
 mod ranges;
