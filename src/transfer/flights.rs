@@ -13,8 +13,11 @@ use crate::acs::Counter;
 /// The parts in flight, and their rates.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
+    /// The number of the part that was begun last.
     pub(super) next: u64,
+    /// The parts in flight, by number.
     pub(super) in_flight: BTreeMap<u64, Flight>,
+    /// The time at which the parts were judged last.
     pub(super) judged: Option<Instant>,
     /// The rate of all parts in flight together, in bytes a second. Known once parts had to be
     /// dropped, which shows that more parts in flight do not bring more bytes.
@@ -27,12 +30,15 @@ pub(super) struct Flights {
 /// A part in flight.
 #[derive(Debug)]
 pub(super) struct Flight {
+    /// The count of received bytes at which the part ends.
     pub(super) end: u64,
+    /// The bytes of the part's reply.
     pub(super) received: Counter,
     /// The time at which the measurement of the rate began.
     pub(super) since: Instant,
     /// The bytes that had been received then.
     pub(super) before: u64,
+    /// Notified when the part is to be dropped.
     pub(super) dropped: Arc<Notify>,
 }
 
