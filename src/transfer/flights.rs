@@ -42,6 +42,22 @@ pub(super) struct Flight {
     pub(super) dropped: Arc<Notify>,
 }
 
+/// A part in flight whose rate is known.
+struct Measured {
+    number: u64,
+    /// The bytes still to come.
+    left: f64,
+    /// Bytes a second.
+    rate: f64,
+}
+
+impl Measured {
+    /// The seconds until the part ends.
+    fn seconds(&self) -> f64 {
+        self.left / self.rate
+    }
+}
+
 impl Flight {
     /// The bytes still to come.
     fn left(&self) -> f64 {
@@ -94,21 +110,24 @@ impl Flights {
         let time = deadline.saturating_duration_since(now).as_secs_f64();
         let measured = self.in_flight.iter().map(|(number, flight)| {
             let rate = flight.rate(window, now)?;
-            Some((*number, flight.left(), rate))
+            Some(Measured {
+                number: *number,
+                left: flight.left(),
+                rate,
+            })
         });
         // Without each rate, their sum is unknown.
-        let Some(mut parts) = measured.collect::<Option<Vec<(u64, f64, f64)>>>() else {
+        let Some(mut parts) = measured.collect::<Option<Vec<Measured>>>() else {
             return;
         };
-        let sum: f64 = parts.iter().map(|(_, _, rate)| rate).sum();
+        let sum: f64 = parts.iter().map(|part| part.rate).sum();
         // A source that sends nothing has stalled, which ends the attempt elsewhere.
         if sum <= 0.0 {
             return;
         }
-        let fastest = parts.iter().map(|(_, _, rate)| *rate).fold(0.0, f64::max);
+        let fastest = parts.iter().map(|part| part.rate).fold(0.0, f64::max);
         self.rate = Some(fastest);
-        let seconds = |(_, left, rate): &(u64, f64, f64)| left / rate;
-        parts.sort_by(|one, other| seconds(one).total_cmp(&seconds(other)));
+        parts.sort_by(|one, other| one.seconds().total_cmp(&other.seconds()));
         let fewest = match last {
             LastPart::Kept => 1,
             LastPart::Dropped => 0,
@@ -118,13 +137,12 @@ impl Flights {
         // The parts share the bandwidth of the source: the rate of a dropped part goes to the rest,
         // so the sum stays.
         while parts.len() > fewest
-            && parts.iter().map(|(_, left, _)| left).sum::<f64>() > sum * time
-            && let Some((number, _, _)) = parts.pop()
+            && parts.iter().map(|part| part.left).sum::<f64>() > sum * time
+            && let Some(part) = parts.pop()
         {
-            if let Some(flight) = self.in_flight.get(&number) {
+            if let Some(flight) = self.in_flight.remove(&part.number) {
                 flight.dropped.notify_one();
             }
-            self.in_flight.remove(&number);
             dropped = true;
         }
         if dropped {
