@@ -64,16 +64,12 @@ impl Record {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// The plan of the upload: `Some(None)` while the length is unknown, `None` if the numbers make
-    /// no plan.
-    #[expect(
-        clippy::option_option,
-        reason = "no plan yet differs from no possible plan"
-    )]
-    pub(super) fn plan(&self) -> Option<Option<Plan>> {
+    /// The plan of the upload; `None` while the length is unknown. Fails if the numbers make no plan.
+    pub(super) fn plan(&self) -> Result<Option<Plan>, NoPlan> {
         match self.length {
-            Some(length) => Plan::new(length, self.part_size).map(Some),
-            None => (self.part_size > 0).then_some(None),
+            Some(length) => Plan::new(length, self.part_size).map(Some).ok_or(NoPlan),
+            None if self.part_size > 0 => Ok(None),
+            None => Err(NoPlan),
         }
     }
 
@@ -112,6 +108,10 @@ impl Record {
         all.map(String::as_str)
     }
 }
+
+/// The numbers of a record make no plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NoPlan;
 
 /// The reason for replacing an upload by another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,7 +248,7 @@ mod tests {
                 ..record()
             },
         ] {
-            assert!(broken.plan().is_none());
+            assert_eq!(broken.plan(), Err(NoPlan));
         }
     }
 

@@ -79,7 +79,7 @@ impl Upload {
     ) -> Option<Self> {
         Some(Self {
             transfer: transfer.clone(),
-            plan: record.plan()?,
+            plan: record.plan().ok()?,
             stored: Mutex::new(Stored {
                 etag,
                 streamed: record.streamed,

@@ -47,7 +47,7 @@ impl Transfers {
         let Some(record) = document.and_then(|document| Found::of(document, key).record) else {
             return Ok(None);
         };
-        let planned = record.plan().flatten().map(|plan| plan.count());
+        let planned = record.plan().ok().flatten().map(|plan| plan.count());
         let mut all = vec![];
         for upload_id in record.uploads() {
             match self.store.list_parts(key, upload_id).await {
