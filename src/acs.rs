@@ -10,10 +10,10 @@ pub(crate) mod download;
 mod error;
 mod flow;
 pub(crate) mod reply;
-pub mod signature;
+mod signature;
 mod source;
 
-pub use counter::Counter;
+pub(crate) use counter::Counter;
 pub use error::{Covered, Error, Expected, InvalidSource};
 pub use reply::ContentRange;
 pub use source::Document;
