@@ -1,5 +1,9 @@
 //! Examinations of real files, of made files, and of any bytes.
 
+mod audio;
+mod boxes;
+mod changed;
+mod fragments;
 mod hostile;
 mod large;
 mod real;
@@ -7,6 +11,8 @@ mod source;
 
 use super::*;
 use source::{Source, file, read};
+
+const GIB: u64 = 1 << 30;
 
 /// The check of an object with a key of this format.
 fn check(source: &Source, format: Format) -> Check {
