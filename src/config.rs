@@ -26,7 +26,6 @@ use crate::keys::Prefix;
 use crate::locations::{AllowedLocations, is_private};
 use crate::recording::Topics;
 use crate::store::Buckets;
-use crate::webhook::Acknowledge;
 
 /// The names of all settings, as they are documented.
 pub const SETTINGS: [&str; 19] = [
@@ -79,6 +78,16 @@ pub struct Config {
     pub(crate) transfer_concurrency: usize,
     /// Whether the bucket stands in the path of a request to S3, not in its host.
     pub(crate) force_path_style: bool,
+}
+
+/// When a delivery is answered (`ACKNOWLEDGE`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Acknowledge {
+    /// Once it is archived or set aside; what is unfinished is left to Event Grid's retries.
+    #[default]
+    Archived,
+    /// Once it is stored, if it cannot be finished in time; what is unfinished is left to the schedule.
+    Stored,
 }
 
 /// The senders that may deliver.

@@ -21,13 +21,13 @@ use crate::access::Claims;
 use crate::acs;
 use crate::cached::Cached;
 use crate::clock;
-use crate::config::{Faults, Settings, Unusable};
+use crate::config::{Acknowledge, Faults, Settings, Unusable};
 use crate::error_chain::error_chain;
 use crate::limits::{Limits, RefreshPolicy};
 use crate::metrics::{Measured, Metric};
 use crate::store;
 use crate::sweep::Swept;
-use crate::webhook::{Acknowledge, Delivery, Verdict, presents_any, without_credentials};
+use crate::webhook::{Delivery, Verdict, presents_any, without_credentials};
 use wiring::{Handlers, Wiring};
 
 pub use crate::webhook::STATUSES;

@@ -24,8 +24,8 @@
 //! | `main` | start-up |
 //! | [`function`] | tells HTTP requests from the schedule's ticks |
 //! | [`logging`] | the log, metrics included |
-//! | [`config`] | environment and Secrets Manager → settings, or all faults at once |
 //! | `webhook` | request → delivery → outcomes → answer; only its `answer` chooses a status |
+//! | [`config`] | environment and Secrets Manager → settings, or all faults at once |
 //! | [`sweep`] | a tick of the schedule: finds the pending events that are due, and works on them |
 //! | `authentication` | decides who may deliver: webhook secrets, Entra ID tokens |
 //! | [`archive`] | one event, from stored and claimed to manifest or rejection |

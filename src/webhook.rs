@@ -5,7 +5,7 @@ mod judgement;
 mod request;
 
 pub use answer::STATUSES;
-pub(crate) use answer::{Acknowledge, Verdict};
+pub(crate) use answer::Verdict;
 pub(crate) use judgement::{Delivery, Judgement};
 pub(crate) use request::{presents_any, without_credentials};
 
@@ -19,6 +19,7 @@ use tracing::{Instrument as _, error, info};
 
 use crate::archive::{Archive, Intake, Pending};
 use crate::authentication::{Authentication, Decision};
+use crate::config::Acknowledge;
 use crate::event_grid::{self, Event};
 use crate::limits::Limits;
 use crate::metrics::{Measured, Metric};

@@ -11,6 +11,7 @@ use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::access::Claims;
+use crate::config::Acknowledge;
 use crate::outcome::{Outcome, Report};
 
 const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-origin");
@@ -31,16 +32,6 @@ pub const STATUSES: [StatusCode; 7] = [
     StatusCode::PAYLOAD_TOO_LARGE,
     StatusCode::SERVICE_UNAVAILABLE,
 ];
-
-/// When a delivery is answered (`ACKNOWLEDGE`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Acknowledge {
-    /// Once it is archived or set aside; what is unfinished is left to Event Grid's retries.
-    #[default]
-    Archived,
-    /// Once it is stored, if it cannot be finished in time; what is unfinished is left to the schedule.
-    Stored,
-}
 
 /// What a request has come to.
 #[derive(Debug, PartialEq, Eq)]

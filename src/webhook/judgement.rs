@@ -7,10 +7,11 @@ use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV
 use tokio::time::Instant;
 use tracing::{error, info};
 
-use super::answer::{Acknowledge, Verdict};
+use super::answer::Verdict;
 use super::request::{attempt, presents_any, text};
 use crate::authentication::{Credential, Decision};
 use crate::clock;
+use crate::config::Acknowledge;
 use crate::metrics::{Measured, Metric};
 use crate::recording::safe_id;
 
