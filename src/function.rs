@@ -7,27 +7,27 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_config::{BehaviorVersion, SdkConfig};
-use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::lambda_runtime::{self, Diagnostic};
 use lambda_http::{LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{Instrument as _, error, info_span, warn};
+use tracing::{Instrument as _, error, info_span};
 
 use crate::VERSION;
 use crate::access::Claims;
 use crate::acs;
 use crate::cached::Cached;
 use crate::clock;
-use crate::config::{Acknowledge, Faults, Settings, Unusable};
+use crate::config::{Faults, Settings, Unusable};
 use crate::error_chain::error_chain;
 use crate::limits::{Limits, RefreshPolicy};
 use crate::metrics::{Measured, Metric};
 use crate::store;
 use crate::sweep::Swept;
-use crate::webhook::{Delivery, Verdict, presents_any, without_credentials};
+use crate::webhook;
 use wiring::{Handlers, Wiring};
 
 pub use crate::webhook::STATUSES;
@@ -240,17 +240,10 @@ impl Function {
         {
             return self.tick(deadline).await.map(Answer::Tick);
         }
-        if shape.is_some_and(|shape| shape.check.is_some()) {
-            let checked = Verdict::Checked(self.check(deadline).await);
-            let answer = checked.answer(Acknowledge::default());
-            return Ok(Answer::Http(Box::new(answer)));
-        }
-        let request = serde_json::from_str::<ApiGatewayV2httpRequest>(payload.get());
-        let response = if let Ok(request) = request {
-            self.answer(request, started, deadline).await
+        let response = if shape.is_some_and(|shape| shape.check.is_some()) {
+            webhook::checked(self.check(deadline).await)
         } else {
-            warn!("payload is neither an HTTP request nor a tick of the schedule");
-            Verdict::NotEvents.answer(Acknowledge::default())
+            webhook::respond(&self.handlers, payload, started, deadline).await
         };
         Ok(Answer::Http(Box::new(response)))
     }
@@ -278,37 +271,6 @@ impl Function {
         let tick = async move { handlers.sweep.tick(deadline).await }.in_current_span();
         let swept = tokio::spawn(tick).await.map_err(|_| TickError::BrokeOff)?;
         Ok(swept?)
-    }
-
-    async fn answer(
-        &self,
-        request: ApiGatewayV2httpRequest,
-        started: Instant,
-        deadline: Instant,
-    ) -> ApiGatewayV2httpResponse {
-        let delivery = Delivery::of(&request, started);
-        if let Some(verdict) = without_credentials(&request) {
-            return delivery.answered(&verdict.into(), Acknowledge::default());
-        }
-        // A handshake without credentials is anybody's, and makes nothing be read.
-        let handlers = if presents_any(&request) {
-            let handlers = timeout_at(deadline, self.handlers.fresh()).await;
-            handlers.ok().flatten()
-        } else {
-            self.handlers.peek()
-        };
-        let Some(handlers) = handlers else {
-            return delivery.answered(&Verdict::Unverified.into(), Acknowledge::default());
-        };
-        let webhook = Arc::clone(&handlers.webhook);
-        // In a task of its own, so that even a panic ends in an answer.
-        let judgement = async move { webhook.judge(&request, started, deadline).await };
-        let judgement = tokio::spawn(judgement.in_current_span()).await;
-        let judgement = judgement.unwrap_or_else(|_| {
-            error!("delivery broke off");
-            Verdict::Broken.into()
-        });
-        delivery.answered(&judgement, handlers.webhook.acknowledge())
     }
 
     /// The time to work in, until shortly before the deadline; one in the past means that it is not known.

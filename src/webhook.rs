@@ -6,25 +6,70 @@ mod judgement;
 mod request;
 
 pub use answer::STATUSES;
-pub(crate) use answer::Verdict;
-pub(crate) use judgement::{Delivery, Judgement};
-pub(crate) use request::{presents_any, without_credentials};
+pub(crate) use answer::checked;
 
 use std::sync::Arc;
 
-use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument as _, error, warn};
 
 use crate::archive::Archive;
 use crate::authentication::{Authentication, Decision};
+use crate::cached::Cached;
 use crate::config::Acknowledge;
 use crate::event_grid::{self, Event};
 use crate::limits::Limits;
 use crate::transfer::Order;
-use judgement::refusal;
-use request::{allowed, attempt, body, is_options, text};
+use answer::Verdict;
+use judgement::{Delivery, Judgement, refusal};
+use request::{allowed, attempt, body, is_options, presents_any, text, without_credentials};
 
 const EVENT_TYPE: &str = "aeg-event-type";
+
+/// Answers the HTTP request in Lambda's `payload`, which came at `started`, by `deadline` at the
+/// latest. The webhook is one of the cached `handlers`, which are read first if they have to be.
+pub(crate) async fn respond<H>(
+    handlers: &Cached<H>,
+    payload: &RawValue,
+    started: Instant,
+    deadline: Instant,
+) -> ApiGatewayV2httpResponse
+where
+    H: AsRef<Webhook> + Send + Sync + 'static,
+{
+    let Ok(request) = serde_json::from_str::<ApiGatewayV2httpRequest>(payload.get()) else {
+        warn!("payload is neither an HTTP request nor a tick of the schedule");
+        return Verdict::NotEvents.answer(Acknowledge::default());
+    };
+    let delivery = Delivery::of(&request, started);
+    if let Some(verdict) = without_credentials(&request) {
+        return delivery.answered(&verdict.into(), Acknowledge::default());
+    }
+    // A handshake without credentials is anybody's, and makes nothing be read.
+    let handlers = if presents_any(&request) {
+        let handlers = timeout_at(deadline, handlers.fresh()).await;
+        handlers.ok().flatten()
+    } else {
+        handlers.peek()
+    };
+    let Some(handlers) = handlers else {
+        return delivery.answered(&Verdict::Unverified.into(), Acknowledge::default());
+    };
+    let acknowledge = H::as_ref(&handlers).acknowledge;
+    // In a task of its own, so that even a panic ends in an answer.
+    let judgement = async move {
+        let webhook = H::as_ref(&handlers);
+        webhook.judge(&request, started, deadline).await
+    };
+    let judgement = tokio::spawn(judgement.in_current_span()).await;
+    let judgement = judgement.unwrap_or_else(|_| {
+        error!("delivery broke off");
+        Verdict::Broken.into()
+    });
+    delivery.answered(&judgement, acknowledge)
+}
 
 /// The webhook that Event Grid delivers to.
 #[derive(Debug)]
@@ -51,13 +96,8 @@ impl Webhook {
         }
     }
 
-    /// When a delivery is answered.
-    pub(crate) fn acknowledge(&self) -> Acknowledge {
-        self.acknowledge
-    }
-
     /// Judges a request that came at `started`, by `deadline` at the latest.
-    pub(crate) async fn judge(
+    async fn judge(
         &self,
         request: &ApiGatewayV2httpRequest,
         started: Instant,

@@ -26,11 +26,17 @@ const ENTRA_TOKEN: &str = "Microsoft Entra token for ACS";
 /// The handlers of events, by one reading of the settings.
 #[derive(Debug)]
 pub(super) struct Handlers {
-    pub(super) webhook: Arc<Webhook>,
+    webhook: Webhook,
     pub(super) sweep: Sweep,
     pub(super) archive: Arc<Archive>,
     /// Where tokens come from, if downloads go with tokens.
     pub(super) tokens: Option<Tokens>,
+}
+
+impl AsRef<Webhook> for Handlers {
+    fn as_ref(&self) -> &Webhook {
+        &self.webhook
+    }
 }
 
 /// The parts that [`Handlers`] are made from.
@@ -101,7 +107,7 @@ impl Wiring {
             Arc::clone(limits),
         );
         Handlers {
-            webhook: Arc::new(webhook),
+            webhook,
             sweep: Sweep::new(Arc::clone(&archive), Arc::clone(limits)),
             archive,
             tokens,

@@ -35,7 +35,7 @@ pub const STATUSES: [StatusCode; 7] = [
 
 /// What a request has come to.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(super) enum Verdict {
     /// The `CloudEvents` handshake, of a sender at that origin that asks for that rate.
     Allowed {
         /// `WebHook-Request-Origin`.
@@ -62,16 +62,13 @@ pub(crate) enum Verdict {
     NotEvents,
     /// Events, judged one by one.
     Judged(Vec<Report>),
-    /// The claims of the downloads' tokens, or why there are none: to an operator who may invoke the
-    /// function, not to a request.
-    Checked(Result<Claims, String>),
     /// A fault of our own in the middle of it.
     Broken,
 }
 
 impl Verdict {
     /// What became of the events, if it came to that.
-    pub(crate) fn reports(&self) -> &[Report] {
+    pub(super) fn reports(&self) -> &[Report] {
         match self {
             Self::Judged(reports) => reports,
             _ => &[],
@@ -79,8 +76,7 @@ impl Verdict {
     }
 
     /// The answer, which holds no URL.
-    pub(crate) fn answer(&self, acknowledge: Acknowledge) -> ApiGatewayV2httpResponse {
-        let refusal = |status, why| response(status, &json!({ "error": why }));
+    pub(super) fn answer(&self, acknowledge: Acknowledge) -> ApiGatewayV2httpResponse {
         match self {
             Self::Allowed { origin, rate } => {
                 let mut response = response(StatusCode::OK, &json!({}));
@@ -97,24 +93,24 @@ impl Verdict {
             }
             Self::MethodNotAllowed => {
                 let why = "only POST and OPTIONS are answered";
-                let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, why);
+                let mut response = fault(StatusCode::METHOD_NOT_ALLOWED, why);
                 response.headers.insert(ALLOW, METHODS);
                 response
             }
-            Self::Unauthenticated => refusal(
+            Self::Unauthenticated => fault(
                 StatusCode::UNAUTHORIZED,
                 "the secret in the query parameter `code` or the header `x-webhook-secret`, or the bearer token, is missing or wrong",
             ),
-            Self::Unverified => refusal(
+            Self::Unverified => fault(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "whether the credentials are right could not be found out; see the function's log",
             ),
-            Self::NoSecret => refusal(
+            Self::NoSecret => fault(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "no webhook secret is set, so nothing can be verified; see the function's log",
             ),
-            Self::TooLarge => refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is over 1 MiB"),
-            Self::NotEvents => refusal(
+            Self::TooLarge => fault(StatusCode::PAYLOAD_TOO_LARGE, "the body is over 1 MiB"),
+            Self::NotEvents => fault(
                 StatusCode::BAD_REQUEST,
                 "the body is neither a JSON object nor a JSON array of events",
             ),
@@ -126,13 +122,20 @@ impl Verdict {
                 let worst = statuses.max().unwrap_or(StatusCode::OK);
                 response(worst, &json!({ "events": reports }))
             }
-            Self::Checked(Ok(claims)) => response(StatusCode::OK, &json!(claims)),
-            Self::Checked(Err(why)) => refusal(StatusCode::SERVICE_UNAVAILABLE, why),
             Self::Broken => {
                 let why = "the function failed; see its log";
-                refusal(StatusCode::SERVICE_UNAVAILABLE, why)
+                fault(StatusCode::SERVICE_UNAVAILABLE, why)
             }
         }
+    }
+}
+
+/// Answers an operator's check of the tokens for downloads: with their claims, or with the reason
+/// why there are none.
+pub(crate) fn checked(claims: Result<Claims, String>) -> ApiGatewayV2httpResponse {
+    match claims {
+        Ok(claims) => response(StatusCode::OK, &json!(claims)),
+        Err(why) => fault(StatusCode::SERVICE_UNAVAILABLE, &why),
     }
 }
 
@@ -149,6 +152,10 @@ fn status(outcome: Outcome, acknowledge: Acknowledge) -> StatusCode {
             StatusCode::SERVICE_UNAVAILABLE
         }
     }
+}
+
+fn fault(status: StatusCode, why: &str) -> ApiGatewayV2httpResponse {
+    response(status, &json!({ "error": why }))
 }
 
 fn response(status: StatusCode, body: &Value) -> ApiGatewayV2httpResponse {
@@ -184,7 +191,7 @@ mod tests {
     fn verdicts() -> Vec<Verdict> {
         use Outcome::{AlreadyArchived, Archived, Ignored, SetAside, Suspended, Unstored};
         use Verdict::{
-            Allowed, Broken, Checked, Judged, MethodNotAllowed, NoSecret, NotEvents, TooLarge,
+            Allowed, Broken, Judged, MethodNotAllowed, NoSecret, NotEvents, TooLarge,
             Unauthenticated, Unverified, Validated,
         };
 
@@ -208,7 +215,6 @@ mod tests {
             NoSecret,
             TooLarge,
             NotEvents,
-            Checked(Err("no".into())),
             Broken,
         ];
         verdicts.extend(outcomes.map(|outcome| judged(&[outcome])));
@@ -223,7 +229,6 @@ mod tests {
                 | NoSecret
                 | TooLarge
                 | NotEvents
-                | Checked(_)
                 | Broken => {}
                 Judged(reports) => match reports[0].outcome {
                     AlreadyArchived | Archived | Ignored | SetAside | Suspended | Unstored => {}

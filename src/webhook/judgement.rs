@@ -19,11 +19,11 @@ const SUBSCRIPTION_NAME: &str = "aeg-subscription-name";
 
 /// The verdict on a request, and the credentials that let it in.
 #[derive(Debug)]
-pub(crate) struct Judgement {
+pub(super) struct Judgement {
     /// The verdict.
-    pub(crate) verdict: Verdict,
+    pub(super) verdict: Verdict,
     /// The credentials, if it was let in by any.
-    pub(crate) credential: Option<Credential>,
+    pub(super) credential: Option<Credential>,
 }
 
 impl Judgement {
@@ -56,7 +56,7 @@ pub(super) fn refusal(decision: Decision) -> Verdict {
 
 /// A request as the log tells of it.
 #[derive(Debug)]
-pub(crate) struct Delivery {
+pub(super) struct Delivery {
     started: Instant,
     attempt: Option<u64>,
     subscription: Option<String>,
@@ -68,7 +68,7 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     /// The facts that are told of `request`, which came at `started`.
-    pub(crate) fn of(request: &ApiGatewayV2httpRequest, started: Instant) -> Self {
+    pub(super) fn of(request: &ApiGatewayV2httpRequest, started: Instant) -> Self {
         let subscription = text(&request.headers, SUBSCRIPTION_NAME).map(safe_id);
         Self {
             started,
@@ -81,7 +81,7 @@ impl Delivery {
     }
 
     /// The answer to it. The one place that logs a request, and counts what was not let in.
-    pub(crate) fn answered(
+    pub(super) fn answered(
         &self,
         judgement: &Judgement,
         acknowledge: Acknowledge,

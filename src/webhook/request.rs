@@ -18,7 +18,7 @@ const DELIVERY_COUNT: &str = "aeg-delivery-count";
 
 /// The verdict on a request that nothing needs to be read for: another method, or a delivery
 /// without credentials.
-pub(crate) fn without_credentials(request: &ApiGatewayV2httpRequest) -> Option<Verdict> {
+pub(super) fn without_credentials(request: &ApiGatewayV2httpRequest) -> Option<Verdict> {
     if is_options(request) {
         return None;
     }
@@ -29,7 +29,7 @@ pub(crate) fn without_credentials(request: &ApiGatewayV2httpRequest) -> Option<V
 }
 
 /// Returns `true` if a request presents any credentials, right or wrong.
-pub(crate) fn presents_any(request: &ApiGatewayV2httpRequest) -> bool {
+pub(super) fn presents_any(request: &ApiGatewayV2httpRequest) -> bool {
     let query = request.raw_query_string.as_deref().unwrap_or_default();
     authentication::presents_any(query, &request.headers)
 }
