@@ -18,117 +18,77 @@ pub const NAMESPACE: &str = "AcsRecordingArchiver";
 /// What measurements are to the logger, which must not print them as lines of its own.
 pub(crate) const TARGET: &str = module_path!();
 
-/// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    reason = "docs/reference.md says of each when it is measured"
-)]
-pub enum Metric {
-    RecordingsArchived,
-    RecordingsAlreadyArchived,
-    RecordingsSuspended,
-    RecordingsRejected,
-    RecordingsExpired,
-    RecordingsInCustomerStorage,
-    ChunksArchived,
-    ChunksAlreadyArchived,
-    ChunksSuspended,
-    ChunksRejected,
-    ChunksExpired,
-    MediaDoubtful,
-    EventsSetAside,
-    EventsUnstored,
-    Panics,
-    DeliveriesRefused,
-    DeliveriesUnverified,
-    SecretsUnreadable,
-    TokensUnavailable,
-    BytesArchived,
-    BytesFetched,
-    BytesReused,
-    RecordingDuration,
-    Throughput,
-    Retries,
-    ArchiveLag,
-    PendingRecordings,
-    RecordingsInTrouble,
-    UnfinishedUploads,
-    HoursUntilSourceExpires,
-    Ticks,
+/// Declares an enum with `ALL`, the list of its variants.
+macro_rules! listed {
+    (
+        $(#[$attribute:meta])*
+        pub enum $name:ident { $($(#[$doc:meta])* $variant:ident,)* }
+    ) => {
+        $(#[$attribute])*
+        pub enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            /// All variants, in the order of `docs/reference.md`.
+            pub const ALL: [Self; [$(stringify!($variant)),*].len()] = [$(Self::$variant),*];
+        }
+    };
 }
 
-impl Metric {
-    /// All of them.
-    pub const ALL: [Self; 31] = [
-        Self::RecordingsArchived,
-        Self::RecordingsAlreadyArchived,
-        Self::RecordingsSuspended,
-        Self::RecordingsRejected,
-        Self::RecordingsExpired,
-        Self::RecordingsInCustomerStorage,
-        Self::ChunksArchived,
-        Self::ChunksAlreadyArchived,
-        Self::ChunksSuspended,
-        Self::ChunksRejected,
-        Self::ChunksExpired,
-        Self::MediaDoubtful,
-        Self::EventsSetAside,
-        Self::EventsUnstored,
-        Self::Panics,
-        Self::DeliveriesRefused,
-        Self::DeliveriesUnverified,
-        Self::SecretsUnreadable,
-        Self::TokensUnavailable,
-        Self::BytesArchived,
-        Self::BytesFetched,
-        Self::BytesReused,
-        Self::RecordingDuration,
-        Self::Throughput,
-        Self::Retries,
-        Self::ArchiveLag,
-        Self::PendingRecordings,
-        Self::RecordingsInTrouble,
-        Self::UnfinishedUploads,
-        Self::HoursUntilSourceExpires,
-        Self::Ticks,
-    ];
-
-    /// Its unit, as CloudWatch names it.
-    #[must_use]
-    pub fn unit(self) -> &'static str {
-        match self {
-            Self::RecordingsArchived
-            | Self::RecordingsAlreadyArchived
-            | Self::RecordingsSuspended
-            | Self::RecordingsRejected
-            | Self::RecordingsExpired
-            | Self::RecordingsInCustomerStorage
-            | Self::ChunksArchived
-            | Self::ChunksAlreadyArchived
-            | Self::ChunksSuspended
-            | Self::ChunksRejected
-            | Self::ChunksExpired
-            | Self::MediaDoubtful
-            | Self::EventsSetAside
-            | Self::EventsUnstored
-            | Self::Panics
-            | Self::DeliveriesRefused
-            | Self::DeliveriesUnverified
-            | Self::SecretsUnreadable
-            | Self::TokensUnavailable
-            | Self::Retries
-            | Self::PendingRecordings
-            | Self::RecordingsInTrouble
-            | Self::UnfinishedUploads
-            | Self::Ticks => "Count",
-            Self::BytesArchived | Self::BytesFetched | Self::BytesReused => "Bytes",
-            Self::RecordingDuration => "Milliseconds",
-            Self::Throughput => "Megabytes/Second",
-            Self::ArchiveLag => "Seconds",
-            Self::HoursUntilSourceExpires => "None",
+/// Declares [`Metric`] as the table of all metrics, each with its unit.
+macro_rules! metrics {
+    ($($metric:ident: $unit:literal,)*) => {
+        listed! {
+            /// A metric, named in CloudWatch as its variant is here.
+            #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+            #[expect(
+                missing_docs,
+                reason = "docs/reference.md says of each when it is measured"
+            )]
+            pub enum Metric { $($metric,)* }
         }
-    }
+
+        impl Metric {
+            /// The unit, as CloudWatch names it.
+            #[must_use]
+            pub fn unit(self) -> &'static str {
+                match self { $(Self::$metric => $unit,)* }
+            }
+        }
+    };
+}
+
+metrics! {
+    RecordingsArchived: "Count",
+    RecordingsAlreadyArchived: "Count",
+    RecordingsSuspended: "Count",
+    RecordingsRejected: "Count",
+    RecordingsExpired: "Count",
+    RecordingsInCustomerStorage: "Count",
+    ChunksArchived: "Count",
+    ChunksAlreadyArchived: "Count",
+    ChunksSuspended: "Count",
+    ChunksRejected: "Count",
+    ChunksExpired: "Count",
+    MediaDoubtful: "Count",
+    EventsSetAside: "Count",
+    EventsUnstored: "Count",
+    Panics: "Count",
+    DeliveriesRefused: "Count",
+    DeliveriesUnverified: "Count",
+    SecretsUnreadable: "Count",
+    TokensUnavailable: "Count",
+    BytesArchived: "Bytes",
+    BytesFetched: "Bytes",
+    BytesReused: "Bytes",
+    RecordingDuration: "Milliseconds",
+    Throughput: "Megabytes/Second",
+    Retries: "Count",
+    ArchiveLag: "Seconds",
+    PendingRecordings: "Count",
+    RecordingsInTrouble: "Count",
+    UnfinishedUploads: "Count",
+    HoursUntilSourceExpires: "None",
+    Ticks: "Count",
 }
 
 impl fmt::Display for Metric {
@@ -138,46 +98,32 @@ impl fmt::Display for Metric {
     }
 }
 
-/// Why something was tried again: the values of the dimension `Cause`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Cause {
-    /// ACS answered 429, or named a time to come back at.
-    AcsThrottled,
-    /// ACS answered 408 or 5xx.
-    AcsFailed,
-    /// ACS has not finished the recording.
-    AcsNotReady,
-    /// ACS sent nothing.
-    AcsStalled,
-    /// A connection to ACS broke, or a body did.
-    AcsBroken,
-    /// A reply of ACS was not what was asked for.
-    AcsMismatched,
-    /// ACS refused the access key or the token, and there was a newer one.
-    AcsUnauthorized,
-    /// S3 asked to slow down.
-    S3Throttled,
-    /// S3 failed or did not answer.
-    S3Failed,
-    /// S3 took nothing.
-    S3Stalled,
-}
-
-impl Cause {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::AcsThrottled,
-        Self::AcsFailed,
-        Self::AcsNotReady,
-        Self::AcsStalled,
-        Self::AcsBroken,
-        Self::AcsMismatched,
-        Self::AcsUnauthorized,
-        Self::S3Throttled,
-        Self::S3Failed,
-        Self::S3Stalled,
-    ];
+listed! {
+    /// The cause of a retry: the values of the dimension `Cause`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub enum Cause {
+        /// ACS answered 429, or named a time to come back at.
+        AcsThrottled,
+        /// ACS answered 408 or 5xx.
+        AcsFailed,
+        /// ACS has not finished the recording.
+        AcsNotReady,
+        /// ACS sent nothing.
+        AcsStalled,
+        /// A connection to ACS broke, or a body did.
+        AcsBroken,
+        /// A reply of ACS was not what was asked for.
+        AcsMismatched,
+        /// ACS refused the access key or the token, and there was a newer one.
+        AcsUnauthorized,
+        /// S3 asked to slow down.
+        S3Throttled,
+        /// S3 failed or did not answer.
+        S3Failed,
+        /// S3 took nothing.
+        S3Stalled,
+    }
 }
 
 /// What is measured at one moment: a line of the log.
