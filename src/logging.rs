@@ -17,8 +17,7 @@ pub fn install(logging: Logging) {
     // Below warnings, the HTTP clients print the URLs and headers of requests.
     let filter = Targets::new()
         .with_default(logging.level.min(LevelFilter::WARN))
-        .with_target(env!("CARGO_CRATE_NAME"), logging.level)
-        .with_target(metrics::TARGET, LevelFilter::OFF);
+        .with_target(env!("CARGO_CRATE_NAME"), logging.level);
     let format = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_ansi(false);
@@ -32,7 +31,8 @@ pub fn install(logging: Logging) {
     } else {
         format.with_writer(std::io::stderr).boxed()
     };
-    if logging.installation.is_some() {
+    if let Some(installation) = logging.installation {
+        metrics::install(installation);
         // A panic's message may hold anything; its place says enough.
         panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);
@@ -40,14 +40,9 @@ pub fn install(logging: Logging) {
             Measured::once(Metric::Panics).emit();
         }));
     }
-    let lines = logging.installation.map(|installation| {
-        let only = Targets::new().with_target(metrics::TARGET, LevelFilter::INFO);
-        metrics::Lines { installation }.with_filter(only)
-    });
     // The error is that there is a logger already, such as a test's.
     let _ = tracing_subscriber::registry()
         .with(layer.with_filter(filter))
-        .with(lines)
         .try_init();
     for name in logging.ignored {
         let level = logging.level.to_string();

@@ -2,21 +2,18 @@
 
 mod lines;
 
-pub(crate) use lines::Lines;
+pub(crate) use lines::install;
 
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use tracing::info;
+use serde::Serialize;
 
 use crate::limits::MIB;
 use crate::outcome::Outcome;
 
 /// Where CloudWatch has them.
 pub const NAMESPACE: &str = "AcsRecordingArchiver";
-/// What measurements are to the logger, which must not print them as lines of its own.
-pub(crate) const TARGET: &str = module_path!();
 
 /// Declares an enum with `ALL`, the list of its variants.
 macro_rules! listed {
@@ -39,7 +36,7 @@ macro_rules! metrics {
     ($($metric:ident: $unit:literal,)*) => {
         listed! {
             /// A metric, named in CloudWatch as its variant is here.
-            #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+            #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
             #[expect(
                 missing_docs,
                 reason = "docs/reference.md says of each when it is measured"
@@ -100,7 +97,7 @@ impl fmt::Display for Metric {
 
 listed! {
     /// The cause of a retry: the values of the dimension `Cause`.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
     #[serde(rename_all = "camelCase")]
     pub enum Cause {
         /// ACS answered 429, or named a time to come back at.
@@ -127,7 +124,7 @@ listed! {
 }
 
 /// What is measured at one moment: a line of the log.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default)]
 pub(crate) struct Measured {
     values: Vec<(Metric, f64)>,
     cause: Option<Cause>,
@@ -208,14 +205,6 @@ impl Measured {
     fn and(mut self, metric: Metric, value: f64) -> Self {
         self.values.push((metric, value));
         self
-    }
-
-    /// Hands it to the logger; without one it is lost.
-    pub(crate) fn emit(&self) {
-        if !self.values.is_empty() {
-            let measured = serde_json::to_string(self).unwrap_or_default();
-            info!(target: TARGET, measured);
-        }
     }
 }
 

@@ -3,16 +3,12 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
-use std::fmt;
 use std::io::{self, Write as _};
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::Context;
 
 use super::{Measured, NAMESPACE};
 use crate::clock;
@@ -21,7 +17,29 @@ use crate::clock;
 const DIMENSION: &str = "Installation";
 /// What tells [`Metric::Retries`](super::Metric::Retries) apart besides.
 const CAUSE: &str = "Cause";
+
+/// The installation that the lines name. Without it, no line is written.
+static INSTALLATION: OnceLock<String> = OnceLock::new();
+
+/// Has measurements written from now on, as those of `installation`. A second call does nothing.
+pub(crate) fn install(installation: String) {
+    // Fails only if an installation is set already.
+    let _ = INSTALLATION.set(installation);
+}
+
 impl Measured {
+    /// Writes the measurement as a line of the log. Before [`install`], it is lost.
+    pub(crate) fn emit(&self) {
+        if self.values.is_empty() {
+            return;
+        }
+        if let Some(installation) = INSTALLATION.get() {
+            let line = format!("{}\n", self.line(installation));
+            // A log that cannot be written leaves nowhere to say so.
+            let _ = io::stdout().lock().write_all(line.as_bytes());
+        }
+    }
+
     /// The line that CloudWatch takes metrics from.
     fn line(&self, installation: &str) -> Value {
         let now = OffsetDateTime::from(clock::now());
@@ -55,36 +73,6 @@ impl Measured {
         );
         Value::Object(line)
     }
-}
-
-/// The logger's layer that writes measurements into the log.
-pub(crate) struct Lines {
-    /// The installation's name, the value of the dimension.
-    pub(crate) installation: String,
-}
-
-impl<S: Subscriber> Layer<S> for Lines {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut found = Found::default();
-        event.record(&mut found);
-        if let Some(measured) = found.0 {
-            let line = format!("{}\n", measured.line(&self.installation));
-            // There is nowhere to say that a log cannot be written.
-            let _ = io::stdout().lock().write_all(line.as_bytes());
-        }
-    }
-}
-
-/// The measurement in an event of the logger.
-#[derive(Default)]
-struct Found(Option<Measured>);
-
-impl Visit for Found {
-    fn record_str(&mut self, _: &Field, text: &str) {
-        self.0 = serde_json::from_str(text).ok();
-    }
-
-    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
 #[cfg(test)]
