@@ -1,4 +1,6 @@
-//! The numbers the function works by, as values, so that a test can run the same code with small ones.
+//! The limits that a test may set lower than they are deployed, to run the same code on less.
+//!
+//! A bound of one format, document or protocol stands beside the code that holds it.
 
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ pub struct RefreshPolicy {
     pub timeout: Duration,
 }
 
-/// Every size, count and time that bounds the work. [`Limits::default`] is what is deployed.
+/// The sizes, counts and times that bound the work. [`Limits::default`] is what is deployed.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Bytes of a part, unless 10,000 parts of this size would not hold the object.
@@ -58,6 +60,8 @@ pub struct Limits {
     pub metadata: u64,
     /// Bytes of a delivery's body.
     pub body: usize,
+    /// Events that one delivery stores at the same time.
+    pub events_stored_at_once: usize,
     /// Events that one delivery, or one tick, works on at the same time.
     pub events_at_once: usize,
     /// Chunks that one event works on at the same time; their parts share the slots of all.
@@ -118,6 +122,7 @@ impl Default for Limits {
             upload_pause: Duration::from_mins(1),
             metadata: 8 * MIB,
             body: 1024 * 1024,
+            events_stored_at_once: 16,
             events_at_once: 8,
             chunks_at_once: 16,
             media_checks: 8,

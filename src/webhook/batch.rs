@@ -15,9 +15,6 @@ use crate::outcome::{Outcome, Report};
 use crate::recording::{Recording, safe_id};
 use crate::transfer::{LastPart, Order};
 
-/// Events that are stored at the same time.
-const STORED_AT_ONCE: usize = 16;
-
 /// A recording whose event is stored.
 type Work = (Box<Recording>, Box<Pending>);
 
@@ -44,7 +41,7 @@ impl Webhook {
         let mut waiting = events.into_iter().enumerate();
         let mut missed = 0;
         loop {
-            while storing.len() < STORED_AT_ONCE
+            while storing.len() < self.limits.events_stored_at_once
                 && let Some((place, event)) = waiting.next()
             {
                 if Instant::now() >= deadline {
