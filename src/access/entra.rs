@@ -8,18 +8,9 @@
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_outbound.html>,
 //! <https://learn.microsoft.com/entra/workload-id/workload-identity-federation>
 
-use std::error::Error as StdError;
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
-use aws_sdk_sts::Client;
-use aws_sdk_sts::config::interceptors::BeforeTransmitInterceptorContextRef;
-use aws_sdk_sts::config::timeout::TimeoutConfig;
-use aws_sdk_sts::config::{
-    Builder, ConfigBag, Intercept, RuntimeComponents, StalledStreamProtectionConfig,
-};
-use aws_sdk_sts::error::{BoxError, ProvideErrorMetadata, SdkError};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
@@ -28,16 +19,11 @@ use serde_json::{Map, Value};
 use tokio::time::sleep;
 use url::{Url, form_urlencoded};
 
-use super::Token;
+use super::assertion::{self, Assertions};
+use super::code::Code;
+use super::{TRY, Token};
 use crate::clock;
-use crate::locations::is_private;
 
-/// The audience that Entra expects of a federated identity.
-const AUDIENCE: &str = "api://AzureADTokenExchange";
-/// Entra verifies no other algorithm.
-const ALGORITHM: &str = "RS256";
-/// The life of an assertion, in seconds: the shortest that STS issues. It is used at once.
-const ASSERTION_SECONDS: i32 = 60;
 /// The scope of Communication Services; the official SDKs ask for it with two slashes.
 const SCOPE: &str = "https://communication.azure.com//.default";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -47,8 +33,6 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// Requests that one reading makes to Entra, if they fail in a way that may pass.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(250);
-/// The time for one try, so that a connection that has died in silence leaves time for another.
-const TRY: Duration = Duration::from_millis(2_500);
 
 /// The application in Entra that the function acts as.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +48,7 @@ pub struct Application {
 /// The source of tokens.
 #[derive(Clone, Debug)]
 pub(crate) struct Tokens {
-    sts: Client,
+    assertions: Assertions,
     http: reqwest::Client,
     application: Application,
 }
@@ -83,20 +67,9 @@ pub(crate) struct Claims {
 /// repeats of them.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// STS answered with an error.
-    #[error("AWS STS refused an assertion with {status}{code}")]
-    Sts {
-        /// The HTTP status.
-        status: u16,
-        /// AWS's code.
-        code: Code,
-    },
-    /// No answer of STS.
-    #[error("AWS STS could not be asked for an assertion")]
-    StsUnanswered(#[source] Box<dyn StdError + Send + Sync>),
-    /// An answer of STS without an assertion.
-    #[error("AWS STS answered without an assertion")]
-    NoAssertion,
+    /// There is no assertion.
+    #[error(transparent)]
+    Assertion(#[from] assertion::Error),
     /// Entra answered with an error; redirects are not followed.
     #[error("Microsoft Entra refused the assertion with {status}{code}")]
     Entra {
@@ -116,42 +89,6 @@ pub(crate) enum Error {
     NoToken,
 }
 
-/// The error's name in an answer, if it has the form of one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Code(Option<String>);
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|code| write!(f, " {code}"))
-    }
-}
-
-impl Code {
-    /// Takes a code that has the form of one: AWS's are words, OAuth's have underscores. What else
-    /// stands in its place could be a piece of what was sent.
-    fn word(code: Option<&str>) -> Self {
-        let is_letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
-        let usable = |code: &&str| (1..=64).contains(&code.len()) && code.bytes().all(is_letter);
-        Self(code.filter(usable).map(str::to_owned))
-    }
-
-    /// The code of an answer that is an error of Entra's. Its description is not taken, since it
-    /// repeats what was presented.
-    fn of_entra(answer: &[u8]) -> Self {
-        #[derive(Default, Deserialize)]
-        struct Refusal {
-            error: Option<Value>,
-            error_codes: Option<Vec<Value>>,
-        }
-        let refusal: Refusal = serde_json::from_slice(answer).unwrap_or_default();
-        let numbers = refusal.error_codes.unwrap_or_default();
-        match numbers.first().and_then(Value::as_u64) {
-            Some(number) => Self(Some(format!("AADSTS{number}"))),
-            None => Self::word(refusal.error.as_ref().and_then(Value::as_str)),
-        }
-    }
-}
-
 impl Error {
     /// Returns `true` if the same request to Entra may well succeed a moment later.
     fn may_pass(&self) -> bool {
@@ -168,17 +105,8 @@ impl Error {
 impl Tokens {
     /// Tokens of `application`, asked for as `sdk` says on AWS's side.
     pub(crate) fn new(sdk: &SdkConfig, http: reqwest::Client, application: Application) -> Self {
-        let config = Builder::from(sdk)
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(TRY)
-                    .operation_attempt_timeout(TRY)
-                    .build(),
-            )
-            .interceptor(PrivateOnly);
         Self {
-            sts: Client::from_conf(config.build()),
+            assertions: Assertions::new(sdk),
             http,
             application,
         }
@@ -190,7 +118,7 @@ impl Tokens {
     ///
     /// [`Error`], which says which of the two did not give what, and why.
     pub(crate) async fn obtain(&self) -> Result<Token, Error> {
-        let assertion = self.assertion().await?;
+        let assertion = self.assertions.obtain().await?;
         let mut failures = 0;
         loop {
             match self.exchange(&assertion).await {
@@ -209,7 +137,7 @@ impl Tokens {
     ///
     /// [`Error`], as for a download.
     pub(crate) async fn claims(&self) -> Result<Claims, Error> {
-        let assertion = self.assertion().await?;
+        let assertion = self.assertions.obtain().await?;
         let token = self.exchange(&assertion).await?;
         Ok(Claims {
             assertion: claims(&assertion, &["iss", "sub", "aud", "iat", "exp"]),
@@ -220,20 +148,6 @@ impl Tokens {
                 ],
             ),
         })
-    }
-
-    /// AWS's statement about the function's role.
-    async fn assertion(&self) -> Result<String, Error> {
-        let asked = self.sts.get_web_identity_token();
-        let asked = asked
-            .audience(AUDIENCE)
-            .signing_algorithm(ALGORITHM)
-            .duration_seconds(ASSERTION_SECONDS);
-        let answer = asked.send().await.map_err(Error::from_sdk)?;
-        let assertion = answer.web_identity_token;
-        assertion
-            .filter(|text| !text.is_empty())
-            .ok_or(Error::NoAssertion)
     }
 
     /// The token that Entra issues for an assertion.
@@ -278,23 +192,6 @@ impl Tokens {
     }
 }
 
-impl Error {
-    fn from_sdk<E>(error: SdkError<E, aws_sdk_sts::config::http::HttpResponse>) -> Self
-    where
-        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
-    {
-        match &error {
-            SdkError::ServiceError(service) => Self::Sts {
-                status: service.raw().status().as_u16(),
-                code: Code::word(service.err().code()),
-            },
-            // An answer that cannot be read may hold the assertion.
-            SdkError::ResponseError(_) => Self::NoAssertion,
-            _ => Self::StsUnanswered(Box::new(error)),
-        }
-    }
-}
-
 /// The token that Entra issues:
 /// <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>.
 #[derive(Deserialize)]
@@ -327,63 +224,9 @@ fn claims(token: &str, names: &[&str]) -> Map<String, Value> {
     claims
 }
 
-/// Refuses to ask over plain http, save on this machine: the answer is an assertion, and whoever
-/// reads it on the way can have a token for it.
-#[derive(Debug)]
-struct PrivateOnly;
-
-impl Intercept for PrivateOnly {
-    fn name(&self) -> &'static str {
-        "PrivateOnly"
-    }
-
-    fn read_before_transmit(
-        &self,
-        context: &BeforeTransmitInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let url = Url::parse(context.request().uri());
-        if url.is_ok_and(|url| is_private(&url)) {
-            return Ok(());
-        }
-        Err("its endpoint must be https, or http to a loopback address".into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_code_is_taken_of_an_error() {
-        for (answer, expected) in [
-            (
-                r#"{"error": "invalid_client", "error_codes": [700213], "error_description": "AADSTS700213: eyJ"}"#,
-                Some("AADSTS700213"),
-            ),
-            (r#"{"error": "invalid_client"}"#, Some("invalid_client")),
-            (
-                r#"{"error": "invalid_client", "error_codes": []}"#,
-                Some("invalid_client"),
-            ),
-            (
-                r#"{"error": "invalid_client", "error_codes": ["eyJ a"]}"#,
-                Some("invalid_client"),
-            ),
-            (r#"{"error": "eyJ.a b", "error_codes": [-1]}"#, None),
-            (r#"{"error": {"code": "x"}}"#, None),
-            (r#"{"error_codes": 7}"#, None),
-            ("{}", None),
-            ("<html>", None),
-            ("", None),
-        ] {
-            let code = Code::of_entra(answer.as_bytes());
-            assert_eq!(code.0.as_deref(), expected, "{answer}");
-        }
-        let long = format!(r#"{{"error": "{}"}}"#, "a".repeat(65));
-        assert_eq!(Code::of_entra(long.as_bytes()), Code(None));
-    }
 
     #[test]
     fn a_token_is_taken_only_of_an_answer_that_has_one() {
@@ -457,6 +300,8 @@ mod tests {
         ] {
             assert_eq!(refused(status).may_pass(), passes, "{status}");
         }
-        assert!(!Error::NoToken.may_pass() && !Error::NoAssertion.may_pass());
+        assert!(
+            !Error::NoToken.may_pass() && !Error::from(assertion::Error::NoAssertion).may_pass()
+        );
     }
 }

@@ -1,0 +1,118 @@
+//! Assertions: AWS STS's statements about the function's role.
+
+use std::error::Error as StdError;
+
+use aws_config::SdkConfig;
+use aws_sdk_sts::Client;
+use aws_sdk_sts::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_sts::config::timeout::TimeoutConfig;
+use aws_sdk_sts::config::{
+    Builder, ConfigBag, Intercept, RuntimeComponents, StalledStreamProtectionConfig,
+};
+use aws_sdk_sts::error::{BoxError, ProvideErrorMetadata, SdkError};
+use url::Url;
+
+use super::TRY;
+use super::code::Code;
+use crate::locations::is_private;
+
+/// The audience that Entra expects of a federated identity.
+const AUDIENCE: &str = "api://AzureADTokenExchange";
+/// Entra verifies no other algorithm.
+const ALGORITHM: &str = "RS256";
+/// The life of an assertion, in seconds: the shortest that STS issues. It is used at once.
+const ASSERTION_SECONDS: i32 = 60;
+
+/// The source of assertions.
+#[derive(Clone, Debug)]
+pub(super) struct Assertions(Client);
+
+/// Why there is no assertion. It holds nothing of one.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// STS answered with an error.
+    #[error("AWS STS refused an assertion with {status}{code}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// AWS's code.
+        code: Code,
+    },
+    /// No answer of STS.
+    #[error("AWS STS could not be asked for an assertion")]
+    Unanswered(#[source] Box<dyn StdError + Send + Sync>),
+    /// An answer of STS without an assertion.
+    #[error("AWS STS answered without an assertion")]
+    NoAssertion,
+}
+
+impl Assertions {
+    /// Assertions that are asked for as `sdk` says.
+    pub(super) fn new(sdk: &SdkConfig) -> Self {
+        let config = Builder::from(sdk)
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(TRY)
+                    .operation_attempt_timeout(TRY)
+                    .build(),
+            )
+            .interceptor(PrivateOnly);
+        Self(Client::from_conf(config.build()))
+    }
+
+    /// AWS's statement about the function's role.
+    pub(super) async fn obtain(&self) -> Result<String, Error> {
+        let asked = self.0.get_web_identity_token();
+        let asked = asked
+            .audience(AUDIENCE)
+            .signing_algorithm(ALGORITHM)
+            .duration_seconds(ASSERTION_SECONDS);
+        let answer = asked.send().await.map_err(Error::from_sdk)?;
+        let assertion = answer.web_identity_token;
+        assertion
+            .filter(|text| !text.is_empty())
+            .ok_or(Error::NoAssertion)
+    }
+}
+
+impl Error {
+    fn from_sdk<E>(error: SdkError<E, aws_sdk_sts::config::http::HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
+        match &error {
+            SdkError::ServiceError(service) => Self::Refused {
+                status: service.raw().status().as_u16(),
+                code: Code::word(service.err().code()),
+            },
+            // An answer that cannot be read may hold the assertion.
+            SdkError::ResponseError(_) => Self::NoAssertion,
+            _ => Self::Unanswered(Box::new(error)),
+        }
+    }
+}
+
+/// Refuses to ask over plain http, save on this machine: the answer is an assertion, and whoever
+/// reads it on the way can have a token for it.
+#[derive(Debug)]
+struct PrivateOnly;
+
+impl Intercept for PrivateOnly {
+    fn name(&self) -> &'static str {
+        "PrivateOnly"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let url = Url::parse(context.request().uri());
+        if url.is_ok_and(|url| is_private(&url)) {
+            return Ok(());
+        }
+        Err("its endpoint must be https, or http to a loopback address".into())
+    }
+}
