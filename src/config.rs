@@ -6,14 +6,19 @@ mod lambda;
 mod logging;
 mod reader;
 mod secret;
+mod senders;
 mod settings;
+mod values;
 
 pub use acs::CredentialSource;
 pub use lambda::lacking_of_lambda;
 pub use logging::Logging;
 pub use reader::Faults;
 use reader::Reader;
+pub(crate) use senders::Senders;
+use senders::{secrets, senders};
 pub use settings::{Settings, Unusable};
+use values::{authority, bucket, host_suffixes};
 
 use std::env;
 use std::ffi::OsString;
@@ -21,9 +26,8 @@ use std::ffi::OsString;
 use url::Url;
 
 use crate::access::{AccessKey, Resource, Secrets};
-use crate::authentication::{Require, Tenant};
 use crate::keys::Prefix;
-use crate::locations::{AllowedLocations, is_private};
+use crate::locations::AllowedLocations;
 use crate::recording::Topics;
 use crate::store::Buckets;
 
@@ -88,24 +92,6 @@ pub(crate) enum Acknowledge {
     Archived,
     /// Once it is stored, if it cannot be finished in time; what is unfinished is left to the schedule.
     Stored,
-}
-
-/// The senders that may deliver.
-#[derive(Debug)]
-pub(crate) struct Senders {
-    /// Those who have one of these secrets, which may change while the function runs.
-    pub(crate) secrets: Option<Secrets>,
-    /// Those who have an Entra ID token of this tenant.
-    pub(crate) tenant: Option<Tenant>,
-    /// The credentials that they need: one of the two, or both.
-    pub(crate) require: Require,
-}
-
-impl Senders {
-    /// Returns `true` if nobody can deliver without a webhook secret.
-    pub(crate) fn need_a_secret(&self) -> bool {
-        self.tenant.is_none() || self.require == Require::Both
-    }
 }
 
 impl Config {
@@ -208,125 +194,6 @@ impl Config {
             Err(faults)
         }
     }
-}
-
-/// The webhook secrets.
-fn secrets<F>(reader: &mut Reader<F>) -> Option<Secrets>
-where
-    F: Fn(&str) -> Option<OsString>,
-{
-    reader.parsed("WEBHOOK_SECRETS", |text| {
-        Secrets::parse(text).map_err(|error| error.to_string())
-    })
-}
-
-/// Reads the senders that may deliver. That there are no webhook secrets is no fault: a function that serves the
-/// schedule alone needs none, and one that serves deliveries answers 503 until there are some.
-fn senders<F>(reader: &mut Reader<F>, authority: Option<Url>) -> Senders
-where
-    F: Fn(&str) -> Option<OsString>,
-{
-    let secrets = secrets(reader);
-    let id = reader.parsed("ENTRA_TENANT_ID", |text| guid(text, "the tenant's id"));
-    let audiences = reader.parsed("ENTRA_AUDIENCE", audiences);
-    let require = reader.parsed("REQUIRE", |text| match text {
-        "any" => Ok(Require::Any),
-        "both" => Ok(Require::Both),
-        _ => Err("must be `any` or `both`".to_owned()),
-    });
-    match (
-        reader.is_set("ENTRA_TENANT_ID"),
-        reader.is_set("ENTRA_AUDIENCE"),
-    ) {
-        (true, false) => reader.fault("ENTRA_AUDIENCE", "is required with ENTRA_TENANT_ID"),
-        (false, true) => reader.fault("ENTRA_TENANT_ID", "is required with ENTRA_AUDIENCE"),
-        (false, false) if require == Some(Require::Both) => {
-            reader.fault("REQUIRE", "is `both`, which wants ENTRA_TENANT_ID as well");
-        }
-        (true, true) | (false, false) => {}
-    }
-    let tenant = id.zip(audiences).zip(authority);
-    let tenant = tenant.map(|((id, audiences), authority)| Tenant {
-        id,
-        audiences,
-        authority,
-    });
-    Senders {
-        secrets,
-        tenant,
-        require: require.unwrap_or_default(),
-    }
-}
-
-/// The entries of a list between its commas, without the empty ones.
-fn list(text: &str) -> impl Iterator<Item = &str> {
-    let entries = text.split(',').map(str::trim);
-    entries.filter(|entry| !entry.is_empty())
-}
-
-fn audiences(text: &str) -> Result<Vec<String>, String> {
-    let audiences: Vec<_> = list(text).map(str::to_owned).collect();
-    if audiences.is_empty() {
-        return Err("must name the application's id, its URI, or both".to_owned());
-    }
-    Ok(audiences)
-}
-
-/// A GUID in lower case, which is `what`.
-fn guid(text: &str, what: &str) -> Result<String, String> {
-    let groups = [8, 4, 4, 4, 12];
-    let hex = |group: &str| group.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let lengths = text.split('-').map(str::len);
-    if lengths.eq(groups) && text.split('-').all(hex) {
-        Ok(text.to_ascii_lowercase())
-    } else {
-        Err(format!(
-            "must be {what}, a GUID (01234567-89ab-cdef-0123-456789abcdef)"
-        ))
-    }
-}
-
-fn authority(text: &str) -> Result<Url, String> {
-    let usable = |url: &Url| {
-        let userinfo = !url.username().is_empty() || url.password().is_some();
-        let bare = url.query().is_none() && url.fragment().is_none();
-        is_private(url) && bare && !userinfo
-    };
-    let url = Url::parse(text).ok().filter(usable);
-    url.ok_or_else(|| {
-        let form = "must be a URL with a scheme (https, or http to a loopback address) and a host";
-        format!("{form}, such as https://login.microsoftonline.us")
-    })
-}
-
-fn bucket(text: &str) -> Result<String, String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    let name = (3..=255).contains(&text.len()) && text.bytes().all(plain);
-    let access_point = text.starts_with("arn:")
-        && text
-            .bytes()
-            .all(|byte| plain(byte) || matches!(byte, b':' | b'/'));
-    if name || access_point {
-        Ok(text.to_owned())
-    } else {
-        Err("must be the bucket's name alone, without `s3://` or a path".to_owned())
-    }
-}
-
-fn host_suffixes(text: &str) -> Result<Vec<String>, String> {
-    let suffix = |text: &str| {
-        let text = text.to_ascii_lowercase();
-        let labels = text.strip_prefix('.')?;
-        let label = |label: &str| {
-            !label.is_empty()
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        };
-        (labels.contains('.') && labels.split('.').all(label)).then_some(text)
-    };
-    let suffixes: Option<_> = list(text).map(suffix).collect();
-    suffixes.ok_or_else(|| "must be host suffixes of two or more labels, each with a dot before it (`.example.com`), separated by commas".to_owned())
 }
 
 #[expect(

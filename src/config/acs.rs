@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use url::Url;
 
-use super::guid;
 use super::reader::Reader;
+use super::values::guid;
 use crate::access::{AccessKey, Application, Resource};
 
 const CONNECTION_STRING: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";

@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use super::secret::{Malformed, Members, Secret};
-use super::{Config, Faults, SETTINGS, list, variable};
+use super::values::list;
+use super::{Config, Faults, SETTINGS, variable};
 use crate::access::{AccessKey, Resource, Secrets};
 use crate::cached::BoxError;
 

@@ -1,0 +1,76 @@
+//! The values of settings: text → value, or what is wrong with it. Pure.
+
+use url::Url;
+
+use crate::locations::is_private;
+
+/// The entries of a list between its commas, without the empty ones.
+pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
+    let entries = text.split(',').map(str::trim);
+    entries.filter(|entry| !entry.is_empty())
+}
+
+pub(super) fn audiences(text: &str) -> Result<Vec<String>, String> {
+    let audiences: Vec<_> = list(text).map(str::to_owned).collect();
+    if audiences.is_empty() {
+        return Err("must name the application's id, its URI, or both".to_owned());
+    }
+    Ok(audiences)
+}
+
+/// A GUID in lower case, which is `what`.
+pub(super) fn guid(text: &str, what: &str) -> Result<String, String> {
+    let groups = [8, 4, 4, 4, 12];
+    let hex = |group: &str| group.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let lengths = text.split('-').map(str::len);
+    if lengths.eq(groups) && text.split('-').all(hex) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err(format!(
+            "must be {what}, a GUID (01234567-89ab-cdef-0123-456789abcdef)"
+        ))
+    }
+}
+
+pub(super) fn authority(text: &str) -> Result<Url, String> {
+    let usable = |url: &Url| {
+        let userinfo = !url.username().is_empty() || url.password().is_some();
+        let bare = url.query().is_none() && url.fragment().is_none();
+        is_private(url) && bare && !userinfo
+    };
+    let url = Url::parse(text).ok().filter(usable);
+    url.ok_or_else(|| {
+        let form = "must be a URL with a scheme (https, or http to a loopback address) and a host";
+        format!("{form}, such as https://login.microsoftonline.us")
+    })
+}
+
+pub(super) fn bucket(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let name = (3..=255).contains(&text.len()) && text.bytes().all(plain);
+    let access_point = text.starts_with("arn:")
+        && text
+            .bytes()
+            .all(|byte| plain(byte) || matches!(byte, b':' | b'/'));
+    if name || access_point {
+        Ok(text.to_owned())
+    } else {
+        Err("must be the bucket's name alone, without `s3://` or a path".to_owned())
+    }
+}
+
+pub(super) fn host_suffixes(text: &str) -> Result<Vec<String>, String> {
+    let suffix = |text: &str| {
+        let text = text.to_ascii_lowercase();
+        let labels = text.strip_prefix('.')?;
+        let label = |label: &str| {
+            !label.is_empty()
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        (labels.contains('.') && labels.split('.').all(label)).then_some(text)
+    };
+    let suffixes: Option<_> = list(text).map(suffix).collect();
+    suffixes.ok_or_else(|| "must be host suffixes of two or more labels, each with a dot before it (`.example.com`), separated by commas".to_owned())
+}
