@@ -18,7 +18,6 @@ use reader::Reader;
 pub(crate) use senders::Senders;
 use senders::{secrets, senders};
 pub use settings::{Settings, Unusable};
-use values::{authority, bucket, host_suffixes};
 
 use std::env;
 use std::ffi::OsString;
@@ -57,7 +56,6 @@ pub const SETTINGS: [&str; 19] = [
 const DEFAULT_PREFIX: &str = "recordings/";
 const DEFAULT_AUTHORITY: &str = "https://login.microsoftonline.com";
 const DEFAULT_CONCURRENCY: usize = 8;
-const MAX_CONCURRENCY: usize = 64;
 
 /// What the function is told, checked.
 #[derive(Debug)]
@@ -102,58 +100,30 @@ impl Config {
     /// [`Faults`], all of them.
     pub fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Faults> {
         let mut reader = Reader::new(lookup);
-        let authority = reader.parsed("ENTRA_AUTHORITY", authority);
+        let authority = reader.parsed("ENTRA_AUTHORITY", values::authority);
         let authority = authority.or_else(|| Url::parse(DEFAULT_AUTHORITY).ok());
         let acs = acs::acs(&mut reader, authority.as_ref());
-        let bucket = reader.required(
-            "RECORDINGS_BUCKET",
-            "is required: the name of the bucket to archive into",
-            bucket,
-        );
-        let work = reader.parsed("WORK_BUCKET", self::bucket);
-        if work.is_some() && work == bucket {
-            reader.fault(
-                "WORK_BUCKET",
-                "must be another bucket than RECORDINGS_BUCKET",
-            );
-        }
+        let buckets = buckets(&mut reader);
         let senders = senders(&mut reader, authority);
-        // It has been followed where these settings come from; here it is only seen to be a text.
+        // `Settings` has followed SECRET_ID already; here it is only checked to be text.
         let _ = reader.text("SECRET_ID");
-        let prefix = reader.parsed("RECORDINGS_PREFIX", |text| {
-            Prefix::new(text).map_err(str::to_owned)
-        });
+        let prefix = reader.parsed("RECORDINGS_PREFIX", values::prefix);
         let default_prefix = || Prefix::new(DEFAULT_PREFIX).ok();
         let topics = reader.parsed("EVENT_GRID_TOPICS", Topics::parse);
-        let suffixes = reader
-            .parsed("MEDIA_HOST_SUFFIXES", host_suffixes)
-            .unwrap_or_default();
-        let acknowledge = reader.parsed("ACKNOWLEDGE", |text| match text {
-            "archived" => Ok(Acknowledge::Archived),
-            "stored" => Ok(Acknowledge::Stored),
-            _ => Err("must be `archived` or `stored`".to_owned()),
-        });
-        let concurrency = reader.parsed("TRANSFER_CONCURRENCY", |text| {
-            let number = text
-                .parse()
-                .ok()
-                .filter(|number| (1..=MAX_CONCURRENCY).contains(number));
-            number.ok_or_else(|| format!("must be a whole number from 1 to {MAX_CONCURRENCY}"))
-        });
-        let force_path_style = reader.parsed("S3_FORCE_PATH_STYLE", |text| match text {
-            "true" => Ok(true),
-            "false" => Ok(false),
-            _ => Err("must be `true` or `false`".to_owned()),
-        });
+        let suffixes = reader.parsed("MEDIA_HOST_SUFFIXES", values::host_suffixes);
+        let acknowledge = reader.parsed("ACKNOWLEDGE", values::acknowledge);
+        let concurrency = reader.parsed("TRANSFER_CONCURRENCY", values::concurrency);
+        let force_path_style = reader.parsed("S3_FORCE_PATH_STYLE", values::boolean);
         let faults = reader.into_faults();
-        match (acs, bucket, prefix.or_else(default_prefix)) {
-            (Some((resource, credential)), Some(recordings), Some(prefix)) if faults.are_none() => {
+        match (acs, buckets, prefix.or_else(default_prefix)) {
+            (Some((resource, credential)), Some(buckets), Some(prefix)) if faults.are_none() => {
+                let suffixes = suffixes.unwrap_or_default();
                 Ok(Self {
                     allowed: AllowedLocations::new(resource.endpoint(), &suffixes),
                     resource,
                     credential,
                     senders,
-                    buckets: Buckets { recordings, work },
+                    buckets,
                     prefix,
                     topics: topics.unwrap_or_default(),
                     acknowledge: acknowledge.unwrap_or_default(),
@@ -194,6 +164,29 @@ impl Config {
             Err(faults)
         }
     }
+}
+
+/// Reads the names of the buckets.
+fn buckets<F>(reader: &mut Reader<F>) -> Option<Buckets>
+where
+    F: Fn(&str) -> Option<OsString>,
+{
+    let recordings = reader.required(
+        "RECORDINGS_BUCKET",
+        "is required: the name of the bucket to archive into",
+        values::bucket,
+    );
+    let work = reader.parsed("WORK_BUCKET", values::bucket);
+    if work.is_some() && work == recordings {
+        reader.fault(
+            "WORK_BUCKET",
+            "must be another bucket than RECORDINGS_BUCKET",
+        );
+    }
+    Some(Buckets {
+        recordings: recordings?,
+        work,
+    })
 }
 
 #[expect(

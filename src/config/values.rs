@@ -2,7 +2,11 @@
 
 use url::Url;
 
+use super::Acknowledge;
+use crate::keys::Prefix;
 use crate::locations::is_private;
+
+const MAX_CONCURRENCY: usize = 64;
 
 /// The entries of a list between its commas, without the empty ones.
 pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
@@ -73,4 +77,30 @@ pub(super) fn host_suffixes(text: &str) -> Result<Vec<String>, String> {
     };
     let suffixes: Option<_> = list(text).map(suffix).collect();
     suffixes.ok_or_else(|| "must be host suffixes of two or more labels, each with a dot before it (`.example.com`), separated by commas".to_owned())
+}
+
+pub(super) fn prefix(text: &str) -> Result<Prefix, String> {
+    Prefix::new(text).map_err(str::to_owned)
+}
+
+pub(super) fn acknowledge(text: &str) -> Result<Acknowledge, String> {
+    match text {
+        "archived" => Ok(Acknowledge::Archived),
+        "stored" => Ok(Acknowledge::Stored),
+        _ => Err("must be `archived` or `stored`".to_owned()),
+    }
+}
+
+pub(super) fn concurrency(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok();
+    let number = number.filter(|number| (1..=MAX_CONCURRENCY).contains(number));
+    number.ok_or_else(|| format!("must be a whole number from 1 to {MAX_CONCURRENCY}"))
+}
+
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("must be `true` or `false`".to_owned()),
+    }
 }
