@@ -1,14 +1,16 @@
 //! The function as Lambda calls it: one payload in, one out. Tells the schedule's ticks from HTTP requests.
 
+mod error;
 mod wiring;
 
-use std::fmt;
+pub use error::TickError;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
-use lambda_http::lambda_runtime::{self, Diagnostic};
+use lambda_http::lambda_runtime;
 use lambda_http::{LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,7 @@ use crate::metrics::{Measured, Metric};
 use crate::store;
 use crate::sweep::Swept;
 use crate::webhook;
+use error::Failed;
 use wiring::{Handlers, Wiring};
 
 pub use crate::webhook::STATUSES;
@@ -41,50 +44,6 @@ pub struct Function {
     /// The handlers of events; none while the settings could not be read.
     handlers: Arc<Cached<Handlers>>,
     limits: Arc<Limits>,
-}
-
-/// Why a tick could not do its work.
-#[derive(Debug, thiserror::Error)]
-pub enum TickError {
-    /// The settings could not be read.
-    #[error("the settings could not be read, so nothing can be done")]
-    NoSettings,
-    /// What is pending could not be listed.
-    #[error("what is pending could not be listed")]
-    Store(#[source] store::Error),
-    /// The store lacks what all work needs.
-    #[error("the store cannot be worked with")]
-    Unfit(#[source] store::Error),
-    /// It ended in a panic.
-    #[error("the tick broke off")]
-    BrokeOff,
-}
-
-impl From<store::Error> for TickError {
-    fn from(error: store::Error) -> Self {
-        match error {
-            store::Error::Ignores(_) => Self::Unfit(error),
-            _ => Self::Store(error),
-        }
-    }
-}
-
-/// A tick's failure as Lambda and the log have it: the runtime logs its `Debug` form.
-struct Failed(TickError);
-
-impl fmt::Debug for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&error_chain(&self.0))
-    }
-}
-
-impl From<Failed> for Diagnostic {
-    fn from(Failed(error): Failed) -> Self {
-        Self {
-            error_type: "TickError".to_owned(),
-            error_message: error_chain(&error),
-        }
-    }
 }
 
 /// What the function gives back to Lambda.
