@@ -1,4 +1,5 @@
-//! The function as Lambda calls it: one payload in, one out. Tells the schedule's ticks from HTTP requests.
+//! The function as Lambda invokes it. Tells ticks of the schedule and an operator's check from HTTP
+//! requests, which `webhook` answers.
 
 mod error;
 mod wiring;
@@ -38,37 +39,43 @@ pub use crate::webhook::STATUSES;
 /// The name of the cached settings in the log.
 const SETTINGS: &str = "settings";
 
-/// The function: made once, it borrows itself to each event.
+/// The function: made once in a process and shared by all invocations.
 #[derive(Clone, Debug)]
 pub struct Function {
-    /// The handlers of events; none while the settings could not be read.
+    /// The handlers; none until the settings have been read.
     handlers: Arc<Cached<Handlers>>,
     limits: Arc<Limits>,
 }
 
-/// What the function gives back to Lambda.
+/// The result of an invocation.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// To an HTTP request, and to whatever else is no tick.
+    /// The response to an HTTP request, to a check, and to a payload that is none of these.
     Http(Box<ApiGatewayV2httpResponse>),
-    /// To the schedule.
+    /// The counts of a tick.
     Tick(Swept),
 }
 
-/// A payload is a tick if EventBridge made it: it has a `detail-type`, and no `requestContext`, which Lambda puts around
-/// every request to the Function URL. A path or a body proves nothing, since anyone may send them.
+/// The members of a payload that tell who sent it.
+///
+/// EventBridge sends a `detail-type`. Lambda puts a `requestContext` around every request to the
+/// Function URL, so a payload with one is a request, whatever else it holds. A path or a body
+/// proves nothing, since anyone may send them.
+///
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events.html>,
+/// <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>
 #[derive(Deserialize)]
 struct Shape {
     #[serde(rename = "detail-type")]
     detail_type: Option<IgnoredAny>,
     #[serde(rename = "requestContext")]
     request_context: Option<IgnoredAny>,
-    /// Of an operator who may invoke the function.
+    /// Sent by an operator, who needs the right to invoke the function.
     check: Option<IgnoredAny>,
 }
 
-/// The SDK's configuration from the process's environment, on our HTTP client.
+/// Loads the SDK's configuration from the environment, with the store's HTTP client.
 pub async fn sdk_config() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(store::http_client())
@@ -77,12 +84,13 @@ pub async fn sdk_config() -> SdkConfig {
 }
 
 impl Function {
-    /// A function by `settings`, on clients that are made by the caller. It starts even if Secrets Manager does not answer,
-    /// and then answers that it cannot verify anything until it does.
+    /// Makes the function from its settings and the caller's clients. If Secrets Manager does not
+    /// answer, the function starts all the same, and answers deliveries 503 until it has read its
+    /// settings.
     ///
     /// # Errors
     ///
-    /// What is wrong with the settings.
+    /// [`Faults`] if the settings are invalid.
     pub async fn start(
         settings: Settings,
         sdk: SdkConfig,
@@ -101,6 +109,7 @@ impl Function {
         let first = match read {
             Ok(Ok(handlers)) => Some(handlers),
             Ok(Err(Unusable::Faults(faults))) => {
+                // Settings from the environment alone were not read from a secret.
                 if !are_fixed {
                     Measured::once(Metric::SecretsUnreadable).emit();
                 }
@@ -118,6 +127,7 @@ impl Function {
         if first.is_none() {
             Measured::once(Metric::SecretsUnreadable).emit();
         }
+        // Once made, the handlers stay: each of the credentials among them is refreshed by itself.
         let policy = RefreshPolicy {
             max_age: None,
             ..policy
@@ -133,11 +143,13 @@ impl Function {
         })
     }
 
-    /// Tries the store now, as the first work does otherwise, so that its calls are over by then.
+    /// Verifies the store now, which the first work would do otherwise. Does nothing if the
+    /// settings have not been read yet.
     ///
     /// # Errors
     ///
-    /// [`store::Error`]; none where there are no settings yet.
+    /// [`store::Error::Ignores`] if the store does not honour conditional writes; any other if that
+    /// could not be found out.
     pub async fn try_store(&self) -> Result<(), store::Error> {
         match self.handlers.peek() {
             Some(handlers) => handlers.archive.verify_store().await,
@@ -145,12 +157,12 @@ impl Function {
         }
     }
 
-    /// The function as it is deployed.
+    /// Makes the function as it is deployed: from the environment, with the default limits.
     ///
     /// # Errors
     ///
-    /// What is wrong with the settings; or that the HTTP client to ACS cannot be made, for want of root certificates above
-    /// all.
+    /// [`Faults`] if the settings are invalid; the HTTP client's error if it cannot be made, above
+    /// all for want of root certificates.
     pub async fn deployed() -> Result<Self, lambda_http::Error> {
         let sdk = sdk_config().await;
         let http = acs::http_client().build()?;
@@ -158,11 +170,11 @@ impl Function {
         Ok(Self::start(settings, sdk, http, Limits::default()).await?)
     }
 
-    /// Serves Lambda's events until Lambda ends the process.
+    /// Serves invocations until Lambda ends the process.
     ///
     /// # Errors
     ///
-    /// Where the Runtime API cannot be reached.
+    /// The runtime's error if the Runtime API cannot be reached.
     pub async fn run(self) -> Result<(), lambda_http::Error> {
         let serve = |event: LambdaEvent<Box<RawValue>>| {
             let (function, context) = (self.clone(), event.context);
@@ -173,17 +185,18 @@ impl Function {
                 let answer = function.invoke(&event.payload, deadline).await;
                 answer.map_err(Failed)
             };
-            // Boxed, because the types of futures within futures outgrow the compiler.
+            // Boxed, because the type of the nested futures is too large for the compiler.
             Box::pin(served.instrument(span))
         };
         lambda_runtime::run(service_fn(serve)).await
     }
 
-    /// Serves one event, by `deadline`. An HTTP request always gets an answer.
+    /// Serves one invocation, by `deadline`. An HTTP request always gets a response.
     ///
     /// # Errors
     ///
-    /// Where a tick cannot do its work, so that it counts among the function's errors.
+    /// [`TickError`] if a tick cannot do its work, so that Lambda counts it as an error of the
+    /// function.
     pub async fn invoke(
         &self,
         payload: &RawValue,
@@ -207,7 +220,7 @@ impl Function {
         Ok(Answer::Http(Box::new(response)))
     }
 
-    /// The claims of the downloads' tokens, or why there are none.
+    /// Returns the claims of the tokens for downloads, or the reason why there are none.
     async fn check(&self, deadline: Instant) -> Result<Claims, String> {
         let handlers = timeout_at(deadline, self.handlers.fresh()).await;
         let handlers = handlers
@@ -216,23 +229,26 @@ impl Function {
             .ok_or("the settings could not be read")?;
         let tokens = handlers.tokens.as_ref();
         let tokens = tokens.ok_or("downloads are signed with the access key, without tokens")?;
-        let patience = self.limits.entra_token.timeout;
-        match timeout(patience, tokens.claims()).await {
+        let longest = self.limits.entra_token.timeout;
+        match timeout(longest, tokens.claims()).await {
             Ok(claims) => claims.map_err(|error| error_chain(&error)),
-            Err(_) => Err(format!("no answer within {patience:?}")),
+            Err(_) => Err(format!("no answer within {longest:?}")),
         }
     }
 
+    /// Serves a tick of the schedule.
     async fn tick(&self, deadline: Instant) -> Result<Swept, TickError> {
         let handlers = timeout_at(deadline, self.handlers.fresh()).await;
         let handlers = handlers.ok().flatten().ok_or(TickError::NoSettings)?;
-        // In a task of its own: what the runtime would say of a panic may hold anything.
+        // In a task of its own: the runtime would report the message of a panic, which may hold
+        // anything.
         let tick = async move { handlers.sweep.tick(deadline).await }.in_current_span();
         let swept = tokio::spawn(tick).await.map_err(|_| TickError::BrokeOff)?;
         Ok(swept?)
     }
 
-    /// The time to work in, until shortly before the deadline; one in the past means that it is not known.
+    /// Returns the time to work in, which ends shortly before `deadline`. A deadline in the past
+    /// counts as unknown.
     fn time_until(&self, deadline: SystemTime) -> Duration {
         let left = deadline
             .duration_since(clock::now())

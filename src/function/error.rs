@@ -1,4 +1,4 @@
-//! The failure of a tick, as Lambda and the log have it.
+//! The failure of a tick.
 
 use std::fmt;
 
@@ -7,19 +7,19 @@ use lambda_http::lambda_runtime::Diagnostic;
 use crate::error_chain::error_chain;
 use crate::store;
 
-/// Why a tick could not do its work.
+/// The failure of a tick.
 #[derive(Debug, thiserror::Error)]
 pub enum TickError {
     /// The settings could not be read.
     #[error("the settings could not be read, so nothing can be done")]
     NoSettings,
-    /// What is pending could not be listed.
+    /// The pending events could not be listed.
     #[error("what is pending could not be listed")]
     Store(#[source] store::Error),
-    /// The store lacks what all work needs.
+    /// The store ignores conditional writes, which all work needs.
     #[error("the store cannot be worked with")]
     Unfit(#[source] store::Error),
-    /// It ended in a panic.
+    /// The tick panicked.
     #[error("the tick broke off")]
     BrokeOff,
 }
@@ -33,7 +33,7 @@ impl From<store::Error> for TickError {
     }
 }
 
-/// A tick's failure as Lambda and the log have it: the runtime logs its `Debug` form.
+/// The failure of a tick in the form that Lambda's runtime reports and, by `Debug`, logs.
 pub(super) struct Failed(pub(super) TickError);
 
 impl fmt::Debug for Failed {

@@ -1,4 +1,4 @@
-//! The handlers of events, made by one reading of the settings.
+//! The handlers of invocations, wired from one read of the settings.
 
 use std::sync::Arc;
 
@@ -18,18 +18,18 @@ use crate::sweep::Sweep;
 use crate::transfer::Transfers;
 use crate::webhook::Webhook;
 
-/// The names of cached values in the log.
+// The names of the cached values in the log.
 const CONNECTION_STRING: &str = "connection string";
 const WEBHOOK_SECRETS: &str = "webhook secrets";
 const ENTRA_TOKEN: &str = "Microsoft Entra token for ACS";
 
-/// The handlers of events, by one reading of the settings.
+/// The handlers of invocations.
 #[derive(Debug)]
 pub(super) struct Handlers {
     webhook: Webhook,
     pub(super) sweep: Sweep,
     pub(super) archive: Arc<Archive>,
-    /// Where tokens come from, if downloads go with tokens.
+    /// The source of tokens for downloads; `None` if the access key signs them.
     pub(super) tokens: Option<Tokens>,
 }
 
@@ -39,7 +39,7 @@ impl AsRef<Webhook> for Handlers {
     }
 }
 
-/// The parts that [`Handlers`] are made from.
+/// The settings and clients that [`Handlers`] are made from.
 #[derive(Clone)]
 pub(super) struct Wiring {
     pub(super) settings: Settings,
@@ -49,12 +49,13 @@ pub(super) struct Wiring {
 }
 
 impl Wiring {
-    /// Reads the settings, and makes what serves events by them.
+    /// Reads the settings and makes the handlers.
     pub(super) async fn handlers(self) -> Result<Handlers, Unusable> {
         let config = self.settings.read().await?;
         Ok(self.wire(config))
     }
 
+    /// Makes the handlers that `config` asks for.
     fn wire(self, config: Config) -> Handlers {
         let limits = &self.limits;
         let resource = config.resource;
@@ -114,8 +115,8 @@ impl Wiring {
         }
     }
 
-    /// The application's token. The first one is asked for by the first download, so that nobody
-    /// who only knocks causes a call.
+    /// Returns the cached token for downloads. The first download reads it, so that a request that
+    /// is turned away causes no call.
     fn token(&self, tokens: Tokens) -> Cached<Credential> {
         let read = move || {
             let tokens = tokens.clone();
@@ -126,8 +127,8 @@ impl Wiring {
             .counting_failures(Metric::TokensUnavailable)
     }
 
-    /// The access key, read again. That of another resource than the first is not taken over: its
-    /// chunks are elsewhere.
+    /// Returns the cached access key. A refresh that finds the key of another resource fails: the
+    /// recordings of `resource` are not there.
     fn access_key(&self, resource: &Resource, first: AccessKey) -> Cached<Credential> {
         let first = Credential::AccessKey(first);
         if self.settings.are_fixed() {
@@ -148,8 +149,8 @@ impl Wiring {
             .counting_failures(Metric::SecretsUnreadable)
     }
 
-    /// The webhook secrets, read again. Where some are needed and there are none, a delivery looks
-    /// for them.
+    /// Returns the cached webhook secrets. If a delivery needs a secret and none is set, the next
+    /// delivery reads them again.
     fn secrets(&self, first: Option<Secrets>, needed: bool) -> Cached<Option<Secrets>> {
         if self.settings.are_fixed() {
             return Cached::fixed(WEBHOOK_SECRETS, first);
