@@ -28,8 +28,8 @@ use request::{allowed, attempt, body, is_options, presents_any, text, without_cr
 
 const EVENT_TYPE: &str = "aeg-event-type";
 
-/// Answers the HTTP request in Lambda's `payload`, which came at `started`, by `deadline` at the
-/// latest. The webhook is one of the cached `handlers`, which are read first if they have to be.
+/// Answers the HTTP request in Lambda's `payload`, which arrived at `started`, by `deadline`. The
+/// webhook is one of the cached `handlers`; only a request with credentials makes these be read.
 pub(crate) async fn respond<H>(
     handlers: &Cached<H>,
     payload: &RawValue,
@@ -44,10 +44,11 @@ where
         return Verdict::NotEvents.answer(Acknowledge::default());
     };
     let delivery = Delivery::of(&request, started);
+    // First, because a stranger's request must not cause a read of settings.
     if let Some(verdict) = without_credentials(&request) {
         return delivery.answered(&verdict.into(), Acknowledge::default());
     }
-    // A handshake without credentials is anybody's, and makes nothing be read.
+    // A handshake may come without credentials; it is judged by settings that were read before.
     let handlers = if presents_any(&request) {
         let handlers = timeout_at(deadline, handlers.fresh()).await;
         handlers.ok().flatten()
@@ -58,7 +59,7 @@ where
         return delivery.answered(&Verdict::Unverified.into(), Acknowledge::default());
     };
     let acknowledge = H::as_ref(&handlers).acknowledge;
-    // In a task of its own, so that even a panic ends in an answer.
+    // In a task of its own, so that a delivery that panics is answered all the same.
     let judgement = async move {
         let webhook = H::as_ref(&handlers);
         webhook.judge(&request, started, deadline).await
@@ -81,7 +82,7 @@ pub(crate) struct Webhook {
 }
 
 impl Webhook {
-    /// A webhook for whoever `authentication` admits.
+    /// Makes a webhook for the senders that `authentication` admits.
     pub(crate) fn new(
         archive: Arc<Archive>,
         authentication: Authentication,
@@ -96,7 +97,7 @@ impl Webhook {
         }
     }
 
-    /// Judges a request that came at `started`, by `deadline` at the latest.
+    /// Judges a request that arrived at `started`, by `deadline`.
     async fn judge(
         &self,
         request: &ApiGatewayV2httpRequest,
@@ -107,7 +108,7 @@ impl Webhook {
             Acknowledge::Archived => deadline,
             Acknowledge::Stored => deadline.min(started + self.limits.stored_answer),
         };
-        // Nothing of the body is looked at, nor even decoded, before the sender is known.
+        // The body is not even decoded before the sender is known.
         let query = request.raw_query_string.as_deref().unwrap_or_default();
         if is_options(request) {
             let consent = self.authentication.consent(query, &request.headers);
@@ -129,24 +130,28 @@ impl Webhook {
                 let verdict = self.deliver(request, handshake, deadline).await;
                 Judgement::of(verdict, credential)
             }
-            // The secret is right, and the token is not, which a handshake does not need.
+            // A handshake needs no token, so the secret alone admits it. Only the body tells a
+            // handshake from a delivery.
             (delivery, Decision::Admitted(credential)) => match self.handshake(request) {
                 Some(verdict) => Judgement::of(verdict, credential),
                 None => refusal(delivery).into(),
             },
+            // Neither is admitted, so the body stays unread, and either decision may be the one
+            // that counts. 503 takes precedence: Event Grid never tries a 401 again.
             (Decision::Refused, handshake) => refusal(handshake).into(),
             (delivery, _) => refusal(delivery).into(),
         }
     }
 
-    /// The answer to a handshake of Event Grid's; `None` if the request is none.
+    /// Returns the answer to Event Grid's handshake; `None` if the request is another.
     fn handshake(&self, request: &ApiGatewayV2httpRequest) -> Option<Verdict> {
         let body = body(request, self.limits.body).ok()?;
         let mut events = event_grid::events(&body).ok()?;
         validated(&mut events)
     }
 
-    /// Works on a delivery that is let in, unless it is a handshake that is not.
+    /// Works on a request that is admitted as a delivery. If its body is a handshake, the decision
+    /// on `handshake` counts.
     async fn deliver(
         &self,
         request: &ApiGatewayV2httpRequest,
@@ -157,6 +162,8 @@ impl Webhook {
             Ok(body) => body,
             Err(verdict) => return verdict,
         };
+        // Event Grid's notice that the subscription was deleted. Its body is not documented, so
+        // events in it that are not understood are ignored.
         let deletion = text(&request.headers, EVENT_TYPE) == Some("SubscriptionDeletion");
         let mut events = match event_grid::events(&body) {
             Ok(events) => events,
@@ -169,7 +176,8 @@ impl Webhook {
                 decision => refusal(decision),
             };
         }
-        // Attempts of even and of odd count begin at different ends, so that two at the same time meet in the middle.
+        // Even and odd attempts begin at opposite ends, so that two at the same time meet in the
+        // middle instead of fetching the same parts.
         let order = if attempt(request).unwrap_or_default().is_multiple_of(2) {
             Order::FromFront
         } else {
@@ -179,7 +187,8 @@ impl Webhook {
     }
 }
 
-/// The answer to Event Grid's handshake, if the events are one.
+/// Returns the answer to Event Grid's handshake, if `events` are one.
+/// <https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema>
 fn validated(events: &mut [Event]) -> Option<Verdict> {
     let [Event::Validation { code }] = events else {
         return None;

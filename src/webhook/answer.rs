@@ -1,7 +1,7 @@
-//! What is said to a request, and under which status. Pure.
+//! The answers to requests, each with its status. Pure.
 //!
-//! For Event Grid the status is the retry policy: 200 to 204 mean delivered; 400, 401, 403 and 413 that it must never
-//! try again; 503 that it must try later. So each is chosen in one exhaustive match.
+//! The status tells Event Grid what to do next. 200 to 204: delivered. 400, 401, 403 and 413: never
+//! try again. 503: try later. So one exhaustive match chooses each status.
 //!
 //! <https://learn.microsoft.com/azure/event-grid/delivery-and-retry>
 
@@ -19,7 +19,7 @@ const ALLOWED_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate")
 
 const METHODS: HeaderValue = HeaderValue::from_static("POST, OPTIONS");
 const ANY_RATE: HeaderValue = HeaderValue::from_static("*");
-/// Event Grid waits at least 30 s before it tries a 503 again, whatever we say; others may heed it.
+/// For other senders. Event Grid waits 30 s or longer after a 503, whatever the header says.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("30");
 
 /// The statuses of all answers. The documented table of answers is held against them.
@@ -33,41 +33,41 @@ pub const STATUSES: [StatusCode; 7] = [
     StatusCode::SERVICE_UNAVAILABLE,
 ];
 
-/// What a request has come to.
+/// The verdict on a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The `CloudEvents` handshake, of a sender at that origin that asks for that rate.
+    /// The `CloudEvents` handshake is answered with consent.
     Allowed {
-        /// `WebHook-Request-Origin`.
+        /// The sender's `WebHook-Request-Origin`.
         origin: Option<HeaderValue>,
-        /// `WebHook-Request-Rate`.
+        /// The sender's `WebHook-Request-Rate`.
         rate: Option<HeaderValue>,
     },
-    /// The Event Grid handshake.
+    /// Event Grid's handshake is answered with its validation code.
     Validated {
-        /// What is to be repeated.
+        /// The validation code.
         code: String,
     },
-    /// Neither POST nor OPTIONS.
+    /// The method is neither POST nor OPTIONS.
     MethodNotAllowed,
-    /// A secret or token that it needs is missing or wrong.
+    /// A secret or token that the request needs is missing or wrong.
     Unauthenticated,
-    /// Whether the secret or token is right could not be found out.
+    /// The secret or token could not be verified.
     Unverified,
-    /// It needs a webhook secret, and none is set.
+    /// The request needs a webhook secret, and none is set.
     NoSecret,
-    /// Over 1 MiB.
+    /// The body is longer than 1 MiB.
     TooLarge,
-    /// Not JSON, or neither object nor array.
+    /// The body is not a JSON object or array.
     NotEvents,
-    /// Events, judged one by one.
+    /// The outcome of each event.
     Judged(Vec<Report>),
-    /// A fault of our own in the middle of it.
+    /// The work on the request panicked.
     Broken,
 }
 
 impl Verdict {
-    /// What became of the events, if it came to that.
+    /// Returns the outcomes of the events; none if the body was not read.
     pub(super) fn reports(&self) -> &[Report] {
         match self {
             Self::Judged(reports) => reports,
@@ -75,7 +75,7 @@ impl Verdict {
         }
     }
 
-    /// The answer, which holds no URL.
+    /// Returns the answer, which holds no URL.
     pub(super) fn answer(&self, acknowledge: Acknowledge) -> ApiGatewayV2httpResponse {
         match self {
             Self::Allowed { origin, rate } => {
@@ -99,7 +99,8 @@ impl Verdict {
             }
             Self::Unauthenticated => fault(
                 StatusCode::UNAUTHORIZED,
-                "the secret in the query parameter `code` or the header `x-webhook-secret`, or the bearer token, is missing or wrong",
+                "the secret in the query parameter `code` or the header `x-webhook-secret`, or the \
+                 bearer token, is missing or wrong",
             ),
             Self::Unverified => fault(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -118,7 +119,7 @@ impl Verdict {
                 let statuses = reports
                     .iter()
                     .map(|report| status(report.outcome, acknowledge));
-                // The worst counts, which is the greatest: 503 before 202 before 200.
+                // The greatest status is that of the worst outcome: 503, then 202, then 200.
                 let worst = statuses.max().unwrap_or(StatusCode::OK);
                 response(worst, &json!({ "events": reports }))
             }
@@ -139,7 +140,7 @@ pub(crate) fn checked(claims: Result<Claims, String>) -> ApiGatewayV2httpRespons
     }
 }
 
-/// The status of one event's outcome.
+/// Returns the status for one event.
 fn status(outcome: Outcome, acknowledge: Acknowledge) -> StatusCode {
     match (outcome, acknowledge) {
         (

@@ -1,4 +1,4 @@
-//! The events of one delivery: stored, then worked on, several at a time.
+//! The events of one delivery: each is stored, then archived, several at a time.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,18 +15,23 @@ use crate::outcome::{Outcome, Report};
 use crate::recording::{Recording, safe_id};
 use crate::transfer::{LastPart, Order};
 
-/// A recording whose event is stored.
+/// A recording whose event is stored and pending.
 type Work = (Box<Recording>, Box<Pending>);
 
-/// The end of storing an event.
+/// The result of storing an event.
 enum Stored {
+    /// The event is pending.
     Pending(Work),
+    /// Nothing is left to do for the event.
     Done(Report),
 }
 
 impl Webhook {
-    /// Stores every event, then works on each, several at a time; none is left out because of
-    /// another.
+    /// Stores all events, then works on those that are pending. The failure of one event does not
+    /// stop the others.
+    ///
+    /// All events are stored before any is worked on: the schedule finishes those that are stored,
+    /// and no others.
     pub(super) async fn archive_all(
         &self,
         events: Vec<Event>,
@@ -45,7 +50,7 @@ impl Webhook {
                 && let Some((place, event)) = waiting.next()
             {
                 if Instant::now() >= deadline {
-                    // Not even begun: each would cost a call that comes too late.
+                    // Not begun: the call would end too late to be reported.
                     missed += 1;
                     set(
                         &mut reports,
@@ -79,7 +84,7 @@ impl Webhook {
             .collect()
     }
 
-    /// Works on the events that are stored, as many at a time as there are lanes.
+    /// Works on the pending events, as many at a time as there are lanes.
     async fn work(
         &self,
         admitted: VecDeque<(usize, Work)>,
@@ -108,7 +113,7 @@ impl Webhook {
                 None => return,
                 Some(Ok((place, report, lane))) => {
                     set(reports, place, report);
-                    // A lane without an event would keep a slot from the others.
+                    // A lane that is dropped gives its slots to the others.
                     if !admitted.is_empty() {
                         idle.push(lane);
                     }
@@ -125,7 +130,7 @@ fn set(reports: &mut [Option<Report>], place: usize, report: Report) {
     }
 }
 
-/// Stores an event, or ends it where there is nothing to work on.
+/// Stores an event, unless there is nothing to archive in it.
 async fn store(archive: &Archive, event: Event, deletion: bool, deadline: Instant) -> Stored {
     let ignored = |id: &str| Report::of(safe_id(id).into_owned(), Outcome::Ignored);
     Stored::Done(match event {
@@ -134,7 +139,8 @@ async fn store(archive: &Archive, event: Event, deletion: bool, deadline: Instan
             Intake::Done(report) => report,
         },
         Event::Other { id, event_type } => {
-            info!(event = %safe_id(&id), r#type = %safe_id(&event_type), "event is of a type that is not archived");
+            let (event, kind) = (safe_id(&id), safe_id(&event_type));
+            info!(%event, r#type = %kind, "event is of a type that is not archived");
             ignored(&id)
         }
         // A handshake inside a batch cannot be answered; ignore it.

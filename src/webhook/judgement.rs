@@ -1,4 +1,4 @@
-//! The judgement on a request, and the line of the log that tells of it.
+//! The judgement on a request, and its log line.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -17,16 +17,18 @@ use crate::recording::safe_id;
 
 const SUBSCRIPTION_NAME: &str = "aeg-subscription-name";
 
-/// The verdict on a request, and the credentials that let it in.
+/// The verdict on a request, and the credential that admitted it.
 #[derive(Debug)]
 pub(super) struct Judgement {
     /// The verdict.
     pub(super) verdict: Verdict,
-    /// The credentials, if it was let in by any.
+    /// The credential; `None` if the request was not admitted by one.
     pub(super) credential: Option<Credential>,
 }
 
 impl Judgement {
+    /// Judges a request that presents a good `credential`. A verdict may refuse it even so: the
+    /// credential of a delivery need not admit a handshake.
     pub(super) fn of(verdict: Verdict, credential: Credential) -> Self {
         let admitted = !matches!(verdict, Verdict::Unauthenticated | Verdict::Unverified);
         Self {
@@ -45,7 +47,7 @@ impl From<Verdict> for Judgement {
     }
 }
 
-/// The verdict on a request that is not let in.
+/// Returns the verdict on a request that is not admitted.
 pub(super) fn refusal(decision: Decision) -> Verdict {
     match decision {
         Decision::Admitted(_) | Decision::Refused => Verdict::Unauthenticated,
@@ -54,20 +56,20 @@ pub(super) fn refusal(decision: Decision) -> Verdict {
     }
 }
 
-/// A request as the log tells of it.
+/// The facts of a request that its log line tells.
 #[derive(Debug)]
 pub(super) struct Delivery {
     started: Instant,
     attempt: Option<u64>,
     subscription: Option<String>,
-    /// The sender's address, as Lambda saw it.
+    /// The sender's address, as Lambda reports it.
     source: Option<IpAddr>,
-    /// Set if it presents a credential, right or wrong.
+    /// Set if the request presents a credential, right or wrong.
     presents: bool,
 }
 
 impl Delivery {
-    /// The facts that are told of `request`, which came at `started`.
+    /// Reads the facts of `request`, which arrived at `started`.
     pub(super) fn of(request: &ApiGatewayV2httpRequest, started: Instant) -> Self {
         let subscription = text(&request.headers, SUBSCRIPTION_NAME).map(safe_id);
         Self {
@@ -80,7 +82,7 @@ impl Delivery {
         }
     }
 
-    /// The answer to it. The one place that logs a request, and counts what was not let in.
+    /// Returns the answer. This is the one place that logs a request and counts refusals.
     pub(super) fn answered(
         &self,
         judgement: &Judgement,
@@ -103,7 +105,7 @@ impl Delivery {
             "delivery"
         );
         match verdict {
-            // A request without a credential is a stranger's.
+            // Without a credential, the request is a stranger's: nothing that an operator can fix.
             Verdict::Unauthenticated if self.presents => {
                 Measured::once(Metric::DeliveriesRefused).emit();
             }

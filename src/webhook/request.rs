@@ -1,4 +1,4 @@
-//! The facts read off a request: its method, headers and body. Pure.
+//! The parts of a request: method, headers and body. Pure.
 
 use std::borrow::Cow;
 
@@ -9,15 +9,15 @@ use lambda_http::http::{HeaderMap, Method};
 use super::answer::Verdict;
 use crate::authentication;
 
-/// The `CloudEvents` handshake:
-/// <https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md>.
+// The headers of the `CloudEvents` handshake:
+// <https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md>
 const REQUEST_ORIGIN: &str = "webhook-request-origin";
 const REQUEST_RATE: &str = "webhook-request-rate";
 
 const DELIVERY_COUNT: &str = "aeg-delivery-count";
 
-/// The verdict on a request that nothing needs to be read for: another method, or a delivery
-/// without credentials.
+/// Returns the verdict on a request that can be judged without the settings: one of another method,
+/// or a delivery without credentials.
 pub(super) fn without_credentials(request: &ApiGatewayV2httpRequest) -> Option<Verdict> {
     if is_options(request) {
         return None;
@@ -28,17 +28,18 @@ pub(super) fn without_credentials(request: &ApiGatewayV2httpRequest) -> Option<V
     (!presents_any(request)).then_some(Verdict::Unauthenticated)
 }
 
-/// Returns `true` if a request presents any credentials, right or wrong.
+/// Returns `true` if the request presents a credential, right or wrong.
 pub(super) fn presents_any(request: &ApiGatewayV2httpRequest) -> bool {
     let query = request.raw_query_string.as_deref().unwrap_or_default();
     authentication::presents_any(query, &request.headers)
 }
 
+/// Returns `true` if the request is the handshake of `CloudEvents`.
 pub(super) fn is_options(request: &ApiGatewayV2httpRequest) -> bool {
     request.request_context.http.method == Method::OPTIONS
 }
 
-/// The consent to the handshake of `CloudEvents`.
+/// Returns the consent to the handshake of `CloudEvents`.
 pub(super) fn allowed(request: &ApiGatewayV2httpRequest) -> Verdict {
     let header = |name| request.headers.get(name).cloned();
     Verdict::Allowed {
@@ -47,12 +48,16 @@ pub(super) fn allowed(request: &ApiGatewayV2httpRequest) -> Verdict {
     }
 }
 
-/// The number of times that Event Grid has tried this delivery before.
+/// Returns the number of times that Event Grid has tried this delivery before.
 pub(super) fn attempt(request: &ApiGatewayV2httpRequest) -> Option<u64> {
     text(&request.headers, DELIVERY_COUNT)?.parse().ok()
 }
 
-/// The body, if it is one that may be read. What is over the limit is not decoded.
+/// Returns the decoded body.
+///
+/// # Errors
+///
+/// The verdict, if the body is longer than `limit` or is not valid base64.
 pub(super) fn body(
     request: &ApiGatewayV2httpRequest,
     limit: usize,
@@ -65,6 +70,8 @@ pub(super) fn body(
             Ok(Cow::Borrowed(body.as_bytes()))
         };
     }
+    // Four letters are three bytes, the last two of which may be padding. A body that is too long
+    // is refused before memory is spent on it.
     if body.len() / 4 * 3 > limit + 2 {
         return Err(Verdict::TooLarge);
     }
@@ -78,6 +85,7 @@ pub(super) fn body(
     }
 }
 
+/// Returns a header's value, if it is visible ASCII.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
