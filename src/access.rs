@@ -1,6 +1,5 @@
-//! The current credentials: webhook secrets, which can be rotated while the function runs, and
-//! what authorizes downloads: the ACS access key, which can be rotated as well, or Microsoft Entra
-//! tokens, which end.
+//! The credentials: webhook secrets for deliveries, and for downloads from ACS its access key or
+//! Microsoft Entra tokens. All of them change while the function runs.
 
 mod assertion;
 mod code;
@@ -21,14 +20,15 @@ pub(crate) use resource::{AccessKey, Resource};
 pub(crate) use secrets::{Secrets, Which};
 pub(crate) use token::Token;
 
-/// The time for one try, so that a connection that has died in silence leaves time for another.
+/// The longest time for one attempt at an assertion or a token. A connection that died unnoticed
+/// leaves time for another attempt.
 const TRY: Duration = Duration::from_millis(2_500);
 
-/// The current credentials. Each kind is read again by itself.
+/// The cached credentials, each refreshed by itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
     /// The credential of downloads from the ACS resource.
     pub(crate) credential: Arc<Cached<Credential>>,
-    /// The webhook secrets; `None` within where no webhook secret is set.
+    /// The webhook secrets; a cached `None` if none is set.
     pub(crate) secrets: Arc<Cached<Option<Secrets>>>,
 }

@@ -1,4 +1,6 @@
-//! Assertions: AWS STS's statements about the function's role.
+//! Assertions: JWTs in which AWS STS vouches for the function's role.
+//!
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_outbound.html>
 
 use std::error::Error as StdError;
 
@@ -18,16 +20,16 @@ use crate::locations::is_private;
 
 /// The audience that Entra expects of a federated identity.
 const AUDIENCE: &str = "api://AzureADTokenExchange";
-/// Entra verifies no other algorithm.
+/// The only algorithm that Entra verifies.
 const ALGORITHM: &str = "RS256";
-/// The life of an assertion, in seconds: the shortest that STS issues. It is used at once.
+/// The life of an assertion, in seconds: the shortest that STS issues, since it is used at once.
 const ASSERTION_SECONDS: i32 = 60;
 
-/// The source of assertions.
+/// The client of STS.
 #[derive(Clone, Debug)]
 pub(super) struct Assertions(Client);
 
-/// Why there is no assertion. It holds nothing of one.
+/// The failure to obtain an assertion. It holds no part of an assertion.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// STS answered with an error.
@@ -38,16 +40,16 @@ pub(crate) enum Error {
         /// AWS's code.
         code: Code,
     },
-    /// No answer of STS.
+    /// STS did not answer.
     #[error("AWS STS could not be asked for an assertion")]
     Unanswered(#[source] Box<dyn StdError + Send + Sync>),
-    /// An answer of STS without an assertion.
+    /// STS answered without an assertion.
     #[error("AWS STS answered without an assertion")]
     NoAssertion,
 }
 
 impl Assertions {
-    /// Assertions that are asked for as `sdk` says.
+    /// Makes a client by the SDK's configuration.
     pub(super) fn new(sdk: &SdkConfig) -> Self {
         let config = Builder::from(sdk)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -61,14 +63,15 @@ impl Assertions {
         Self(Client::from_conf(config.build()))
     }
 
-    /// AWS's statement about the function's role.
+    /// Obtains a new assertion.
     pub(super) async fn obtain(&self) -> Result<String, Error> {
-        let asked = self.0.get_web_identity_token();
-        let asked = asked
+        let request = self
+            .0
+            .get_web_identity_token()
             .audience(AUDIENCE)
             .signing_algorithm(ALGORITHM)
             .duration_seconds(ASSERTION_SECONDS);
-        let answer = asked.send().await.map_err(Error::from_sdk)?;
+        let answer = request.send().await.map_err(Error::from_sdk)?;
         let assertion = answer.web_identity_token;
         assertion
             .filter(|text| !text.is_empty())
@@ -86,15 +89,15 @@ impl Error {
                 status: service.raw().status().as_u16(),
                 code: Code::word(service.err().code()),
             },
-            // An answer that cannot be read may hold the assertion.
+            // The source of this error may print the answer, and so an assertion.
             SdkError::ResponseError(_) => Self::NoAssertion,
             _ => Self::Unanswered(Box::new(error)),
         }
     }
 }
 
-/// Refuses to ask over plain http, save on this machine: the answer is an assertion, and whoever
-/// reads it on the way can have a token for it.
+/// Refuses to call STS over plain http, save on this machine: anybody who reads an assertion on the
+/// way can exchange it for a token.
 #[derive(Debug)]
 struct PrivateOnly;
 

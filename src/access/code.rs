@@ -1,11 +1,11 @@
-//! The code of an error in an answer. Pure.
+//! The code of an error that AWS or Entra answered. Pure.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The error's name in an answer, if it has the form of one.
+/// An error's code, if the answer had one that is safe to log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Code(Option<String>);
 
@@ -16,16 +16,17 @@ impl fmt::Display for Code {
 }
 
 impl Code {
-    /// Takes a code that has the form of one: AWS's are words, OAuth's have underscores. What else
-    /// stands in its place could be a piece of what was sent.
+    /// Takes a code if it is a word of letters and underscores, as AWS's and OAuth's are. Any other
+    /// text could be a part of the credential that was sent.
     pub(super) fn word(code: Option<&str>) -> Self {
         let is_letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
         let usable = |code: &&str| (1..=64).contains(&code.len()) && code.bytes().all(is_letter);
         Self(code.filter(usable).map(str::to_owned))
     }
 
-    /// The code of an answer that is an error of Entra's. Its description is not taken, since it
-    /// repeats what was presented.
+    /// Reads the code of an error that Entra answered, but not its description, which repeats what
+    /// was sent.
+    /// <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>
     pub(super) fn of_entra(answer: &[u8]) -> Self {
         #[derive(Default, Deserialize)]
         struct Refusal {

@@ -8,12 +8,12 @@ use crate::cached::Lifetime;
 pub(crate) enum Credential {
     /// The resource's access key, which signs each request.
     AccessKey(AccessKey),
-    /// A Microsoft Entra token, which goes with each request as it is.
+    /// A Microsoft Entra token, which each request carries.
     Token(Token),
 }
 
 impl Credential {
-    /// Its lifetime, if it ends by itself.
+    /// Returns the lifetime, if the credential ends by itself.
     pub(crate) fn lifetime(&self) -> Option<Lifetime> {
         match self {
             Self::AccessKey(_) => None,

@@ -1,11 +1,9 @@
-//! Microsoft Entra tokens for ACS, without a stored secret: AWS vouches for the function's role,
-//! and Entra trusts it.
+//! Microsoft Entra tokens for ACS, obtained without a stored secret.
 //!
-//! AWS STS issues a short-lived assertion, a JWT whose subject is the role. The application in
-//! Entra has a federated credential for that issuer and subject, so Entra takes the assertion in
-//! place of a client secret and issues the token that downloads go with.
+//! AWS STS issues an assertion whose subject is the function's role. The application in Entra has a
+//! federated credential for that issuer and subject, so Entra accepts the assertion in place of a
+//! client secret and issues a token.
 //!
-//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_outbound.html>,
 //! <https://learn.microsoft.com/entra/workload-id/workload-identity-federation>
 
 use std::time::{Duration, SystemTime};
@@ -24,14 +22,15 @@ use super::code::Code;
 use super::{TRY, Token};
 use crate::clock;
 
-/// The scope of Communication Services; the official SDKs ask for it with two slashes.
+/// The scope of Communication Services, with two slashes as in its official SDKs.
 const SCOPE: &str = "https://communication.azure.com//.default";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
-/// Bytes of Entra's answer that are read; real ones have about 2 KiB.
+/// The longest answer of Entra that is read, in bytes; real ones have about 2 KiB.
 const MAX_ANSWER: usize = 64 * 1024;
-/// Requests that one reading makes to Entra, if they fail in a way that may pass.
+/// Attempts at one token, while Entra's failures are transient.
 const ATTEMPTS: u32 = 3;
+/// The pause after the first failed attempt; it grows with each.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// The application in Entra that the function acts as.
@@ -45,7 +44,7 @@ pub struct Application {
     pub(crate) authority: Url,
 }
 
-/// The source of tokens.
+/// The client of Entra.
 #[derive(Clone, Debug)]
 pub(crate) struct Tokens {
     assertions: Assertions,
@@ -53,21 +52,20 @@ pub(crate) struct Tokens {
     application: Application,
 }
 
-/// The claims of an assertion and a token that show whether they are the right ones. Without their
-/// signatures, nobody can use them.
+/// The claims of an assertion and of a token, for an operator to check. Without the signatures,
+/// they authorize nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Claims {
-    /// AWS's statement about the function's role.
+    /// The claims of AWS's assertion about the function's role.
     pub(crate) assertion: Map<String, Value>,
-    /// Entra's statement about the application.
+    /// The claims of Entra's token for the application.
     pub(crate) token: Map<String, Value>,
 }
 
-/// Why there is no token. It holds neither a token nor an assertion, nor anything that an answer
-/// repeats of them.
+/// The failure to obtain a token. It holds no part of a token or an assertion.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// There is no assertion.
+    /// No assertion was obtained.
     #[error(transparent)]
     Assertion(#[from] assertion::Error),
     /// Entra answered with an error; redirects are not followed.
@@ -78,20 +76,20 @@ pub(crate) enum Error {
         /// Entra's code (`AADSTS…`), or OAuth's where it gave none.
         code: Code,
     },
-    /// No connection to Entra, no certificate that verifies, no whole answer.
+    /// Entra could not be connected to or verified, or its answer was not complete.
     #[error("request to Microsoft Entra failed")]
     EntraUnanswered(#[source] reqwest::Error),
-    /// Entra answered with more than a token.
+    /// Entra's answer is too long to be a token.
     #[error("Microsoft Entra's answer is longer than 64 KiB")]
     TooLong,
-    /// Entra answered with success and without a token.
+    /// Entra answered 200 without a usable token.
     #[error("Microsoft Entra's answer is no token")]
     NoToken,
 }
 
 impl Error {
-    /// Returns `true` if the same request to Entra may well succeed a moment later.
-    fn may_pass(&self) -> bool {
+    /// Returns `true` if the same request may succeed a moment later.
+    fn is_transient(&self) -> bool {
         match self {
             Self::EntraUnanswered(_) => true,
             Self::Entra { status, .. } => {
@@ -103,7 +101,7 @@ impl Error {
 }
 
 impl Tokens {
-    /// Tokens of `application`, asked for as `sdk` says on AWS's side.
+    /// Makes a client for `application`, which calls STS by the SDK's configuration.
     pub(crate) fn new(sdk: &SdkConfig, http: reqwest::Client, application: Application) -> Self {
         Self {
             assertions: Assertions::new(sdk),
@@ -113,16 +111,13 @@ impl Tokens {
     }
 
     /// Obtains a new token.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], which says which of the two did not give what, and why.
     pub(crate) async fn obtain(&self) -> Result<Token, Error> {
         let assertion = self.assertions.obtain().await?;
+        // One assertion for all attempts: it is valid for longer than they take.
         let mut failures = 0;
         loop {
             match self.exchange(&assertion).await {
-                Err(error) if error.may_pass() && failures + 1 < ATTEMPTS => {
+                Err(error) if error.is_transient() && failures + 1 < ATTEMPTS => {
                     failures += 1;
                     sleep(PAUSE * failures).await;
                 }
@@ -131,11 +126,7 @@ impl Tokens {
         }
     }
 
-    /// Obtains an assertion and a token, and returns what they say. Neither is kept.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], as for a download.
+    /// Obtains an assertion and a token, and returns their claims. Nothing is cached.
     pub(crate) async fn claims(&self) -> Result<Claims, Error> {
         let assertion = self.assertions.obtain().await?;
         let token = self.exchange(&assertion).await?;
@@ -150,7 +141,8 @@ impl Tokens {
         })
     }
 
-    /// The token that Entra issues for an assertion.
+    /// Exchanges an assertion for a token.
+    /// <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
     async fn exchange(&self, assertion: &str) -> Result<Token, Error> {
         let Application {
             tenant,
@@ -165,9 +157,10 @@ impl Tokens {
             .append_pair("client_assertion", assertion)
             .append_pair("scope", SCOPE)
             .finish();
+        // The life is counted from before the request, so it never ends later than Entra's.
         let asked = clock::now();
         let failed = |error: reqwest::Error| Error::EntraUnanswered(error.without_url());
-        // The HTTP client follows no redirect, so the assertion goes nowhere else.
+        // The HTTP client follows no redirect, so the assertion reaches nobody but the authority.
         let request = self
             .http
             .post(format!("{authority}/{tenant}/oauth2/v2.0/token"))
@@ -177,6 +170,7 @@ impl Tokens {
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status();
         let mut answer = Vec::new();
+        // Read in pieces, since the length that a server states is not to be trusted.
         while let Some(bytes) = response.chunk().await.map_err(failed)? {
             answer.extend_from_slice(&bytes);
             if answer.len() > MAX_ANSWER {
@@ -192,8 +186,7 @@ impl Tokens {
     }
 }
 
-/// The token that Entra issues:
-/// <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>.
+/// The answer with which Entra issues a token.
 #[derive(Deserialize)]
 struct Issued {
     token_type: String,
@@ -202,8 +195,9 @@ struct Issued {
 }
 
 impl Issued {
+    /// Returns the token, which was asked for at `asked`.
     fn token(&self, asked: SystemTime) -> Option<Token> {
-        // Seconds; some of Entra's endpoints write them as a text.
+        // A number of seconds, which some of Entra's endpoints send as a string.
         let seconds = match &self.expires_in {
             Value::Number(number) => number.as_u64()?,
             Value::String(text) => text.parse().ok()?,
@@ -215,7 +209,7 @@ impl Issued {
     }
 }
 
-/// The claims of those names in a JWT; none where it is of another form, as a token may be.
+/// Returns the named claims of a JWT; none if the token has another form, which Entra may choose.
 fn claims(token: &str, names: &[&str]) -> Map<String, Value> {
     let payload = token.split('.').nth(1).unwrap_or_default();
     let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
@@ -284,12 +278,12 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_asked_again() {
+    fn transient_failures_are_tried_again() {
         let refused = |status| Error::Entra {
             status: StatusCode::from_u16(status).unwrap(),
             code: Code::default(),
         };
-        for (status, passes) in [
+        for (status, transient) in [
             (500, true),
             (503, true),
             (429, true),
@@ -298,10 +292,11 @@ mod tests {
             (401, false),
             (307, false),
         ] {
-            assert_eq!(refused(status).may_pass(), passes, "{status}");
+            assert_eq!(refused(status).is_transient(), transient, "{status}");
         }
         assert!(
-            !Error::NoToken.may_pass() && !Error::from(assertion::Error::NoAssertion).may_pass()
+            !Error::NoToken.is_transient()
+                && !Error::from(assertion::Error::NoAssertion).is_transient()
         );
     }
 }

@@ -1,4 +1,4 @@
-//! An ACS resource and its access key, as a connection string names them. Pure.
+//! An ACS resource and its access key, the two parts of a connection string. Pure.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use url::Url;
 
 use crate::locations::is_private;
 
-/// An ACS resource's access key. It does not print.
+/// An ACS resource's access key. `Debug` does not print it.
 #[derive(Clone)]
 pub struct AccessKey {
     key: Key,
-    /// Tells it from another: a key of the library's does not compare.
+    /// The key's hash, to compare keys by: the library's type has no comparison.
     digest: [u8; SHA256_OUTPUT_LEN],
 }
 
@@ -26,7 +26,7 @@ impl PartialEq for AccessKey {
 impl Eq for AccessKey {}
 
 impl AccessKey {
-    /// Reads the key as a connection string has it, in base64.
+    /// Reads a key in base64, as in a connection string.
     pub(crate) fn from_base64(text: &str) -> Option<Self> {
         let bytes = BASE64_STANDARD
             .decode(text)
@@ -40,7 +40,7 @@ impl AccessKey {
         })
     }
 
-    /// The signature: the base64 of the HMAC-SHA256 of `string_to_sign`.
+    /// Returns the signature: the base64 of the HMAC-SHA256 of `string_to_sign`.
     pub(crate) fn signature(&self, string_to_sign: &str) -> String {
         BASE64_STANDARD.encode(sign(&self.key, string_to_sign.as_bytes()))
     }
@@ -52,31 +52,31 @@ impl fmt::Debug for AccessKey {
     }
 }
 
-/// An ACS resource: where it is.
+/// An ACS resource, known by its endpoint.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Resource {
     endpoint: Url,
     host: String,
 }
 
-/// Why an endpoint is not accepted. It never repeats any of it.
+/// The reason why an endpoint is refused. It never repeats the endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EndpointError {
-    /// It is no URL of a host alone.
+    /// The text is not a URL of a scheme and a host alone.
     #[error("must be a URL with a scheme (https) and a host, and nothing behind them")]
     Form,
-    /// It is plain http, and not on this machine.
+    /// The scheme is plain http, and the host is not this machine.
     #[error("must be https, or http to a loopback address (127.0.0.1, [::1])")]
     NotHttps,
 }
 
-/// Why a connection string is not accepted. It never repeats any of it.
+/// The reason why a connection string is refused. It never repeats the string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ConnectionStringError {
-    /// A part is missing.
+    /// A part of the string is missing.
     #[error("must be `endpoint=https://…;accesskey=…`, as the Azure portal shows it under Keys")]
     Form,
-    /// The endpoint is not accepted.
+    /// The endpoint is refused.
     #[error("endpoint {0}")]
     Endpoint(EndpointError),
     /// The access key is not base64.
@@ -86,10 +86,6 @@ pub(crate) enum ConnectionStringError {
 
 impl Resource {
     /// Reads an endpoint: `https://contoso.communication.azure.com/`.
-    ///
-    /// # Errors
-    ///
-    /// [`EndpointError`], which repeats nothing of the endpoint.
     pub(crate) fn from_endpoint(text: &str) -> Result<Self, EndpointError> {
         let endpoint = Url::parse(text).map_err(|_| EndpointError::Form)?;
         let bare =
@@ -109,10 +105,6 @@ impl Resource {
     }
 
     /// Reads a connection string: `endpoint=https://contoso.communication.azure.com/;accesskey=…`.
-    ///
-    /// # Errors
-    ///
-    /// [`ConnectionStringError`], which repeats nothing of the string.
     pub(crate) fn from_connection_string(
         text: &str,
     ) -> Result<(Self, AccessKey), ConnectionStringError> {
@@ -130,13 +122,14 @@ impl Resource {
         Ok((resource, access_key))
     }
 
-    /// Its endpoint.
+    /// Returns the endpoint.
     #[must_use]
     pub fn endpoint(&self) -> &Url {
         &self.endpoint
     }
 
-    /// Its host, with the port unless it is the scheme's own: what is signed, whatever host a request goes to.
+    /// Returns the endpoint's host, with the port unless it is the scheme's default. A request to
+    /// another host, such as a media host, is signed with this one too.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }
@@ -165,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_strings() {
+    fn connection_strings_are_read_or_refused() {
         for (text, endpoint, host) in [
             (
                 "endpoint=https://contoso.communication.azure.com/;accesskey=AAECAw==",

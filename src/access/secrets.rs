@@ -8,21 +8,22 @@ use ring::rand::SystemRandom;
 /// The shortest secret, in characters.
 const MIN_LENGTH: usize = 16;
 
-/// The secrets that let a delivery in. Several are live at once, so that one can be rotated without losing events.
+/// The secrets that admit a delivery. Several are valid at once, so that one can be rotated without
+/// losing events.
 ///
-/// What is kept are tags under a key of this process's own: verifying a tag takes the same time whatever was presented,
-/// of whatever length, and there is no secret here to print.
+/// Only tags of the secrets are held, under a random key of this process. To verify a tag takes the
+/// same time for any presented text of the same length, and there is no secret to print.
 pub(crate) struct Secrets {
     key: Key,
     tags: Vec<Tag>,
 }
 
-/// The place of a secret in the list.
+/// The position of a secret in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Which {
-    /// Its number, from 1.
+    /// The secret's number, from 1.
     pub(crate) number: usize,
-    /// Secrets in the list.
+    /// The number of secrets in the list.
     pub(crate) of: usize,
 }
 
@@ -32,10 +33,10 @@ impl fmt::Display for Which {
     }
 }
 
-/// Why a list of secrets is not accepted. It never repeats a secret.
+/// The reason why a list of secrets is refused. It never repeats a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
-    /// One is too short, or has other characters than `A-Za-z0-9_-`.
+    /// A secret is too short, or has other characters than `A-Za-z0-9_-`; or there is none.
     #[error(
         "each secret must be at least 16 characters of A-Z, a-z, 0-9, _ and -, separated by commas"
     )]
@@ -46,12 +47,8 @@ pub(crate) enum Error {
 }
 
 impl Secrets {
-    /// Reads a comma-separated list of secrets; what is empty between commas does not count.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Malformed`] where there is none, or any of them could not be carried in a URL as it
-    /// is, or could be guessed.
+    /// Reads a comma-separated list of secrets, and ignores empty entries. A secret must be long
+    /// enough not to be guessed, and stand in a URL without escapes.
     pub(crate) fn parse(list: &str) -> Result<Self, Error> {
         let usable = |secret: &str| {
             secret.len() >= MIN_LENGTH
@@ -75,8 +72,8 @@ impl Secrets {
         Ok(Self { key, tags })
     }
 
-    /// The secret that one of `presented` is. Each is compared with each secret, so the time tells
-    /// nothing of which it is, or whether it is any.
+    /// Finds a secret among the `presented` texts. Each text is compared with each secret, so the
+    /// time does not tell which secret matched, or whether any did.
     pub(crate) fn find(
         &self,
         presented: impl IntoIterator<Item = impl AsRef<[u8]>>,
@@ -107,7 +104,7 @@ mod tests {
     const SECOND: &str = "second-secret_ABC";
 
     #[test]
-    fn any_live_secret_is_known_and_nothing_else() {
+    fn any_live_secret_is_found_and_nothing_else() {
         let secrets = Secrets::parse(&format!("{FIRST},{SECOND}")).unwrap();
         for (number, known) in [(1, FIRST), (2, SECOND)] {
             let which = Some(Which { number, of: 2 });

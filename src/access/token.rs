@@ -7,16 +7,16 @@ use reqwest::header::HeaderValue;
 
 use crate::cached::Lifetime;
 
-/// The longest token that is taken, in bytes; real ones have about 2 KiB.
+/// The longest token that is accepted, in bytes; real ones have about 2 KiB.
 const MAX_TOKEN: usize = 16 * 1024;
-/// The longest life that is believed.
+/// The longest life of a token, whatever Entra states.
 const LONGEST: Duration = Duration::from_hours(24);
-/// The time before its end at which a token is refreshed, or half of its life if that is less:
-/// time enough for many attempts.
+/// The time before its end at which a token is refreshed, or half of its life if that is less.
+/// It leaves time for many attempts.
 const AHEAD: Duration = Duration::from_mins(5);
 
-/// A Microsoft Entra token, which authorizes any call to the ACS resource until its end. It does
-/// not print.
+/// A Microsoft Entra token, which authorizes any call to the ACS resource until its end. `Debug`
+/// does not print it.
 #[derive(Clone)]
 pub(crate) struct Token {
     authorization: HeaderValue,
@@ -24,9 +24,9 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    /// Takes what Entra issued to a request that was made at `asked`: the end is counted from
-    /// there, by this machine's own clock, whatever the token itself says. `None` if it cannot be
-    /// one.
+    /// Accepts a token that Entra issued to a request made at `asked`. Its life begins there, by
+    /// this machine's clock, so that a difference between the clocks does not matter. `None` if the
+    /// text cannot be a token.
     pub(crate) fn new(text: &str, expires_in: Duration, asked: SystemTime) -> Option<Self> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
         let usable = (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(plain);
@@ -46,18 +46,18 @@ impl Token {
         })
     }
 
-    /// The value of the header `Authorization`.
+    /// Returns the value of the header `Authorization`.
     pub(crate) fn authorization(&self) -> &HeaderValue {
         &self.authorization
     }
 
-    /// The token itself.
+    /// Returns the token's text.
     pub(super) fn text(&self) -> &str {
         let text = self.authorization.to_str().unwrap_or_default();
         text.strip_prefix("Bearer ").unwrap_or_default()
     }
 
-    /// Its lifetime.
+    /// Returns the lifetime.
     pub(crate) fn lifetime(&self) -> Lifetime {
         self.lifetime
     }
@@ -84,7 +84,7 @@ mod tests {
     const HOUR: Duration = Duration::from_hours(1);
 
     #[test]
-    fn its_life_is_counted_from_the_request_and_refreshed_ahead_of_its_end() {
+    fn a_life_begins_with_the_request_and_the_refresh_comes_before_its_end() {
         let asked = SystemTime::UNIX_EPOCH + 100 * HOUR;
         let a_day_but_five_minutes = Duration::from_mins(24 * 60 - 5);
         for (expires_in, refresh, end) in [
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_token_is_none_and_one_that_is_does_not_print() {
+    fn a_text_that_cannot_be_a_token_is_refused_and_a_token_does_not_print() {
         let now = SystemTime::UNIX_EPOCH;
         let long = "a".repeat(MAX_TOKEN + 1);
         for text in ["", "a b", "a\r\nb: c", "a\"b", "ä", "<html>", &long] {
