@@ -1,8 +1,8 @@
-//! The senders that may deliver: whoever presents a webhook secret, a token that Entra ID made for Event Grid,
-//! or both.
+//! The authentication of deliveries: by a webhook secret, by a token that Entra ID issued to Event
+//! Grid, or by both.
 //!
-//! Event Grid signs nothing, so these are what tells its deliveries from anyone else's. Nothing of
-//! a request but its query string and headers is looked at.
+//! Event Grid signs nothing, so only these credentials tell its deliveries from a stranger's. Only
+//! the query string and the headers of a request are read.
 
 mod admission;
 mod jwks;
@@ -26,14 +26,16 @@ use admission::{Found, wants_token};
 use jwks::TokenKeys;
 use token::Presented;
 
-/// The query parameter that a webhook URL carries its secret in.
+/// The query parameter of the webhook's URL that carries a secret.
 const QUERY_PARAMETER: &str = "code";
-/// The header ("delivery property") that may carry it instead.
+/// The header that may carry the secret instead, as a "delivery property" of the subscription.
+/// <https://learn.microsoft.com/azure/event-grid/delivery-properties>
 const HEADER: &str = "x-webhook-secret";
-/// The scheme of tokens: RFC 6750.
+/// The authentication scheme of tokens.
+/// <https://www.rfc-editor.org/rfc/rfc6750#section-2.1>
 const BEARER: &str = "bearer";
 
-/// The judgement of who may deliver.
+/// The current secrets and keys, and the credentials that a delivery needs.
 #[derive(Debug)]
 pub(crate) struct Authentication {
     secrets: Arc<Cached<Option<Secrets>>>,
@@ -41,6 +43,7 @@ pub(crate) struct Authentication {
     require: Require,
 }
 
+/// A tenant and its cached keys.
 #[derive(Debug)]
 struct Entra {
     tenant: Tenant,
@@ -48,8 +51,8 @@ struct Entra {
 }
 
 impl Authentication {
-    /// Admits whoever has one of the `secrets`, a token of `tenant`, or both, as `require` says;
-    /// the tenant's keys are fetched with `http`.
+    /// Admits senders that present one of the `secrets`, a token of `tenant`, or both, as `require`
+    /// says. The tenant's keys are fetched with `http`.
     pub(crate) fn new(
         secrets: Arc<Cached<Option<Secrets>>>,
         tenant: Option<Tenant>,
@@ -70,12 +73,13 @@ impl Authentication {
         }
     }
 
-    /// Decides on a POST. Whatever it presents, it causes at most the readings that [`Limits`]
-    /// allow.
+    /// Decides on a POST. Whatever the request presents, it causes no more reads of secrets and
+    /// keys than [`Limits`] allow.
     pub(crate) async fn admit(&self, query: &str, headers: &HeaderMap) -> Admission {
         let secret = self.secret(&presented_secrets(query, headers)).await;
         let token = match (&self.entra, presented_token(headers)) {
             (None, _) => Found::NotSet,
+            // Verifying a token may fetch keys, so it is left out if it cannot change the decision.
             (Some(entra), Some(token)) if wants_token(self.require, secret) => {
                 entra.token(token).await
             }
@@ -84,13 +88,13 @@ impl Authentication {
         Admission::of(self.require, secret, token)
     }
 
-    /// Decides on the handshake of `CloudEvents`: it needs a webhook secret where any is set. With
+    /// Decides on the handshake of `CloudEvents`. It needs a webhook secret if any is set. With
     /// tokens alone anybody gets consent, since Event Grid is not documented to send a token with
-    /// it.
+    /// a handshake.
     ///
     /// # Errors
     ///
-    /// The decision not to let it in.
+    /// The decision, if the handshake is not admitted.
     pub(crate) async fn consent(
         &self,
         query: &str,
@@ -106,9 +110,10 @@ impl Authentication {
         }
     }
 
-    /// Looks for a webhook secret among `presented`. One that is not known is looked for in a newer
-    /// reading before it is called bad; a request that presents none causes no reading where
-    /// secrets are known to be set.
+    /// Finds a webhook secret among `presented`. If there is none, the secrets are refreshed before
+    /// the request is refused, because Event Grid never tries a 401 again and a new secret may be
+    /// younger than the cached ones. A request that presents nothing causes no read, unless no
+    /// secrets are cached.
     async fn secret(&self, presented: &[Cow<'_, [u8]>]) -> Found<Which> {
         let known = self.secrets.peek();
         let are_set = known.is_some_and(|secrets| secrets.is_some());
@@ -124,6 +129,7 @@ impl Authentication {
         }
         match self.secrets.refresh(&secrets).await {
             Refresh::Refreshed(newer) => find(newer.as_ref().as_ref(), presented),
+            // Within the policy's interval, wrong secrets must not cause more reads.
             Refresh::TooRecent => found,
             Refresh::Failed => Found::Unknown,
         }
@@ -131,6 +137,7 @@ impl Authentication {
 }
 
 impl Entra {
+    /// Verifies a token. If its key is unknown, the tenant's keys are refreshed first.
     async fn token(&self, token: &str) -> Found<()> {
         let Some(presented) = Presented::read(token) else {
             return Found::Bad;
@@ -145,11 +152,13 @@ impl Entra {
             Refresh::Refreshed(keys) => keys
                 .find(&presented.key_id)
                 .map_or(Found::Bad, |key| self.judge(&presented, key)),
+            // Within the policy's interval, unknown keys must not cause more fetches.
             Refresh::TooRecent => Found::Bad,
             Refresh::Failed => Found::Unknown,
         }
     }
 
+    /// Verifies a token with its key.
     fn judge(&self, presented: &Presented<'_>, key: &jsonwebtoken::DecodingKey) -> Found<()> {
         if self.tenant.admits(presented, key) {
             Found::Good(())
@@ -159,12 +168,12 @@ impl Entra {
     }
 }
 
-/// Whether a request presents any credentials at all.
+/// Returns `true` if a request presents any credential, right or wrong.
 pub(crate) fn presents_any(query: &str, headers: &HeaderMap) -> bool {
     presented_token(headers).is_some() || !presented_secrets(query, headers).is_empty()
 }
 
-/// Every secret that a request presents, from the query string and from the header.
+/// Returns every secret that a request presents, in the query string and in the header.
 fn presented_secrets<'a>(query: &'a str, headers: &'a HeaderMap) -> Vec<Cow<'a, [u8]>> {
     let in_query = form_urlencoded::parse(query.as_bytes())
         .filter(|(name, _)| name == QUERY_PARAMETER)
@@ -178,11 +187,13 @@ fn presented_secrets<'a>(query: &'a str, headers: &'a HeaderMap) -> Vec<Cow<'a, 
         .collect()
 }
 
+/// Returns the bearer token that a request presents.
 fn presented_token(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case(BEARER).then(|| token.trim())
 }
 
+/// Finds a secret among `presented`; [`Found::NotSet`] if no secrets are set.
 fn find(secrets: Option<&Secrets>, presented: &[Cow<'_, [u8]>]) -> Found<Which> {
     match secrets {
         None => Found::NotSet,
@@ -217,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn any_live_secret_lets_in_from_query_or_header() {
+    async fn any_live_secret_admits_from_query_or_header() {
         for (query, headers) in [
             ("code=0123456789abcdef", vec![]),
             ("code=second-secret_ABC", vec![]),
@@ -236,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn anything_else_does_not() {
+    async fn anything_else_is_refused() {
         let long = format!("code={}", "a".repeat(100_000));
         for (query, headers) in [
             ("", vec![]),

@@ -1,4 +1,4 @@
-//! The decision on a request, by what its credentials have come to. Pure.
+//! The decision on a request, by the findings on its credentials. Pure.
 
 use std::fmt;
 
@@ -14,14 +14,14 @@ pub(crate) enum Require {
     Both,
 }
 
-/// The credentials that let a request in.
+/// The credential that admitted a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Credential {
     /// A webhook secret.
     Secret(Which),
     /// An Entra ID token.
     Token,
-    /// Both of them.
+    /// A webhook secret and an Entra ID token.
     SecretAndToken(Which),
 }
 
@@ -38,36 +38,36 @@ impl fmt::Display for Credential {
 /// The decision on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// It is let in.
+    /// The request is admitted.
     Admitted(Credential),
-    /// A credential that it needs is missing or wrong.
+    /// A credential that the request needs is missing or wrong.
     Refused,
-    /// A credential that it needs is not known to be good, and the source that would tell could not
-    /// be read.
+    /// A credential that the request needs could not be verified: the source of secrets or keys
+    /// could not be read.
     Unverified,
-    /// It needs a webhook secret, and none is set.
+    /// The request needs a webhook secret, and none is set.
     NoSecret,
 }
 
-/// The decisions on a request: which one counts depends on its body, which is not read before.
+/// The decisions on a request. Its body, which is read afterwards, tells which decision counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Admission {
-    /// On a delivery.
+    /// The decision if the body is a delivery.
     pub(crate) delivery: Decision,
-    /// On a handshake.
+    /// The decision if the body is a handshake.
     pub(crate) handshake: Decision,
 }
 
-/// The end of a look at credentials of one kind.
+/// The finding on a request's credentials of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found<T> {
-    /// One is good.
+    /// A credential is right.
     Good(T),
-    /// There is none, or none is good.
+    /// No credential is presented, or none is right.
     Bad,
-    /// None is known to be good, and the source that would tell could not be read.
+    /// No credential is known to be right, and the source of secrets or keys could not be read.
     Unknown,
-    /// The function takes none of this kind.
+    /// The function accepts no credential of this kind.
     NotSet,
 }
 
@@ -80,7 +80,7 @@ pub(super) fn wants_token(require: Require, secret: Found<Which>) -> bool {
 }
 
 impl Admission {
-    /// Decides.
+    /// Decides by the finding on secrets and on the token.
     pub(super) fn of(require: Require, secret: Found<Which>, token: Found<()>) -> Self {
         let delivery = match require {
             Require::Any => any(secret, token),
@@ -88,8 +88,8 @@ impl Admission {
         };
         let handshake = match secret {
             Found::Good(which) => Decision::Admitted(Credential::Secret(which)),
-            // Event Grid is not documented to send tokens or headers with a handshake, only the
-            // URL.
+            // Event Grid is documented to send the registered URL with a handshake, but no headers
+            // or tokens: so the secret alone decides.
             Found::Bad => Decision::Refused,
             Found::Unknown => Decision::Unverified,
             Found::NotSet => delivery,
@@ -101,6 +101,7 @@ impl Admission {
     }
 }
 
+/// Decides on a delivery that needs one of the two credentials: the better finding counts.
 fn any(secret: Found<Which>, token: Found<()>) -> Decision {
     match (secret, token) {
         (Found::NotSet, Found::NotSet) => Decision::NoSecret,
@@ -111,6 +112,7 @@ fn any(secret: Found<Which>, token: Found<()>) -> Decision {
     }
 }
 
+/// Decides on a delivery that needs both credentials: the worse finding counts.
 fn both(secret: Found<Which>, token: Found<()>) -> Decision {
     match (secret, token) {
         (Found::NotSet, _) => Decision::NoSecret,
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_is_told_by_its_place_alone() {
+    fn a_credential_prints_as_its_position_alone() {
         let which = Which { number: 1, of: 2 };
         for (credential, text) in [
             (Credential::Secret(which), "secret 1 of 2"),

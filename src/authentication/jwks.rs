@@ -1,4 +1,5 @@
-//! The keys that a tenant publishes.
+//! A tenant's published keys, a JSON Web Key Set.
+//! <https://www.rfc-editor.org/rfc/rfc7517#section-5>
 
 use jsonwebtoken::DecodingKey;
 use reqwest::Client;
@@ -7,31 +8,32 @@ use serde_json::value::RawValue;
 
 use crate::cached::BoxError;
 
-/// Bytes of a key document that are read; Entra's have about 10 KiB.
+/// The longest key document that is read, in bytes; Entra's have about 10 KiB.
 const MAX_DOCUMENT: usize = 1024 * 1024;
 
-/// The keys that a tenant publishes, those that can verify a token.
+/// The keys of a tenant that can verify a token, by their ids.
 #[derive(Debug)]
 pub(super) struct TokenKeys(Vec<(String, DecodingKey)>);
 
-/// Why a tenant's keys could not be read.
+/// The failure to read a tenant's keys.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    /// Any status but 200; redirects are not followed.
+    /// The server answered with another status than 200; redirects are not followed.
     #[error("key server answered {0}")]
     Refused(reqwest::StatusCode),
-    /// No connection, no certificate that verifies, no whole answer.
+    /// The server could not be connected to or verified, or its answer was not complete.
     #[error("request to the key server failed")]
     Http(#[source] reqwest::Error),
-    /// More than a key document has.
+    /// The answer is too long to be a key document.
     #[error("key document is longer than 1 MiB")]
     TooLong,
-    /// No JSON, or nothing in it that could verify a token.
+    /// The answer is not JSON, or has no key that can verify a token.
     #[error("key document has no RSA key for signatures")]
     NoKeys,
 }
 
-/// A JSON Web Key, as far as it matters: RFC 7517 and RFC 7518, 6.3.
+/// The members of an RSA key.
+/// <https://www.rfc-editor.org/rfc/rfc7518#section-6.3>
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -48,7 +50,7 @@ struct Document {
 }
 
 impl TokenKeys {
-    /// Fetches the document at `url`.
+    /// Fetches the key document at `url`.
     pub(super) async fn fetch(http: Client, url: String) -> Result<Self, BoxError> {
         let failed = |error: reqwest::Error| Error::Http(error.without_url());
         let mut response = http.get(url).send().await.map_err(failed)?;
@@ -56,6 +58,7 @@ impl TokenKeys {
             return Err(Error::Refused(response.status()).into());
         }
         let mut document = Vec::new();
+        // Read in pieces, since the length that a server states is not to be trusted.
         while let Some(bytes) = response.chunk().await.map_err(failed)? {
             document.extend_from_slice(&bytes);
             if document.len() > MAX_DOCUMENT {
@@ -65,8 +68,11 @@ impl TokenKeys {
         Ok(Self::parse(&document).ok_or(Error::NoKeys)?)
     }
 
+    /// Parses a key document; `None` if it has no usable key. Keys of other types and uses are
+    /// skipped.
     fn parse(document: &[u8]) -> Option<Self> {
         let document: Document = serde_json::from_slice(document).ok()?;
+        // Parsed one by one, so that a key of another form does not make the others unusable.
         let usable = |key: &RawValue| {
             let key: Jwk = serde_json::from_str(key.get()).ok()?;
             let signs = key.usage.is_none_or(|usage| usage == "sig");
@@ -79,10 +85,10 @@ impl TokenKeys {
         (!keys.is_empty()).then_some(Self(keys))
     }
 
-    /// The keys of that id: one, or none that is known.
+    /// Finds a key by its id.
     pub(super) fn find(&self, id: &str) -> Option<&DecodingKey> {
-        let mut keys = self.0.iter().filter(|(known, _)| known == id);
-        keys.next().map(|(_, key)| key)
+        let mut keys = self.0.iter();
+        keys.find(|(known, _)| known == id).map(|(_, key)| key)
     }
 }
 
@@ -91,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_rsa_keys_for_signatures_are_taken_and_the_others_are_no_fault() {
+    fn only_rsa_keys_for_signatures_are_taken_and_other_keys_are_no_fault() {
         let keys = TokenKeys::parse(
             br#"{"keys": [
                 {"kty": "RSA", "use": "sig", "kid": "a", "n": "AQAB", "e": "AQAB", "x5c": ["MII"], "issuer": "https://x/"},

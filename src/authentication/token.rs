@@ -1,7 +1,8 @@
-//! Event Grid's Entra ID tokens: which are its own. The JWT library looks at the clock for it.
+//! The verification of Entra ID tokens that are issued to Event Grid. Pure, save that the JWT
+//! library reads the clock.
 //!
-//! <https://learn.microsoft.com/azure/event-grid/secure-webhook-delivery>, and for the claims of either version
-//! <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>.
+//! <https://learn.microsoft.com/azure/event-grid/secure-webhook-delivery>,
+//! <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::ErrorKind;
@@ -11,46 +12,47 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::Deserialize;
 use url::Url;
 
-/// Event Grid's application, in the public cloud and in that of the US Government:
-/// <https://learn.microsoft.com/azure/event-grid/secure-webhook-delivery>.
+/// The ids of Event Grid's application, in the public cloud and in that of the US Government.
+/// <https://learn.microsoft.com/azure/event-grid/secure-webhook-delivery>
 const EVENT_GRID: [&str; 2] = [
     "4962773b-9cdb-44cf-a8bf-237846a00ab7",
     "54316b56-3481-47f9-8f30-0300f5542a7b",
 ];
-/// Who issues tokens, whatever the authority: version 1 by one name in every cloud, version 2 by those.
+/// The issuer of tokens of version 1, the same in every cloud.
 const V1_ISSUER: &str = "https://sts.windows.net/";
+/// The issuers of tokens of version 2, besides the tenant's own authority.
 const V2_AUTHORITIES: [&str; 2] = [
     "https://login.microsoftonline.com",
     "https://login.microsoftonline.us",
 ];
-/// The clocks of two machines differ by less, in seconds.
+/// The largest difference between the clocks of Entra and of this machine, in seconds.
 const LEEWAY: u64 = 60;
-/// The longest token that is looked at, in bytes; real ones have about 2 KiB.
+/// The longest token that is parsed, in bytes; real ones have about 2 KiB.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// The tenant whose tokens let a delivery in, and for whom they must be made out.
+/// The tenant whose tokens admit a delivery, and the audiences that they must name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tenant {
-    /// Its id, a GUID in lower case.
+    /// The tenant's id, a GUID in lower case.
     pub(crate) id: String,
-    /// The audiences: in tokens of version 2 always the application's id, in those of version 1 the
-    /// id or the URI that was asked for.
+    /// The audiences: the application's id in tokens of version 2, the id or the URI that was asked
+    /// for in those of version 1.
     /// <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>
     pub(crate) audiences: Vec<String>,
-    /// Where its keys are published.
+    /// The authority that publishes the tenant's keys.
     pub(crate) authority: Url,
 }
 
-/// A token that has the form of Event Grid's; who made it is still to be seen.
+/// A token of the right form, not verified yet.
 pub(super) struct Presented<'a> {
     token: &'a str,
     pub(super) key_id: String,
 }
 
-/// What of a token must be right besides its signature, audience, issuer and times.
+/// The claims that are compared here. The library verifies the issuer, the audience and the times.
 #[derive(Deserialize)]
 struct Claims {
-    // Texts, where the standard would allow lists as well.
+    // Required to be strings: the standard allows lists, which Entra does not send.
     #[serde(rename = "iss")]
     _issuer: String,
     #[serde(rename = "aud")]
@@ -63,14 +65,15 @@ struct Claims {
 }
 
 impl Tenant {
-    /// Where its keys are published.
+    /// Returns the URL of the tenant's keys.
     pub(super) fn keys(&self) -> String {
         format!("{}/{}/discovery/v2.0/keys", self.base(), self.id)
     }
 
-    /// Whether the token was made by this tenant, with `key`, for our audience and for Event Grid, and is valid now.
+    /// Returns `true` if the token is valid now, signed with `key`, and issued by this tenant to
+    /// Event Grid for one of the audiences.
     pub(super) fn admits(&self, presented: &Presented<'_>, key: &DecodingKey) -> bool {
-        // The error is that it is installed already.
+        // Fails only if a provider is installed already.
         let _ = RING.install_default();
         let mut validation = Validation::new(Algorithm::RS256);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
@@ -82,6 +85,7 @@ impl Tenant {
         decoded.is_ok_and(|decoded| self.admits_claims(&decoded.claims))
     }
 
+    /// Returns `true` if the claims name this tenant and Event Grid, and no other caller beside it.
     fn admits_claims(&self, claims: &Claims) -> bool {
         let mut callers = [&claims.appid, &claims.azp]
             .into_iter()
@@ -92,6 +96,7 @@ impl Tenant {
             && callers.all(|caller| EVENT_GRID.contains(&caller.as_str()))
     }
 
+    /// Returns the authority without a slash at its end.
     fn base(&self) -> &str {
         self.authority.as_str().trim_end_matches('/')
     }
@@ -104,20 +109,22 @@ impl Tenant {
 }
 
 impl<'a> Presented<'a> {
-    /// Reads a token's header; `None` where it could not be Event Grid's whoever signed it, and nobody needs to be asked.
+    /// Reads a token's header. `None` if no key could make it a token of Event Grid's, so that no
+    /// key needs to be fetched.
     pub(super) fn read(token: &'a str) -> Option<Self> {
         if token.len() > MAX_TOKEN {
             return None;
         }
         let header = jsonwebtoken::decode_header(token).ok()?;
-        // RFC 7515, 4.1.11: what is critical and not understood makes a token invalid.
+        // A critical extension that is not understood makes a token invalid:
+        // <https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11>
         let plain = header.alg == Algorithm::RS256 && header.crit.is_none();
         let key_id = header.kid.filter(|_| plain)?;
         Some(Self { token, key_id })
     }
 }
 
-/// The cryptography of `jsonwebtoken`: RS256 by ring, and nothing else.
+/// The cryptography for `jsonwebtoken`: RS256 by ring, and nothing else.
 static RING: CryptoProvider = CryptoProvider {
     signer_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
     verifier_factory: |algorithm, key| match (algorithm, key.kind()) {
@@ -130,6 +137,7 @@ static RING: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
+/// An RSA key that verifies signatures of RS256.
 struct Rs256 {
     modulus: Vec<u8>,
     exponent: Vec<u8>,
@@ -163,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn where_keys_are_and_who_issues() {
+    fn the_urls_of_keys_and_the_names_of_issuers() {
         for (authority, keys) in [
             (
                 "https://login.microsoftonline.com",
