@@ -1,5 +1,5 @@
-//! Environment, and Secrets Manager's secrets over it → [`Config`]. Nothing else reads the
-//! environment, and every fault of it is reported at once.
+//! Settings: environment variables, and over them the members of secrets in Secrets Manager, become
+//! a [`Config`]. Nothing else reads the environment, and all faults are reported at once.
 
 mod acs;
 mod lambda;
@@ -57,47 +57,49 @@ const DEFAULT_PREFIX: &str = "recordings/";
 const DEFAULT_AUTHORITY: &str = "https://login.microsoftonline.com";
 const DEFAULT_CONCURRENCY: usize = 8;
 
-/// What the function is told, checked.
+/// The settings, parsed and checked.
 #[derive(Debug)]
 pub struct Config {
     /// The ACS resource.
     pub resource: Resource,
-    /// Where the credential of downloads from it comes from.
+    /// The source of the credential for downloads from the resource.
     pub credential: CredentialSource,
     /// The senders that may deliver.
     pub(crate) senders: Senders,
-    /// Where an event may send us.
+    /// The locations that an event may name.
     pub(crate) allowed: AllowedLocations,
     /// The buckets.
     pub(crate) buckets: Buckets,
-    /// What all keys start with.
+    /// The prefix of all keys.
     pub prefix: Prefix,
-    /// Whose events are archived.
+    /// The topics whose events are archived.
     pub(crate) topics: Topics,
     /// When a delivery is answered.
     pub(crate) acknowledge: Acknowledge,
-    /// Parts in flight, over all chunks and events.
+    /// The most parts in flight, over all chunks and events.
     pub(crate) transfer_concurrency: usize,
-    /// Whether the bucket stands in the path of a request to S3, not in its host.
+    /// Set if a request to S3 names the bucket in its path, not in its host.
     pub(crate) force_path_style: bool,
 }
 
 /// When a delivery is answered (`ACKNOWLEDGE`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Acknowledge {
-    /// Once it is archived or set aside; what is unfinished is left to Event Grid's retries.
+    /// Once its events are archived or set aside. Event Grid's retries finish the rest.
     #[default]
     Archived,
-    /// Once it is stored, if it cannot be finished in time; what is unfinished is left to the schedule.
+    /// Once its events are stored, if they cannot be archived in time. The schedule finishes the
+    /// rest.
     Stored,
 }
 
 impl Config {
-    /// Reads settings by name. One that is empty counts as not set, as a template's empty parameter makes it.
+    /// Reads settings by name. An empty setting counts as not set, since CloudFormation passes an
+    /// empty parameter on as an empty variable.
     ///
     /// # Errors
     ///
-    /// [`Faults`], all of them.
+    /// [`Faults`]: all that is wrong.
     pub fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Faults> {
         let mut reader = Reader::new(lookup);
         let authority = reader.parsed("ENTRA_AUTHORITY", values::authority);
@@ -135,11 +137,7 @@ impl Config {
         }
     }
 
-    /// Reads the ACS resource and the key to it alone.
-    ///
-    /// # Errors
-    ///
-    /// [`Faults`].
+    /// Reads the ACS resource and its access key alone.
     pub(crate) fn read_connection(
         lookup: impl Fn(&str) -> Option<OsString>,
     ) -> Result<(Resource, AccessKey), Faults> {
@@ -147,11 +145,7 @@ impl Config {
         acs::connection(&mut reader).ok_or_else(|| reader.into_faults())
     }
 
-    /// Reads the webhook secrets alone.
-    ///
-    /// # Errors
-    ///
-    /// [`Faults`]; none if there are no secrets, which is for the caller to judge.
+    /// Reads the webhook secrets alone. The caller decides whether having none is a fault.
     pub(crate) fn read_secrets(
         lookup: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Option<Secrets>, Faults> {
@@ -222,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults() {
+    fn unset_settings_have_defaults() {
         let config = read(&[("RECORDINGS_PREFIX", ""), ("EVENT_GRID_TOPICS", " ")]).unwrap();
         assert_eq!(config.prefix.to_string(), "recordings/");
         assert_eq!(config.buckets.work, None);
@@ -298,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_required_says_so() {
+    fn a_missing_required_setting_is_named() {
         let text = Config::read(|_| None).unwrap_err().to_string();
         for (name, _) in &GOOD[..2] {
             assert!(text.contains(&format!("{name} is required")), "{text}");
@@ -306,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_deliver() {
+    fn the_senders_that_may_deliver() {
         let tenant = ("ENTRA_TENANT_ID", "01234567-89AB-cdef-0123-456789abcdef");
         let audience = ("ENTRA_AUDIENCE", "api://archive");
         let no_secrets = ("WEBHOOK_SECRETS", "");
@@ -329,7 +323,7 @@ mod tests {
         assert!(config.senders.secrets.is_some() && config.senders.need_a_secret());
         let audiences = config.senders.tenant.unwrap().audiences;
         assert_eq!(audiences, ["api://archive", "01234567"]);
-        // The schedule alone needs none of it.
+        // A function that serves the schedule alone needs no sender.
         let config = read(&[no_secrets]).unwrap();
         assert!(config.senders.secrets.is_none() && config.senders.need_a_secret());
 
@@ -365,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn values_out_of_range() {
+    fn invalid_values_are_faults() {
         for (name, value) in [
             ("TRANSFER_CONCURRENCY", "0"),
             ("TRANSFER_CONCURRENCY", "65"),

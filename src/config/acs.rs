@@ -1,4 +1,4 @@
-//! The ACS resource, and what authorizes downloads from it: an access key or Entra's tokens.
+//! The ACS resource, and the credential for downloads from it: an access key or Entra's tokens.
 
 use std::ffi::OsString;
 
@@ -13,16 +13,16 @@ const ENDPOINT: &str = "COMMUNICATION_SERVICES_ENDPOINT";
 const TENANT: &str = "ACS_TENANT_ID";
 const CLIENT: &str = "ACS_CLIENT_ID";
 
-/// Where the credential of downloads comes from.
+/// The source of the credential for downloads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialSource {
-    /// The settings themselves. The key may change while the function runs.
+    /// The connection string. The key may change while the function runs.
     AccessKey(AccessKey),
     /// Microsoft Entra, for this application.
     Entra(Application),
 }
 
-/// The ACS resource and the key to it.
+/// Reads the ACS resource and its access key.
 pub(super) fn connection<F>(reader: &mut Reader<F>) -> Option<(Resource, AccessKey)>
 where
     F: Fn(&str) -> Option<OsString>,
@@ -35,7 +35,7 @@ where
     )
 }
 
-/// The ACS resource and its credential's source, with tokens issued at `authority`.
+/// Reads the ACS resource and the source of the credential. Tokens are issued by `authority`.
 pub(super) fn acs<F>(
     reader: &mut Reader<F>,
     authority: Option<&Url>,
@@ -53,8 +53,9 @@ where
     if reader.is_set(CONNECTION_STRING) {
         reader.fault(
             CONNECTION_STRING,
-            "cannot be set beside COMMUNICATION_SERVICES_ENDPOINT, ACS_TENANT_ID and ACS_CLIENT_ID: \
-             downloads are authorized by an access key or by Microsoft Entra tokens, not by both",
+            "cannot be set beside COMMUNICATION_SERVICES_ENDPOINT, ACS_TENANT_ID and \
+             ACS_CLIENT_ID: downloads are authorized by an access key or by Microsoft Entra \
+             tokens, not by both",
         );
     }
     let resource = reader.required(
@@ -69,7 +70,8 @@ where
     );
     let client = reader.required(
         CLIENT,
-        "is required with COMMUNICATION_SERVICES_ENDPOINT: the application that the functions act as",
+        "is required with COMMUNICATION_SERVICES_ENDPOINT: the application that the functions act \
+         as",
         |text| guid(text, "the application's id"),
     );
     let application = Application {
@@ -119,12 +121,12 @@ mod tests {
             assert_eq!(application.tenant, GUID.to_lowercase());
             assert_eq!(application.client, KEYLESS[2].1);
             assert_eq!(application.authority.as_str(), expected);
-            assert!(config.senders.tenant.is_none(), "that is for deliveries");
+            assert!(config.senders.tenant.is_none(), "a tenant for deliveries");
         }
     }
 
     #[test]
-    fn both_kinds_of_credential_are_a_fault_that_says_so() {
+    fn both_kinds_of_credential_together_are_a_fault() {
         let connection = "endpoint=https://contoso.communication.azure.com/;accesskey=AAECAw==";
         for some in [&KEYLESS[..], &KEYLESS[..1], &KEYLESS[1..2]] {
             let settings = [some, &[(CONNECTION_STRING, connection)]].concat();
@@ -138,14 +140,14 @@ mod tests {
                 "{text}"
             );
         }
-        // One that is empty counts as not set.
+        // An empty setting counts as not set.
         assert!(read(&[&KEYLESS[..], &[(CONNECTION_STRING, "")]].concat()).is_ok());
         let empty = KEYLESS.map(|(name, _)| (name, " "));
         assert!(read(&[&empty[..], &[(CONNECTION_STRING, connection)]].concat()).is_ok());
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_named() {
+    fn a_missing_or_wrong_setting_is_named() {
         for (number, (name, _)) in KEYLESS.iter().enumerate() {
             let mut settings = KEYLESS.to_vec();
             settings.remove(number);
@@ -177,7 +179,7 @@ mod tests {
                 );
             }
         }
-        // Of the authority, which deliveries have as well, it is said once.
+        // The authority serves downloads and deliveries, but its fault is reported once.
         let settings = [&KEYLESS[..], &[("ENTRA_AUTHORITY", "http://x")]].concat();
         let text = read(&settings).unwrap_err().to_string();
         assert_eq!(text.matches("ENTRA_AUTHORITY").count(), 1, "{text}");

@@ -1,10 +1,10 @@
-//! The variables that Lambda sets for every function, without which its runtime cannot start.
+//! The variables that Lambda sets for every function and its runtime needs to start.
 
 use std::ffi::OsString;
 
 use lambda_http::http::Uri;
 
-/// A variable of Lambda's, and the values that the runtime takes.
+/// A variable of Lambda's, and the check of its value that the runtime makes.
 type Variable = (&'static str, fn(&str) -> bool);
 
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
@@ -17,7 +17,8 @@ const VARIABLES: [Variable; 4] = [
     ("AWS_LAMBDA_FUNCTION_VERSION", |_| true),
 ];
 
-/// The names of those that are missing, or that the runtime cannot read; none on Lambda.
+/// Returns the names of the variables that are missing or that the runtime cannot read; none on
+/// Lambda.
 #[must_use]
 pub fn lacking_of_lambda() -> Vec<&'static str> {
     lacking(super::variable)
@@ -36,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lambda_sets_is_missed_where_it_is_not_set_or_of_no_use() {
+    fn a_variable_that_is_missing_or_unreadable_is_named() {
         let set = [
             ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
             ("AWS_LAMBDA_FUNCTION_NAME", "f"),

@@ -1,21 +1,22 @@
-//! How the function logs.
+//! The settings of the log.
 
 use std::ffi::OsString;
 
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-/// How the function logs.
+/// The settings of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logging {
-    /// The function's own level. Its dependencies log no lower than warnings, because below them they print URLs.
+    /// The level of the function's own lines. Dependencies log warnings and errors alone, because
+    /// at lower levels they print URLs.
     pub level: LevelFilter,
-    /// One JSON object a line, as CloudWatch reads it.
+    /// Set if each line is a JSON object, as CloudWatch reads it.
     pub json: bool,
-    /// The installation's name, on Lambda only: the dimension of the metrics. The functions of one
-    /// installation share it, so that their metrics add up to one view.
+    /// The installation's name, which is the dimension of the metrics; on Lambda only. The
+    /// functions of an installation share the name, so that their metrics add up.
     pub installation: Option<String>,
-    /// The variables that name no level of the function's own, and had no effect.
+    /// The variables that set no level of the function's own and had no effect.
     pub ignored: Vec<&'static str>,
 }
 
@@ -63,7 +64,8 @@ impl Logging {
     }
 }
 
-/// The level of Lambda's own setting, which has one more than `tracing` has.
+/// Parses the level of Lambda's own setting, which has one level more than `tracing`.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>
 fn lambda_level(level: &str) -> Option<LevelFilter> {
     if level.eq_ignore_ascii_case("fatal") {
         return Some(LevelFilter::ERROR);
@@ -71,8 +73,8 @@ fn lambda_level(level: &str) -> Option<LevelFilter> {
     level.parse().ok()
 }
 
-/// The level that directives in the form of `RUST_LOG` give to this crate; `None` if they give it
-/// none. A misspelt level is read as the name of another crate.
+/// Returns the level that `RUST_LOG`'s directives set for this crate, if any. A misspelt level
+/// counts as the name of another crate.
 fn own_level(directives: &str) -> Option<LevelFilter> {
     let targets: Targets = directives.parse().ok()?;
     let own = env!("CARGO_CRATE_NAME");
@@ -98,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn log_levels() {
+    fn the_level_and_the_format_follow_the_variables() {
         for (variables, level, json) in [
             (vec![], LevelFilter::INFO, false),
             (vec![("RUST_LOG", "debug")], LevelFilter::DEBUG, false),
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_that_name_no_level_are_told() {
+    fn variables_that_set_no_level_are_reported() {
         for (directives, of_lambda, ignored) in [
             ("infos", "INFOS", vec![RUST_LOG, LAMBDA_LEVEL]),
             ("hyper=trace", "INFO", vec![RUST_LOG]),

@@ -1,9 +1,9 @@
-//! Settings read by name, and what is wrong with them.
+//! The reader of settings, which collects their faults.
 
 use std::ffi::OsString;
 use std::fmt;
 
-/// What is wrong with the settings: each by its variable's name, none with its value.
+/// The faults of the settings, each with its variable's name and none with its value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults(Vec<(&'static str, String)>);
 
@@ -20,7 +20,7 @@ impl fmt::Display for Faults {
 impl std::error::Error for Faults {}
 
 impl Faults {
-    /// One fault.
+    /// Makes the faults of one setting.
     pub(super) fn one(name: &'static str, fault: impl Into<String>) -> Self {
         Self(vec![(name, fault.into())])
     }
@@ -34,7 +34,7 @@ impl Faults {
     }
 }
 
-/// Reads settings, and collects what is wrong with them.
+/// Reads settings by name and collects their faults.
 pub(super) struct Reader<F> {
     lookup: F,
     faults: Faults,
@@ -48,17 +48,18 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
         }
     }
 
-    /// What is wrong with everything that has been read.
+    /// Returns the faults of all settings that were read.
     pub(super) fn into_faults(self) -> Faults {
         self.faults
     }
 
-    /// Whether there is anything by that name, be it usable or not.
+    /// Returns `true` if a setting has any value but white space, valid or not.
     pub(super) fn is_set(&self, name: &str) -> bool {
         let text = (self.lookup)(name);
         text.is_some_and(|text| text.to_str().is_none_or(|text| !text.trim().is_empty()))
     }
 
+    /// Reads a setting as text. An empty setting is `None`.
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
         let Ok(text) = (self.lookup)(name)?.into_string() else {
             self.fault(name, "is not valid UTF-8");
@@ -67,6 +68,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
         Some(text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
+    /// Reads and parses a setting. `None` if the setting is empty or has a fault.
     pub(super) fn parsed<T>(
         &mut self,
         name: &'static str,
@@ -81,6 +83,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
         }
     }
 
+    /// Reads and parses a setting. If it is empty, `why` is the fault.
     pub(super) fn required<T>(
         &mut self,
         name: &'static str,

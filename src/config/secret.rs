@@ -1,4 +1,4 @@
-//! A Secrets Manager secret that settings may be kept in (`SECRET_ID`).
+//! A secret in Secrets Manager whose members are settings (`SECRET_ID`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,21 +11,22 @@ use serde_json::Value;
 use super::SETTINGS;
 use crate::cached::BoxError;
 
-/// One secret, to be read as often as it is asked for.
+/// A secret in Secrets Manager.
 #[derive(Clone, Debug)]
 pub(super) struct Secret {
     client: Client,
     id: String,
 }
 
-/// The settings in a secret. They do not print.
+/// The settings in a secret. `Debug` prints their names alone.
 #[derive(Default, PartialEq, Eq)]
 pub(super) struct Members(BTreeMap<&'static str, String>);
 
-/// The secret holds nothing that settings can be read from. It never repeats any of it.
+/// The fault of a secret that settings cannot be read from. It never repeats any of the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "must name a secret that is a JSON object, each setting in it a string, a number or true or false"
+    "must name a secret that is a JSON object, each setting in it a string, a number or true or \
+     false"
 )]
 pub(super) struct Malformed;
 
@@ -39,7 +40,9 @@ impl Secret {
         }
     }
 
-    /// Reads the secret as it is now.
+    /// Reads the current value of the secret.
+    ///
+    /// The outer error may pass with time; the inner one needs another value.
     pub(super) async fn read(&self) -> Result<Result<Members, Malformed>, BoxError> {
         let read = self.client.get_secret_value().secret_id(&self.id);
         let value = read.send().await?;
@@ -53,7 +56,7 @@ impl Secret {
 }
 
 impl Members {
-    /// Reads what is a setting of a JSON object; a secret may hold more, for others.
+    /// Reads the settings from a JSON object. Other members are ignored: they may be for others.
     fn parse(text: &[u8]) -> Result<Self, Malformed> {
         let object = serde_json::from_slice(text).map_err(|_| Malformed)?;
         let Value::Object(mut object) = object else {
@@ -72,7 +75,7 @@ impl Members {
         Ok(Self(members))
     }
 
-    /// The setting of that name, if the secret has it.
+    /// Returns the setting of that name, if the secret has it.
     pub(super) fn member(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -89,9 +92,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_override_by_name_and_what_is_no_setting_is_left() {
-        let text = br#"{"WEBHOOK_SECRETS": "0123456789abcdef", "TRANSFER_CONCURRENCY": 4, "ACKNOWLEDGE": null,
-            "S3_FORCE_PATH_STYLE": true, "RECORDINGS_PREFIX": "", "password": {"of": "somebody else"}}"#;
+    fn settings_are_read_by_name_and_other_members_are_ignored() {
+        let text = br#"{"WEBHOOK_SECRETS": "0123456789abcdef", "TRANSFER_CONCURRENCY": 4,
+            "ACKNOWLEDGE": null, "S3_FORCE_PATH_STYLE": true, "RECORDINGS_PREFIX": "",
+            "password": {"of": "somebody else"}}"#;
         let members = Members::parse(text).unwrap();
         for (name, value) in [
             ("WEBHOOK_SECRETS", Some("0123456789abcdef")),
@@ -108,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_of_settings_is_refused() {
+    fn a_text_that_is_no_object_of_settings_is_refused() {
         for text in [
             &b""[..],
             b"endpoint=https://contoso.communication.azure.com/;accesskey=AAECAw==",

@@ -12,22 +12,22 @@ use crate::authentication::{Require, Tenant};
 /// The senders that may deliver.
 #[derive(Debug)]
 pub(crate) struct Senders {
-    /// Those who have one of these secrets, which may change while the function runs.
+    /// Senders with one of these secrets, which may change while the function runs.
     pub(crate) secrets: Option<Secrets>,
-    /// Those who have an Entra ID token of this tenant.
+    /// Senders with an Entra ID token of this tenant.
     pub(crate) tenant: Option<Tenant>,
-    /// The credentials that they need: one of the two, or both.
+    /// The credentials that a sender needs: either of the two, or both.
     pub(crate) require: Require,
 }
 
 impl Senders {
-    /// Returns `true` if nobody can deliver without a webhook secret.
+    /// Returns `true` if no sender is admitted without a webhook secret.
     pub(crate) fn need_a_secret(&self) -> bool {
         self.tenant.is_none() || self.require == Require::Both
     }
 }
 
-/// The webhook secrets.
+/// Reads the webhook secrets.
 pub(super) fn secrets<F>(reader: &mut Reader<F>) -> Option<Secrets>
 where
     F: Fn(&str) -> Option<OsString>,
@@ -37,8 +37,9 @@ where
     })
 }
 
-/// Reads the senders that may deliver. That there are no webhook secrets is no fault: a function that serves the
-/// schedule alone needs none, and one that serves deliveries answers 503 until there are some.
+/// Reads the senders that may deliver. To have no webhook secret is no fault: a function that
+/// serves only the schedule needs none, and one that serves deliveries answers 503 until a secret
+/// is set.
 pub(super) fn senders<F>(reader: &mut Reader<F>, authority: Option<Url>) -> Senders
 where
     F: Fn(&str) -> Option<OsString>,
@@ -58,7 +59,7 @@ where
         (true, false) => reader.fault("ENTRA_AUDIENCE", "is required with ENTRA_TENANT_ID"),
         (false, true) => reader.fault("ENTRA_TENANT_ID", "is required with ENTRA_AUDIENCE"),
         (false, false) if require == Some(Require::Both) => {
-            reader.fault("REQUIRE", "is `both`, which wants ENTRA_TENANT_ID as well");
+            reader.fault("REQUIRE", "is `both`, which needs ENTRA_TENANT_ID as well");
         }
         (true, true) | (false, false) => {}
     }

@@ -1,4 +1,4 @@
-//! Where settings are read, and read again.
+//! The sources of settings, which are read at the start and again while the function runs.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -21,7 +21,7 @@ const SECRET_ID: &str = "SECRET_ID";
 const WEBHOOK_SECRETS: &str = "WEBHOOK_SECRETS";
 const CONNECTION_STRING: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
 
-/// The environment, and the Secrets Manager secrets that it names, if it names any.
+/// The environment, and the secrets that its `SECRET_ID` names.
 #[derive(Clone)]
 pub struct Settings {
     environment: Arc<Lookup>,
@@ -29,26 +29,26 @@ pub struct Settings {
     homes: Arc<Homes>,
 }
 
-/// The places of the secrets that had the members which are read again, so that a fault of one
-/// secret is none of what another holds.
+/// The positions of the secrets that had the members which are read again. A refresh reads that
+/// secret first, so that a fault of another secret does not stop it.
 #[derive(Default)]
 struct Homes {
     webhook_secrets: AtomicUsize,
     connection_string: AtomicUsize,
 }
 
-/// Why there are no settings to work by.
+/// The failure to read the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
-    /// They were read, and are wrong.
+    /// The settings are invalid.
     #[error(transparent)]
     Faults(#[from] Faults),
-    /// A secret could not be read. That may pass.
+    /// A secret could not be read, which may pass.
     #[error("secret {number} of {of} could not be read from Secrets Manager")]
     Unread {
-        /// Its place in `SECRET_ID`, from 1.
+        /// The secret's position in `SECRET_ID`, from 1.
         number: usize,
-        /// Secrets in `SECRET_ID`.
+        /// The number of secrets in `SECRET_ID`.
         of: usize,
         /// The cause.
         #[source]
@@ -57,13 +57,14 @@ pub enum Unusable {
 }
 
 impl Settings {
-    /// Those of the process.
+    /// Returns the settings of the process.
     #[must_use]
     pub fn from_env(sdk: &SdkConfig) -> Self {
         Self::new(sdk, variable)
     }
 
-    /// Those that `environment` gives, and those in the secrets that it names, read as `sdk` says.
+    /// Returns the settings of `environment` and of the secrets that it names, which are read by
+    /// the SDK's configuration.
     #[must_use]
     pub fn new(
         sdk: &SdkConfig,
@@ -79,22 +80,19 @@ impl Settings {
         }
     }
 
-    /// Whether they are the same whenever they are read.
+    /// Returns `true` if the settings cannot change while the function runs.
     pub(crate) fn are_fixed(&self) -> bool {
         self.secrets.is_empty()
     }
 
-    /// Reads them as they are now.
-    ///
-    /// # Errors
-    ///
-    /// [`Unusable`].
+    /// Reads the current settings.
     pub(crate) async fn read(&self) -> Result<Config, Unusable> {
         let secrets = self.read_all().await?;
         let find = |name: &str| {
             let mut secrets = secrets.iter();
             secrets.position(|members| members.member(name).is_some())
         };
+        // Of a setting in two secrets, a new value in one of them could have no effect.
         let of_many = |name: &&str| {
             let having = secrets
                 .iter()
@@ -120,36 +118,27 @@ impl Settings {
         })?)
     }
 
-    /// Reads the ACS resource and its key as they are now; whatever is wrong with other settings
-    /// does not matter.
-    ///
-    /// # Errors
-    ///
-    /// [`Unusable`].
+    /// Reads the current ACS resource and access key. Faults of other settings do not matter.
     pub(crate) async fn read_connection(&self) -> Result<(Resource, AccessKey), Unusable> {
         let text = self.read_member(CONNECTION_STRING, &self.homes.connection_string);
         let text = text.await?;
         Ok(Config::read_connection(|_| text.clone())?)
     }
 
-    /// Reads the webhook secrets as they are now; whatever is wrong with other settings does not
-    /// matter.
-    ///
-    /// # Errors
-    ///
-    /// [`Unusable`], also where there are no secrets and some are `needed`.
+    /// Reads the current webhook secrets. To have none is a fault if they are `needed`. Faults of
+    /// other settings do not matter.
     pub(crate) async fn read_secrets(&self, needed: bool) -> Result<Option<Secrets>, Unusable> {
         let text = self.read_member(WEBHOOK_SECRETS, &self.homes.webhook_secrets);
         let text = text.await?;
         let secrets = Config::read_secrets(|_| text.clone())?;
         if secrets.is_none() && needed {
-            let missing = "is missing: without one, no delivery can be verified";
+            let missing = "is required: without a webhook secret, no delivery can be verified";
             return Err(Faults::one(WEBHOOK_SECRETS, missing).into());
         }
         Ok(secrets)
     }
 
-    /// Reads one setting: from the secret that had it last, else from whichever has it now, else
+    /// Reads one setting: from the secret that had it last, else from another that has it now, else
     /// from the environment.
     async fn read_member(
         &self,
@@ -171,7 +160,7 @@ impl Settings {
         Ok((self.environment)(name))
     }
 
-    /// Reads all secrets side by side.
+    /// Reads all secrets concurrently.
     async fn read_all(&self) -> Result<Vec<Members>, Unusable> {
         let mut reading = JoinSet::new();
         for (place, secret) in self.secrets.iter().cloned().enumerate() {
@@ -187,6 +176,7 @@ impl Settings {
         Ok(all.into_iter().map(|(_, members)| members).collect())
     }
 
+    /// Returns the members of the secret at `place`, or its failure with the secret's position.
     fn checked(
         &self,
         place: usize,
@@ -200,6 +190,7 @@ impl Settings {
         })
     }
 
+    /// Returns the failure to read the secret at `place`.
     fn unread(&self, place: usize, source: BoxError) -> Unusable {
         Unusable::Unread {
             number: place + 1,

@@ -1,4 +1,4 @@
-//! The values of settings: text → value, or what is wrong with it. Pure.
+//! The parsers of single settings: a value, or the fault of the text. Pure.
 
 use url::Url;
 
@@ -8,12 +8,13 @@ use crate::locations::is_private;
 
 const MAX_CONCURRENCY: usize = 64;
 
-/// The entries of a list between its commas, without the empty ones.
+/// Returns the entries of a comma-separated list, without the empty ones.
 pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
     let entries = text.split(',').map(str::trim);
     entries.filter(|entry| !entry.is_empty())
 }
 
+/// Parses the audiences of Entra ID tokens: any text may be one.
 pub(super) fn audiences(text: &str) -> Result<Vec<String>, String> {
     let audiences: Vec<_> = list(text).map(str::to_owned).collect();
     if audiences.is_empty() {
@@ -22,7 +23,7 @@ pub(super) fn audiences(text: &str) -> Result<Vec<String>, String> {
     Ok(audiences)
 }
 
-/// A GUID in lower case, which is `what`.
+/// Parses a GUID into lower case. `what` names it in the fault.
 pub(super) fn guid(text: &str, what: &str) -> Result<String, String> {
     let groups = [8, 4, 4, 4, 12];
     let hex = |group: &str| group.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -36,6 +37,7 @@ pub(super) fn guid(text: &str, what: &str) -> Result<String, String> {
     }
 }
 
+/// Parses the authority of tokens. Requests to it carry credentials, so it must be private.
 pub(super) fn authority(text: &str) -> Result<Url, String> {
     let usable = |url: &Url| {
         let userinfo = !url.username().is_empty() || url.password().is_some();
@@ -49,6 +51,8 @@ pub(super) fn authority(text: &str) -> Result<Url, String> {
     })
 }
 
+/// Parses the name of a bucket or the ARN of an access point.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
 pub(super) fn bucket(text: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     let name = (3..=255).contains(&text.len()) && text.bytes().all(plain);
@@ -63,6 +67,8 @@ pub(super) fn bucket(text: &str) -> Result<String, String> {
     }
 }
 
+/// Parses suffixes of media hosts. A suffix of one label, such as `.com`, would allow anybody's
+/// hosts.
 pub(super) fn host_suffixes(text: &str) -> Result<Vec<String>, String> {
     let suffix = |text: &str| {
         let text = text.to_ascii_lowercase();
@@ -76,7 +82,11 @@ pub(super) fn host_suffixes(text: &str) -> Result<Vec<String>, String> {
         (labels.contains('.') && labels.split('.').all(label)).then_some(text)
     };
     let suffixes: Option<_> = list(text).map(suffix).collect();
-    suffixes.ok_or_else(|| "must be host suffixes of two or more labels, each with a dot before it (`.example.com`), separated by commas".to_owned())
+    suffixes.ok_or_else(|| {
+        "must be host suffixes of two or more labels, each with a dot before it \
+         (`.example.com`), separated by commas"
+            .to_owned()
+    })
 }
 
 pub(super) fn prefix(text: &str) -> Result<Prefix, String> {
