@@ -1,4 +1,4 @@
-//! What the function measures: names and units, and the lines of the log that CloudWatch takes them from.
+//! The metrics: names and units, and the log lines from which CloudWatch extracts them.
 
 mod lines;
 
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::limits::MIB;
 use crate::outcome::Outcome;
 
-/// Where CloudWatch has them.
+/// The namespace of the metrics in CloudWatch.
 pub const NAMESPACE: &str = "AcsRecordingArchiver";
 
 /// Declares an enum with `ALL`, the list of its variants.
@@ -100,30 +100,30 @@ listed! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
     #[serde(rename_all = "camelCase")]
     pub enum Cause {
-        /// ACS answered 429, or named a time to come back at.
+        /// ACS answered 429, or sent `Retry-After`.
         AcsThrottled,
         /// ACS answered 408 or 5xx.
         AcsFailed,
-        /// ACS has not finished the recording.
+        /// The recording is not ready yet.
         AcsNotReady,
-        /// ACS sent nothing.
+        /// ACS sent no byte in time.
         AcsStalled,
-        /// A connection to ACS broke, or a body did.
+        /// A connection to ACS, or the body of a reply, broke off.
         AcsBroken,
-        /// A reply of ACS was not what was asked for.
+        /// A reply of ACS did not match the request.
         AcsMismatched,
-        /// ACS refused the access key or the token, and there was a newer one.
+        /// ACS refused the access key or the token, and a newer one was there.
         AcsUnauthorized,
         /// S3 asked to slow down.
         S3Throttled,
         /// S3 failed or did not answer.
         S3Failed,
-        /// S3 took nothing.
+        /// S3 accepted no byte in time.
         S3Stalled,
     }
 }
 
-/// What is measured at one moment: a line of the log.
+/// A measurement: metrics with their values, which become one log line.
 #[derive(Debug, Default)]
 pub(crate) struct Measured {
     values: Vec<(Metric, f64)>,
@@ -131,12 +131,12 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// Something that happened once.
+    /// Counts one occurrence.
     pub(crate) fn once(metric: Metric) -> Self {
         Self::default().and(metric, 1.0)
     }
 
-    /// Something that was tried again.
+    /// Counts one retry by its cause.
     pub(crate) fn retry(cause: Cause) -> Self {
         Self {
             cause: Some(cause),
@@ -144,8 +144,8 @@ impl Measured {
         }
     }
 
-    /// A run on a recording that took `time` and fetched `bytes`, ended by `outcome`, `lag` after the event, if that has a
-    /// time.
+    /// Measures a run on a recording that took `time`, fetched `bytes` and ended in `outcome`.
+    /// `lag` is the time since the event, if the event has a time.
     pub(crate) fn recording(
         outcome: Outcome,
         lag: Option<Duration>,
@@ -157,12 +157,13 @@ impl Measured {
                 .and(Metric::RecordingDuration, time.as_secs_f64() * 1000.0),
             Outcome::AlreadyArchived => Self::once(Metric::RecordingsAlreadyArchived),
             Outcome::Suspended => Self::once(Metric::RecordingsSuspended),
-            // Measured where it is known why.
+            // Measured by the code that knows the reason.
             Outcome::Ignored | Outcome::SetAside | Outcome::Unstored => Self::default(),
         };
         if let (Outcome::Archived, Some(lag)) = (outcome, lag) {
             measured = measured.and(Metric::ArchiveLag, lag.as_secs_f64());
         }
+        // The rate of a small download would measure the latency.
         if bytes <= MIB || time.is_zero() {
             return measured;
         }
@@ -170,8 +171,9 @@ impl Measured {
         measured.and(Metric::Throughput, megabytes / time.as_secs_f64())
     }
 
-    /// A tick that found so many events, so many of them pending for an hour or more, and so many
-    /// `unfinished` uploads of no event; the source of the oldest is kept for so many hours more.
+    /// Measures a tick that has listed the `pending` events, those of them that are `in_trouble`,
+    /// and the `unfinished` uploads of no event. ACS deletes the oldest event's source in
+    /// `hours_left`.
     pub(crate) fn tick(
         pending: usize,
         in_trouble: usize,
@@ -188,12 +190,12 @@ impl Measured {
         }
     }
 
-    /// A tick that is at work.
+    /// Measures a tick that is still at work.
     pub(crate) fn tick_at_work() -> Self {
         Self::once(Metric::Ticks)
     }
 
-    /// The same and a count, or a size in bytes; none where it is zero.
+    /// Adds a count, or a size in bytes, unless it is zero.
     pub(crate) fn and_count(self, metric: Metric, count: u64) -> Self {
         if count == 0 {
             self
@@ -202,13 +204,14 @@ impl Measured {
         }
     }
 
+    /// Adds a metric.
     fn and(mut self, metric: Metric, value: f64) -> Self {
         self.values.push((metric, value));
         self
     }
 }
 
-/// CloudWatch counts in floating point; no size that occurs loses by it.
+/// Converts a count to floating point, which is exact up to 2^53.
 #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
 fn number(count: u64) -> f64 {
     count as f64

@@ -1,5 +1,5 @@
-//! Measurements as lines of the log, in CloudWatch's embedded metric format: they cost no call, and get lost no sooner than
-//! any other line.
+//! Measurements as log lines in CloudWatch's embedded metric format. A line costs no call, and is
+//! no more likely to be lost than any other.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
@@ -13,39 +13,40 @@ use time::format_description::well_known::Rfc3339;
 use super::{Measured, NAMESPACE};
 use crate::clock;
 
-/// What tells the metrics of one installation from those of another.
+/// The dimension that tells installations apart.
 const DIMENSION: &str = "Installation";
-/// What tells [`Metric::Retries`](super::Metric::Retries) apart besides.
+/// The second dimension of [`Metric::Retries`](super::Metric::Retries).
 const CAUSE: &str = "Cause";
 
-/// The installation that the lines name. Without it, no line is written.
+/// The installation that the lines name. While it is not set, no line is written.
 static INSTALLATION: OnceLock<String> = OnceLock::new();
 
-/// Has measurements written from now on, as those of `installation`. A second call does nothing.
+/// Lets measurements be written from now on, as those of `installation`. A second call does
+/// nothing.
 pub(crate) fn install(installation: String) {
     // Fails only if an installation is set already.
     let _ = INSTALLATION.set(installation);
 }
 
 impl Measured {
-    /// Writes the measurement as a line of the log. Before [`install`], it is lost.
+    /// Writes the measurement as a log line. Before [`install`], the measurement is dropped.
     pub(crate) fn emit(&self) {
         if self.values.is_empty() {
             return;
         }
         if let Some(installation) = INSTALLATION.get() {
             let line = format!("{}\n", self.line(installation));
-            // A log that cannot be written leaves nowhere to say so.
+            // If the log cannot be written, there is nowhere to report it.
             let _ = io::stdout().lock().write_all(line.as_bytes());
         }
     }
 
-    /// The line that CloudWatch takes metrics from.
+    /// Returns the line from which CloudWatch extracts the metrics.
     fn line(&self, installation: &str) -> Value {
         let now = OffsetDateTime::from(clock::now());
         let mut dimensions = vec![vec![DIMENSION]];
         let mut line = Map::new();
-        // As the other lines have them; the level also tells Lambda whether to keep the line.
+        // The members of all log lines. Lambda drops lines below the level that is set for its log.
         line.insert("timestamp".into(), now.format(&Rfc3339).ok().into());
         line.insert("level".into(), "INFO".into());
         line.insert("message".into(), "metrics".into());
@@ -93,7 +94,10 @@ mod tests {
             json!([{
                 "Namespace": "AcsRecordingArchiver",
                 "Dimensions": [["Installation"]],
-                "Metrics": [{"Name": "ChunksArchived", "Unit": "Count"}, {"Name": "BytesFetched", "Unit": "Bytes"}],
+                "Metrics": [
+                    {"Name": "ChunksArchived", "Unit": "Count"},
+                    {"Name": "BytesFetched", "Unit": "Bytes"},
+                ],
             }])
         );
         let timestamp = line["_aws"]["Timestamp"].as_u64().unwrap();
@@ -101,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn retries_are_told_apart_by_their_cause_and_counted_without_it() {
+    fn retries_are_counted_by_their_cause_and_in_all() {
         let line = Measured::retry(Cause::S3Throttled).line("archiver");
         assert_eq!(line["Cause"], "s3Throttled");
         assert_eq!(
