@@ -23,81 +23,84 @@ pub struct RefreshPolicy {
 /// The sizes, counts and times that bound the work. [`Limits::default`] is what is deployed.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Bytes of a part, unless 10,000 parts of this size would not hold the object.
+    /// The part size in bytes, unless 10,000 parts of this size would not hold the object.
     pub part_size: u64,
     /// Attempts at one part, or at one small object, within a run.
     pub attempts: u32,
     /// The first pause between two attempts; each later one doubles, with jitter.
     pub backoff: Duration,
-    /// The longest `Retry-After` that is waited for; a longer one suspends the transfer.
+    /// The longest `Retry-After` that a run waits for; a longer one suspends the transfer.
     pub retry_after: Duration,
     /// Attempts while ACS answers with an empty body, which means "not ready yet".
     pub not_ready_attempts: u32,
     /// The pause between two attempts at a recording that is not ready.
     pub not_ready_pause: Duration,
-    /// A source that sends no byte for this long has stalled.
+    /// The time without a byte from the source, after which the source has stalled.
     pub source_stall: Duration,
-    /// A part that has moved no byte into S3 for this long has stalled; longer than
-    /// [`source_stall`](Self::source_stall), so that a stalled source is not blamed on S3.
+    /// The time without a byte into S3, after which S3 has stalled; longer than
+    /// [`source_stall`](Self::source_stall), so that S3 is not blamed for a stalled source.
     pub store_stall: Duration,
-    /// Time that one S3 call with a small body may take, each of the SDK's own attempts.
+    /// The longest time for an S3 call with a small body, for each of the SDK's own attempts.
     pub store_call: Duration,
-    /// Time that Complete may take: S3 documents minutes for objects of many parts.
+    /// The longest time for Complete, which may take several minutes.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
     pub complete_call: Duration,
     /// The time after which the rate of a part in flight is known.
     pub rate_known: Duration,
-    /// The parts of an upload are listed again, to see what another delivery has put, at most this often.
+    /// The shortest time between two listings of an upload's parts, which show what another run has
+    /// put.
     pub relist: Duration,
-    /// The longest pause between two such listings, where each has shown that nobody else is at work.
+    /// The longest time between two such listings, while they show no other run at work.
     pub relist_alone: Duration,
-    /// Rounds that one run makes at one object (a source that changes, an upload that vanishes).
+    /// Rounds that one run makes at one object: the source may change, or the upload vanish.
     pub uploads: u32,
-    /// The time after which an upload that one reply has to fill is begun anew by ranges.
+    /// The time after which an upload that one reply has to fill is begun again by ranges.
     pub stream_patience: Duration,
-    /// The pause after the second upload that was begun for one object; it doubles with each.
+    /// The pause after the second upload for one object; it doubles with each upload.
     pub upload_pause: Duration,
-    /// Bytes of a metadata document; a longer one is not archived.
+    /// The longest metadata document that is archived, in bytes.
     pub metadata: u64,
-    /// Bytes of a delivery's body.
+    /// The longest body of a delivery, in bytes.
     pub body: usize,
     /// Events that one delivery stores at the same time.
     pub events_stored_at_once: usize,
     /// Events that one delivery, or one tick, works on at the same time.
     pub events_at_once: usize,
-    /// Chunks that one event works on at the same time; their parts share the slots of all.
+    /// Chunks of one event that are worked on at the same time; their parts share the slots of all.
     pub chunks_at_once: usize,
-    /// Media objects that are examined at the same time, over all events; each holds up to 1 MiB.
+    /// Media objects that are checked at the same time, over all events; each check holds up to
+    /// 1 MiB.
     pub media_checks: usize,
-    /// The longest time that the examination of one media object may take.
+    /// The longest time for the check of one media object.
     pub media_check: Duration,
-    /// How often the settings are read again from Secrets Manager.
+    /// The refresh of settings from Secrets Manager.
     pub secret: RefreshPolicy,
-    /// The longest time that webhook secrets are good after they were read, if they cannot be read
-    /// again or are unusable then.
+    /// The longest time that webhook secrets are valid after they were read, if each refresh fails.
     pub webhook_secrets: Duration,
-    /// How often a tenant's keys are fetched again.
+    /// The refresh of a tenant's keys.
     pub token_keys: RefreshPolicy,
-    /// How often a Microsoft Entra token for ACS is asked for; its own lifetime says when.
+    /// The refresh of a Microsoft Entra token for ACS, which is due by the token's own lifetime.
     pub entra_token: RefreshPolicy,
-    /// Time between the answer and Lambda's deadline.
+    /// The time between the answer and Lambda's deadline.
     pub margin: Duration,
-    /// Of the margin, the time to write down how a run ended.
+    /// The part of the margin in which a run writes how it ended.
     pub conclusion: Duration,
-    /// Of the margin, the time after that to release the event to the next run.
+    /// The part of the margin after that, in which a run releases the event to the next one.
     pub release: Duration,
-    /// The time after which a run writes its claim on an event again; a delivery writes its first
-    /// one only then.
+    /// The time after which a run writes its claim on an event again, and a delivery writes its
+    /// first.
     pub heartbeat: Duration,
-    /// The longest run where Lambda gave no usable deadline.
+    /// The longest run if Lambda gave no usable deadline.
     pub unknown_deadline: Duration,
-    /// With `ACKNOWLEDGE=stored`, the time until the answer: Event Grid waits 30 s.
+    /// The time until the answer with `ACKNOWLEDGE=stored`: Event Grid waits 30 s.
+    /// <https://learn.microsoft.com/azure/event-grid/delivery-and-retry>
     pub stored_answer: Duration,
-    /// Events of each kind, never tried and tried before, that a tick remembers of a listing. When
-    /// they are used up it lists again.
+    /// Events that a tick remembers of a listing, of each kind: never tried, and tried before. When
+    /// they are used up, the tick lists again.
     pub remembered: usize,
-    /// Failures of ours in a row, after which a tick takes no more events.
+    /// Failures of S3, KMS or permissions in a row, after which a tick takes no more events.
     pub outage: usize,
-    /// The time from one look at what ended runs have left over to the next.
+    /// The time between two searches for what ended runs have left over.
     pub housekeeping: Duration,
 }
 
