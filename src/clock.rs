@@ -1,11 +1,11 @@
-//! Time as it is told. The wall clock: for the dates of signatures and the ages of events. Nothing is ever decided between two machines by it.
+//! The wall clock, for the dates of signatures and the ages of credentials and events. No decision
+//! between two machines depends on it.
 
 use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-/// The time now.
-#[must_use]
+/// Returns the time.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that reads the wall clock"
@@ -14,7 +14,7 @@ pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }
 
-/// Whole milliseconds since `started`, as log lines have them.
+/// Returns the milliseconds since `started`, for log lines.
 pub(crate) fn milliseconds(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

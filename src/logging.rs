@@ -1,4 +1,5 @@
-//! Log lines: ours at the level that was asked for, those of the dependencies from warnings on; and metrics, on Lambda.
+//! The logger: the function's lines at the level of the settings, the dependencies' warnings and
+//! errors, and on Lambda the metrics.
 
 use std::panic;
 
@@ -12,7 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::config::Logging;
 use crate::metrics::{self, Measured, Metric};
 
-/// Installs the process's logger. A second call does nothing.
+/// Installs the process's logger. If there is one already, such as a test's, it stays.
 pub fn install(logging: Logging) {
     // Below warnings, the HTTP clients print the URLs and headers of requests.
     let filter = Targets::new()
@@ -33,14 +34,14 @@ pub fn install(logging: Logging) {
     };
     if let Some(installation) = logging.installation {
         metrics::install(installation);
-        // A panic's message may hold anything; its place says enough.
+        // The message of a panic may hold anything, so only its place is logged.
         panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);
             error!(place, "the function panicked");
             Measured::once(Metric::Panics).emit();
         }));
     }
-    // The error is that there is a logger already, such as a test's.
+    // Fails only if there is a logger already.
     let _ = tracing_subscriber::registry()
         .with(layer.with_filter(filter))
         .try_init();

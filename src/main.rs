@@ -1,4 +1,4 @@
-//! Start-up only: settings, clients, run.
+//! The start of the process.
 
 use std::process::ExitCode;
 
@@ -9,12 +9,14 @@ use acs_recording_archiver::{error_chain::error_chain, logging};
 use tracing::{error, info};
 
 const USAGE: &str = "\
-acs-recording-archiver is an AWS Lambda function: Lambda starts it, with its settings in the environment.
+acs-recording-archiver is an AWS Lambda function: Lambda starts it, with its settings in the
+environment.
 
   cargo run --example local    runs it here, against an embedded S3 and an emulated ACS
   deploy/deploy.sh --help      puts it into an AWS account (see docs/deploying.md)";
 
-// One thread fills what Lambda's network gives several times over, and holds a third less memory than two.
+// One thread has several times the throughput of Lambda's network, and needs a third less memory
+// than two.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let lacking = config::lacking_of_lambda();

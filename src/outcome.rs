@@ -1,26 +1,27 @@
-//! What has become of an event. Pure.
+//! The outcome of an event. Pure.
 
 use serde::{Serialize, Serializer};
 
-/// What has become of an event.
+/// The outcome of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Every chunk is in S3, and the manifest with them.
+    /// Every chunk and the manifest are in S3.
     Archived,
-    /// It was archived before.
+    /// The recording was archived before.
     AlreadyArchived,
-    /// It is none of ours to archive; nothing was stored.
+    /// The event needs no work; nothing was stored.
     Ignored,
-    /// It cannot be archived, and is kept with the reason.
+    /// The event was not understood, or its recording cannot be archived. It is stored with the
+    /// reason.
     SetAside,
-    /// It is stored and unfinished: a later attempt goes on.
+    /// The event is stored and unfinished: a later attempt continues.
     Suspended,
-    /// It could not even be stored: only Event Grid has it.
+    /// The event could not be stored: only Event Grid has it.
     Unstored,
 }
 
 impl Outcome {
-    /// Its name in answers and logs.
+    /// Returns the name in answers and logs.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Archived => "archived",
@@ -32,7 +33,7 @@ impl Outcome {
         }
     }
 
-    /// Whether there is nothing more to do for the event.
+    /// Returns `true` if nothing is left to do for the event.
     pub(crate) fn is_final(self) -> bool {
         match self {
             Self::Archived | Self::AlreadyArchived | Self::Ignored | Self::SetAside => true,
@@ -47,19 +48,19 @@ impl Serialize for Outcome {
     }
 }
 
-/// What is answered, and logged, of an event.
+/// The outcome of an event, for the answer and the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Report {
-    /// The event's id, as it stands in keys.
+    /// The event's id, made safe for keys and logs.
     pub(crate) id: String,
-    /// What has become of it.
+    /// The outcome.
     pub(crate) outcome: Outcome,
     /// The bytes that this run fetched for it.
     pub(crate) bytes: u64,
 }
 
 impl Report {
-    /// Of an event that nothing was fetched for.
+    /// Reports an event for which nothing was fetched.
     pub(crate) fn of(id: String, outcome: Outcome) -> Self {
         Self {
             id,
