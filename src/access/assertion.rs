@@ -116,6 +116,6 @@ impl Intercept for PrivateOnly {
         if url.is_ok_and(|url| is_private(&url)) {
             return Ok(());
         }
-        Err("its endpoint must be https, or http to a loopback address".into())
+        Err("the endpoint of AWS STS must be https, or http to a loopback address".into())
     }
 }

@@ -14,10 +14,10 @@ pub enum TickError {
     #[error("the settings could not be read, so nothing can be done")]
     NoSettings,
     /// The pending events could not be listed.
-    #[error("what is pending could not be listed")]
+    #[error("the pending events could not be listed")]
     Store(#[source] store::Error),
     /// The store ignores conditional writes, which all work needs.
-    #[error("the store cannot be worked with")]
+    #[error("the store cannot be used")]
     Unfit(#[source] store::Error),
     /// The tick panicked.
     #[error("the tick broke off")]

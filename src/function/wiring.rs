@@ -142,7 +142,9 @@ impl Wiring {
                 if resource == known {
                     return Ok(Credential::AccessKey(access_key));
                 }
-                Err("it is for another ACS resource, which this stack does not archive".into())
+                let fault = "the connection string is for another ACS resource, which this stack \
+                             does not archive";
+                Err(fault.into())
             }) as _
         };
         Cached::new(CONNECTION_STRING, Some(first), self.limits.secret, read)

@@ -104,7 +104,7 @@ impl Verdict {
             ),
             Self::Unverified => fault(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "whether the credentials are right could not be found out; see the function's log",
+                "the credentials could not be verified; see the function's log",
             ),
             Self::NoSecret => fault(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -102,7 +102,7 @@ impl Delivery {
             events = reports.len(),
             bytes = reports.iter().map(|report| report.bytes).sum::<u64>(),
             milliseconds = clock::milliseconds(self.started),
-            "delivery"
+            "delivery answered"
         );
         match verdict {
             // Without a credential, the request is a stranger's: nothing that an operator can fix.

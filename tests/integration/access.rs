@@ -360,7 +360,7 @@ async fn the_log_line_of_a_delivery_names_its_sender_and_credential() {
         let lines = log_lines(&stdout);
         let deliveries: Vec<&Value> = lines
             .iter()
-            .filter(|line| line["message"] == "delivery")
+            .filter(|line| line["message"] == "delivery answered")
             .collect();
         let credentials: Vec<&str> = deliveries
             .iter()

@@ -470,7 +470,7 @@ async fn a_tick_that_fails_reports_its_error_to_lambda_and_the_log() {
     let error: Value = serde_json::from_slice(&error).unwrap();
     assert_eq!(error["errorType"], "TickError");
     let message = error["errorMessage"].as_str().unwrap();
-    let expected = "what is pending could not be listed: S3 answered ListObjectsV2 with 403 AccessDenied: injected by the test";
+    let expected = "the pending events could not be listed: S3 answered ListObjectsV2 with 403 AccessDenied: injected by the test";
     assert_eq!(message, expected);
     lambda.runtime.wait_for_poll().await;
     let (stdout, _) = process.kill().await;
@@ -702,9 +702,11 @@ fn assert_lines(lines: &[Value], statuses: &[u16], good: &Recording) {
     }
     let said = |message: &'static str| lines.iter().filter(move |line| line["message"] == message);
 
-    let delivered: Vec<_> = said("delivery").map(|line| &line["status"]).collect();
+    let delivered: Vec<_> = said("delivery answered")
+        .map(|line| &line["status"])
+        .collect();
     assert_eq!(delivered, statuses.iter().collect::<Vec<_>>());
-    for line in said("delivery").chain(said("chunk")) {
+    for line in said("delivery answered").chain(said("chunk")) {
         assert_eq!(line["level"], "INFO");
         assert!(line["milliseconds"].is_u64(), "{line}");
         assert!(line["bytes"].is_u64(), "{line}");
