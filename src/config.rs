@@ -118,7 +118,7 @@ impl Config {
         let force_path_style = reader.parsed("S3_FORCE_PATH_STYLE", values::boolean);
         let faults = reader.into_faults();
         match (acs, buckets, prefix.or_else(default_prefix)) {
-            (Some((resource, credential)), Some(buckets), Some(prefix)) if faults.are_none() => {
+            (Some((resource, credential)), Some(buckets), Some(prefix)) if faults.is_empty() => {
                 let suffixes = suffixes.unwrap_or_default();
                 Ok(Self {
                     allowed: AllowedLocations::new(resource.endpoint(), &suffixes),
@@ -152,7 +152,7 @@ impl Config {
         let mut reader = Reader::new(lookup);
         let secrets = secrets(&mut reader);
         let faults = reader.into_faults();
-        if faults.are_none() {
+        if faults.is_empty() {
             Ok(secrets)
         } else {
             Err(faults)

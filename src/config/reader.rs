@@ -29,7 +29,7 @@ impl Faults {
         self.0.push((name, fault.into()));
     }
 
-    pub(super) fn are_none(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }

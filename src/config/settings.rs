@@ -26,13 +26,13 @@ const CONNECTION_STRING: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
 pub struct Settings {
     environment: Arc<Lookup>,
     secrets: Arc<[Secret]>,
-    homes: Arc<Homes>,
+    positions: Arc<Positions>,
 }
 
-/// The positions of the secrets that had the members which are read again. A refresh reads that
-/// secret first, so that a fault of another secret does not stop it.
+/// The positions of the secrets that had the credentials when these were last read. A refresh reads
+/// that secret first, so that a fault of another secret does not stop it.
 #[derive(Default)]
-struct Homes {
+struct Positions {
     webhook_secrets: AtomicUsize,
     connection_string: AtomicUsize,
 }
@@ -76,7 +76,7 @@ impl Settings {
         Self {
             environment: Arc::new(environment),
             secrets: secrets.collect(),
-            homes: Arc::default(),
+            positions: Arc::default(),
         }
     }
 
@@ -103,14 +103,14 @@ impl Settings {
         for name in SETTINGS.into_iter().filter(of_many) {
             faults.push(name, "is in more than one of the secrets of SECRET_ID");
         }
-        if !faults.are_none() {
+        if !faults.is_empty() {
             return Err(faults.into());
         }
-        for (name, home) in [
-            (WEBHOOK_SECRETS, &self.homes.webhook_secrets),
-            (CONNECTION_STRING, &self.homes.connection_string),
+        for (name, position) in [
+            (WEBHOOK_SECRETS, &self.positions.webhook_secrets),
+            (CONNECTION_STRING, &self.positions.connection_string),
         ] {
-            home.store(find(name).unwrap_or_default(), Ordering::Relaxed);
+            position.store(find(name).unwrap_or_default(), Ordering::Relaxed);
         }
         Ok(Config::read(|name| {
             let member = secrets.iter().find_map(|members| members.member(name));
@@ -120,7 +120,7 @@ impl Settings {
 
     /// Reads the current ACS resource and access key. Faults of other settings do not matter.
     pub(crate) async fn read_connection(&self) -> Result<(Resource, AccessKey), Unusable> {
-        let text = self.read_member(CONNECTION_STRING, &self.homes.connection_string);
+        let text = self.read_member(CONNECTION_STRING, &self.positions.connection_string);
         let text = text.await?;
         Ok(Config::read_connection(|_| text.clone())?)
     }
@@ -128,7 +128,7 @@ impl Settings {
     /// Reads the current webhook secrets. To have none is a fault if they are `needed`. Faults of
     /// other settings do not matter.
     pub(crate) async fn read_secrets(&self, needed: bool) -> Result<Option<Secrets>, Unusable> {
-        let text = self.read_member(WEBHOOK_SECRETS, &self.homes.webhook_secrets);
+        let text = self.read_member(WEBHOOK_SECRETS, &self.positions.webhook_secrets);
         let text = text.await?;
         let secrets = Config::read_secrets(|_| text.clone())?;
         if secrets.is_none() && needed {
@@ -143,9 +143,9 @@ impl Settings {
     async fn read_member(
         &self,
         name: &str,
-        home: &AtomicUsize,
+        position: &AtomicUsize,
     ) -> Result<Option<OsString>, Unusable> {
-        let last = home.load(Ordering::Relaxed);
+        let last = position.load(Ordering::Relaxed);
         let others = (0..self.secrets.len()).filter(|place| *place != last);
         for place in [last].into_iter().chain(others) {
             let Some(secret) = self.secrets.get(place) else {
@@ -153,7 +153,7 @@ impl Settings {
             };
             let members = self.checked(place, secret.read().await)?;
             if let Some(text) = members.member(name) {
-                home.store(place, Ordering::Relaxed);
+                position.store(place, Ordering::Relaxed);
                 return Ok(Some(text.into()));
             }
         }
