@@ -9,10 +9,7 @@ mod resource;
 mod secrets;
 mod token;
 
-use std::sync::Arc;
 use std::time::Duration;
-
-use crate::cached::Cached;
 
 pub(crate) use credential::Credential;
 pub(crate) use entra::{Application, Claims, Tokens};
@@ -23,12 +20,3 @@ pub(crate) use token::Token;
 /// The longest time for one attempt at an assertion or a token. A connection that died unnoticed
 /// leaves time for another attempt.
 const TRY: Duration = Duration::from_millis(2_500);
-
-/// The cached credentials, each refreshed by itself.
-#[derive(Clone, Debug)]
-pub(crate) struct Access {
-    /// The credential of downloads from the ACS resource.
-    pub(crate) credential: Arc<Cached<Credential>>,
-    /// The webhook secrets; a cached `None` if none is set.
-    pub(crate) secrets: Arc<Cached<Option<Secrets>>>,
-}

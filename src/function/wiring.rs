@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 
-use crate::access::{Access, AccessKey, Credential, Resource, Secrets, Tokens};
+use crate::access::{AccessKey, Credential, Resource, Secrets, Tokens};
 use crate::acs::Client;
 use crate::archive::Archive;
 use crate::authentication::Authentication;
@@ -72,17 +72,13 @@ impl Wiring {
                 (self.token(tokens.clone()), Some(tokens))
             }
         };
-        let access = Access {
-            credential: Arc::new(credential),
-            secrets: Arc::new(self.secrets(secrets, need_a_secret)),
-        };
-        let authentication =
-            Authentication::new(access.secrets, tenant, require, &self.http, limits);
+        let secrets = Arc::new(self.secrets(secrets, need_a_secret));
+        let authentication = Authentication::new(secrets, tenant, require, &self.http, limits);
         let layout = Layout::new(config.prefix, config.buckets.pending(), resource.endpoint());
         let store = Store::new(&self.sdk, config.buckets, config.force_path_style, limits);
         let acs = Client::new(
             self.http.clone(),
-            access.credential,
+            Arc::new(credential),
             resource,
             config.allowed,
             limits,
