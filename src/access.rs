@@ -14,7 +14,7 @@ use std::time::Duration;
 pub(crate) use credential::Credential;
 pub(crate) use entra::{Application, Claims, Tokens};
 pub(crate) use resource::{AccessKey, Resource};
-pub(crate) use secrets::{Secrets, Which};
+pub(crate) use secrets::{Position, Secrets};
 pub(crate) use token::Token;
 
 /// The longest time for one attempt at an assertion or a token. A connection that died unnoticed

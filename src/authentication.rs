@@ -19,7 +19,7 @@ use lambda_http::http::header::AUTHORIZATION;
 use reqwest::Client;
 use url::form_urlencoded;
 
-use crate::access::{Secrets, Which};
+use crate::access::{Position, Secrets};
 use crate::cached::{Cached, Refresh};
 use crate::limits::Limits;
 use admission::{Found, wants_token};
@@ -104,7 +104,7 @@ impl Authentication {
         match (secret, &self.entra, self.require) {
             (Found::NotSet, Some(_), Require::Any) => Ok(None),
             (Found::NotSet, _, _) => Err(Decision::NoSecret),
-            (Found::Good(which), _, _) => Ok(Some(Credential::Secret(which))),
+            (Found::Good(position), _, _) => Ok(Some(Credential::Secret(position))),
             (Found::Bad, _, _) => Err(Decision::Refused),
             (Found::Unknown, _, _) => Err(Decision::Unverified),
         }
@@ -114,7 +114,7 @@ impl Authentication {
     /// the request is refused, because Event Grid never tries a 401 again and a new secret may be
     /// younger than the cached ones. A request that presents nothing causes no read, unless no
     /// secrets are cached.
-    async fn secret(&self, presented: &[Cow<'_, [u8]>]) -> Found<Which> {
+    async fn secret(&self, presented: &[Cow<'_, [u8]>]) -> Found<Position> {
         let known = self.secrets.peek();
         let are_set = known.is_some_and(|secrets| secrets.is_some());
         if presented.is_empty() && are_set {
@@ -194,7 +194,7 @@ fn presented_token(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Finds a secret among `presented`; [`Found::NotSet`] if no secrets are set.
-fn find(secrets: Option<&Secrets>, presented: &[Cow<'_, [u8]>]) -> Found<Which> {
+fn find(secrets: Option<&Secrets>, presented: &[Cow<'_, [u8]>]) -> Found<Position> {
     match secrets {
         None => Found::NotSet,
         Some(secrets) => secrets.find(presented).map_or(Found::Bad, Found::Good),

@@ -20,14 +20,14 @@ pub(crate) struct Secrets {
 
 /// The position of a secret in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Which {
+pub(crate) struct Position {
     /// The secret's number, from 1.
     pub(crate) number: usize,
     /// The number of secrets in the list.
     pub(crate) of: usize,
 }
 
-impl fmt::Display for Which {
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "secret {} of {}", self.number, self.of)
     }
@@ -77,7 +77,7 @@ impl Secrets {
     pub(crate) fn find(
         &self,
         presented: impl IntoIterator<Item = impl AsRef<[u8]>>,
-    ) -> Option<Which> {
+    ) -> Option<Position> {
         let mut found = 0;
         for presented in presented {
             for (number, tag) in (1..).zip(&self.tags) {
@@ -86,7 +86,7 @@ impl Secrets {
             }
         }
         let of = self.tags.len();
-        (found > 0).then_some(Which { number: found, of })
+        (found > 0).then_some(Position { number: found, of })
     }
 }
 
@@ -107,9 +107,9 @@ mod tests {
     fn any_live_secret_is_found_and_nothing_else() {
         let secrets = Secrets::parse(&format!("{FIRST},{SECOND}")).unwrap();
         for (number, known) in [(1, FIRST), (2, SECOND)] {
-            let which = Some(Which { number, of: 2 });
-            assert_eq!(secrets.find([known]), which, "{known}");
-            assert_eq!(secrets.find(["wrong", known, ""]), which, "{known}");
+            let position = Some(Position { number, of: 2 });
+            assert_eq!(secrets.find([known]), position, "{known}");
+            assert_eq!(secrets.find(["wrong", known, ""]), position, "{known}");
         }
         assert_eq!(secrets.find([SECOND]).unwrap().to_string(), "secret 2 of 2");
         assert_eq!(secrets.find(Vec::<&str>::new()), None);
@@ -154,7 +154,7 @@ mod tests {
             (",,\n0123456789abcdef ,\t,", 1),
         ] {
             let secrets = Secrets::parse(list).unwrap();
-            assert_eq!(secrets.find([FIRST]), Some(Which { number: 1, of }));
+            assert_eq!(secrets.find([FIRST]), Some(Position { number: 1, of }));
             assert_eq!(secrets.find([""]), None);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::access::Which;
+use crate::access::Position;
 
 /// The credentials that a delivery needs (`REQUIRE`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,19 +18,19 @@ pub(crate) enum Require {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Credential {
     /// A webhook secret.
-    Secret(Which),
+    Secret(Position),
     /// An Entra ID token.
     Token,
     /// A webhook secret and an Entra ID token.
-    SecretAndToken(Which),
+    SecretAndToken(Position),
 }
 
 impl fmt::Display for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Secret(which) => which.fmt(f),
+            Self::Secret(position) => position.fmt(f),
             Self::Token => f.write_str("token"),
-            Self::SecretAndToken(which) => write!(f, "{which} and token"),
+            Self::SecretAndToken(position) => write!(f, "{position} and token"),
         }
     }
 }
@@ -72,7 +72,7 @@ pub(super) enum Found<T> {
 }
 
 /// Returns `true` if the decision depends on the token as well.
-pub(super) fn wants_token(require: Require, secret: Found<Which>) -> bool {
+pub(super) fn wants_token(require: Require, secret: Found<Position>) -> bool {
     match require {
         Require::Any => !matches!(secret, Found::Good(_)),
         Require::Both => matches!(secret, Found::Good(_) | Found::Unknown),
@@ -81,13 +81,13 @@ pub(super) fn wants_token(require: Require, secret: Found<Which>) -> bool {
 
 impl Admission {
     /// Decides by the finding on secrets and on the token.
-    pub(super) fn of(require: Require, secret: Found<Which>, token: Found<()>) -> Self {
+    pub(super) fn of(require: Require, secret: Found<Position>, token: Found<()>) -> Self {
         let delivery = match require {
             Require::Any => any(secret, token),
             Require::Both => both(secret, token),
         };
         let handshake = match secret {
-            Found::Good(which) => Decision::Admitted(Credential::Secret(which)),
+            Found::Good(position) => Decision::Admitted(Credential::Secret(position)),
             // Event Grid is documented to send the registered URL with a handshake, but no headers
             // or tokens: so the secret alone decides.
             Found::Bad => Decision::Refused,
@@ -102,10 +102,10 @@ impl Admission {
 }
 
 /// Decides on a delivery that needs one of the two credentials: the better finding counts.
-fn any(secret: Found<Which>, token: Found<()>) -> Decision {
+fn any(secret: Found<Position>, token: Found<()>) -> Decision {
     match (secret, token) {
         (Found::NotSet, Found::NotSet) => Decision::NoSecret,
-        (Found::Good(which), _) => Decision::Admitted(Credential::Secret(which)),
+        (Found::Good(position), _) => Decision::Admitted(Credential::Secret(position)),
         (_, Found::Good(())) => Decision::Admitted(Credential::Token),
         (Found::Unknown, _) | (_, Found::Unknown) => Decision::Unverified,
         (Found::Bad | Found::NotSet, Found::Bad | Found::NotSet) => Decision::Refused,
@@ -113,13 +113,13 @@ fn any(secret: Found<Which>, token: Found<()>) -> Decision {
 }
 
 /// Decides on a delivery that needs both credentials: the worse finding counts.
-fn both(secret: Found<Which>, token: Found<()>) -> Decision {
+fn both(secret: Found<Position>, token: Found<()>) -> Decision {
     match (secret, token) {
         (Found::NotSet, _) => Decision::NoSecret,
         (Found::Bad, _) | (_, Found::Bad | Found::NotSet) => Decision::Refused,
         (Found::Unknown, _) | (_, Found::Unknown) => Decision::Unverified,
-        (Found::Good(which), Found::Good(())) => {
-            Decision::Admitted(Credential::SecretAndToken(which))
+        (Found::Good(position), Found::Good(())) => {
+            Decision::Admitted(Credential::SecretAndToken(position))
         }
     }
 }
@@ -133,15 +133,15 @@ mod tests {
         use Decision::{NoSecret, Refused, Unverified};
         use Found::{Bad, Good, NotSet, Unknown};
 
-        let which = Which { number: 1, of: 2 };
-        let secret = Decision::Admitted(Credential::Secret(which));
+        let position = Position { number: 1, of: 2 };
+        let secret = Decision::Admitted(Credential::Secret(position));
         let token = Decision::Admitted(Credential::Token);
-        let both = Decision::Admitted(Credential::SecretAndToken(which));
+        let both = Decision::Admitted(Credential::SecretAndToken(position));
         for (of_secret, of_token, any, all, handshake) in [
-            (Good(which), Good(()), secret, both, secret),
-            (Good(which), Bad, secret, Refused, secret),
-            (Good(which), Unknown, secret, Unverified, secret),
-            (Good(which), NotSet, secret, Refused, secret),
+            (Good(position), Good(()), secret, both, secret),
+            (Good(position), Bad, secret, Refused, secret),
+            (Good(position), Unknown, secret, Unverified, secret),
+            (Good(position), NotSet, secret, Refused, secret),
             (Bad, Good(()), token, Refused, Refused),
             (Bad, Bad, Refused, Refused, Refused),
             (Bad, Unknown, Unverified, Refused, Refused),
@@ -178,11 +178,14 @@ mod tests {
 
     #[test]
     fn a_credential_prints_as_its_position_alone() {
-        let which = Which { number: 1, of: 2 };
+        let position = Position { number: 1, of: 2 };
         for (credential, text) in [
-            (Credential::Secret(which), "secret 1 of 2"),
+            (Credential::Secret(position), "secret 1 of 2"),
             (Credential::Token, "token"),
-            (Credential::SecretAndToken(which), "secret 1 of 2 and token"),
+            (
+                Credential::SecretAndToken(position),
+                "secret 1 of 2 and token",
+            ),
         ] {
             assert_eq!(credential.to_string(), text);
         }
