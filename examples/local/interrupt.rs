@@ -61,7 +61,7 @@ impl Cut {
     }
 
     /// Sees what S3 has kept, and says so.
-    pub fn see_kept(&mut self, s3: &S3) -> String {
+    pub fn note_kept(&mut self, s3: &S3) -> String {
         let uploads = s3.uploads();
         let parts = uploads
             .iter()
@@ -81,7 +81,7 @@ impl Cut {
     }
 
     /// Sees what the source was asked for since, and says so; fails if that was not just what was missing.
-    pub fn see_fetched(&self, acs: &Acs) -> Result<String, String> {
+    pub fn check_fetched(&self, acs: &Acs) -> Result<String, String> {
         let asked: BTreeSet<PartNumber> = acs
             .requests()
             .iter()
@@ -142,30 +142,25 @@ impl Run {
     ) -> Result<bool, String> {
         let (acs, s3) = (self.embedded.acs.clone(), self.embedded.s3.clone());
         Cut::inject(&cuts, &acs);
-        let answered = self.send(delivery, chunks).await?;
-        report(delivery, &answered, &answered.summary(), &s3);
+        let reply = self.send(delivery, chunks).await?;
+        report(delivery, &reply, &reply.summary(), &s3);
         acs.heal();
-        if answered.outcomes().is_empty() {
+        if reply.outcomes().is_empty() {
             return Ok(false);
         }
-        if answered.status != 503 {
+        if reply.status != 503 {
             self.differ(delivery, "was cut in the middle, but not answered 503");
         }
         for cut in &mut cuts {
-            detail(&cut.see_kept(&s3));
+            detail(&cut.note_kept(&s3));
         }
         acs.clear_requests();
         let again = delivery.again(1);
-        let answered = self.send(&again, chunks).await?;
-        report(
-            &again,
-            &answered,
-            &format!("again: {}", answered.summary()),
-            &s3,
-        );
-        self.must_be_archived(&again, &answered);
+        let reply = self.send(&again, chunks).await?;
+        report(&again, &reply, &format!("again: {}", reply.summary()), &s3);
+        self.must_be_archived(&again, &reply);
         for cut in &cuts {
-            match cut.see_fetched(&acs) {
+            match cut.check_fetched(&acs) {
                 Ok(fetched) => detail(&fetched),
                 Err(difference) => self.differ(delivery, &difference),
             }

@@ -3,13 +3,13 @@
 //! - `arguments`: the command line
 //! - `deliveries`: the samples and files that are delivered, as HTTP requests
 //! - `recordings`: what the emulated ACS holds, by the events that name it
-//! - `server`, `grid`: the local Function URL, and who delivers to it
+//! - `server`, `client`: the local Function URL, and who delivers to it
 //! - `serve`: commands for another terminal
 //! - `progress`, `interrupt`: bars; a source that breaks off
 //! - `check`, `table`, `archive`: what arrived: compared, shown, and written to a folder
 //! - `setup`: what the options make of it
 //! - `report`: what is said of an answer
-//! - `screen`, `ending`: the terminal, and Ctrl-C
+//! - `screen`, `ctrl_c`: the terminal, and Ctrl-C
 //! - `run`: all of it, in order
 
 #![allow(
@@ -25,9 +25,9 @@
 mod archive;
 mod arguments;
 mod check;
+mod client;
+mod ctrl_c;
 mod deliveries;
-mod ending;
-mod grid;
 mod interrupt;
 mod progress;
 mod recordings;
@@ -47,18 +47,20 @@ use clap::Parser as _;
 
 use archive::Folder;
 use arguments::Arguments;
-use ending::Ending;
+use ctrl_c::CtrlC;
 use run::Run;
-use screen::{hide_bars, lost, say};
+use screen::{hide_bars, lost, print};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let code = match run(&arguments).await {
         Ok(differences) if differences.is_empty() => {
-            say("All is as it must be.");
+            print("All is as it must be.");
             if !arguments.serve {
-                say("With -- --serve it stays up, and tells the command that makes a page of it.");
+                print(
+                    "With -- --serve it stays up, and tells the command that makes a page of it.",
+                );
             }
             ExitCode::SUCCESS
         }
@@ -102,7 +104,7 @@ async fn run(arguments: &Arguments) -> Result<Vec<String>, Failure> {
     };
     let inputs = inputs.map_err(Failure::Usage)?;
     let folder = Folder::new(arguments.out.as_deref()).map_err(Failure::Usage)?;
-    let ending = Ending::watch();
+    let ending = CtrlC::watch();
     if let Some(level) = arguments.log {
         // Lines on the same terminal would be drawn into the bars.
         hide_bars();

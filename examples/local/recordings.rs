@@ -56,7 +56,7 @@ pub struct Recordings {
 struct Held {
     sizes: Cycle<vec::IntoIter<u64>>,
     /// Bytes that S3 has memory for; unknown on some systems.
-    room: Option<u64>,
+    memory: Option<u64>,
     documents: BTreeMap<String, Document>,
     /// By the key of the manifest.
     expected: BTreeMap<String, Expected>,
@@ -64,7 +64,7 @@ struct Held {
 
 impl Recordings {
     /// None yet; media will have these sizes, one after the other, of `room` bytes in all.
-    pub fn new(acs: Acs, sizes: Vec<u64>, room: Option<u64>) -> Result<Self, String> {
+    pub fn new(acs: Acs, sizes: Vec<u64>, memory: Option<u64>) -> Result<Self, String> {
         let endpoint = Url::parse(&acs.endpoint()).map_err(|error| error.to_string())?;
         Ok(Self {
             allowed: allowed(&acs.endpoint())?,
@@ -72,7 +72,7 @@ impl Recordings {
             acs,
             held: Mutex::new(Held {
                 sizes: sizes.into_iter().cycle(),
-                room,
+                memory,
                 documents: BTreeMap::new(),
                 expected: BTreeMap::new(),
             }),
@@ -169,12 +169,12 @@ impl Held {
             seed.wrapping_mul(31).wrapping_add(byte.into())
         });
         let size = self.sizes.next().unwrap_or(1);
-        if let Some(room) = &mut self.room {
+        if let Some(memory) = &mut self.memory {
             // An object is held twice for the moment in which its parts are put together.
-            if size.saturating_mul(2) > *room {
-                return Err(no_room(size, *room));
+            if size.saturating_mul(2) > *memory {
+                return Err(no_room(size, *memory));
             }
-            *room -= size;
+            *memory -= size;
         }
         let metadata = json!({
             "resourceId": "acs-resource-of-the-local-run",
@@ -191,10 +191,10 @@ impl Held {
     }
 }
 
-fn no_room(size: u64, room: u64) -> String {
-    let (size, room) = (HumanBytes(size), HumanBytes(room));
+fn no_room(size: u64, memory: u64) -> String {
+    let (size, memory) = (HumanBytes(size), HumanBytes(memory));
     format!(
-        "a recording of {size} does not fit into memory, which has {room} left: all is held in it, \
+        "a recording of {size} does not fit into memory, which has {memory} left: all is held in it, \
          and each object twice for a moment (see --size)"
     )
 }

@@ -4,18 +4,18 @@ use emulators::s3::S3;
 use indicatif::HumanBytes;
 use serde_json::Value;
 
+use crate::client::Reply;
 use crate::deliveries::Delivery;
-use crate::grid::Answered;
 use crate::recordings::PREFIX;
-use crate::screen::{columns, folded, say};
+use crate::screen::{columns, folded, print};
 
 /// Characters of a delivery's name.
 const NAME: usize = 27;
 
 /// Whether a handshake was answered as Event Grid wants it; `None` if it was none.
-pub fn handshake(delivery: &Delivery, answered: &Answered) -> Option<Result<String, String>> {
+pub fn handshake(delivery: &Delivery, reply: &Reply) -> Option<Result<String, String>> {
     let told = |good: bool, summary: String, wanted: &str| {
-        if good && answered.status == 200 {
+        if good && reply.status == 200 {
             Ok(format!("handshake: {summary}"))
         } else {
             Err(format!("the answer should be: {wanted}"))
@@ -23,30 +23,30 @@ pub fn handshake(delivery: &Delivery, answered: &Answered) -> Option<Result<Stri
     };
     if delivery.method == "OPTIONS" {
         let origin = delivery.header("webhook-request-origin")?;
-        let allowed = answered.header("webhook-allowed-origin") == Some(origin)
-            && answered.header("webhook-allowed-rate").is_some();
+        let allowed = reply.header("webhook-allowed-origin") == Some(origin)
+            && reply.header("webhook-allowed-rate").is_some();
         let wanted = format!("{origin} may deliver");
         return Some(told(allowed, format!("{origin} allowed"), &wanted));
     }
     let events: Value = serde_json::from_slice(&delivery.body).ok()?;
     let code = events.pointer("/0/data/validationCode")?;
-    let repeated = answered.body.get("validationResponse") == Some(code);
+    let repeated = reply.body.get("validationResponse") == Some(code);
     let summary = "code repeated".to_owned();
     Some(told(repeated, summary, "the validation code is repeated"))
 }
 
 /// Prints a line for a delivery that was answered, and the reasons of what was not archived.
-pub fn report(delivery: &Delivery, answered: &Answered, summary: &str, s3: &S3) {
-    let bytes = match answered.bytes() {
+pub fn report(delivery: &Delivery, reply: &Reply, summary: &str, s3: &S3) {
+    let bytes = match reply.bytes() {
         0 => String::new(),
         bytes => format!("  {}", HumanBytes(bytes)),
     };
-    let (name, status) = (&delivery.name, answered.status);
-    let seconds = answered.took.as_secs_f64();
+    let (name, status) = (&delivery.name, reply.status);
+    let seconds = reply.took.as_secs_f64();
     let answer = format!("{status}  {summary}{bytes}  {seconds:.1} s");
-    say(beside(&named(name), &answer, columns()));
+    print(beside(&padded(name), &answer, columns()));
     let without_reason = |outcome: &&str| outcome.ends_with("rchived") || *outcome == "suspended";
-    if !answered.outcomes().iter().all(without_reason) {
+    if !reply.outcomes().iter().all(without_reason) {
         for reason in reasons(&delivery.body, s3) {
             detail(&reason);
         }
@@ -65,11 +65,11 @@ pub fn beside(name: &str, text: &str, most: Option<usize>) -> String {
 
 /// Prints a line that belongs to the one above it.
 pub fn detail(text: &str) {
-    say(folded(&format!("    {text}"), columns()));
+    print(folded(&format!("    {text}"), columns()));
 }
 
 /// A delivery's name, in a column.
-pub fn named(name: &str) -> String {
+pub fn padded(name: &str) -> String {
     format!("{name:NAME$}")
 }
 

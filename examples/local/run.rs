@@ -11,16 +11,16 @@ use serde_json::value::RawValue;
 use crate::archive::Folder;
 use crate::arguments::Arguments;
 use crate::check::{Checked, check};
+use crate::client::{Client, Reply};
 use crate::deliveries::{Delivery, Input};
-use crate::grid::{Answered, Grid};
 use crate::interrupt::Cut;
 use crate::progress::watched;
 use crate::recordings::{ExpectedChunk, Recordings};
-use crate::report::{beside, handshake, named, report};
-use crate::screen::{columns, say};
+use crate::report::{beside, handshake, padded, report};
+use crate::screen::{columns, print};
 use crate::serve;
 use crate::server::{self, Served};
-use crate::setup::{room, setup, sizes};
+use crate::setup::{available_memory, setup, sizes};
 use crate::table::table;
 use harness::embedded::{Embedded, RESOURCE, SECRET};
 
@@ -29,7 +29,7 @@ pub struct Run {
     pub embedded: Embedded,
     recordings: Arc<Recordings>,
     served: Arc<Served>,
-    grid: Grid,
+    client: Client,
     url: String,
     part_size: u64,
     /// What was not as it must be, so far.
@@ -45,7 +45,7 @@ impl Run {
         let recordings = Arc::new(Recordings::new(
             embedded.acs.clone(),
             sizes(arguments),
-            room(),
+            available_memory(),
         )?);
         let served = Served::new(&embedded, &recordings);
         let address = server::start(Arc::clone(&served), arguments.port).await;
@@ -54,7 +54,7 @@ impl Run {
             embedded,
             recordings,
             served,
-            grid: Grid::new(origin.clone())?,
+            client: Client::new(origin.clone())?,
             url: format!("{origin}/?code={SECRET}"),
             part_size,
             differences: vec![],
@@ -70,9 +70,9 @@ impl Run {
             ("S3, embedded at", &s3.endpoint()),
             ("the function at", &self.url),
         ] {
-            say(beside(&format!("{name:16}"), address, columns()));
+            print(beside(&format!("{name:16}"), address, columns()));
         }
-        say("");
+        print("");
     }
 
     /// Delivers everything; `must_archive` where nothing else will do.
@@ -114,7 +114,7 @@ impl Run {
     /// Tells how to deliver, list and audit, and reports deliveries until `end`.
     pub async fn serve(&self, end: impl Future<Output = ()>) -> Result<(), String> {
         let commands = serve::commands(&self.embedded, &self.url)?;
-        say(format_args!("\n{commands}\n"));
+        print(format_args!("\n{commands}\n"));
         self.served.report_all();
         end.await;
         Ok(())
@@ -126,9 +126,9 @@ impl Run {
             objects,
             differences,
         } = check(&self.embedded.s3, &self.recordings.expected());
-        say(format_args!("\n{}", table(&objects, columns())));
+        print(format_args!("\n{}", table(&objects, columns())));
         folder.write(&objects)?;
-        say(format_args!("The archive is in {}", folder.shown()));
+        print(format_args!("The archive is in {}", folder.shown()));
         Ok(self
             .differences
             .iter()
@@ -152,16 +152,16 @@ impl Run {
         chunks: &[ExpectedChunk],
         must_archive: bool,
     ) -> Result<(), String> {
-        let answered = self.send(delivery, chunks).await?;
-        let handshake = handshake(delivery, &answered);
+        let reply = self.send(delivery, chunks).await?;
+        let handshake = handshake(delivery, &reply);
         let summary = match &handshake {
             Some(Ok(said) | Err(said)) => said.clone(),
-            None => answered.summary(),
+            None => reply.summary(),
         };
-        report(delivery, &answered, &summary, &self.embedded.s3);
+        report(delivery, &reply, &summary, &self.embedded.s3);
         match handshake {
             Some(Err(why)) => self.differ(delivery, &why),
-            None if must_archive => self.must_be_archived(delivery, &answered),
+            None if must_archive => self.must_be_archived(delivery, &reply),
             Some(Ok(_)) | None => {}
         }
         Ok(())
@@ -172,8 +172,8 @@ impl Run {
         &self,
         delivery: &Delivery,
         chunks: &[ExpectedChunk],
-    ) -> Result<Answered, String> {
-        watched(chunks, &self.embedded.s3, self.grid.deliver(delivery)).await
+    ) -> Result<Reply, String> {
+        watched(chunks, &self.embedded.s3, self.client.deliver(delivery)).await
     }
 
     async fn tick(&self, name: &str, payload: &Value) -> Result<(), String> {
@@ -188,22 +188,22 @@ impl Run {
                 let told = format!(
                     "tick  {pending} pending, {finished} finished, the oldest {oldest} s old"
                 );
-                say(beside(&named(name), &told, columns()));
+                print(beside(&padded(name), &told, columns()));
             }
             Answer::Http(answer) => {
                 let told = format!("{}  not a tick", answer.status_code);
-                say(beside(&named(name), &told, columns()));
+                print(beside(&padded(name), &told, columns()));
             }
         }
         Ok(())
     }
 
     /// Notes a difference unless every event was archived.
-    pub fn must_be_archived(&mut self, delivery: &Delivery, answered: &Answered) {
-        let outcomes = answered.outcomes();
+    pub fn must_be_archived(&mut self, delivery: &Delivery, reply: &Reply) {
+        let outcomes = reply.outcomes();
         let archived =
             !outcomes.is_empty() && outcomes.iter().all(|outcome| outcome.ends_with("rchived"));
-        if answered.status != 200 || !archived {
+        if reply.status != 200 || !archived {
             self.differ(
                 delivery,
                 "was not answered 200 with all its events archived",

@@ -23,7 +23,7 @@ pub fn hide_bars() {
 
 /// Prints a line, above the bars. A reader that has gone away has seen enough; what else fails is
 /// kept for [`lost`].
-pub fn say(line: impl Display) {
+pub fn print(line: impl Display) {
     let said = BARS.suspend(|| writeln!(stdout(), "{line}"));
     if let Err(error) = said
         && error.kind() != ErrorKind::BrokenPipe

@@ -23,12 +23,12 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 
+use crate::client::Reply;
 use crate::deliveries::Delivery;
-use crate::grid::Answered;
 use crate::progress::watched;
 use crate::recordings::Recordings;
 use crate::report::{beside, handshake, report};
-use crate::screen::{columns, say};
+use crate::screen::{columns, print};
 use harness::embedded::{self, Embedded};
 
 /// The longest body that Lambda hands to a function.
@@ -108,7 +108,7 @@ impl Served {
         let published = match self.recordings.publish(&body) {
             Ok(published) => published,
             Err(fault) => {
-                say(beside(&delivery.name, &fault, columns()));
+                print(beside(&delivery.name, &fault, columns()));
                 return plain(StatusCode::INSUFFICIENT_STORAGE);
             }
         };
@@ -119,17 +119,17 @@ impl Served {
         let (parts, body) = response.into_parts();
         let body = body.collect().await.map(Collected::to_bytes);
         let body = body.unwrap_or_default();
-        let answered = Answered::new(
+        let reply = Reply::new(
             parts.status.as_u16(),
             parts.headers.clone(),
             &body,
             started.elapsed(),
         );
-        let summary = match handshake(&delivery, &answered) {
+        let summary = match handshake(&delivery, &reply) {
             Some(Ok(said) | Err(said)) => said,
-            None => answered.summary(),
+            None => reply.summary(),
         };
-        report(&delivery, &answered, &summary, &self.s3);
+        report(&delivery, &reply, &summary, &self.s3);
         Response::from_parts(parts, Full::new(body))
     }
 

@@ -70,7 +70,7 @@ pub fn sizes(arguments: &Arguments) -> Vec<u64> {
 }
 
 /// Bytes of recordings that there is memory for, as far as the system tells.
-pub fn room() -> Option<u64> {
+pub fn available_memory() -> Option<u64> {
     let told = fs::read_to_string("/proc/meminfo").ok()?;
     let available = told
         .lines()

@@ -11,21 +11,21 @@ use crate::deliveries::Delivery;
 
 /// Whoever delivers to the local Function URL.
 #[derive(Debug)]
-pub struct Grid {
+pub struct Client {
     client: reqwest::Client,
     origin: String,
 }
 
 /// An answer to a delivery.
 #[derive(Debug)]
-pub struct Answered {
+pub struct Reply {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Value,
     pub took: Duration,
 }
 
-impl Grid {
+impl Client {
     /// Delivers to `origin`.
     pub fn new(origin: String) -> Result<Self, String> {
         let client = http_client().no_proxy().build();
@@ -34,7 +34,7 @@ impl Grid {
     }
 
     /// Delivers, and waits for the answer however long it takes.
-    pub async fn deliver(&self, delivery: &Delivery) -> Result<Answered, String> {
+    pub async fn deliver(&self, delivery: &Delivery) -> Result<Reply, String> {
         let named = |fault: String| format!("{}: {fault}", delivery.name);
         let method = reqwest::Method::from_bytes(delivery.method.as_bytes())
             .map_err(|_| named(format!("{:?} is no HTTP method", delivery.method)))?;
@@ -51,11 +51,11 @@ impl Grid {
             body.extend_from_slice(&bytes);
         }
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Answered::new(status, headers, &body, started.elapsed()))
+        Ok(Reply::new(status, headers, &body, started.elapsed()))
     }
 }
 
-impl Answered {
+impl Reply {
     /// An answer with a body of JSON, or of any text.
     pub fn new(status: u16, headers: HeaderMap, body: &[u8], took: Duration) -> Self {
         let text = || Value::from(String::from_utf8_lossy(body).into_owned());

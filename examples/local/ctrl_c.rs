@@ -12,13 +12,13 @@ const INTERRUPTED: i32 = 130;
 
 /// The reaction to Ctrl-C.
 #[derive(Debug, Default)]
-pub struct Ending {
+pub struct CtrlC {
     /// Somebody waits for it.
     awaited: AtomicBool,
     asked: Notify,
 }
 
-impl Ending {
+impl CtrlC {
     /// Reacts to Ctrl-C from now on.
     pub fn watch() -> Arc<Self> {
         let ending = Arc::new(Self::default());
