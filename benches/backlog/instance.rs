@@ -1,4 +1,4 @@
-//! An instance of the function: a process that works on one tick after another.
+//! An instance of the function: a process that runs one tick after another.
 
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
@@ -12,24 +12,24 @@ use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::ends::Ends;
+use crate::servers::Servers;
 use harness::measure::peak;
 
 const MIB: u64 = 1024 * 1024;
-/// The ratio of the sizes that are deployed to those of a scaled run.
+/// The ratio of the deployed sizes to those of a scaled run.
 pub const SMALLER: u64 = 16;
-/// The ratio of the times that are deployed to those of a scaled run.
+/// The ratio of the deployed times to those of a scaled run.
 pub const SHORTER: u32 = 20;
-/// The time of a tick, as deployed.
+/// The time limit of a tick, as deployed.
 const TICK: Duration = Duration::from_mins(15);
 
-/// The numbers that an instance works by.
+/// The scale of an instance's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
-    /// Those that are deployed.
+    /// The deployed limits.
     Deployed,
-    /// Parts of 1/16 of the size, and times of 1/20. The times after which either end has stalled
-    /// are scaled less, so that a busy machine does not look like a stall.
+    /// Part sizes of 1/16 and times of 1/20. The timeouts of stalled connections are scaled less,
+    /// so that a busy machine is not taken for a stall.
     Scaled,
 }
 
@@ -68,7 +68,7 @@ impl Scale {
         }
     }
 
-    /// A rate by which a part takes the same share of a tick as when deployed.
+    /// The rate at which a part needs the same share of a tick as when deployed.
     pub fn rate(self, bytes_per_second: u64) -> u64 {
         match self {
             Self::Deployed => bytes_per_second,
@@ -85,11 +85,11 @@ pub struct Instance {
 }
 
 impl Instance {
-    pub async fn start(ends: &Ends, scale: Scale) -> Self {
+    pub async fn start(servers: &Servers, scale: Scale) -> Self {
         let program = std::env::current_exe().expect("this program has a path");
         let mut process = Command::new(program)
             .env_clear()
-            .envs(ends.environment())
+            .envs(servers.environment())
             .env("BENCH_ROLE", "instance")
             .env("BENCH_SCALED", (scale == Scale::Scaled).to_string())
             .stdin(Stdio::piped())
@@ -107,14 +107,14 @@ impl Instance {
         instance
     }
 
-    /// Runs a tick, and returns what it tells.
+    /// Runs a tick and returns its summary.
     pub async fn tick(&mut self) -> Value {
         let sent = self.commands.write_all(b"tick\n").await;
         sent.expect("the instance reads");
         self.answer().await
     }
 
-    /// The most memory that it has had resident, in KiB.
+    /// The peak of resident memory in KiB.
     pub fn peak(&self) -> u64 {
         self.process.id().map_or(0, peak)
     }
@@ -126,7 +126,7 @@ impl Instance {
     }
 }
 
-/// Serves ticks until the parent closes the pipe.
+/// Runs a tick for each line on the standard input, until the parent closes it.
 pub async fn serve() {
     let is_scaled = std::env::var("BENCH_SCALED").is_ok_and(|is| is == "true");
     let scale = if is_scaled {

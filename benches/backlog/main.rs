@@ -1,13 +1,16 @@
-//! `cargo bench --bench backlog`: the time, bytes, memory and S3 calls that the schedule needs for
-//! a backlog, and the cost of an outage.
+//! `cargo bench --bench backlog`: the time, bytes, memory and S3 calls that ticks need for a
+//! backlog, and the cost of an outage.
 //!
-//! Each tick runs in a process of its own, as in Lambda, between emulators of ACS and S3 in this
-//! one. Everything is on loopback, and the benchmark ends by itself.
+//! Ticks run in other processes, as in Lambda, between emulators of ACS and S3 in this process.
+//!
+//! - `servers`: the emulators, with a backlog
+//! - `instance`: a process that runs ticks
+//! - `backlog`, `outage`: the measurements and their tables
 
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a benchmark that cannot go on fails"
+    reason = "a benchmark that cannot continue panics"
 )]
 #![allow(
     unreachable_pub,
@@ -19,13 +22,13 @@
 )]
 #![allow(
     clippy::cast_precision_loss,
-    reason = "figures are rounded for print anyway"
+    reason = "figures are rounded when printed"
 )]
 
 mod backlog;
-mod ends;
 mod instance;
 mod outage;
+mod servers;
 
 fn main() {
     let is_instance = std::env::var("BENCH_ROLE").is_ok_and(|role| role == "instance");

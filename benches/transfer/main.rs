@@ -1,11 +1,15 @@
-//! `cargo bench --bench transfer`: the resources that the function uses for a recording. Whole
-//! processes are compared within one run, on loopback. `BENCH_FUNCTION` names another build of the
-//! function to measure.
+//! `cargo bench --bench transfer`: the resources that the function uses for a recording. Processes
+//! are compared within one run, on loopback. `BENCH_FUNCTION` names another build of the function
+//! to measure.
+//!
+//! - `servers`: the source and the sink
+//! - `function`, `baselines`: the function, and the programs that it is compared with
+//! - `table`: the measurements and their table
 
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a benchmark that cannot go on fails"
+    reason = "a benchmark that cannot continue panics"
 )]
 #![allow(
     unreachable_pub,
@@ -17,11 +21,12 @@
 )]
 #![allow(
     clippy::cast_precision_loss,
-    reason = "figures are rounded for print anyway"
+    reason = "figures are rounded when printed"
 )]
 
-mod ends;
-mod run;
+mod baselines;
+mod function;
+mod servers;
 mod table;
 
 use emulators::certificates::Authority;
@@ -32,8 +37,8 @@ fn main() {
         .build()
         .expect("a runtime");
     match std::env::var("BENCH_ROLE").as_deref() {
-        Ok("ends") => runtime.block_on(ends::serve(&Authority::new())),
-        Ok("relay") => runtime.block_on(run::relay()),
+        Ok("servers") => runtime.block_on(servers::serve(&Authority::new())),
+        Ok("relay") => runtime.block_on(baselines::relay()),
         _ => runtime.block_on(table::all()),
     }
 }

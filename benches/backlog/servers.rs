@@ -1,5 +1,4 @@
-//! Both ends of a backlog: an S3 in which events are pending, and an ACS that holds their
-//! recordings.
+//! The emulators: an S3 with pending events, and an ACS with their recordings.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,8 +13,8 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Both ends, in this process.
-pub struct Ends {
+/// The emulated S3 and ACS.
+pub struct Servers {
     pub s3: S3,
     pub acs: Acs,
     authority: tempfile::NamedTempFile,
@@ -23,8 +22,9 @@ pub struct Ends {
     length: u64,
 }
 
-impl Ends {
-    /// So many pending recordings of `length` bytes, at so many bytes a second a connection.
+impl Servers {
+    /// Starts the emulators with pending recordings of `length` bytes, and a rate limit for each
+    /// connection to ACS in bytes a second.
     pub async fn start(recordings: u64, length: u64, rate: Option<u64>) -> Self {
         let s3 = S3::start(s3::Settings {
             min_part_size: 1,
@@ -38,7 +38,7 @@ impl Ends {
         let (s3, acs) = tokio::join!(s3, acs);
         let authority = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(authority.path(), acs.ca_pem()).expect("it can be written");
-        let ends = Self {
+        let servers = Self {
             s3,
             acs,
             authority,
@@ -46,12 +46,12 @@ impl Ends {
             length,
         };
         for number in 0..recordings {
-            ends.store(number);
+            servers.store(number);
         }
-        ends
+        servers
     }
 
-    /// Stores an event as a delivery did five minutes ago.
+    /// Stores an event, as a delivery of five minutes ago did.
     fn store(&self, number: u64) {
         let id = document(number);
         let media = Media::new(Format::Mp4, self.length, number);
@@ -80,7 +80,7 @@ impl Ends {
         Layout::new(prefix, Pending::UnderPrefix, &endpoint)
     }
 
-    /// The environment of an instance between both ends.
+    /// The environment of an instance between the emulators.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         vec![
             ("AWS_ENDPOINT_URL_S3", self.s3.endpoint()),
@@ -104,15 +104,15 @@ impl Ends {
         ]
     }
 
-    /// Events that are pending.
+    /// The number of pending events.
     pub fn pending(&self) -> usize {
         let keys = self.s3.objects().into_keys();
         keys.filter(|key| key.ends_with("/event.json")).count()
     }
 
-    /// Lets everything pending look as if it had been written 20 minutes earlier, so that no pause
-    /// between two attempts is waited for.
-    pub fn pass_the_pauses(&self) {
+    /// Moves the write of each pending object 20 minutes into the past, so that the next tick does
+    /// not wait for the pause between two attempts.
+    pub fn skip_pauses(&self) {
         for (key, object) in self.s3.objects() {
             if key.contains("/pending/") {
                 let earlier = object.last_modified - Duration::from_mins(20);
@@ -121,13 +121,13 @@ impl Ends {
         }
     }
 
-    /// Bytes of media that ACS has sent.
+    /// The bytes of media that ACS has sent.
     pub fn fetched(&self) -> u64 {
         let sent = (0..self.recordings).map(|number| self.acs.sent(&document(number)));
         sent.sum()
     }
 
-    /// Bytes of the media that are archived.
+    /// The bytes of archived media.
     pub fn archived(&self) -> u64 {
         let objects = self.s3.objects();
         let is_media = |key: &str| Path::new(key).extension().is_some_and(|is| is == "mp4");
@@ -135,8 +135,8 @@ impl Ends {
         media.map(|(_, object)| object.size).sum()
     }
 
-    /// The S3 calls so far, by operation; they are forgotten.
-    pub fn calls(&self) -> BTreeMap<&'static str, usize> {
+    /// The S3 calls since the last time, by operation.
+    pub fn take_calls(&self) -> BTreeMap<&'static str, usize> {
         let mut calls = BTreeMap::new();
         for call in self.s3.calls() {
             *calls.entry(call.operation).or_default() += 1;
