@@ -86,6 +86,7 @@ impl Media {
         if let Some(file) = &self.file {
             return file.slice(size(start)..size(end));
         }
+        // Bytes behind the header are generated in words, so a range is widened to whole words first.
         let header = self.header();
         let header_length = header.len() as u64;
 

@@ -75,6 +75,7 @@ pub(super) async fn answer(
         Reply::error(421, "Misdirected", &message, &request)
     };
 
+    // The latency follows the choice of the fault, so that faults apply in the order of arrival.
     sleep(shared.settings.latency).await;
     shared.answered(entry, reply.status.as_u16());
     Ok(reply.response(Arc::clone(&shared.rate_limit), cut))

@@ -77,6 +77,7 @@ impl Algorithm {
                 "expecting a single x-amz-checksum- header"
             ));
         }
+        // The SDK names the algorithm in a header of its own, which is no checksum by itself.
         let named = text(headers, "x-amz-sdk-checksum-algorithm")
             .map(Self::parse)
             .transpose()?;

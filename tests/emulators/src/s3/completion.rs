@@ -46,8 +46,10 @@ impl Store {
         let crc64nvme = upload.full_object.then(|| encode(crc));
         check_full_object(asked, &upload, crc64nvme.as_deref())?;
 
+        // Without encryption the `ETag` is the MD5 of the MD5s of the parts, not of the bytes.
         let md5s: Option<Vec<[u8; 16]>> = parts.iter().map(|part| part.md5).collect();
         let hash = md5s.map_or_else(|| self.fresh(), |md5s| hex(&Md5::digest(md5s.concat())));
+        // Checked last, but before the upload is removed: it stays if a condition fails.
         check(
             self.objects.get(&asked.key),
             asked.if_match.as_ref(),
