@@ -1,4 +1,4 @@
-//! The archive as a folder to look at.
+//! The archive as a folder of files.
 
 use std::fs;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::check::Row;
 
-/// Where the default folder is, and its name.
+/// The parent of the default folder.
 pub const TARGET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target");
 const NAME: &str = "local-archive";
 
@@ -14,13 +14,13 @@ const NAME: &str = "local-archive";
 #[derive(Debug)]
 pub struct Folder {
     place: PathBuf,
-    /// An archive that is there is replaced.
+    /// `true` for the default folder, whose archive is replaced.
     replaces: bool,
 }
 
 impl Folder {
-    /// The default folder, which is replaced; or any other if it is new or empty. A folder that
-    /// cannot be written to is refused now, and not after the run.
+    /// The folder `out`, which must be new or empty, or the default folder. A folder that cannot be
+    /// written to fails here, before the run.
     pub fn new(out: Option<&Path>) -> Result<Self, String> {
         let Some(out) = out else {
             let target = Path::new(TARGET);
@@ -38,7 +38,7 @@ impl Folder {
         if taken {
             let out = out.display();
             return Err(format!(
-                "{out} is not empty; --out wants a new or an empty folder"
+                "{out} is not empty; --out takes a new or empty folder"
             ));
         }
         probe(out)?;
@@ -48,7 +48,8 @@ impl Folder {
         })
     }
 
-    /// Writes every object, by its key. The archive of an earlier run is there until this one is.
+    /// Writes each object to a file named by its key. The archive of an earlier run stays until the
+    /// new one is complete.
     pub fn write(&self, rows: &[Row]) -> Result<(), String> {
         if !self.replaces {
             return write(&self.place, rows);
@@ -67,13 +68,13 @@ impl Folder {
         fs::rename(&written, &self.place).map_err(named(&self.place))
     }
 
-    /// The folder as it is shown: from here, if it is below.
+    /// The folder for display, relative to the current directory if it is below.
     pub fn shown(&self) -> String {
         shown(&self.place)
     }
 }
 
-/// A path as it is shown: from here, if it is below.
+/// A path for display, relative to the current directory if it is below.
 pub fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here)
@@ -82,7 +83,7 @@ pub fn shown(path: &Path) -> String {
         .to_string()
 }
 
-/// Makes a folder, and fails unless a file can be written in it.
+/// Creates a folder and checks that a file can be written to it.
 fn probe(folder: &Path) -> Result<(), String> {
     let unusable = |error: io::Error| format!("{} cannot be written to: {error}", folder.display());
     fs::create_dir_all(folder).map_err(unusable)?;
@@ -95,7 +96,7 @@ fn write(folder: &Path, rows: &[Row]) -> Result<(), String> {
         let key = Path::new(&row.key);
         let inside = |part| matches!(part, Component::Normal(_));
         if !key.components().all(inside) {
-            return Err(format!("{} cannot be a file's name", row.key));
+            return Err(format!("{} is not a valid file name", row.key));
         }
         let file = folder.join(key);
         let parent = file.parent().unwrap_or(folder);
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_usable_is_refused_before_the_run() {
+    fn a_folder_that_cannot_be_written_is_refused_before_the_run() {
         let here = tempfile::tempdir().unwrap();
         let file = here.path().join("file");
         fs::write(&file, "").unwrap();
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_are_files_by_their_keys() {
+    fn objects_are_written_to_files_named_by_their_keys() {
         let here = tempfile::tempdir().unwrap();
         let out = here.path().join("new/folder");
         let folder = Folder::new(Some(&out)).unwrap();

@@ -1,4 +1,4 @@
-//! What can be asked for on the command line.
+//! The command line.
 
 use std::path::PathBuf;
 
@@ -10,36 +10,39 @@ use tracing_subscriber::filter::LevelFilter;
 #[command(
     name = "local",
     bin_name = "cargo run --example local --",
-    about = "Runs the archiver here: the real function between an embedded S3 and an emulated ACS, no cloud and no Docker",
-    long_about = "Runs the archiver here: the real function between an embedded S3 and an emulated ACS, no cloud and no \
-        Docker.\n\nDelivers the handshakes and the sample recordings as Event Grid would, shows what arrived and compares \
-        it with the source byte for byte.",
-    after_help = "The table of what arrived fits the terminal, or COLUMNS: names are shortened in the middle; where that \
-        is not enough, the checksums are left out, then the sizes. A file or a pipe gets all of it.\n\nExit status: 0 if \
-        all is as it must be; 1 if anything differs or fails, or the output cannot be written; 2 for a wrong option or \
-        file; 130 after Ctrl-C, unless it ended --serve."
+    about = "Runs the function on this machine, between an embedded S3 and an emulated ACS: no \
+        cloud, no Docker",
+    long_about = "Runs the function on this machine, between an embedded S3 and an emulated ACS: \
+        no cloud, no Docker.\n\nDelivers the handshakes and the sample recordings as Event Grid \
+        does, lists the objects in S3 and compares them with their sources byte for byte.",
+    after_help = "The table of objects fits the terminal, or the variable COLUMNS: names are \
+        shortened in the middle; if that is not enough, the checksums are left out, then the \
+        sizes. Output to a file or a pipe is complete.\n\nExit status: 0 if there are no \
+        differences; 1 if there are, or if the run fails or its output cannot be written; 2 for a \
+        wrong option or file; 130 after Ctrl-C, except during --serve."
 )]
 pub struct Arguments {
-    /// Event files to deliver in place of the samples: whole Lambda payloads as in events/, or bare events (an object
-    /// or an array). The documents they name are published in the emulated ACS first
+    /// Files to deliver in place of the samples: Lambda payloads, as in events/, or events (a JSON
+    /// object or array). The emulated ACS serves the documents that they name
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// Stay up and serve deliveries until Ctrl-C, then check what arrived; says how to deliver, list and audit
+    /// Serve deliveries until Ctrl-C, then compare the objects again; prints commands to deliver,
+    /// list and audit
     #[arg(long)]
     pub serve: bool,
 
-    /// The port of the function's URL [default: a free one]
+    /// The port of the Function URL [default: a free port]
     #[arg(long, value_name = "N")]
     pub port: Option<u16>,
 
-    /// Cut the source after about half of the parts, so that the delivery is answered 503; then deliver again and see
-    /// the transfer resumed
+    /// Let the source fail after about half of the parts, so that the answer is 503, and deliver
+    /// again: the transfer resumes
     #[arg(long)]
     pub interrupt: bool,
 
-    /// Sizes of the generated media, chunk after chunk, over again when they run out: 1, 300kB, 1.5MiB, 1GiB. It is
-    /// all held in memory
+    /// The sizes of the generated chunks in turn, from the first again after the last: 1, 300kB,
+    /// 1.5MiB, 1GiB. All media is held in memory
     #[arg(
         long,
         value_name = "BYTES,…",
@@ -49,18 +52,24 @@ pub struct Arguments {
     )]
     pub size: Vec<u64>,
 
-    #[arg(long, value_name = "N", help = "Parts in flight (TRANSFER_CONCURRENCY); 8 unless told", value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(
+        long,
+        value_name = "N",
+        help = "The parts in flight (TRANSFER_CONCURRENCY) [default: 8]",
+        value_parser = clap::value_parser!(u8).range(1..=64)
+    )]
     pub concurrency: Option<u8>,
 
-    /// What the source sends in a second over each connection at most, so that the bars can be watched: 2MiB
+    /// The rate limit of each connection to the source, in bytes a second, to watch the bars: 2MiB
     #[arg(long, value_name = "BYTES", value_parser = rate, allow_negative_numbers = true)]
     pub rate: Option<u64>,
 
-    /// The folder to write the archive to, which must be new or empty [default: target/local-archive, replaced each time]
+    /// The folder for the archive, new or empty [default: target/local-archive, which is replaced]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
-    /// Show the function's own log lines in place of the bars, from LEVEL on: error, warn, info, debug [default when given alone: info]
+    /// Print the log lines of the function in place of the bars, from LEVEL on: error, warn, info,
+    /// debug [default without LEVEL: info]
     #[arg(
         long,
         value_name = "LEVEL",
@@ -71,34 +80,34 @@ pub struct Arguments {
     pub log: Option<LevelFilter>,
 }
 
-/// The size of a recording.
+/// Parses the size of a chunk.
 fn size(text: &str) -> Result<u64, String> {
     match bytes(text)? {
-        0 => Err("ACS has no recordings of no bytes; take at least 1".to_owned()),
+        0 => Err("a chunk has at least 1 byte".to_owned()),
         bytes => Ok(bytes),
     }
 }
 
-/// The bytes of a second.
+/// Parses a rate in bytes a second.
 fn rate(text: &str) -> Result<u64, String> {
     match bytes(text)? {
-        0 => Err("nothing would ever arrive; take at least 1, or leave --rate out".to_owned()),
+        0 => Err("the rate is at least 1; without --rate there is no limit".to_owned()),
         bytes => Ok(bytes),
     }
 }
 
-/// A number of bytes, with a fraction or without, with a unit or without.
+/// Parses a number of bytes, with an optional fraction and unit.
 fn bytes(text: &str) -> Result<u64, String> {
     const EXAMPLES: &str = "such as 300000, 64MiB or 1.5GiB";
     let text = text.trim();
     if text.starts_with('-') {
         return Err(format!(
-            "it is negative; a number of bytes is wanted, {EXAMPLES}"
+            "the number is negative; expected a number of bytes, {EXAMPLES}"
         ));
     }
     let of_number = |character: char| character.is_ascii_digit() || character == '.';
     let (number, unit) = text.split_at(text.find(|it| !of_number(it)).unwrap_or(text.len()));
-    let no_number = || format!("a number of bytes is wanted, {EXAMPLES}");
+    let no_number = || format!("expected a number of bytes, {EXAMPLES}");
     let unit: u128 = match unit.trim().to_ascii_lowercase().as_str() {
         _ if number.is_empty() => return Err(no_number()),
         "" | "b" => 1,
@@ -110,10 +119,10 @@ fn bytes(text: &str) -> Result<u64, String> {
         "mib" => 1 << 20,
         "gib" => 1 << 30,
         "tib" => 1 << 40,
-        _ => return Err("the unit is none of kB, MB, GB, TB, KiB, MiB, GiB, TiB".to_owned()),
+        _ => return Err("the unit is not one of kB, MB, GB, TB, KiB, MiB, GiB, TiB".to_owned()),
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let too_many = || "that is more than ACS, S3 or this machine could hold".to_owned();
+    let too_many = || "the number is too large".to_owned();
     if whole.len() + fraction.len() > 18 {
         return Err(too_many());
     }
@@ -142,20 +151,20 @@ mod tests {
             assert_eq!(bytes(text), Ok(expected), "{text}");
         }
         for (text, said) in [
-            ("", "a number of bytes is wanted"),
-            ("MiB", "a number of bytes is wanted"),
-            (".", "a number of bytes is wanted"),
-            ("1.2.3", "a number of bytes is wanted"),
-            ("-1", "it is negative"),
-            ("1PiB", "the unit is none of"),
-            ("1e3", "the unit is none of"),
-            ("99999999999999999999", "more than"),
-            ("99999999TiB", "more than"),
+            ("", "expected a number of bytes"),
+            ("MiB", "expected a number of bytes"),
+            (".", "expected a number of bytes"),
+            ("1.2.3", "expected a number of bytes"),
+            ("-1", "is negative"),
+            ("1PiB", "the unit is not one of"),
+            ("1e3", "the unit is not one of"),
+            ("99999999999999999999", "too large"),
+            ("99999999TiB", "too large"),
         ] {
             let fault = bytes(text).unwrap_err();
             assert!(fault.contains(said), "{text}: {fault}");
         }
-        assert!(size("0").unwrap_err().contains("recordings of no bytes"));
-        assert!(rate("0").unwrap_err().contains("leave --rate out"));
+        assert!(size("0").unwrap_err().contains("at least 1 byte"));
+        assert!(rate("0").unwrap_err().contains("without --rate"));
     }
 }

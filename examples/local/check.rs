@@ -1,4 +1,4 @@
-//! Compares what S3 holds with what ACS had.
+//! The comparison of the objects in S3 with the documents of ACS.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,14 @@ use serde_json::Value;
 use crate::recordings::{Expected, ExpectedChunk, PREFIX};
 use crate::setup::WORK;
 
-/// What there is, and what is wrong with it.
+/// The objects, and the differences from their sources.
 #[derive(Debug, Default)]
 pub struct Checked {
     pub objects: Vec<Row>,
-    /// None, if all is as it must be.
     pub differences: Vec<String>,
 }
 
-/// An object, and what is to be said of it.
+/// An object and the result of its comparison.
 #[derive(Debug)]
 pub struct Row {
     pub key: String,
@@ -25,7 +24,7 @@ pub struct Row {
     pub verdict: &'static str,
 }
 
-/// What an object must be.
+/// The expected content of a key.
 enum Kind<'a> {
     Media(&'a Media),
     Metadata(&'a [u8]),
@@ -33,7 +32,8 @@ enum Kind<'a> {
     Rejection,
 }
 
-/// Compares every object, and looks for what is missing or left over.
+/// Compares every object with its source, and reports unfinished uploads and pending events. The
+/// comparison of a manifest finds missing objects.
 pub fn check(s3: &S3, expected: &[Expected]) -> Checked {
     let objects = s3.objects();
     let kinds = kinds(expected);
@@ -48,9 +48,9 @@ pub fn check(s3: &S3, expected: &[Expected]) -> Checked {
             Some(Kind::Metadata(bytes)) if object.body == *bytes => Ok("verified"),
             Some(Kind::Metadata(_)) => Err("is not the metadata that ACS has".to_owned()),
             Some(Kind::Manifest(recording)) => is_manifest(object, recording, &objects),
-            Some(Kind::Rejection) => Ok("set aside"),
+            Some(Kind::Rejection) => Ok("rejected"),
             None if key.starts_with(&format!("{PREFIX}rejected/")) => Ok("set aside"),
-            None => Err("is nothing that an event named".to_owned()),
+            None => Err("is named by no event".to_owned()),
         };
         let verdict = judged.unwrap_or_else(|difference| {
             checked.differences.push(format!("{key} {difference}"));
@@ -63,7 +63,7 @@ pub fn check(s3: &S3, expected: &[Expected]) -> Checked {
         });
     }
     for (key, object) in s3.of(WORK).objects() {
-        let difference = format!("{key} is left over: its event is unfinished");
+        let difference = format!("{key} is left over: its event is still pending");
         checked.differences.push(difference);
         checked.objects.push(Row {
             key,
@@ -81,7 +81,7 @@ pub fn check(s3: &S3, expected: &[Expected]) -> Checked {
     checked
 }
 
-/// What the manifests say of the media, by its key: whole, and playable?
+/// The verdicts of the media check in the manifests, by the key of the media.
 fn verdicts(objects: &BTreeMap<String, Object>) -> BTreeMap<String, &'static str> {
     let manifests = objects
         .iter()
@@ -149,7 +149,7 @@ fn is_media(object: &Object, media: &Media) -> Result<&'static str, String> {
     if offset == media.length() {
         Ok("verified")
     } else {
-        Err(format!("holds only {offset} bytes"))
+        Err(format!("contains only {offset} bytes"))
     }
 }
 
@@ -159,9 +159,9 @@ fn is_manifest(
     objects: &BTreeMap<String, Object>,
 ) -> Result<&'static str, String> {
     let manifest: Value = serde_json::from_slice(&object.body)
-        .map_err(|error| format!("is no JSON that can be read: {error}"))?;
+        .map_err(|error| format!("is not valid JSON: {error}"))?;
     if manifest.get("event") != Some(&recording.event) {
-        return Err("does not hold the event as it came".to_owned());
+        return Err("does not contain the event as delivered".to_owned());
     }
     let chunks = manifest.get("chunks").and_then(Value::as_array);
     let chunks = chunks.ok_or("has no chunks")?;
@@ -191,7 +191,7 @@ fn is_listed(
     ] {
         let object = objects
             .get(key)
-            .ok_or_else(|| format!("lists {key}, which is not there"))?;
+            .ok_or_else(|| format!("lists {key}, which does not exist"))?;
         let is = [
             ("key", Value::from(key.as_str())),
             ("size", object.size.into()),
@@ -204,7 +204,7 @@ fn is_listed(
         for (field, is) in is {
             if listed.and_then(|listed| listed.get(field)) != Some(&is) {
                 return Err(format!(
-                    "gives another {field} for {key} than S3 does: {is}"
+                    "lists another {field} of {key} than S3, which has {is}"
                 ));
             }
         }

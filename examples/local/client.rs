@@ -1,4 +1,4 @@
-//! Plays Event Grid: delivers over real HTTP.
+//! The HTTP client that delivers as Event Grid does.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,14 @@ use serde_json::Value;
 
 use crate::deliveries::Delivery;
 
-/// Whoever delivers to the local Function URL.
+/// The client of the local Function URL.
 #[derive(Debug)]
 pub struct Client {
     client: reqwest::Client,
     origin: String,
 }
 
-/// An answer to a delivery.
+/// The answer to a delivery.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
@@ -26,18 +26,18 @@ pub struct Reply {
 }
 
 impl Client {
-    /// Delivers to `origin`.
+    /// Creates a client that delivers to `origin`.
     pub fn new(origin: String) -> Result<Self, String> {
         let client = http_client().no_proxy().build();
         let client = client.map_err(|error| error_chain(&error))?;
         Ok(Self { client, origin })
     }
 
-    /// Delivers, and waits for the answer however long it takes.
+    /// Delivers and waits for the answer without a limit of time.
     pub async fn deliver(&self, delivery: &Delivery) -> Result<Reply, String> {
         let named = |fault: String| format!("{}: {fault}", delivery.name);
         let method = reqwest::Method::from_bytes(delivery.method.as_bytes())
-            .map_err(|_| named(format!("{:?} is no HTTP method", delivery.method)))?;
+            .map_err(|_| named(format!("{:?} is not an HTTP method", delivery.method)))?;
         let url = format!("{}{}?{}", self.origin, delivery.path, delivery.query);
         let mut request = self.client.request(method, url).body(delivery.body.clone());
         for (name, value) in &delivery.headers {
@@ -56,7 +56,7 @@ impl Client {
 }
 
 impl Reply {
-    /// An answer with a body of JSON, or of any text.
+    /// An answer whose body is JSON or text.
     pub fn new(status: u16, headers: HeaderMap, body: &[u8], took: Duration) -> Self {
         let text = || Value::from(String::from_utf8_lossy(body).into_owned());
         Self {
@@ -67,12 +67,12 @@ impl Reply {
         }
     }
 
-    /// A header's text.
+    /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// What has become of each event.
+    /// The outcome of each event.
     pub fn outcomes(&self) -> Vec<&str> {
         let events = self.body.get("events").and_then(Value::as_array);
         events
@@ -82,7 +82,7 @@ impl Reply {
             .collect()
     }
 
-    /// The bytes that were fetched for it.
+    /// The bytes that the function fetched for all events.
     pub fn bytes(&self) -> u64 {
         let events = self.body.get("events").and_then(Value::as_array);
         events
@@ -105,7 +105,7 @@ impl Reply {
     }
 }
 
-/// Outcomes in the order in which they first come, each with its number.
+/// The outcomes in order of first occurrence, each with its count.
 fn counted(outcomes: &[&str]) -> String {
     let mut counts: Vec<(&str, usize)> = vec![];
     for outcome in outcomes {

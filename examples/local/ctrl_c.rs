@@ -1,47 +1,49 @@
-//! Ctrl-C: it ends what is served, and otherwise the process.
+//! Ctrl-C, which ends `--serve` and otherwise the process.
 
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::signal::ctrl_c;
+use tokio::signal;
 use tokio::sync::Notify;
 
-/// As a shell has it for a process that the signal ended.
+/// The exit status by which shells report a process that SIGINT ended.
+///
+/// <https://www.gnu.org/software/bash/manual/html_node/Exit-Status.html>
 const INTERRUPTED: i32 = 130;
 
 /// The reaction to Ctrl-C.
 #[derive(Debug, Default)]
 pub struct CtrlC {
-    /// Somebody waits for it.
+    /// `true` while [`Self::pressed`] is awaited.
     awaited: AtomicBool,
-    asked: Notify,
+    pressed: Notify,
 }
 
 impl CtrlC {
     /// Reacts to Ctrl-C from now on.
     pub fn watch() -> Arc<Self> {
-        let ending = Arc::new(Self::default());
-        let watching = Arc::clone(&ending);
+        let ctrl_c = Arc::new(Self::default());
+        let watching = Arc::clone(&ctrl_c);
         tokio::spawn(async move {
-            while ctrl_c().await.is_ok() {
+            while signal::ctrl_c().await.is_ok() {
                 if watching.awaited.swap(false, Ordering::Relaxed) {
-                    watching.asked.notify_one();
+                    watching.pressed.notify_one();
                 } else {
                     eprintln!(
-                        "\nInterrupted: no archive was written; one of an earlier run is as it was."
+                        "\nInterrupted: no archive is written; that of an earlier run is unchanged."
                     );
                     process::exit(INTERRUPTED);
                 }
             }
         });
-        ending
+        ctrl_c
     }
 
-    /// Waits for Ctrl-C, which ends nothing else meanwhile.
-    pub async fn asked(&self) {
+    /// Waits for Ctrl-C, which does not end the process meanwhile.
+    pub async fn pressed(&self) {
         self.awaited.store(true, Ordering::Relaxed);
-        self.asked.notified().await;
-        eprintln!("\nEnded by Ctrl-C; what arrived is checked.");
+        self.pressed.notified().await;
+        eprintln!("\nCtrl-C: no more deliveries. The objects are compared.");
     }
 }

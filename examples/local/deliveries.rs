@@ -1,4 +1,4 @@
-//! What is delivered: the samples, or files.
+//! The deliveries: samples or files.
 
 use std::fs;
 use std::path::Path;
@@ -11,9 +11,11 @@ use time::format_description::well_known::Rfc3339;
 
 use harness::embedded::SECRET;
 
-/// How often a delivery was tried before.
+/// The number of attempts before this one.
+///
+/// <https://learn.microsoft.com/azure/event-grid/handler-event-hubs#message-headers>
 const DELIVERY_COUNT: &str = "aeg-delivery-count";
-/// What is delivered unless told otherwise, in this order.
+/// The samples, in order of delivery.
 const SAMPLES: [(&str, &str); 8] = [
     ("validation", include_str!("../../events/validation.json")),
     ("options", include_str!("../../events/options.json")),
@@ -43,19 +45,19 @@ const SAMPLES: [(&str, &str); 8] = [
     ),
 ];
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Debug)]
 pub enum Input {
     /// An HTTP request.
     Delivery(Delivery),
-    /// EventBridge's payload.
+    /// A payload of EventBridge.
     Tick { name: String, payload: Value },
 }
 
-/// One HTTP request to the function.
+/// An HTTP request to the function.
 #[derive(Clone, Debug, Default)]
 pub struct Delivery {
-    /// What it is called here.
+    /// The name in the output.
     pub name: String,
     pub method: String,
     pub path: String,
@@ -65,13 +67,13 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// A header, by its lower-case name.
+    /// The value of a header, by lower-case name.
     pub fn header(&self, wanted: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers.find_map(|(name, value)| (name == wanted).then_some(value.as_str()))
     }
 
-    /// The same after `count` attempts.
+    /// The same delivery after `count` attempts.
     pub fn again(&self, count: u32) -> Self {
         let mut again = self.clone();
         again.headers.retain(|(name, _)| name != DELIVERY_COUNT);
@@ -81,7 +83,8 @@ impl Delivery {
         again
     }
 
-    /// The same with events of just now: what is a day old would not be tried again.
+    /// The same delivery with events of now. The failed recording of an old event would be expired,
+    /// and not tried again.
     pub fn of_now(mut self) -> Self {
         let now = OffsetDateTime::now_utc().format(&Rfc3339);
         let (Ok(now), Ok(mut body)) = (now, serde_json::from_slice::<Value>(&self.body)) else {
@@ -102,7 +105,9 @@ impl Delivery {
         self
     }
 
-    /// The request that a Lambda payload (2.0) was made of.
+    /// The request of a Lambda payload (2.0).
+    ///
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads>
     fn of_payload(name: &str, payload: &Value) -> Result<Self, String> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let field = |pointer: &str| payload.pointer(pointer).map(text).unwrap_or_default();
@@ -110,7 +115,7 @@ impl Delivery {
         let body = match payload.pointer("/isBase64Encoded") {
             Some(Value::Bool(true)) => BASE64_STANDARD
                 .decode(body)
-                .map_err(|_| "its body is not base64, though isBase64Encoded says so")?,
+                .map_err(|_| "the body is not base64, although isBase64Encoded is true")?,
             _ => body.into_bytes(),
         };
         let headers = payload.pointer("/headers").and_then(Value::as_object);
@@ -119,7 +124,7 @@ impl Delivery {
             method: field("/requestContext/http/method"),
             path: field("/rawPath"),
             query: field("/rawQueryString"),
-            // Host and length are those of the request that is made of it.
+            // The client sets host and length itself.
             headers: headers
                 .into_iter()
                 .flatten()
@@ -130,7 +135,7 @@ impl Delivery {
         })
     }
 
-    /// Bare events, delivered as Event Grid does for the first time.
+    /// The first delivery of these events by Event Grid.
     fn of_events(name: &str, events: &Value, body: &[u8]) -> Self {
         let cloud = |event: &Value| event.get("specversion").is_some();
         let (content_type, event_type) = match events {
@@ -175,7 +180,7 @@ pub fn samples() -> Result<Vec<Input>, String> {
         .collect()
 }
 
-/// What a file holds, or what is wrong with it.
+/// Reads a file.
 pub fn read(file: &Path) -> Result<Input, String> {
     let named = |fault: String| format!("{}: {fault}", file.display());
     let bytes = fs::read(file).map_err(|error| named(error.to_string()))?;
@@ -185,7 +190,7 @@ pub fn read(file: &Path) -> Result<Input, String> {
 
 fn input(name: &str, bytes: &[u8]) -> Result<Input, String> {
     let json: Value =
-        serde_json::from_slice(bytes).map_err(|error| format!("it is not JSON: {error}"))?;
+        serde_json::from_slice(bytes).map_err(|error| format!("not valid JSON: {error}"))?;
     if json.get("requestContext").is_some() {
         return Delivery::of_payload(name, &json).map(Input::Delivery);
     }
@@ -200,5 +205,5 @@ fn input(name: &str, bytes: &[u8]) -> Result<Input, String> {
         let delivery = Delivery::of_events(name, &json, bytes);
         return Ok(Input::Delivery(delivery));
     }
-    Err("it is neither a Lambda payload nor an event nor an array of them".to_owned())
+    Err("neither a Lambda payload nor an event nor an array of events".to_owned())
 }

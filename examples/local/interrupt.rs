@@ -1,4 +1,5 @@
-//! The source breaks off in the middle of a recording, and what was kept is not fetched again.
+//! A source that fails in the middle of a recording. The second delivery must fetch only the parts
+//! that S3 lacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -14,17 +15,18 @@ use crate::recordings::ExpectedChunk;
 use crate::report::{detail, report};
 use crate::run::Run;
 
-/// A chunk of several parts whose source breaks off.
+/// A chunk of several parts whose source fails.
 #[derive(Debug)]
 pub struct Cut {
     chunk: ExpectedChunk,
     plan: Plan,
     part_size: u64,
+    /// The parts in S3 after the first delivery.
     kept: BTreeSet<PartNumber>,
 }
 
 impl Cut {
-    /// The chunks of more than one part: there is no middle in the others.
+    /// The chunks of more than one part, which alone can fail in the middle.
     pub fn of(chunks: &[ExpectedChunk], part_size: u64) -> Vec<Self> {
         let cuts = chunks.iter().filter_map(|chunk| {
             let plan = Plan::new(chunk.media.length(), part_size)?;
@@ -38,7 +40,8 @@ impl Cut {
         cuts.collect()
     }
 
-    /// Makes the source answer 503 to every range of these chunks, once half of their ranges were asked for.
+    /// Makes the source answer 503 to every further range of these chunks once half of their ranges
+    /// were requested.
     pub fn inject(cuts: &[Self], acs: &Acs) {
         let half = |cut: &Self| (cut.chunk.source_id.clone(), cut.plan.count() / 2);
         let most: BTreeMap<String, PartNumber> = cuts.iter().map(half).collect();
@@ -60,7 +63,7 @@ impl Cut {
         });
     }
 
-    /// Sees what S3 has kept, and says so.
+    /// Notes the parts in S3 and describes them.
     pub fn note_kept(&mut self, s3: &S3) -> String {
         let uploads = s3.uploads();
         let parts = uploads
@@ -80,7 +83,8 @@ impl Cut {
         )
     }
 
-    /// Sees what the source was asked for since, and says so; fails if that was not just what was missing.
+    /// Describes the parts that were requested from the source since. Fails unless these are
+    /// exactly the missing parts.
     pub fn check_fetched(&self, acs: &Acs) -> Result<String, String> {
         let asked: BTreeSet<PartNumber> = acs
             .requests()
@@ -99,12 +103,13 @@ impl Cut {
         let named = |what: String| format!("chunk {} {what}", self.chunk.document_id);
         if self.kept.is_empty() {
             return Err(named(
-                "was cut in the middle, but no part was kept".to_owned(),
+                "failed in the middle, but S3 kept no part".to_owned(),
             ));
         }
         if asked != missing {
             return Err(named(format!(
-                "kept the parts {:?} of {}, and of those {:?} were asked for again; missing were {missing:?}, asked for {asked:?}",
+                "has kept the parts {:?} of {}: {missing:?} were missing, {asked:?} were requested, \
+                 {:?} of them again",
                 self.kept,
                 self.plan.count(),
                 asked.intersection(&self.kept).collect::<Vec<_>>(),
@@ -119,7 +124,7 @@ impl Cut {
         ))
     }
 
-    /// The part that a `Range` header asks for.
+    /// The part that a `Range` header requests.
     fn part(&self, range: &str) -> Option<PartNumber> {
         let first = range.strip_prefix("bytes=")?.split('-').next()?;
         let first: u64 = first.parse().ok()?;
@@ -133,7 +138,8 @@ impl Cut {
 }
 
 impl Run {
-    /// Delivers twice: the source breaks off, and is well again. Answers whether it came to that.
+    /// Delivers twice: the source fails the first time. Returns `false` if the first answer has no
+    /// outcomes, so that nothing was interrupted.
     pub async fn interrupt(
         &mut self,
         delivery: &Delivery,
@@ -149,7 +155,7 @@ impl Run {
             return Ok(false);
         }
         if reply.status != 503 {
-            self.differ(delivery, "was cut in the middle, but not answered 503");
+            self.differ(delivery, "failed in the middle, but the answer is not 503");
         }
         for cut in &mut cuts {
             detail(&cut.note_kept(&s3));

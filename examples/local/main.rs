@@ -1,25 +1,25 @@
-//! `cargo run --example local`: the function on one machine, between an embedded S3 and an emulated ACS.
+//! `cargo run --example local`: the function between an embedded S3 and an emulated ACS.
 //!
 //! - `arguments`: the command line
-//! - `deliveries`: the samples and files that are delivered, as HTTP requests
-//! - `recordings`: what the emulated ACS holds, by the events that name it
-//! - `server`, `client`: the local Function URL, and who delivers to it
-//! - `serve`: commands for another terminal
-//! - `progress`, `interrupt`: bars; a source that breaks off
-//! - `check`, `table`, `archive`: what arrived: compared, shown, and written to a folder
-//! - `setup`: what the options make of it
-//! - `report`: what is said of an answer
+//! - `setup`: the settings of the emulators and the function
+//! - `deliveries`: the samples and files, as HTTP requests
+//! - `recordings`: the documents of the emulated ACS
+//! - `server`, `client`: the local Function URL, and the client that delivers to it
+//! - `interrupt`: a source that fails in the middle of a recording
+//! - `report`, `progress`: the lines about an answer, and the bars before it
+//! - `check`, `table`, `archive`: the objects: compared, listed, and written to a folder
+//! - `serve`: the commands for another terminal
 //! - `screen`, `ctrl_c`: the terminal, and Ctrl-C
-//! - `run`: all of it, in order
+//! - `run`: the run from start to end
 
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a local run that cannot go on fails"
+    reason = "a local run that cannot continue panics"
 )]
 #![allow(
     unreachable_pub,
-    reason = "what is public to the other modules of a binary is public enough"
+    reason = "nothing of a binary is reached from outside"
 )]
 
 mod archive;
@@ -56,16 +56,14 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let code = match run(&arguments).await {
         Ok(differences) if differences.is_empty() => {
-            print("All is as it must be.");
+            print("No differences: every object matches its source.");
             if !arguments.serve {
-                print(
-                    "With -- --serve it stays up, and tells the command that makes a page of it.",
-                );
+                print("Run with -- --serve to deliver more, list, audit and write a report.");
             }
             ExitCode::SUCCESS
         }
         Ok(differences) => {
-            eprintln!("\nNot as it must be:");
+            eprintln!("\nDifferences:");
             for difference in differences {
                 eprintln!("  {difference}");
             }
@@ -87,11 +85,11 @@ async fn main() -> ExitCode {
     code
 }
 
-/// Why a run came to no end.
+/// The failure of a run.
 enum Failure {
-    /// Something else must be asked for.
+    /// An option or a file is wrong.
     Usage(String),
-    /// Something here does not work.
+    /// The run could not be finished.
     Run(String),
 }
 
@@ -104,9 +102,9 @@ async fn run(arguments: &Arguments) -> Result<Vec<String>, Failure> {
     };
     let inputs = inputs.map_err(Failure::Usage)?;
     let folder = Folder::new(arguments.out.as_deref()).map_err(Failure::Usage)?;
-    let ending = CtrlC::watch();
+    let ctrl_c = CtrlC::watch();
     if let Some(level) = arguments.log {
-        // Lines on the same terminal would be drawn into the bars.
+        // Log lines on the same terminal would break the bars.
         hide_bars();
         logging::install(Logging {
             level,
@@ -125,6 +123,6 @@ async fn run(arguments: &Arguments) -> Result<Vec<String>, Failure> {
     if !arguments.serve {
         return Ok(concluded);
     }
-    run.serve(ending.asked()).await.map_err(Failure::Run)?;
+    run.serve(ctrl_c.pressed()).await.map_err(Failure::Run)?;
     run.conclude(&folder).map_err(Failure::Run)
 }

@@ -1,4 +1,4 @@
-//! A bar for each chunk, drawn on the error output while a delivery is under way.
+//! A bar for each chunk, drawn on the error output until a delivery is answered.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::interval;
 use crate::recordings::ExpectedChunk;
 use crate::screen::bars;
 
-/// As wide as the terminal has room, up to the first width that a template fits into.
+/// The templates of a bar, each with the columns that it needs. The first that fits is used.
 const TEMPLATES: [(u16, &str); 3] = [
     (
         78,
@@ -23,9 +23,10 @@ const TEMPLATES: [(u16, &str); 3] = [
     ),
     (0, "{prefix:18} [{wide_bar}] {percent:>3}%"),
 ];
+/// The time between two updates.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Waits for `work` and draws meanwhile how much of each chunk S3 has received.
+/// Waits for `work` and draws the bytes of each chunk that S3 has received meanwhile.
 pub async fn watched<T>(chunks: &[ExpectedChunk], s3: &S3, work: impl Future<Output = T>) -> T {
     let bars: Vec<_> = chunks
         .iter()
@@ -66,7 +67,7 @@ fn bar(chunk: &ExpectedChunk) -> ProgressBar {
         .with_prefix(short(&chunk.media_key))
 }
 
-/// `0000-…29f9698f.mp4`: as much of a key as has room beside a bar.
+/// Shortens a key to fit beside a bar: `0000-…29f9698f.mp4`.
 fn short(key: &str) -> String {
     let name = key.rsplit('/').next().unwrap_or(key);
     let (index, rest) = name.split_once('-').unwrap_or(("", name));

@@ -1,4 +1,4 @@
-//! What the emulated ACS holds: for each document that an event names, media of its own making.
+//! The documents of the emulated ACS: generated media for each document that an event names.
 
 use std::collections::BTreeMap;
 use std::iter::Cycle;
@@ -16,7 +16,7 @@ use indicatif::HumanBytes;
 use serde_json::{Value, json};
 use url::Url;
 
-/// The prefix of all keys, which is the function's default.
+/// The prefix of all keys, which is the default of the function.
 pub const PREFIX: &str = "recordings/";
 
 /// A recording that an event named.
@@ -26,16 +26,16 @@ pub struct Expected {
     pub event: Value,
     pub manifest_key: String,
     pub rejection_key: String,
-    /// Its chunks that ACS can be asked for.
+    /// The chunks with valid locations.
     pub chunks: Vec<ExpectedChunk>,
 }
 
-/// What becomes of a chunk.
+/// The documents of a chunk and the keys of its objects.
 #[derive(Clone, Debug)]
 pub struct ExpectedChunk {
     pub index: u64,
     pub document_id: String,
-    /// What ACS has it under.
+    /// The document id in the content location.
     pub source_id: String,
     pub media_key: String,
     pub media: Media,
@@ -54,8 +54,9 @@ pub struct Recordings {
 
 #[derive(Debug)]
 struct Held {
+    /// The sizes of the next documents.
     sizes: Cycle<vec::IntoIter<u64>>,
-    /// Bytes that S3 has memory for; unknown on some systems.
+    /// The bytes of memory left; unknown on some systems.
     memory: Option<u64>,
     documents: BTreeMap<String, Document>,
     /// By the key of the manifest.
@@ -63,7 +64,7 @@ struct Held {
 }
 
 impl Recordings {
-    /// None yet; media will have these sizes, one after the other, of `room` bytes in all.
+    /// Creates the empty set. Chunks will have these sizes in turn, and fill `memory` at most.
     pub fn new(acs: Acs, sizes: Vec<u64>, memory: Option<u64>) -> Result<Self, String> {
         let endpoint = Url::parse(&acs.endpoint()).map_err(|error| error.to_string())?;
         Ok(Self {
@@ -79,8 +80,8 @@ impl Recordings {
         })
     }
 
-    /// Publishes what the events of a body name on hosts of ACS, unless it is there already. Fails if
-    /// it would not fit into memory, in which all of it ends.
+    /// Publishes the documents that the events of a body name on hosts of ACS. Fails if the media
+    /// does not fit into memory, where S3 stores it.
     pub fn publish(&self, body: &[u8]) -> Result<Vec<Expected>, String> {
         let mut held = self.lock();
         let expected: Vec<Expected> = recordings(body)
@@ -89,7 +90,7 @@ impl Recordings {
             .collect::<Result<_, _>>()?;
         for recording in &expected {
             let key = recording.manifest_key.clone();
-            // The first wins, as it does in the bucket.
+            // The first event wins, as it does in the bucket.
             held.expected
                 .entry(key)
                 .or_insert_with(|| recording.clone());
@@ -97,7 +98,7 @@ impl Recordings {
         Ok(expected)
     }
 
-    /// Everything that was published.
+    /// The recordings published so far.
     pub fn expected(&self) -> Vec<Expected> {
         self.lock().expected.values().cloned().collect()
     }
@@ -134,7 +135,8 @@ impl Recordings {
         })
     }
 
-    /// What ACS has a document under: the id that its location names; in the 2021 form, its own.
+    /// The document id in a location, or that of the chunk in the form of 2021, which has no
+    /// locations. `None` if the location is not allowed.
     fn id(&self, location: Option<&str>, chunk: &Chunk) -> Option<String> {
         let Some(location) = location else {
             return Some(chunk.document_id.clone());
@@ -150,7 +152,7 @@ impl Recordings {
 }
 
 impl Held {
-    /// The document of this id, made if it is not there yet.
+    /// The document of this id, created on first use.
     fn document(
         &mut self,
         id: &str,
@@ -170,7 +172,7 @@ impl Held {
         });
         let size = self.sizes.next().unwrap_or(1);
         if let Some(memory) = &mut self.memory {
-            // An object is held twice for the moment in which its parts are put together.
+            // S3 holds an object twice while it combines the parts.
             if size.saturating_mul(2) > *memory {
                 return Err(no_room(size, *memory));
             }
@@ -194,8 +196,8 @@ impl Held {
 fn no_room(size: u64, memory: u64) -> String {
     let (size, memory) = (HumanBytes(size), HumanBytes(memory));
     format!(
-        "a recording of {size} does not fit into memory, which has {memory} left: all is held in it, \
-         and each object twice for a moment (see --size)"
+        "a chunk of {size} does not fit into memory: {memory} are left, and completing its upload \
+         needs twice its size (see --size)"
     )
 }
 

@@ -1,4 +1,4 @@
-//! What is said of an answer.
+//! The lines about an answer.
 
 use emulators::s3::S3;
 use indicatif::HumanBytes;
@@ -9,33 +9,37 @@ use crate::deliveries::Delivery;
 use crate::recordings::PREFIX;
 use crate::screen::{columns, folded, print};
 
-/// Characters of a delivery's name.
+/// The width of the column of names.
 const NAME: usize = 27;
 
-/// Whether a handshake was answered as Event Grid wants it; `None` if it was none.
+/// The result of a handshake: a summary, or the answer that Event Grid requires. `None` for any
+/// other delivery.
+///
+/// <https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema> and
+/// <https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md>
 pub fn handshake(delivery: &Delivery, reply: &Reply) -> Option<Result<String, String>> {
     let told = |good: bool, summary: String, wanted: &str| {
         if good && reply.status == 200 {
             Ok(format!("handshake: {summary}"))
         } else {
-            Err(format!("the answer should be: {wanted}"))
+            Err(format!("the answer must be 200 and {wanted}"))
         }
     };
     if delivery.method == "OPTIONS" {
         let origin = delivery.header("webhook-request-origin")?;
         let allowed = reply.header("webhook-allowed-origin") == Some(origin)
             && reply.header("webhook-allowed-rate").is_some();
-        let wanted = format!("{origin} may deliver");
+        let wanted = format!("allow {origin}");
         return Some(told(allowed, format!("{origin} allowed"), &wanted));
     }
     let events: Value = serde_json::from_slice(&delivery.body).ok()?;
     let code = events.pointer("/0/data/validationCode")?;
     let repeated = reply.body.get("validationResponse") == Some(code);
     let summary = "code repeated".to_owned();
-    Some(told(repeated, summary, "the validation code is repeated"))
+    Some(told(repeated, summary, "repeat the validation code"))
 }
 
-/// Prints a line for a delivery that was answered, and the reasons of what was not archived.
+/// Prints a line about an answer, and the reasons why events were not archived.
 pub fn report(delivery: &Delivery, reply: &Reply, summary: &str, s3: &S3) {
     let bytes = match reply.bytes() {
         0 => String::new(),
@@ -53,7 +57,7 @@ pub fn report(delivery: &Delivery, reply: &Reply, summary: &str, s3: &S3) {
     }
 }
 
-/// A name and what belongs to it, below the name where there is no room beside it.
+/// A name and its text, which is on a line below if both do not fit into `most` columns.
 pub fn beside(name: &str, text: &str, most: Option<usize>) -> String {
     let line = format!("{name}  {text}");
     if most.is_none_or(|most| line.chars().count() <= most) {
@@ -63,18 +67,18 @@ pub fn beside(name: &str, text: &str, most: Option<usize>) -> String {
     format!("{}\n{below}", name.trim_end())
 }
 
-/// Prints a line that belongs to the one above it.
+/// Prints a detail of the line above.
 pub fn detail(text: &str) {
     print(folded(&format!("    {text}"), columns()));
 }
 
-/// A delivery's name, in a column.
+/// The name of a delivery, padded to its column.
 pub fn padded(name: &str) -> String {
     format!("{name:NAME$}")
 }
 
-/// The reasons why events of this body are in no manifest, out of the documents in the bucket that
-/// say so.
+/// The reasons why events of this body were rejected or set aside, from the documents in the
+/// bucket.
 fn reasons(body: &[u8], s3: &S3) -> Vec<String> {
     let events = match serde_json::from_slice(body) {
         Ok(Value::Array(events)) => events,
@@ -98,7 +102,7 @@ fn reasons(body: &[u8], s3: &S3) -> Vec<String> {
     reasons
 }
 
-/// The reasons in a document: its own, or those of its chunks.
+/// The reasons in a document: of the event, or of its chunks.
 fn all_reasons(document: &Value) -> Vec<String> {
     let text = |value: &Value| Some(value.get("reason")?.as_str()?.to_owned());
     let mut reasons: Vec<_> = text(document).into_iter().collect();
@@ -141,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_beside_is_below() {
+    fn a_text_that_does_not_fit_beside_its_name_is_below() {
         assert_eq!(beside("one   ", "two", None), "one     two");
         assert_eq!(beside("one   ", "two", Some(11)), "one     two");
         assert_eq!(beside("one   ", "two", Some(10)), "one\n    two");

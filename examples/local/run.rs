@@ -1,4 +1,4 @@
-//! One run: both ends and the function up, everything delivered, what arrived looked at.
+//! The run: starts the emulators and the function, delivers, compares.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -24,7 +24,7 @@ use crate::setup::{available_memory, setup, sizes};
 use crate::table::table;
 use harness::embedded::{Embedded, RESOURCE, SECRET};
 
-/// A run in its course.
+/// A run in progress.
 pub struct Run {
     pub embedded: Embedded,
     recordings: Arc<Recordings>,
@@ -32,12 +32,12 @@ pub struct Run {
     client: Client,
     url: String,
     part_size: u64,
-    /// What was not as it must be, so far.
+    /// The differences so far.
     differences: Vec<String>,
 }
 
 impl Run {
-    /// Starts both ends, the function, and its URL.
+    /// Starts the emulators, the function, and the Function URL.
     pub async fn start(arguments: &Arguments, inputs: &[Input]) -> Result<Self, String> {
         let setup = setup(arguments, inputs)?;
         let part_size = setup.limits.part_size;
@@ -61,21 +61,21 @@ impl Run {
         })
     }
 
-    /// Tells the addresses.
+    /// Prints the addresses.
     pub fn introduce(&self) {
         let (acs, s3) = (&self.embedded.acs, &self.embedded.s3);
         for (name, address) in [
-            ("ACS, emulated as", RESOURCE),
+            ("emulated ACS", RESOURCE),
             ("its media host", acs.media_host()),
-            ("S3, embedded at", &s3.endpoint()),
-            ("the function at", &self.url),
+            ("embedded S3", &s3.endpoint()),
+            ("Function URL", &self.url),
         ] {
             print(beside(&format!("{name:16}"), address, columns()));
         }
         print("");
     }
 
-    /// Delivers everything; `must_archive` where nothing else will do.
+    /// Delivers everything. With `must_archive`, any outcome but archived is a difference.
     pub async fn deliver_all(
         &mut self,
         inputs: Vec<Input>,
@@ -105,13 +105,13 @@ impl Run {
         if interrupt && cuts == 0 {
             let part = HumanBytes(self.part_size);
             self.differences.push(format!(
-                "nothing was interrupted: no chunk that was fetched is larger than a part, {part} (see --size)"
+                "nothing was interrupted: no fetched chunk is larger than a part, {part} (see --size)"
             ));
         }
         Ok(())
     }
 
-    /// Tells how to deliver, list and audit, and reports deliveries until `end`.
+    /// Prints the commands to deliver, list and audit, and reports deliveries until `end`.
     pub async fn serve(&self, end: impl Future<Output = ()>) -> Result<(), String> {
         let commands = serve::commands(&self.embedded, &self.url)?;
         print(format_args!("\n{commands}\n"));
@@ -120,7 +120,7 @@ impl Run {
         Ok(())
     }
 
-    /// Checks what arrived, shows it, writes it to `folder`; what differs is the answer.
+    /// Compares the objects, lists them, writes them to `folder`, and returns all differences.
     pub fn conclude(&self, folder: &Folder) -> Result<Vec<String>, String> {
         let Checked {
             objects,
@@ -167,7 +167,7 @@ impl Run {
         Ok(())
     }
 
-    /// Delivers, with a bar for each chunk.
+    /// Delivers and draws a bar for each chunk.
     pub async fn send(
         &self,
         delivery: &Delivery,
@@ -185,9 +185,8 @@ impl Run {
             Answer::Tick(swept) => {
                 let (pending, finished) = (swept.pending, swept.finished);
                 let oldest = swept.oldest_seconds;
-                let told = format!(
-                    "tick  {pending} pending, {finished} finished, the oldest {oldest} s old"
-                );
+                let told =
+                    format!("tick  {pending} pending, {finished} finished, oldest {oldest} s");
                 print(beside(&padded(name), &told, columns()));
             }
             Answer::Http(answer) => {
@@ -198,20 +197,17 @@ impl Run {
         Ok(())
     }
 
-    /// Notes a difference unless every event was archived.
+    /// Adds a difference unless every event was archived.
     pub fn must_be_archived(&mut self, delivery: &Delivery, reply: &Reply) {
         let outcomes = reply.outcomes();
         let archived =
             !outcomes.is_empty() && outcomes.iter().all(|outcome| outcome.ends_with("rchived"));
         if reply.status != 200 || !archived {
-            self.differ(
-                delivery,
-                "was not answered 200 with all its events archived",
-            );
+            self.differ(delivery, "the answer is not 200 with every event archived");
         }
     }
 
-    /// Notes a difference.
+    /// Adds a difference.
     pub fn differ(&mut self, delivery: &Delivery, difference: &str) {
         let name = &delivery.name;
         self.differences.push(format!("{name}: {difference}"));

@@ -1,4 +1,4 @@
-//! The terminal: lines on the standard output, and bars on the error output below them.
+//! The terminal: lines on the standard output, and below them bars on the error output.
 
 use std::env;
 use std::fmt::Display;
@@ -11,35 +11,35 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 static LOST: OnceLock<Error> = OnceLock::new();
 
-/// The bars of all deliveries that are under way; nothing where the error output is no terminal.
+/// The bars of all deliveries in progress, which are drawn only if the error output is a terminal.
 pub fn bars() -> &'static MultiProgress {
     &BARS
 }
 
-/// Draws no bars from now on.
+/// Hides the bars from now on.
 pub fn hide_bars() {
     BARS.set_draw_target(ProgressDrawTarget::hidden());
 }
 
-/// Prints a line, above the bars. A reader that has gone away has seen enough; what else fails is
-/// kept for [`lost`].
+/// Prints a line above the bars. A failed write is returned by [`lost`], unless a pipe was closed:
+/// its reader, such as `head`, has read enough.
 pub fn print(line: impl Display) {
     let said = BARS.suspend(|| writeln!(stdout(), "{line}"));
     if let Err(error) = said
         && error.kind() != ErrorKind::BrokenPipe
     {
-        // The first failure is the one to tell of.
+        // Only the first failure is reported.
         let _ = LOST.set(error);
     }
 }
 
-/// The failure that lines were lost by, if any were.
+/// The error of the first line that could not be printed.
 pub fn lost() -> Option<&'static Error> {
     LOST.get()
 }
 
-/// Columns that a line of the output may have: those of `COLUMNS` or of the terminal; `None` for a
-/// file or a pipe, where lines may have any length.
+/// The columns of the output: the variable `COLUMNS`, or those of the terminal. `None`, no limit,
+/// for a file or a pipe.
 pub fn columns() -> Option<usize> {
     #[expect(clippy::disallowed_methods, reason = "no setting of the function")]
     let told = env::var("COLUMNS").ok();
@@ -48,7 +48,7 @@ pub fn columns() -> Option<usize> {
     told.filter(|columns| *columns > 0).or_else(of_terminal)
 }
 
-/// A text of at most so many characters, shortened in the middle: names differ at their ends most.
+/// Shortens a text to at most `most` characters, in the middle: keys differ mostly at their ends.
 pub fn shortened(text: &str, most: usize) -> String {
     let length = text.chars().count();
     if length <= most {
@@ -62,7 +62,7 @@ pub fn shortened(text: &str, most: usize) -> String {
     start.chain(['…']).chain(end).collect()
 }
 
-/// A line of words as lines of at most so many characters, the later ones further to the right.
+/// Breaks a line between words into lines of at most `most` characters and indents the later ones.
 pub fn folded(line: &str, most: Option<usize>) -> String {
     let indent = line.len() - line.trim_start().len();
     let mut text = " ".repeat(indent);
@@ -105,7 +105,7 @@ mod tests {
             folded(line, Some(40)),
             "    chunk 0: kept 4, fetched only the\n      other 5, 72.00 MiB"
         );
-        // A word that is too long has a line of its own.
+        // A word that is too long is alone on a line.
         assert_eq!(
             folded("a http://127.0.0.1/", Some(9)),
             "a\n  http://127.0.0.1/"

@@ -1,4 +1,4 @@
-//! Commands for another terminal while the run serves: deliver, list, audit.
+//! The commands for another terminal during `--serve`: deliver, list, audit.
 
 use std::fs;
 use std::path::Path;
@@ -11,10 +11,10 @@ use crate::archive::{TARGET, shown};
 use crate::setup::WORK;
 use harness::embedded::{Embedded, REGION};
 
-/// An event to deliver by hand.
+/// The file of an event to deliver.
 const EVENT: &str = "local-event.json";
 
-/// Writes an event that was not delivered yet to a file, and returns the commands as text.
+/// Writes a new event to a file and returns the commands.
 pub fn commands(embedded: &Embedded, url: &str) -> Result<String, String> {
     let file = Path::new(TARGET).join(EVENT);
     let event = event(embedded.acs.media_host());
@@ -29,14 +29,14 @@ pub fn commands(embedded: &Embedded, url: &str) -> Result<String, String> {
   curl -X POST '{url}' \\
     -H 'content-type: application/json' -d @{file}
 
-or a sample, whose event is inside of a Lambda payload:
+or a sample, whose event is in a Lambda payload:
 
   jq -r 'if .isBase64Encoded then .body | @base64d else .body end' \\
     events/recording-three-chunks.json |
     curl -X POST '{url}' \\
       -H 'content-type: application/json' -d @-
 
-list what is archived, and audit it:
+list the archive, and audit it:
 
   export AWS_ACCESS_KEY_ID={id}
   export AWS_SECRET_ACCESS_KEY={key}
@@ -47,7 +47,8 @@ list what is archived, and audit it:
     cargo run --bin audit -- --force-path-style \\
       --bucket {bucket} --work-bucket {WORK}
 
-and make a page of it, held against a log of ACS with one recording more:
+and write the audit as a page, compared with a log of ACS that has one
+recording more:
 
   AWS_ENDPOINT_URL_S3={endpoint} \\
     cargo run --bin audit -- --force-path-style \\
@@ -56,7 +57,7 @@ and make a page of it, held against a log of ACS with one recording more:
     ))
 }
 
-/// An event of a recording that has just ended.
+/// The event of a recording that ends now.
 fn event(media_host: &str) -> Value {
     let now = OffsetDateTime::now_utc();
     let number = now.unix_timestamp();

@@ -1,4 +1,7 @@
-//! The local Function URL: an HTTP request in, a payload for the function, its answer out.
+//! The local Function URL: passes an HTTP request to the function as a payload, and returns the
+//! answer.
+//!
+//! <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>
 
 use std::convert::Infallible;
 use std::io;
@@ -31,22 +34,24 @@ use crate::report::{beside, handshake, report};
 use crate::screen::{columns, print};
 use harness::embedded::{self, Embedded};
 
-/// The longest body that Lambda hands to a function.
+/// The longest payload of a function in bytes.
+///
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const MOST_BYTES: usize = 6 * 1024 * 1024;
 
-/// What answers the requests.
+/// The state of the Function URL.
 pub struct Served {
     function: Function,
     s3: S3,
     recordings: Arc<Recordings>,
-    /// Deliveries are reported here: not while the run itself delivers, which reports its own.
+    /// `true` to report deliveries here; the run reports its own.
     reports: AtomicBool,
-    /// Deliveries that were reported.
+    /// The number of deliveries reported.
     count: AtomicUsize,
 }
 
 impl Served {
-    /// The function of `embedded`, with `recordings` to fetch.
+    /// The state for the function of `embedded`, which fetches `recordings`.
     pub fn new(embedded: &Embedded, recordings: &Arc<Recordings>) -> Arc<Self> {
         Arc::new(Self {
             function: embedded.function.clone(),
@@ -57,13 +62,13 @@ impl Served {
         })
     }
 
-    /// Reports every delivery from now on.
+    /// Reports each delivery from now on.
     pub fn report_all(&self) {
         self.reports.store(true, Ordering::Relaxed);
     }
 }
 
-/// Serves on that port of this machine, or on a free one.
+/// Listens on this port of loopback, or on a free one.
 pub async fn start(served: Arc<Served>, port: Option<u16>) -> Result<SocketAddr, String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
     let failed = |error: io::Error| format!("{address}: {error}");
@@ -76,7 +81,7 @@ pub async fn start(served: Arc<Served>, port: Option<u16>) -> Result<SocketAddr,
                 let served = Arc::clone(&served);
                 async move { Ok::<_, Infallible>(served.answer(request).await) }
             });
-            // A caller that goes away has nothing to be told.
+            // An error means that the caller has gone.
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
     });
@@ -91,7 +96,7 @@ impl Served {
         };
         let body = body.to_bytes();
         if !self.reports.load(Ordering::Relaxed) {
-            // The run has published what this names.
+            // The run has already published the documents of its delivery.
             return self.invoke(&head, &body).await;
         }
         let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
@@ -150,7 +155,7 @@ impl Served {
         let Ok(payload) = RawValue::from_string(payload.to_string()) else {
             return plain(StatusCode::BAD_GATEWAY);
         };
-        // 1970: the function takes it for unknown.
+        // The function reads a deadline of 1970 as unknown.
         match self.function.invoke(&payload, SystemTime::UNIX_EPOCH).await {
             Ok(Answer::Http(answer)) => {
                 let body = answer.body.as_deref().map(Bytes::copy_from_slice);
@@ -159,11 +164,11 @@ impl Served {
                 let status = status.and_then(|status| StatusCode::from_u16(status).ok());
                 *response.status_mut() = status.unwrap_or(StatusCode::BAD_GATEWAY);
                 *response.headers_mut() = answer.headers;
-                // The server counts for itself.
+                // hyper sets the length itself.
                 response.headers_mut().remove(CONTENT_LENGTH);
                 response
             }
-            // As Lambda answers where a function fails; no request makes a tick.
+            // Lambda answers 502 if a function fails. A request is never a tick.
             Ok(Answer::Tick(_)) | Err(_) => plain(StatusCode::BAD_GATEWAY),
         }
     }
@@ -175,7 +180,9 @@ fn plain(status: StatusCode) -> Response<Full<Bytes>> {
     response
 }
 
-/// Headers as Lambda hands them over: names in lower case, repeated ones joined with commas.
+/// The headers in a payload: names in lower case, repeated values joined with commas.
+///
+/// <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads>
 fn joined(headers: &HeaderMap) -> Value {
     let text = |name| {
         let values = headers.get_all(name).iter();

@@ -1,4 +1,4 @@
-//! How both ends and the function are set up, by the options.
+//! The settings of the emulators and the function, from the options.
 
 use std::fs;
 use std::time::Duration;
@@ -11,8 +11,9 @@ use crate::recordings::hosts;
 use harness::embedded::{RESOURCE, Setup};
 
 const MIB: u64 = 1 << 20;
-/// In the order of the samples: several parts and a rest; less than one; as three chunks exactly two parts, one byte,
-/// a part and a rest; exactly one part; a batch of three chunks; the dead-lettered one.
+/// The sizes of the chunks of the samples, in order: several parts and a rest; less than a part;
+/// three chunks of exactly two parts, one byte, and a part and a rest; exactly one part; a batch of
+/// three; the dead-lettered event.
 const SIZES: [u64; 10] = [
     40 * MIB + 123,
     3 * MIB,
@@ -25,14 +26,14 @@ const SIZES: [u64; 10] = [
     2 * MIB,
     MIB,
 ];
-/// The bucket of unfinished work.
+/// The name of the work bucket.
 pub const WORK: &str = "unfinished-work";
-/// The first size where the source is to break off, so that there is something to keep.
+/// The first size under `--interrupt`, so that S3 keeps several parts.
 const LARGE: u64 = 136 * MIB;
-/// Nobody waits here for a source that is meant to be gone.
+/// The backoff under `--interrupt`, where the source fails on purpose.
 const SHORT_BACKOFF: Duration = Duration::from_millis(10);
 
-/// Both ends and the function: ACS has every media host that the events name.
+/// The settings of the emulators and the function. ACS has each media host that the events name.
 pub fn setup(arguments: &Arguments, inputs: &[Input]) -> Result<Setup, String> {
     let mut setup = Setup::default();
     setup.s3.more_buckets.push(WORK.to_owned());
@@ -57,7 +58,7 @@ pub fn setup(arguments: &Arguments, inputs: &[Input]) -> Result<Setup, String> {
     Ok(setup)
 }
 
-/// The sizes of the media, one after the other.
+/// The sizes of the chunks in turn.
 pub fn sizes(arguments: &Arguments) -> Vec<u64> {
     if !arguments.size.is_empty() {
         return arguments.size.clone();
@@ -69,13 +70,13 @@ pub fn sizes(arguments: &Arguments) -> Vec<u64> {
     sizes
 }
 
-/// Bytes of recordings that there is memory for, as far as the system tells.
+/// The bytes of memory for recordings; `None` if the system does not report free memory.
 pub fn available_memory() -> Option<u64> {
     let told = fs::read_to_string("/proc/meminfo").ok()?;
     let available = told
         .lines()
         .find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kib: u64 = available.trim().strip_suffix(" kB")?.parse().ok()?;
-    // Some is for all else.
+    // A tenth remains for everything else.
     Some(kib.saturating_mul(1024) / 10 * 9)
 }

@@ -1,7 +1,7 @@
-//! The objects as a table: a folder, and the names in it.
+//! The table of the objects, grouped by folder.
 //!
-//! The table fits the terminal. Names are shortened in the middle, down to 24 characters; if that is
-//! not enough, columns are dropped in the order of [`COLUMNS`].
+//! The table fits the terminal: names are shortened in the middle, to 24 characters at least; if
+//! that is not enough, columns are dropped.
 
 use std::fmt::Write as _;
 
@@ -11,11 +11,11 @@ use crate::check::Row;
 use crate::report::counted;
 use crate::screen::shortened;
 
-/// A column beside the names.
+/// A column to the right of the names.
 struct Column {
     title: &'static str,
     cell: fn(&Row) -> String,
-    /// Its place in the order in which columns are dropped; `None` for one that always stays.
+    /// The position in the order in which columns are dropped; `None` for never.
     dropped: Option<u8>,
     to_the_right: bool,
 }
@@ -42,12 +42,12 @@ static COLUMNS: [Column; 3] = [
     },
 ];
 const NAME: &str = "key";
-/// Characters of a name that are worth a column.
+/// The width of names below which columns are dropped.
 const SHORTEST: usize = 24;
-/// Characters between two columns, and before a name.
+/// The spaces between two columns, and before a name.
 const GAP: usize = 2;
 
-/// The table's text, its lines of at most so many characters.
+/// The text of the table, in lines of at most `most` characters.
 pub fn table(rows: &[Row], most: Option<usize>) -> String {
     let mut columns: Vec<_> = COLUMNS.iter().map(|column| column.cells(rows)).collect();
     let names = rows.iter().map(|row| split(&row.key).1.chars().count());
@@ -92,7 +92,7 @@ pub fn table(rows: &[Row], most: Option<usize>) -> String {
     text
 }
 
-/// A column's cells, and the characters of the widest.
+/// The cells of a column, and the width of the widest.
 struct Cells {
     column: &'static Column,
     texts: Vec<String>,
@@ -113,7 +113,7 @@ impl Column {
 }
 
 impl Cells {
-    /// The cell of a row, or the title, with the gap before it.
+    /// The cell of a row, or the title, preceded by the gap.
     fn cell(&self, row: Option<usize>) -> String {
         let cell = row.and_then(|row| self.texts.get(row));
         let cell = cell.map_or(self.column.title, String::as_str);
@@ -130,7 +130,7 @@ fn split(key: &str) -> (&str, &str) {
     key.split_at(key.rfind('/').map_or(0, |slash| slash + 1))
 }
 
-/// A number with a comma at every third digit.
+/// A number with commas between groups of three digits.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn it_fits_any_terminal() {
+    fn the_table_fits_any_terminal() {
         for columns in 30..=140 {
             let table = of(Some(columns));
             for line in table.lines() {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_dropped_in_their_order_and_only_for_want_of_room() {
+    fn columns_are_dropped_in_order_and_only_if_the_table_does_not_fit() {
         let has = |columns, title| of(Some(columns)).lines().next().unwrap().contains(title);
         for columns in 30..=140 {
             assert!(has(columns, "compared"), "{columns}");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_gets_all_of_it() {
+    fn the_table_of_a_file_is_complete() {
         let table = of(None);
         for key in KEYS {
             let (folder, name) = split(key);
