@@ -7,15 +7,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 STUBS = Path(__file__).resolve().parent / "stubs"
-# What runs on AWS: the command line, and what deploy/runbook.sh defines by it.
-ON_AWS = re.compile(
-    r"""(?mx)
-    (?:^|[\s(\"])
-    (?:aws|output|parameter|resource|set_parameter|insights|pending|post|use_acs
-        |read_secret|write_secret|webhook_secret
-        |(?:azure|deploy)/[a-z-]+\.sh|cargo\ run\ .*audit)
-    (?:\s|\))"""
-)
 COMMAND = re.compile(r"\baws\s+([a-z0-9-]+)\s+([a-z0-9-]+)")
 
 
@@ -29,20 +20,26 @@ class Fence:
         return f"{self.document}:{self.line} ({self.heading})"
 
 
+# A block that is not of shell.
+OTHER = object()
+
+
 def fences(document):
-    """Returns a document's blocks of shell that run on AWS, or that set variables for these."""
+    """Returns a document's blocks of shell."""
     found, heading, block = [], "", None
     for number, line in enumerate((ROOT / document).read_text().splitlines(), 1):
         if block is None:
             if line.startswith("#"):
                 heading = line.lstrip("# ")
-            elif line.strip() in ("```sh", "```bash"):
+            elif line.strip() == "```sh":
                 block, indent = Fence(document, heading, number, ""), len(line) - len(line.lstrip())
+            elif line.strip().startswith("```"):
+                block = OTHER
         elif line.strip() == "```":
-            if ON_AWS.search(block.text) or re.search(r"(?m)^\s*[A-Z_]+=", block.text):
+            if block is not OTHER:
                 found.append(block)
             block = None
-        else:
+        elif block is not OTHER:
             block.text += line[indent:] + "\n"
     return found
 
@@ -64,7 +61,7 @@ class Terminal:
 
     def __init__(self, folder, variables):
         self.folder = folder
-        for name in ("azure", "deploy", "events", "template.yaml"):
+        for name in ("azure", "deploy", "events", "examples", "template.yaml"):
             if (ROOT / name).exists():
                 (folder / name).symlink_to(ROOT / name)
         self.aws_record = folder / "aws-record"

@@ -1,6 +1,6 @@
 //! The documents, held against the code, the template, the sample events and one another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use acs_recording_archiver::config::SETTINGS;
@@ -15,6 +15,8 @@ const CONTRIBUTING: &str = include_str!("../../CONTRIBUTING.md");
 const DEPLOYING: &str = include_str!("../../docs/deploying.md");
 const REFERENCE: &str = include_str!("../../docs/reference.md");
 const TEMPLATE: &str = include_str!("../../template.yaml");
+const STACK: &str = include_str!("../foreign/test_stack.py");
+const CI: &str = include_str!("../../.ci/run");
 
 /// The Markdown files of the repository, by their paths within it.
 fn documents() -> Vec<(PathBuf, String)> {
@@ -158,6 +160,96 @@ fn the_metrics_are_those_of_the_code() {
         REFERENCE.find(&cause).unwrap_or_else(|| panic!("{cause}"))
     });
     assert!(places.is_sorted(), "the causes are in another order");
+}
+
+/// The blocks of code in a document: language and text.
+fn blocks(text: &str) -> Vec<(&str, String)> {
+    let mut found = vec![];
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some(language) = line.trim_start().strip_prefix("```") else {
+            continue;
+        };
+        let block = lines.by_ref().take_while(|line| line.trim() != "```");
+        found.push((language, block.collect::<Vec<_>>().join("\n")));
+    }
+    found
+}
+
+/// Whether a test of `tests/integration/` has this path.
+fn is_test(path: &str) -> bool {
+    let Some((module, name)) = path.split_once("::") else {
+        return false;
+    };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration");
+    std::fs::read_to_string(folder.join(module).with_extension("rs")).is_ok_and(|text| {
+        text.contains(&format!("\nfn {name}(")) || text.contains(&format!("\nasync fn {name}("))
+    })
+}
+
+/// `tests/foreign/run` runs the blocks of shell on LocalStack, where it can be installed.
+#[test]
+fn each_block_of_commands_is_run_or_has_a_reason() {
+    let (_, names) = STACK.split_once("\nMANUAL = (\n").unwrap();
+    let (names, _) = names.split_once("\n# ").unwrap();
+    let (_, reasons) = STACK.split_once("\nUNTRIED = {\n").unwrap();
+    let (reasons, _) = reasons.split_once("\n}\n").unwrap();
+    let texts = reasons.split('"').skip(1).step_by(2).collect::<Vec<_>>();
+    let reasons: BTreeMap<&str, &str> = texts.chunks(2).map(|pair| (pair[0], pair[1])).collect();
+    let mut used = BTreeSet::new();
+    for (name, text) in documents() {
+        for (language, block) in blocks(&text) {
+            let place = format!("{}: {block}", name.display());
+            match language {
+                "sh" => {
+                    assert!(
+                        names.contains(&format!("\"{}\"", name.display())),
+                        "{place}"
+                    );
+                    used.extend(reasons.keys().filter(|part| block.contains(**part)));
+                }
+                "console" => {
+                    let command = block.lines().next().unwrap().strip_prefix("$ cargo run ");
+                    assert!(CI.contains(command.unwrap()), "{place}");
+                }
+                "json" | "kusto" | "text" => {}
+                _ => panic!("{place} has no language that is known"),
+            }
+        }
+    }
+    assert_eq!(used, reasons.keys().copied().collect());
+    let runners = reasons
+        .iter()
+        .filter_map(|(part, reason)| Some((part, reason.strip_prefix("run by ")?)));
+    for (part, runner) in runners {
+        let arguments = part.strip_prefix("cargo run ").unwrap_or(part);
+        let by_ci = runner == ".ci/run" && CI.contains(arguments);
+        assert!(by_ci || is_test(runner), "{part} is not run by {runner}");
+    }
+}
+
+#[test]
+fn the_tests_that_contributing_names_exist() {
+    let spans = CONTRIBUTING.split('`').skip(1).step_by(2);
+    let modules = |path: &&str| path.contains("::") && !path.contains(' ') && !path.ends_with("::");
+    let named: Vec<&str> = spans.filter(modules).collect();
+    assert!(named.len() > 15, "{named:?}");
+    for path in named {
+        assert!(is_test(path), "{path}");
+    }
+}
+
+#[test]
+fn the_alarms_are_those_of_the_template() {
+    let (_, table) = REFERENCE.split_once("\n| alarm | ").unwrap();
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let documented: BTreeSet<&str> = rows.map(|row| row.split('`').nth(1).unwrap()).collect();
+    let alarms = TEMPLATE.split("AlarmName: !Sub ${AWS::StackName}-").skip(1);
+    let alarms = alarms.map(|rest| rest.lines().next().unwrap());
+    assert_eq!(documented, alarms.collect());
 }
 
 /// The modules that lib.rs names in its table, in that order.
