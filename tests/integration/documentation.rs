@@ -187,7 +187,7 @@ fn is_test(path: &str) -> bool {
     })
 }
 
-/// `tests/foreign/run` runs the blocks of shell on LocalStack, where it can be installed.
+/// `tests/foreign/run` runs the blocks of shell, on a machine that can install its engine.
 #[test]
 fn each_block_of_commands_is_run_or_has_a_reason() {
     let (_, names) = STACK.split_once("\nMANUAL = (\n").unwrap();
