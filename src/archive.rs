@@ -29,7 +29,7 @@ use crate::limits::Limits;
 use crate::manifest::{SetAside, to_json};
 use crate::metrics::{Measured, Metric};
 use crate::outcome::{Outcome, Report};
-use crate::recording::{Recording, Topics, safe_id};
+use crate::recording::{EventId, Recording, Topics};
 use crate::store::{self, JSON, Store};
 use crate::transfer::{Lane, LastPart, Order, Run, Transfers};
 use chunk::{ChunkCopy, Chunks};
@@ -135,16 +135,16 @@ impl Archive {
         }
     }
 
-    /// Sets an event aside that cannot be archived, with the reason.
+    /// Sets an event aside that was not understood, with the reason.
     pub(crate) async fn set_aside(
         &self,
-        id: &str,
         event: &RawValue,
         reason: &str,
         deadline: Instant,
     ) -> Report {
-        let outcome = self.keep_aside(id, event, reason, deadline).await;
-        Report::of(safe_id(id).into_owned(), outcome)
+        let id = EventId::default();
+        let outcome = self.keep_aside(&id, event, reason, deadline).await;
+        Report::of(id.to_string(), outcome)
     }
 
     async fn copy_chunks(
@@ -185,7 +185,7 @@ impl Archive {
 
     async fn keep_aside(
         &self,
-        id: &str,
+        id: &EventId,
         event: &RawValue,
         reason: &str,
         deadline: Instant,
@@ -199,7 +199,7 @@ impl Archive {
         match within(deadline, write).await {
             Ok(_) => {
                 Measured::once(Metric::EventsSetAside).emit();
-                warn!(event = %safe_id(id), key = %key, reason, "event is set aside");
+                warn!(event = %id, key = %key, reason, "event is set aside");
                 Outcome::SetAside
             }
             Err(failure) => unstored(id, &failure),
@@ -209,7 +209,7 @@ impl Archive {
 
 /// Logs and measures the end of a run on a recording that began at `started`.
 fn report(recording: &Recording, outcome: Outcome, bytes: u64, started: Instant) -> Report {
-    let id = safe_id(&recording.event_id).into_owned();
+    let id = recording.event_id.to_string();
     let lag = recording.event_time.map(|time| time.age(clock::now()));
     Measured::recording(outcome, lag, started.elapsed(), bytes).emit();
     info!(
@@ -224,9 +224,9 @@ fn report(recording: &Recording, outcome: Outcome, bytes: u64, started: Instant)
     Report { id, outcome, bytes }
 }
 
-fn unstored(id: &str, failure: &Unstored) -> Outcome {
+fn unstored(id: &EventId, failure: &Unstored) -> Outcome {
     Measured::once(Metric::EventsUnstored).emit();
-    error!(event = %safe_id(id), error = error_chain(failure), "event could not be stored");
+    error!(event = %id, error = error_chain(failure), "event could not be stored");
     Outcome::Unstored
 }
 

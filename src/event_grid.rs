@@ -7,7 +7,7 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::recording::{Chunk, Format, Recording, Timestamp, safe_id, sha256_hex};
+use crate::recording::{Chunk, EventId, Format, Recording, Timestamp, sha256_hex};
 
 /// <https://learn.microsoft.com/azure/event-grid/communication-services-voice-video-events>
 const RECORDING_FILE_STATUS_UPDATED: &str = "Microsoft.Communication.RecordingFileStatusUpdated";
@@ -36,7 +36,7 @@ pub enum Event {
     /// An event that is none of ours: another type, or the notice that the subscription was deleted.
     Other {
         /// The event's id.
-        id: String,
+        id: EventId,
         /// Its type.
         event_type: String,
     },
@@ -53,8 +53,8 @@ impl Event {
     /// Its id, made fit to be repeated; empty where it has none.
     pub(crate) fn id(&self) -> String {
         match self {
-            Self::Recording(recording) => safe_id(&recording.event_id).into_owned(),
-            Self::Other { id, .. } => safe_id(id).into_owned(),
+            Self::Recording(recording) => recording.event_id.to_string(),
+            Self::Other { id, .. } => id.to_string(),
             Self::Validation { .. } | Self::NotUnderstood { .. } => String::new(),
         }
     }
@@ -178,7 +178,7 @@ fn understand(raw: &RawValue) -> Result<Event, NotUnderstood> {
         Ok(Event::Validation { code })
     } else {
         Ok(Event::Other {
-            id: envelope.id.unwrap_or_default(),
+            id: envelope.id.unwrap_or_default().into(),
             event_type: event_type.to_owned(),
         })
     }
@@ -265,7 +265,8 @@ impl Envelope<'_> {
             event_id: self
                 .id
                 .filter(|id| !id.is_empty())
-                .unwrap_or_else(|| sha256_hex(raw.get().as_bytes())),
+                .unwrap_or_else(|| sha256_hex(raw.get().as_bytes()))
+                .into(),
             event_time: time(self.event_time).or_else(|| time(self.time)),
             started: time(data.recording_start_time),
             topic: self.topic.or(self.source).unwrap_or_default(),
@@ -605,7 +606,7 @@ mod tests {
             event["id"] = id.into();
             let event = event.to_string();
             let id = recording(event.as_bytes()).unwrap().event_id;
-            (id, sha256_hex(event.as_bytes()))
+            (id.to_string(), sha256_hex(event.as_bytes()))
         };
         assert_eq!(event("1", "a").0, "1");
         let (id, hash) = event("", "a");
@@ -647,7 +648,7 @@ mod tests {
         let body =
             json!({"id": "7", "type": "Microsoft.Communication.ChatMessageReceived"}).to_string();
         assert!(
-            matches!(&*events(body.as_bytes()).unwrap(), [Event::Other { id, .. }] if id == "7")
+            matches!(&*events(body.as_bytes()).unwrap(), [Event::Other { id, .. }] if id.to_string() == "7")
         );
     }
 

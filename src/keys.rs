@@ -17,7 +17,7 @@ use std::fmt;
 
 use url::Url;
 
-use crate::recording::{Chunk, Recording, Timestamp, safe_id, sha256_hex};
+use crate::recording::{Chunk, Recording, Timestamp, sha256_hex};
 use canonical::canonical;
 use identity::{fingerprint, identity, media_location, metadata_location};
 
@@ -198,14 +198,13 @@ impl Layout {
     /// The keys of one recording.
     #[must_use]
     pub fn keys(&self, recording: &Recording) -> RecordingKeys {
-        let event_id = safe_id(&recording.event_id);
         let ordered = recording.time().unwrap_or(Timestamp::EPOCH);
         let started = recording
             .started
             .or(recording.event_time)
             .unwrap_or(Timestamp::EPOCH);
         let fingerprint = fingerprint(recording);
-        let event = format!("{event_id}-{}", identity(&fingerprint));
+        let event = format!("{}-{}", recording.event_id, identity(&fingerprint));
         let call_id = recording.call_id();
         RecordingKeys {
             pending: format!("{}{}-{event}/", self.pending, ordered.compact()),
@@ -508,7 +507,7 @@ mod tests {
                 prop_assert!(!key.as_str().chars().any(char::is_control));
                 prop_assert!(key.as_str().split('/').all(|name| !matches!(name, "" | "." | "..")));
             }
-            let event_id = &*safe_id(&recording.event_id);
+            let event_id = &*recording.event_id.to_string();
             let fingerprint = fingerprint(&recording);
             let identity = identity(&fingerprint);
             let (media, metadata) = (keys.media_location(chunk), keys.metadata_location(chunk));

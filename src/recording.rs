@@ -7,7 +7,7 @@ mod timestamp;
 mod topics;
 
 pub use format::Format;
-pub use id::safe_id;
+pub use id::{EventId, safe_id};
 pub(crate) use id::{is_plain_id, sha256_hex};
 pub use storage::StorageClass;
 pub use timestamp::Timestamp;
@@ -23,7 +23,7 @@ use id::key_id;
 #[derive(Clone, Debug)]
 pub struct Recording {
     /// The event's id: the same over all attempts at delivering it.
-    pub(crate) event_id: String,
+    pub(crate) event_id: EventId,
     /// When the event happened.
     pub(crate) event_time: Option<Timestamp>,
     /// When the recording started.
@@ -105,7 +105,7 @@ mod tests {
 
     fn recording(subject: &str) -> Recording {
         Recording {
-            event_id: "e".into(),
+            event_id: EventId::default(),
             event_time: None,
             started: None,
             topic: String::new(),

@@ -15,7 +15,7 @@ use crate::keys::{Key, RecordingKeys};
 use crate::manifest::{Copied, CopiedChunk};
 use crate::metrics::{Measured, Metric};
 use crate::outcome::Outcome;
-use crate::recording::{Chunk, Recording, safe_id};
+use crate::recording::{Chunk, EventId, Recording};
 use crate::store::{JSON, Object, Origin};
 use crate::transfer::{self, Archived, Lane, Order, Progress, Task, Transfers};
 
@@ -59,7 +59,7 @@ impl Chunks {
 /// The copying of one chunk.
 pub(super) struct ChunkCopy {
     transfers: Transfers,
-    event_id: String,
+    event_id: EventId,
     chunk: Chunk,
     media: Result<Arc<Task>, InvalidSource>,
     metadata: Result<Arc<Task>, InvalidSource>,
@@ -100,7 +100,7 @@ impl ChunkCopy {
         let metadata = archive.acs.metadata(chunk);
         Self {
             transfers: archive.transfers.clone(),
-            event_id: safe_id(&recording.event_id).into_owned(),
+            event_id: recording.event_id.clone(),
             chunk: chunk.clone(),
             media: media.map(|source| {
                 let location = keys.media_location(chunk);
@@ -163,7 +163,7 @@ impl ChunkCopy {
         let metadata = metadata.map(|archived| archived.object);
         let fetched = progress.bytes.bytes() + metadata_progress.bytes.bytes();
         info!(
-            event = self.event_id,
+            event = %self.event_id,
             index = self.chunk.index,
             document = %self.chunk.key_id(),
             outcome = outcome.name(),
@@ -244,9 +244,9 @@ impl ChunkCopy {
         let Some(failure) = failure else { return };
         let (event, index, error) = (&self.event_id, self.chunk.index, error_chain(failure));
         if failure.is_final(self.ages, None) {
-            error!(event, index, error, "{what} cannot be archived");
+            error!(%event, index, error, "{what} cannot be archived");
         } else {
-            warn!(event, index, error, "{what} is not archived yet");
+            warn!(%event, index, error, "{what} is not archived yet");
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::keys::Key;
 use crate::manifest::{CopiedChunk, Manifest, Rejection, to_json};
 use crate::metrics::{Measured, Metric};
 use crate::outcome::Outcome;
-use crate::recording::{Recording, safe_id};
+use crate::recording::Recording;
 use crate::store::{self, JSON, Written};
 use crate::transfer::{Lane, LastPart, UploadedParts};
 
@@ -50,7 +50,7 @@ impl Archive {
         chunks: &Chunks,
         lane: &Lane,
     ) -> Conclusion {
-        let id = safe_id(&recording.event_id);
+        let id = &recording.event_id;
         let deadline = lane.run().deadline() + self.limits.conclusion;
         let verdict = within(deadline, self.verdict(recording, &pending.event, chunks)).await;
         let (outcome, fault) = match verdict {
@@ -125,7 +125,7 @@ impl Archive {
         // Also if there is one already: it may be this run's own, its answer lost, or one of a day
         // that was forgotten.
         measure_rejection(&chunks.copied);
-        let id = safe_id(&recording.event_id);
+        let id = &recording.event_id;
         error!(event = %id, key = %key, "recording cannot be archived whole");
         Ok(Verdict::Finished(Outcome::SetAside))
     }
@@ -228,7 +228,7 @@ fn measure_doubts(recording: &Recording, manifest: &Manifest<'_>) {
         return;
     };
     Measured::once(Metric::MediaDoubtful).emit();
-    let (id, doubts) = (safe_id(&recording.event_id), check.doubts.len());
+    let (id, doubts) = (&recording.event_id, check.doubts.len());
     warn!(event = %id, doubts, doubt, "media is doubtful");
 }
 

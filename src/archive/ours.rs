@@ -12,7 +12,7 @@ use crate::keys::{Key, RecordingKeys};
 use crate::manifest::{CopiedChunk, Manifest, Rejection, SetAside, from_json, to_json};
 use crate::metrics::{Measured, Metric};
 use crate::outcome::Outcome;
-use crate::recording::{Recording, safe_id};
+use crate::recording::Recording;
 use crate::store::{self, JSON, MAX_DOCUMENT, Written};
 
 impl Archive {
@@ -27,7 +27,7 @@ impl Archive {
         let there = self.holds(&key, |json| self.is_manifest(json, recording, keys));
         let there = there.await?;
         if there == Some(false) {
-            error!(event = %safe_id(&recording.event_id), key = %key, "the key of the manifest holds another document");
+            error!(event = %recording.event_id, key = %key, "the key of the manifest holds another document");
         }
         Ok(there == Some(true))
     }
@@ -46,7 +46,7 @@ impl Archive {
         self.keep_rejection(recording, keys, to_json(&rejection))
             .await?;
         Measured::once(Metric::RecordingsRejected).emit();
-        error!(event = %safe_id(&recording.event_id), key = %keys.rejection(), "recording has no manifest");
+        error!(event = %recording.event_id, key = %keys.rejection(), "recording has no manifest");
         Ok(Outcome::SetAside)
     }
 
@@ -87,7 +87,7 @@ impl Archive {
         if written == Written::Taken && self.holds(&key, is_ours).await? != Some(true) {
             return Err(store::Error::Foreign);
         }
-        error!(event = %safe_id(&recording.event_id), key = %key, reason, "event is set aside");
+        error!(event = %recording.event_id, key = %key, reason, "event is set aside");
         Ok(())
     }
 

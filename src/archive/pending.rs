@@ -13,7 +13,7 @@ use crate::finality::{Ages, SETTLED};
 use crate::keys::{ATTEMPT, Key, RecordingKeys};
 use crate::metrics::{Measured, Metric};
 use crate::outcome::{Outcome, Report};
-use crate::recording::{Recording, StorageClass, safe_id};
+use crate::recording::{Recording, StorageClass};
 use crate::store::{self, JSON, StoredDocument, Written};
 
 /// An event that is stored, to be worked on by this run.
@@ -62,7 +62,7 @@ impl Archive {
         }
         if recording.storage() == StorageClass::Customer {
             Measured::once(Metric::RecordingsInCustomerStorage).emit();
-            info!(event = %safe_id(id), "ACS has written this recording to the customer's own storage");
+            info!(event = %id, "ACS has written this recording to the customer's own storage");
             return done(Outcome::Ignored);
         }
         match within(deadline, self.store_event(recording)).await {
@@ -111,7 +111,7 @@ impl Archive {
             }
             there = self.store.read(&event.beside(ATTEMPT)).await?;
             if there.as_ref().is_some_and(|there| is_live(since, there)) {
-                let id = safe_id(&recording.event_id);
+                let id = &recording.event_id;
                 info!(event = %id, "another run is at work on this event");
                 return Ok(Err(Outcome::Suspended));
             }

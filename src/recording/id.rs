@@ -5,8 +5,26 @@ use std::fmt;
 
 use ring::digest::{SHA256, digest};
 
-/// An id as it stands in keys and in what we say of it: itself where it is plain, else `x-` and half its SHA-256, so
-/// that no id, however odd, can leave its place in a key or lose a recording.
+/// The id of an event as Event Grid gave it; empty where it is not known.
+///
+/// `Display` writes the id as it stands in keys, logs and answers, see [`safe_id`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventId(String);
+
+impl From<String> for EventId {
+    fn from(id: String) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&safe_id(&self.0))
+    }
+}
+
+/// An id as it stands in keys, logs and answers: the id itself if it is plain, else `x-` and half
+/// its SHA-256. So no id can change the form of a key, or lose a recording.
 #[must_use]
 pub fn safe_id(id: &str) -> Cow<'_, str> {
     key_id(id, true)
@@ -48,6 +66,16 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn an_event_id_is_shown_fit_for_a_key() {
+        for (id, shown) in [
+            ("831e-1", "831e-1"),
+            ("../é", "x-9cd7743f15ff1ad697dab792eff576a6"),
+        ] {
+            assert_eq!(EventId::from(id.to_owned()).to_string(), shown);
+        }
+    }
 
     proptest! {
         #[test]

@@ -240,7 +240,7 @@ impl Tick {
         let raw = RawValue::from_string(text.clone())
             .or_else(|_| RawValue::from_string(serde_json::Value::from(text).to_string()));
         match raw {
-            Ok(raw) => (self.archive.set_aside("", &raw, reason, deadline).await).outcome,
+            Ok(raw) => (self.archive.set_aside(&raw, reason, deadline).await).outcome,
             Err(_) => Outcome::Suspended,
         }
     }

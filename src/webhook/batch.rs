@@ -12,7 +12,7 @@ use crate::archive::{Archive, Intake, Pending};
 use crate::event_grid::Event;
 use crate::metrics::{Measured, Metric};
 use crate::outcome::{Outcome, Report};
-use crate::recording::{Recording, safe_id};
+use crate::recording::{EventId, Recording, safe_id};
 use crate::transfer::{LastPart, Order};
 
 /// A recording whose event is stored and pending.
@@ -132,23 +132,24 @@ fn set(reports: &mut [Option<Report>], place: usize, report: Report) {
 
 /// Stores an event, unless there is nothing to archive in it.
 async fn store(archive: &Archive, event: Event, deletion: bool, deadline: Instant) -> Stored {
-    let ignored = |id: &str| Report::of(safe_id(id).into_owned(), Outcome::Ignored);
+    let ignored = |id: &EventId| Report::of(id.to_string(), Outcome::Ignored);
+    let no_id = EventId::default();
     Stored::Done(match event {
         Event::Recording(recording) => match archive.admit(&recording, deadline).await {
             Intake::Pending(pending) => return Stored::Pending((recording, pending)),
             Intake::Done(report) => report,
         },
         Event::Other { id, event_type } => {
-            let (event, kind) = (safe_id(&id), safe_id(&event_type));
-            info!(%event, r#type = %kind, "event is of a type that is not archived");
+            let kind = safe_id(&event_type);
+            info!(event = %id, r#type = %kind, "event is of a type that is not archived");
             ignored(&id)
         }
         // A handshake inside a batch cannot be answered; ignore it.
-        Event::Validation { .. } => ignored(""),
-        Event::NotUnderstood { reason, .. } if deletion && !reason.is_too_many() => ignored(""),
+        Event::Validation { .. } => ignored(&no_id),
+        Event::NotUnderstood { reason, .. } if deletion && !reason.is_too_many() => ignored(&no_id),
         Event::NotUnderstood { event, reason } => {
             let reason = reason.to_string();
-            archive.set_aside("", &event, &reason, deadline).await
+            archive.set_aside(&event, &reason, deadline).await
         }
     })
 }
