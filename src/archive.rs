@@ -5,6 +5,7 @@ mod check;
 mod chunk;
 pub(crate) mod claim;
 mod conclude;
+mod copied;
 mod ours;
 mod pending;
 mod taken;
@@ -23,16 +24,17 @@ use tracing::{Instrument as _, error, info, warn};
 
 use crate::acs::Client;
 use crate::clock;
+use crate::documents::{SetAside, to_json};
 use crate::error_chain::error_chain;
 use crate::keys::Layout;
 use crate::limits::Limits;
-use crate::manifest::{SetAside, to_json};
 use crate::metrics::{Measured, Metric};
 use crate::outcome::{Outcome, Report};
 use crate::recording::{EventId, Recording, Topics};
 use crate::store::{self, JSON, Store};
 use crate::transfer::{Lane, LastPart, Order, Run, Transfers};
-use chunk::{ChunkCopy, Chunks};
+use chunk::ChunkCopy;
+use copied::Chunks;
 use pending::StoredEvent;
 
 /// The archive: where recordings go, and by what rules.

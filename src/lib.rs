@@ -30,12 +30,12 @@
 //! | `authentication` | decides who may deliver: webhook secrets, Entra ID tokens |
 //! | [`archive`] | one event, from stored and claimed to manifest or rejection |
 //! | [`event_grid`] | pure: a body → events, or the reason why it has none |
-//! | [`manifest`] | the JSON documents: manifests, rejections, events that are set aside |
 //! | [`finality`] | pure: the time at which a failure is final |
 //! | [`transfer`] | one object: its record, its missing parts, its completion |
 //! | [`store`] | the S3 client: conditional writes, uploads, listings |
 //! | [`acs`] | the ACS client: signed requests, verified replies, streamed bodies |
 //! | [`plan`] | pure: length and part size → parts; less the listed parts → missing parts |
+//! | [`documents`] | pure: the JSON documents: manifests, rejections, events that are set aside |
 //! | [`media`] | pure: examines the container of an object by a few ranges |
 //! | `access` | the current credentials: webhook secrets, access key or Entra tokens |
 //! | [`keys`] | pure: the layout of the buckets; identities and locations |
@@ -59,6 +59,7 @@ mod authentication;
 mod cached;
 mod clock;
 pub mod config;
+pub mod documents;
 pub mod error_chain;
 pub mod event_grid;
 pub mod finality;
@@ -67,7 +68,6 @@ pub mod keys;
 pub mod limits;
 pub mod locations;
 pub mod logging;
-pub mod manifest;
 pub mod media;
 pub mod metrics;
 mod outcome;

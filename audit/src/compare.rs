@@ -1,7 +1,7 @@
 //! An object as S3 reports it against what a manifest says of it. Pure.
 
+use acs_recording_archiver::documents::StoredObject;
 use acs_recording_archiver::keys::ChunkName;
-use acs_recording_archiver::manifest::StoredObject;
 use acs_recording_archiver::store::Object;
 
 use super::report::EntryKind;

@@ -4,10 +4,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use acs_recording_archiver::documents::{
+    Manifest, ObjectOutcome, Rejection, StoredObject, from_json,
+};
 use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_archiver::event_grid;
 use acs_recording_archiver::keys::{Bucket as At, ChunkName, Key, Kind, Layout};
-use acs_recording_archiver::manifest::{Fate, Manifest, Rejection, StoredObject, from_json};
 use acs_recording_archiver::media::{Check, RecordingCheck};
 use acs_recording_archiver::recording::{self, Chunk, safe_id};
 
@@ -259,14 +261,14 @@ impl<'a> Contents<'a> {
             for (fate, role) in fates.into_iter().zip([Role::Media, Role::Metadata]) {
                 let name = role.name();
                 match fate {
-                    Fate::Archived(object) => {
+                    ObjectOutcome::Archived(object) => {
                         recording.add(role.archived(&object, index));
                         self.add_object(source, object, role, &id, !archived_later);
                     }
-                    Fate::Rejected { reason, .. } => {
+                    ObjectOutcome::Rejected { reason, .. } => {
                         reasons.push(format!("chunk {index} {name} rejected: {reason}"));
                     }
-                    Fate::Expired { reason, .. } => {
+                    ObjectOutcome::Expired { reason, .. } => {
                         reasons.push(format!("chunk {index} {name} expired: {reason}"));
                     }
                 }

@@ -1,8 +1,8 @@
 //! Events that were set aside under `rejected/`.
 
+use acs_recording_archiver::documents::{SetAside, from_json};
 use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_archiver::keys::{Bucket as At, Kind};
-use acs_recording_archiver::manifest::{SetAside, from_json};
 use acs_recording_archiver::store::Error;
 
 use super::Scope;

@@ -10,7 +10,7 @@ use tokio::time::{timeout, timeout_at};
 use tracing::Instrument as _;
 
 use super::Archive;
-use super::chunk::Chunks;
+use super::copied::Chunks;
 use crate::error_chain::error_chain;
 use crate::keys::Key;
 use crate::media::Check;

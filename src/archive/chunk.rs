@@ -7,27 +7,17 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
 use super::Archive;
+use super::copied::{Chunks, Copied, CopiedChunk};
 use crate::acs::{InvalidSource, Source};
 use crate::clock;
 use crate::error_chain::error_chain;
 use crate::finality::{Ages, Failure};
 use crate::keys::{Key, RecordingKeys};
-use crate::manifest::{Copied, CopiedChunk};
 use crate::metrics::{Measured, Metric};
 use crate::outcome::Outcome;
 use crate::recording::{Chunk, EventId, Recording};
 use crate::store::{JSON, Object, Origin};
 use crate::transfer::{self, Archived, Lane, Order, Progress, Task, Transfers};
-
-/// The chunks of a recording, as far as a run has got with them.
-#[derive(Debug, Default)]
-pub(super) struct Chunks {
-    pub(super) copied: Vec<CopiedChunk>,
-    /// The bytes that this run fetched for them.
-    pub(super) bytes: u64,
-    /// The parts and small objects that this run put.
-    pub(super) parts: u32,
-}
 
 /// One chunk, as far as a run has got with it.
 #[derive(Debug)]
@@ -42,17 +32,6 @@ impl Chunks {
         self.copied.push(attempted.chunk);
         self.bytes += attempted.bytes;
         self.parts += attempted.parts;
-    }
-
-    pub(super) fn sort(&mut self) {
-        self.copied.sort_by_key(|copied| copied.chunk.index);
-    }
-
-    /// Why objects are not there.
-    pub(super) fn failures(&self) -> impl Iterator<Item = &Failure> {
-        let objects = self.copied.iter();
-        let objects = objects.flat_map(|copied| [&copied.media, &copied.metadata]);
-        objects.filter_map(|copied| copied.result.as_ref().err())
     }
 }
 

@@ -5,15 +5,15 @@ use std::time::Duration;
 use tokio::time::timeout_at;
 use tracing::{error, warn};
 
-use super::chunk::Chunks;
 use super::claim::{Claim, Unfinished};
+use super::copied::{Chunks, CopiedChunk};
 use super::pending::{Pending, StoredEvent};
 use super::{Archive, within};
 use crate::clock;
+use crate::documents::{Manifest, to_json};
 use crate::error_chain::error_chain;
 use crate::finality::{Ages, Failure};
 use crate::keys::Key;
-use crate::manifest::{CopiedChunk, Manifest, Rejection, to_json};
 use crate::metrics::{Measured, Metric};
 use crate::outcome::Outcome;
 use crate::recording::Recording;
@@ -93,7 +93,7 @@ impl Archive {
         chunks: &Chunks,
     ) -> Result<Verdict, store::Error> {
         let keys = &event.keys;
-        if let Some(manifest) = Manifest::new(recording, &chunks.copied) {
+        if let Some(manifest) = chunks.manifest(recording) {
             // Before the manifest: once it is there, no other run looks at the media again.
             measure_doubts(recording, &manifest);
             let (key, json) = (keys.manifest(), to_json(&manifest));
@@ -102,10 +102,7 @@ impl Archive {
                 Written::Taken if self.has_manifest(recording, keys).await? => {
                     Outcome::AlreadyArchived
                 }
-                Written::Taken => {
-                    let copied = &chunks.copied;
-                    self.reject_unmanifested(recording, keys, copied).await?
-                }
+                Written::Taken => self.reject_unmanifested(recording, keys, chunks).await?,
             };
             return Ok(Verdict::Finished(outcome));
         }
@@ -119,7 +116,7 @@ impl Archive {
         let Some(kept) = self.kept(event, chunks, ages).await? else {
             return Ok(Verdict::Unfinished);
         };
-        let rejection = to_json(&Rejection::new(recording, &chunks.copied, &kept));
+        let rejection = to_json(&chunks.rejection(recording, &kept));
         let key = keys.rejection();
         self.keep_rejection(recording, keys, rejection).await?;
         // Also if there is one already: it may be this run's own, its answer lost, or one of a day

@@ -7,9 +7,10 @@
 use tracing::error;
 
 use super::Archive;
+use super::copied::Chunks;
+use crate::documents::{Manifest, Rejection, SetAside, from_json, to_json};
 use crate::event_grid;
 use crate::keys::{Key, RecordingKeys};
-use crate::manifest::{CopiedChunk, Manifest, Rejection, SetAside, from_json, to_json};
 use crate::metrics::{Measured, Metric};
 use crate::outcome::Outcome;
 use crate::recording::Recording;
@@ -38,11 +39,11 @@ impl Archive {
         &self,
         recording: &Recording,
         keys: &RecordingKeys,
-        chunks: &[CopiedChunk],
+        chunks: &Chunks,
     ) -> Result<Outcome, store::Error> {
         let reason = "key of the manifest holds another document; every chunk is archived";
-        let kept = vec![None; chunks.len()];
-        let rejection = Rejection::new(recording, chunks, &kept).because(reason);
+        let kept = vec![None; chunks.copied.len()];
+        let rejection = chunks.rejection(recording, &kept).because(reason);
         self.keep_rejection(recording, keys, to_json(&rejection))
             .await?;
         Measured::once(Metric::RecordingsRejected).emit();
