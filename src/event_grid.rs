@@ -4,18 +4,19 @@
 //! field names. Fields that are not needed are not looked at, and one that has an unexpected type counts as absent:
 //! a recording is not lost because its `recordingDurationMs` has become a string.
 
-use serde::{Deserialize, Deserializer};
+mod chunks;
+mod envelope;
+mod fields;
+
 use serde_json::value::RawValue;
 
-use crate::recording::{Chunk, EventId, Format, Recording, Timestamp, sha256_hex};
+use crate::recording::{EventId, Recording};
+use envelope::{Envelope, ValidationFields};
 
 /// <https://learn.microsoft.com/azure/event-grid/communication-services-voice-video-events>
 const RECORDING_FILE_STATUS_UPDATED: &str = "Microsoft.Communication.RecordingFileStatusUpdated";
 /// <https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema>
 const SUBSCRIPTION_VALIDATION: &str = "Microsoft.EventGrid.SubscriptionValidationEvent";
-
-/// The `endReason` of a chunk after which no other comes.
-const SESSION_ENDED: &str = "SessionEnded";
 
 /// The elements of one delivery: Event Grid sends no more together.
 /// <https://learn.microsoft.com/azure/event-grid/delivery-and-retry#output-batching>
@@ -184,177 +185,10 @@ fn understand(raw: &RawValue) -> Result<Event, NotUnderstood> {
     }
 }
 
-/// The fields of both envelopes that are needed.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
-    #[serde(default, deserialize_with = "text")]
-    id: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    event_type: Option<String>,
-    #[serde(default, deserialize_with = "text", rename = "type")]
-    cloud_event_type: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    topic: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    source: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    subject: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    event_time: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    time: Option<String>,
-    #[serde(default, borrow)]
-    data: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ValidationFields {
-    #[serde(default, deserialize_with = "text")]
-    validation_code: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RecordingFields<'a> {
-    #[serde(borrow)]
-    recording_storage_info: StorageFields<'a>,
-    #[serde(default, deserialize_with = "text")]
-    recording_start_time: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    recording_format_type: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    storage_type: Option<String>,
-    #[serde(default, deserialize_with = "number")]
-    recording_duration_ms: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct StorageFields<'a> {
-    #[serde(borrow)]
-    recording_chunks: Vec<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ChunkFields {
-    #[serde(default, deserialize_with = "number")]
-    index: Option<u64>,
-    #[serde(default, deserialize_with = "text")]
-    document_id: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    content_location: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    metadata_location: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    end_reason: Option<String>,
-}
-
-impl Envelope<'_> {
-    fn recording(self, raw: &RawValue) -> Result<Recording, NotUnderstood> {
-        let data = self
-            .data
-            .and_then(|data| serde_json::from_str(data.get()).ok());
-        let data: RecordingFields<'_> = data.ok_or(NotUnderstood::NoChunks)?;
-        let time = |text: Option<String>| text.as_deref().and_then(Timestamp::parse);
-        let (chunks, is_last) = chunks(data.recording_storage_info.recording_chunks)?;
-        Ok(Recording {
-            // An event without an id is told apart from others by its bytes.
-            event_id: self
-                .id
-                .filter(|id| !id.is_empty())
-                .unwrap_or_else(|| sha256_hex(raw.get().as_bytes()))
-                .into(),
-            event_time: time(self.event_time).or_else(|| time(self.time)),
-            started: time(data.recording_start_time),
-            topic: self.topic.or(self.source).unwrap_or_default(),
-            subject: self.subject.unwrap_or_default(),
-            format: data
-                .recording_format_type
-                .as_deref()
-                .map(Format::named)
-                .unwrap_or_default(),
-            storage_type: data.storage_type,
-            duration_ms: data.recording_duration_ms,
-            is_last,
-            chunks,
-            event: raw.to_owned(),
-        })
-    }
-}
-
-/// The chunks by index, and `true` unless the last one ended before the session. A chunk that is
-/// listed twice is one chunk; two that differ in a location alone are two.
-fn chunks(elements: Vec<&RawValue>) -> Result<(Vec<Chunk>, bool), NotUnderstood> {
-    if elements.len() > MAX_CHUNKS {
-        return Err(NotUnderstood::TooManyChunks(elements.len()));
-    }
-    let fields = elements
-        .into_iter()
-        .map(|element| serde_json::from_str(element.get()));
-    let fields: Vec<ChunkFields> = fields
-        .collect::<Result<_, _>>()
-        .map_err(|_| NotUnderstood::NoChunks)?;
-    let last = (0..).zip(&fields);
-    let last = last.max_by_key(|(position, fields)| fields.index.unwrap_or(*position));
-    let reason = last.and_then(|(_, fields)| fields.end_reason.as_deref());
-    let is_last =
-        reason.is_none_or(|reason| reason.is_empty() || reason.eq_ignore_ascii_case(SESSION_ENDED));
-    let present = |location: Option<String>| location.filter(|location| !location.is_empty());
-    let mut chunks: Vec<Chunk> = (0..)
-        .zip(fields)
-        .map(|(position, fields)| Chunk {
-            index: fields.index.unwrap_or(position),
-            document_id: fields.document_id.unwrap_or_default(),
-            content_location: present(fields.content_location),
-            metadata_location: present(fields.metadata_location),
-        })
-        .collect();
-    chunks.sort();
-    chunks.dedup();
-    if chunks.is_empty() {
-        Err(NotUnderstood::EmptyChunks)
-    } else {
-        Ok((chunks, is_last))
-    }
-}
-
-/// A string; anything else counts as absent.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let raw = <&RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(raw.get()).ok())
-}
-
-/// A whole number from 0, be it spelt as a float or in a string; anything else counts as absent.
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let raw = <&RawValue>::deserialize(deserializer)?;
-    let in_string: Option<String> = serde_json::from_str(raw.get()).ok();
-    Ok(whole_number(in_string.as_deref().unwrap_or(raw.get())))
-}
-
-fn whole_number(text: &str) -> Option<u64> {
-    /// The floats up to here stand for one whole number each.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-
-    let text = text.trim();
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse().ok();
-    }
-    let float: f64 = serde_json::from_str(text).ok()?;
-    let whole = float.fract() == 0.0 && (0.0..=EXACT).contains(&float);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it has been found to be whole, not negative, and in range"
-    )]
-    whole.then_some(float as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recording::{Chunk, Format, sha256_hex};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 

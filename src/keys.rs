@@ -9,115 +9,21 @@
 
 mod canonical;
 mod identity;
+mod key;
 mod place;
+mod prefix;
+mod recording;
 
+pub use key::{Bucket, Key};
 pub use place::{ChunkName, Kind, Place};
-
-use std::fmt;
+pub use prefix::Prefix;
+pub use recording::RecordingKeys;
 
 use url::Url;
 
-use crate::recording::{Chunk, Recording, Timestamp, sha256_hex};
+use crate::recording::{Recording, Timestamp, sha256_hex};
 use canonical::canonical;
-use identity::{fingerprint, identity, media_location, metadata_location};
-
-/// The longest prefix: with it, the longest key stays below S3's 1,024 bytes.
-const MAX_PREFIX: usize = 512;
-
-/// The bucket that a key is in. Both may be the same bucket of S3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Bucket {
-    /// The archive, where objects are only ever created.
-    Recordings,
-    /// Unfinished work. Its keys are all under `pending/`, and nothing else is ever replaced or
-    /// deleted.
-    Work,
-}
-
-/// An object key, prefix included, and the bucket that it is in.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    bucket: Bucket,
-    text: String,
-}
-
-impl Key {
-    fn recordings(text: String) -> Self {
-        let bucket = Bucket::Recordings;
-        Self { bucket, text }
-    }
-
-    fn work(text: String) -> Self {
-        let bucket = Bucket::Work;
-        Self { bucket, text }
-    }
-
-    /// The bucket that the key is in.
-    pub(crate) fn bucket(&self) -> Bucket {
-        self.bucket
-    }
-
-    /// The key as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// The key of that name in the same folder.
-    #[must_use]
-    pub fn beside(&self, name: &str) -> Self {
-        let slash = self.text.rfind('/');
-        let folder = slash.and_then(|slash| self.text.get(..=slash));
-        Self {
-            bucket: self.bucket,
-            text: format!("{}{name}", folder.unwrap_or_default()),
-        }
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-/// The prefix of every key in the recordings bucket: empty, or with a slash at its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prefix(String);
-
-impl Prefix {
-    /// A prefix; a final slash that is missing is added.
-    ///
-    /// # Errors
-    ///
-    /// Says what is wrong with one that S3 or a reader would trip over.
-    pub fn new(text: &str) -> Result<Self, &'static str> {
-        if text.len() > MAX_PREFIX {
-            return Err("must be at most 512 bytes");
-        }
-        if text.starts_with('/')
-            || text.contains("//")
-            || text.split('/').any(|name| matches!(name, "." | ".."))
-        {
-            return Err("must not start with a slash, nor have an empty, `.` or `..` segment");
-        }
-        if text.chars().any(char::is_control) {
-            return Err("must not have control characters");
-        }
-        let slash = if text.is_empty() || text.ends_with('/') {
-            ""
-        } else {
-            "/"
-        };
-        Ok(Self(format!("{text}{slash}")))
-    }
-}
-
-impl fmt::Display for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use identity::{fingerprint, identity};
 
 /// The place of `pending/`.
 ///
@@ -221,83 +127,6 @@ impl Layout {
 pub(crate) const EVENT: &str = "event.json";
 /// The name of the last attempt at the event, beside it.
 pub(crate) const ATTEMPT: &str = "attempt.json";
-
-/// The keys of one recording, by the event that told of it.
-#[derive(Clone, Debug)]
-pub struct RecordingKeys {
-    pending: String,
-    archive: String,
-    /// `{eventId}-{identity}`.
-    event: String,
-    /// The whole hash that the identity is the beginning of.
-    fingerprint: String,
-    extension: &'static str,
-    endpoint: Url,
-}
-
-impl RecordingKeys {
-    /// The event's bytes, from before any work until after all of it.
-    #[must_use]
-    pub fn pending_event(&self) -> Key {
-        Key::work(format!("{}{EVENT}", self.pending))
-    }
-
-    /// The record of a chunk's transfer.
-    pub(crate) fn record(&self, chunk: &Chunk) -> Key {
-        let name = chunk_name(chunk, &self.media_location(chunk));
-        Key::work(format!("{}{name}.upload.json", self.pending))
-    }
-
-    /// A chunk's media.
-    #[must_use]
-    pub fn media(&self, chunk: &Chunk) -> Key {
-        let name = chunk_name(chunk, &self.media_location(chunk));
-        Key::recordings(format!("{}{name}.{}", self.archive, self.extension))
-    }
-
-    /// A chunk's metadata.
-    #[must_use]
-    pub fn metadata(&self, chunk: &Chunk) -> Key {
-        let name = chunk_name(chunk, &self.metadata_location(chunk));
-        Key::recordings(format!("{}{name}.metadata.json", self.archive))
-    }
-
-    /// The location of a chunk's media, as it stands in keys.
-    #[must_use]
-    pub fn media_location(&self, chunk: &Chunk) -> String {
-        media_location(chunk, &self.endpoint)
-    }
-
-    /// The location of a chunk's metadata, as it stands in keys.
-    #[must_use]
-    pub fn metadata_location(&self, chunk: &Chunk) -> String {
-        metadata_location(chunk, &self.endpoint)
-    }
-
-    /// Returns `true` if an event with the keys `other` is this one, by more than keys show. It may
-    /// have been sent at another time.
-    pub(crate) fn are_of_the_event_of(&self, other: &Self) -> bool {
-        self.archive == other.archive
-            && self.event == other.event
-            && self.fingerprint == other.fingerprint
-    }
-
-    /// The manifest: what was archived.
-    #[must_use]
-    pub fn manifest(&self) -> Key {
-        Key::recordings(format!("{}{}.manifest.json", self.archive, self.event))
-    }
-
-    /// The rejection: why not everything could be archived.
-    #[must_use]
-    pub fn rejection(&self) -> Key {
-        Key::recordings(format!("{}{}.rejected.json", self.archive, self.event))
-    }
-}
-
-fn chunk_name(chunk: &Chunk, location: &str) -> String {
-    format!("{:04}-{}-{location}", chunk.index, chunk.key_id())
-}
 
 #[cfg(test)]
 mod tests {
@@ -465,24 +294,6 @@ mod tests {
         let layout = layout("calls", Pending::OwnBucket);
         let day = Timestamp::parse("2026-11-03T23:59:59Z").unwrap();
         assert_eq!(layout.day(day).as_str(), "calls/2026/11/03/");
-    }
-
-    #[test]
-    fn a_name_in_the_same_folder() {
-        for (key, beside) in [("a/b/c", "a/b/x"), ("c", "x"), ("a/", "a/x")] {
-            let same_folder = Key::work(key.into()).beside("x");
-            assert_eq!(same_folder, Key::work(beside.into()));
-        }
-    }
-
-    #[test]
-    fn prefixes() {
-        for (text, prefix) in [("", ""), ("a", "a/"), ("a/", "a/"), ("a/b", "a/b/")] {
-            assert_eq!(Prefix::new(text).unwrap().to_string(), prefix);
-        }
-        for text in ["/a", "/", "a//b", "a/../b", "./a", "a\nb", &"a".repeat(513)] {
-            assert!(Prefix::new(text).is_err(), "{text:?}");
-        }
     }
 
     proptest! {

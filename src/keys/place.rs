@@ -16,7 +16,9 @@ impl Layout {
                 pending(event, name)?
             }
             Bucket::Recordings => {
-                let inner = folder.strip_prefix(&self.prefix.0)?.strip_suffix('/')?;
+                let inner = folder
+                    .strip_prefix(self.prefix.as_str())?
+                    .strip_suffix('/')?;
                 let segments: Vec<&str> = inner.split('/').collect();
                 recording(&segments, name)?
             }
