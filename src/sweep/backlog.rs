@@ -1,25 +1,29 @@
 //! The backlog: all that is pending, counted as a listing shows it, and the events that are due.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+mod line;
+mod sample;
+mod troubled;
+
+pub(super) use line::Candidate;
+pub(super) use troubled::Troubled;
+
 use std::time::{Duration, SystemTime};
 
 use crate::archive::attempt::{self, due};
 use crate::finality::SETTLED;
 use crate::keys::{Bucket, Key, Kind, Layout};
 use crate::store::Listed;
+use line::Line;
+use sample::Sample;
+use troubled::is_told;
 
 /// Keys of ended runs that one tick looks at.
 const MOST_LEFT_OVER: usize = 100;
 /// Recordings in trouble that one tick tells of.
 const MOST_TROUBLED: usize = 100;
-/// The time after an hour, and after each day, in which a tick tells of an event. A tick starts
-/// each minute, so that at least one does.
-const TOLD_WITHIN: Duration = Duration::from_mins(2);
 /// The age from which the upload of an event that is no longer pending counts as unfinished. The
 /// bucket's lifecycle rule ends it after 30 days; until then, a person can complete it.
 const UNFINISHED: Duration = Duration::from_hours(3 * 24);
-const DAY: Duration = Duration::from_hours(24);
 
 /// All that is pending, as one listing has shown it. Its size does not grow with the backlog.
 #[derive(Debug)]
@@ -46,116 +50,6 @@ pub(super) struct Backlog {
     /// The events that this tick tells of.
     troubled: Sample<Troubled, MOST_TROUBLED>,
     folder: Folder,
-}
-
-/// An event that has been pending for so long that somebody should look.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Troubled {
-    pub(super) event: Key,
-    /// Its id, as keys have it.
-    pub(super) id: String,
-    /// The time since it was stored.
-    pub(super) age: Duration,
-    /// The age of its source at ACS.
-    pub(super) source: Duration,
-    /// Set if its last attempt has left a word.
-    pub(super) has_attempt: bool,
-}
-
-/// An event that is due.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Candidate {
-    pub(super) event: Key,
-    pub(super) attempt: Option<attempt::Listed>,
-    since: SystemTime,
-    /// Events of the same second stand in a random order, another in each tick.
-    lot: u64,
-}
-
-impl Ord for Candidate {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.since, self.lot, &self.event).cmp(&(other.since, other.lot, &other.event))
-    }
-}
-
-impl PartialOrd for Candidate {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// The first so many of the events of a kind.
-#[derive(Debug)]
-struct Line {
-    /// The latest first, while the listing goes on.
-    latest_first: BinaryHeap<Candidate>,
-    /// The earliest last, once it has ended.
-    sorted: Vec<Candidate>,
-    most: usize,
-    /// Set if there are more than are remembered.
-    overflows: bool,
-}
-
-impl Line {
-    fn new(most: usize) -> Self {
-        Self {
-            latest_first: BinaryHeap::new(),
-            sorted: Vec::new(),
-            most,
-            overflows: false,
-        }
-    }
-
-    fn push(&mut self, candidate: Candidate) {
-        self.latest_first.push(candidate);
-        if self.latest_first.len() > self.most {
-            self.latest_first.pop();
-            self.overflows = true;
-        }
-    }
-
-    fn sort(&mut self) {
-        let mut sorted = std::mem::take(&mut self.latest_first).into_sorted_vec();
-        sorted.reverse();
-        self.sorted = sorted;
-    }
-}
-
-/// So many of the things that it was shown, each as likely as any other to be among them.
-#[derive(Debug)]
-struct Sample<T, const MOST: usize> {
-    kept: Vec<T>,
-    seen: usize,
-}
-
-impl<T, const MOST: usize> Default for Sample<T, MOST> {
-    fn default() -> Self {
-        Self {
-            kept: Vec::new(),
-            seen: 0,
-        }
-    }
-}
-
-impl<T, const MOST: usize> Sample<T, MOST> {
-    fn add(&mut self, thing: T) {
-        self.seen += 1;
-        if self.kept.len() < MOST {
-            self.kept.push(thing);
-        } else if let Some(place) = self.kept.get_mut(fastrand::usize(..self.seen)) {
-            *place = thing;
-        }
-    }
-}
-
-/// Returns `true` if a tick tells of an event that was stored so long ago.
-fn is_told(age: Duration) -> bool {
-    let since = if age < DAY {
-        age.checked_sub(SETTLED)
-    } else {
-        Some(Duration::from_secs(age.as_secs() % DAY.as_secs()))
-    };
-    since.is_some_and(|since| since < TOLD_WITHIN)
 }
 
 /// The keys of one event, which are listed one after another.

@@ -1,0 +1,35 @@
+//! Events that have been pending for so long that an operator must look at them.
+
+use std::time::Duration;
+
+use crate::finality::SETTLED;
+use crate::keys::Key;
+
+/// The time after an hour, and after each day, in which a tick tells of an event. A tick starts
+/// each minute, so that at least one does.
+const TOLD_WITHIN: Duration = Duration::from_mins(2);
+const DAY: Duration = Duration::from_hours(24);
+
+/// An event that has been pending for so long that somebody should look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::sweep) struct Troubled {
+    pub(in crate::sweep) event: Key,
+    /// Its id, as keys have it.
+    pub(in crate::sweep) id: String,
+    /// The time since it was stored.
+    pub(in crate::sweep) age: Duration,
+    /// The age of its source at ACS.
+    pub(in crate::sweep) source: Duration,
+    /// Set if its last attempt has left a word.
+    pub(in crate::sweep) has_attempt: bool,
+}
+
+/// Returns `true` if a tick tells of an event that was stored so long ago.
+pub(super) fn is_told(age: Duration) -> bool {
+    let since = if age < DAY {
+        age.checked_sub(SETTLED)
+    } else {
+        Some(Duration::from_secs(age.as_secs() % DAY.as_secs()))
+    };
+    since.is_some_and(|since| since < TOLD_WITHIN)
+}
