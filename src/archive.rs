@@ -4,38 +4,37 @@ pub mod attempt;
 mod check;
 mod chunk;
 pub(crate) mod claim;
+mod claimed;
 mod conclude;
 mod copied;
-mod ours;
-mod pending;
-mod taken;
+mod documents;
+mod event;
+mod intake;
+mod work;
 
-pub(crate) use pending::{Intake, Pending};
-pub(crate) use taken::Taken;
+pub(crate) use claimed::Claimed;
+pub(crate) use intake::{Intake, Pending};
 
-use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
-use tracing::{Instrument as _, error, info, warn};
+use tracing::{error, warn};
 
 use crate::acs::Client;
-use crate::clock;
 use crate::documents::{SetAside, to_json};
 use crate::error_chain::error_chain;
 use crate::keys::Layout;
 use crate::limits::Limits;
 use crate::metrics::{Measured, Metric};
 use crate::outcome::{Outcome, Report};
-use crate::recording::{EventId, Recording, Topics};
+use crate::recording::{EventId, Topics};
 use crate::store::{self, JSON, Store};
 use crate::transfer::{Lane, LastPart, Order, Run, Transfers};
-use chunk::ChunkCopy;
-use copied::Chunks;
-use pending::StoredEvent;
+use documents::Documents;
+use event::KeyedRecording;
+use work::Work;
 
 /// The archive: where recordings go, and by what rules.
 #[derive(Clone, Debug)]
@@ -114,25 +113,22 @@ impl Archive {
 
     /// Works on a recording whose event is stored, as far as the run gets. May be dropped at any
     /// point.
-    pub(crate) async fn archive(
-        &self,
-        recording: &Recording,
-        pending: Pending,
-        order: Order,
-        lane: &Lane,
-    ) -> Worked {
+    pub(crate) async fn archive(&self, pending: Pending, order: Order, lane: &Lane) -> Worked {
         let started = Instant::now();
         let Pending { event, mut claim } = pending;
-        let work = async {
-            let mut chunks = self.copy_chunks(recording, &event, order, lane).await;
-            self.check_media(recording, &mut chunks, lane).await;
-            chunks
+        let work = Work {
+            archive: self,
+            event: &event,
+            order,
+            lane,
         };
-        let chunks = claim.keep(work).await;
-        let pending = Pending { event, claim };
-        let conclusion = self.conclude(recording, pending, &chunks, lane).await;
+        let chunks = claim.keep(work.copy()).await;
+        let conclusion = work.conclude(claim, &chunks).await;
+        let report = event
+            .recorded
+            .report(conclusion.outcome, chunks.bytes, started);
         Worked {
-            report: report(recording, conclusion.outcome, chunks.bytes, started),
+            report,
             ours: conclusion.ours,
         }
     }
@@ -149,40 +145,8 @@ impl Archive {
         Report::of(id.to_string(), outcome)
     }
 
-    async fn copy_chunks(
-        &self,
-        recording: &Recording,
-        event: &StoredEvent,
-        order: Order,
-        lane: &Lane,
-    ) -> Chunks {
-        // If time runs out, the run goes on with the cached key.
-        let _ = timeout_at(lane.run().deadline(), self.acs.renew()).await;
-        let ages = event.ages(recording);
-        let mut copying = JoinSet::new();
-        let mut chunks = Chunks::default();
-        let mut waiting = recording.chunks.iter();
-        loop {
-            while copying.len() < self.limits.chunks_at_once
-                && let Some(chunk) = waiting.next()
-            {
-                let turn = (order, event.first);
-                let keys = &event.keys;
-                let copy = ChunkCopy::new(self, recording, keys, chunk, turn, lane, ages);
-                copying.spawn(copy.run().in_current_span());
-            }
-            match copying.join_next().await {
-                None => break,
-                Some(Ok(copied)) => chunks.add(copied),
-                Some(Err(error)) => {
-                    if let Ok(panic) = error.try_into_panic() {
-                        resume_unwind(panic)
-                    }
-                }
-            }
-        }
-        chunks.sort();
-        chunks
+    fn documents<'a>(&'a self, of: &'a KeyedRecording) -> Documents<'a> {
+        Documents { archive: self, of }
     }
 
     async fn keep_aside(
@@ -207,23 +171,6 @@ impl Archive {
             Err(failure) => unstored(id, &failure),
         }
     }
-}
-
-/// Logs and measures the end of a run on a recording that began at `started`.
-fn report(recording: &Recording, outcome: Outcome, bytes: u64, started: Instant) -> Report {
-    let id = recording.event_id.to_string();
-    let lag = recording.event_time.map(|time| time.age(clock::now()));
-    Measured::recording(outcome, lag, started.elapsed(), bytes).emit();
-    info!(
-        event = id,
-        call = %recording.call_id(),
-        outcome = outcome.name(),
-        chunks = recording.chunks.len(),
-        bytes,
-        milliseconds = clock::milliseconds(started),
-        "event"
-    );
-    Report { id, outcome, bytes }
 }
 
 fn unstored(id: &EventId, failure: &Unstored) -> Outcome {

@@ -225,7 +225,7 @@ mod tests {
             (config.transfer_concurrency, config.force_path_style),
             (8, false)
         );
-        assert!(config.topics.take("any"));
+        assert!(config.topics.accepts("any"));
     }
 
     #[test]
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(config.prefix.to_string(), "calls/");
         assert_eq!(config.buckets.recordings, "recordings");
         assert_eq!(config.buckets.work.as_deref(), Some("work"));
-        assert!(config.topics.take(TOPIC) && !config.topics.take("/subscriptions/b"));
+        assert!(config.topics.accepts(TOPIC) && !config.topics.accepts("/subscriptions/b"));
         assert!(
             config.allowed.admit("https://x.example.com/").is_ok()
                 && config.allowed.admit("https://x.b.example.org/").is_ok()
@@ -351,7 +351,7 @@ mod tests {
         ])
         .unwrap();
         assert!(config.senders.secrets.is_some());
-        assert!(config.topics.take(TOPIC) && !config.topics.take(""));
+        assert!(config.topics.accepts(TOPIC) && !config.topics.accepts(""));
         for host in ["example.com", "example.org"] {
             let location = format!("https://x.{host}/");
             assert!(config.allowed.admit(&location).is_ok(), "{location}");

@@ -9,27 +9,21 @@ use tokio::task::JoinSet;
 use tokio::time::{timeout, timeout_at};
 use tracing::Instrument as _;
 
-use super::Archive;
 use super::copied::Chunks;
+use super::work::Work;
 use crate::error_chain::error_chain;
 use crate::keys::Key;
 use crate::media::Check;
-use crate::recording::{Format, Recording};
+use crate::recording::Format;
 use crate::store::Store;
-use crate::transfer::Lane;
 
-impl Archive {
+impl Work<'_> {
     /// Examines the media of a recording whose every object is there, as far as the run gets.
-    pub(super) async fn check_media(
-        &self,
-        recording: &Recording,
-        chunks: &mut Chunks,
-        lane: &Lane,
-    ) {
+    pub(super) async fn check_media(self, chunks: &mut Chunks) {
         if chunks.failures().next().is_some() {
             return;
         }
-        let deadline = lane.run().deadline();
+        let (archive, deadline) = (self.archive, self.deadline());
         let mut checking = JoinSet::new();
         for (place, copied) in chunks.copied.iter_mut().enumerate() {
             let Ok(object) = &copied.media.result else {
@@ -38,13 +32,13 @@ impl Archive {
             // The result of an examination that panics.
             copied.check = Some(Check::failed("examination ended without a result"));
             let one = MediaCheck {
-                store: self.store.clone(),
+                store: archive.store.clone(),
                 key: copied.media.key.clone(),
                 size: object.size,
                 etag: object.etag.clone(),
-                format: recording.format,
-                at_once: Arc::clone(&self.checks),
-                patience: self.limits.media_check,
+                format: self.event.recorded.recording.format,
+                at_once: Arc::clone(&archive.checks),
+                timeout: archive.limits.media_check,
             };
             let check = async move {
                 let check = timeout_at(deadline, one.run()).await;
@@ -73,7 +67,7 @@ struct MediaCheck {
     etag: String,
     format: Format,
     at_once: Arc<Semaphore>,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl MediaCheck {
@@ -83,11 +77,11 @@ impl MediaCheck {
         let examination = self
             .store
             .examine(&self.key, self.size, &self.etag, self.format);
-        match timeout(self.patience, examination).await {
+        match timeout(self.timeout, examination).await {
             Ok(Ok(check)) => check,
             Ok(Err(error)) => Check::failed(error_chain(&error)),
             Err(_) => {
-                let seconds = self.patience.as_secs_f32();
+                let seconds = self.timeout.as_secs_f32();
                 Check::failed(format!("examination took longer than {seconds} s"))
             }
         }

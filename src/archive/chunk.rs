@@ -6,18 +6,19 @@ use std::sync::atomic::Ordering;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
-use super::Archive;
 use super::copied::{Chunks, Copied, CopiedChunk};
+use super::event::KeyedRecording;
+use super::work::Work;
 use crate::acs::{InvalidSource, Source};
 use crate::clock;
 use crate::error_chain::error_chain;
 use crate::finality::{Ages, Failure};
-use crate::keys::{Key, RecordingKeys};
+use crate::keys::Key;
 use crate::metrics::{Measured, Metric};
 use crate::outcome::Outcome;
-use crate::recording::{Chunk, EventId, Recording};
+use crate::recording::{Chunk, EventId};
 use crate::store::{JSON, Object, Origin};
-use crate::transfer::{self, Archived, Lane, Order, Progress, Task, Transfers};
+use crate::transfer::{self, Archived, Lane, Progress, Task, Transfers};
 
 /// One chunk, as far as a run has got with it.
 #[derive(Debug)]
@@ -40,145 +41,151 @@ pub(super) struct ChunkCopy {
     transfers: Transfers,
     event_id: EventId,
     chunk: Chunk,
-    media: Result<Arc<Task>, InvalidSource>,
-    metadata: Result<Arc<Task>, InvalidSource>,
-    media_key: Key,
-    metadata_key: Key,
+    media: ObjectCopy,
+    metadata: ObjectCopy,
     lane: Lane,
     ages: Ages,
 }
 
-impl ChunkCopy {
-    pub(super) fn new(
-        archive: &Archive,
-        recording: &Recording,
-        keys: &RecordingKeys,
-        chunk: &Chunk,
-        (order, first): (Order, bool),
-        lane: &Lane,
-        ages: Ages,
-    ) -> Self {
-        let (media_key, metadata_key) = (keys.media(chunk), keys.metadata(chunk));
-        let task = |key: &Key, source: Source, location: String, content_type| {
-            let (key, record) = (key.clone(), keys.record(chunk));
-            let origin = Arc::new(Origin {
-                document_id: chunk.key_id().into_owned(),
-                location,
-            });
-            Arc::new(Task {
-                key,
-                record,
-                source,
-                origin,
-                content_type,
-                order,
-                first,
-            })
-        };
-        let media = archive.acs.media(chunk);
-        let metadata = archive.acs.metadata(chunk);
-        Self {
-            transfers: archive.transfers.clone(),
-            event_id: recording.event_id.clone(),
-            chunk: chunk.clone(),
-            media: media.map(|source| {
-                let location = keys.media_location(chunk);
-                let content_type = recording.format.content_type();
-                task(&media_key, source, location, content_type)
-            }),
-            metadata: metadata.map(|source| {
-                let location = keys.metadata_location(chunk);
-                task(&metadata_key, source, location, JSON)
-            }),
-            media_key,
-            metadata_key,
-            lane: lane.clone(),
-            ages,
-        }
-    }
+/// The copying of one object of a chunk.
+struct ObjectCopy {
+    key: Key,
+    task: Result<Arc<Task>, InvalidSource>,
+    progress: Arc<Progress>,
+}
 
-    /// Copies it, as far as the run gets.
-    pub(super) async fn run(self) -> Attempted {
-        let started = Instant::now();
-        let progress = Arc::new(Progress::default());
-        let metadata_progress = Arc::new(Progress::default());
-        let media = async {
-            let task = self.media.as_ref().map_err(|error| *error)?;
-            let copied = self.transfers.media(&self.lane, task, &progress);
-            self.in_time(copied, &progress).await
-        };
-        let metadata = async {
-            let task = self.metadata.as_ref().map_err(|error| *error)?;
-            let copied = self
-                .transfers
-                .metadata(&self.lane, task, &metadata_progress);
-            self.in_time(copied, &metadata_progress).await
-        };
-        let (media, metadata) = tokio::join!(media, metadata);
-        let outcome = match (&media, &metadata) {
+/// The objects of a chunk at the end of a run.
+struct Objects {
+    media: Result<Archived, Failure>,
+    metadata: Result<Archived, Failure>,
+}
+
+impl Objects {
+    fn outcome(&self, ages: Ages) -> Outcome {
+        match (&self.media, &self.metadata) {
             (Ok(media), Ok(metadata)) if media.already && metadata.already => {
                 Outcome::AlreadyArchived
             }
             (Ok(_), Ok(_)) => Outcome::Archived,
             (media, metadata) => {
                 let failures = [media.as_ref().err(), metadata.as_ref().err()];
-                let all_final = failures
-                    .into_iter()
-                    .flatten()
-                    .all(|failure| failure.is_final(self.ages, None));
-                if all_final {
+                let mut failures = failures.into_iter().flatten();
+                if failures.all(|failure| failure.is_final(ages, None)) {
                     Outcome::SetAside
                 } else {
                     Outcome::Suspended
                 }
             }
+        }
+    }
+
+    /// The objects that this run made.
+    fn made(&self) -> impl Iterator<Item = &Object> {
+        let there = [&self.media, &self.metadata].into_iter().flatten();
+        let made = there.filter(|archived| !archived.already);
+        made.map(|archived| &archived.object)
+    }
+}
+
+impl ChunkCopy {
+    pub(super) fn new(work: Work<'_>, chunk: &Chunk, ages: Ages) -> Self {
+        let Work { archive, event, .. } = work;
+        let KeyedRecording { recording, keys } = &event.recorded;
+        let copy = |source: Result<Source, InvalidSource>, key: Key, location, content_type| {
+            let task = source.map(|source| Task {
+                key: key.clone(),
+                record: keys.record(chunk),
+                source,
+                origin: Arc::new(Origin {
+                    document_id: chunk.key_id().into_owned(),
+                    location,
+                }),
+                content_type,
+                order: work.order,
+                first: event.first,
+            });
+            ObjectCopy {
+                key,
+                task: task.map(Arc::new),
+                progress: Arc::default(),
+            }
         };
-        self.log("media", media.as_ref().err());
-        self.log("metadata", metadata.as_ref().err());
-        Self::measure(outcome, &media, &metadata, [&progress, &metadata_progress]);
-        let objects = [&media, &metadata].map(|made| made.as_ref().is_ok_and(|made| !made.already));
-        let objects = objects.into_iter().map(u32::from).sum::<u32>();
-        let media = media.map(|archived| archived.object);
-        let metadata = metadata.map(|archived| archived.object);
-        let fetched = progress.bytes.bytes() + metadata_progress.bytes.bytes();
+        Self {
+            transfers: archive.transfers.clone(),
+            event_id: recording.event_id.clone(),
+            chunk: chunk.clone(),
+            media: copy(
+                archive.acs.media(chunk),
+                keys.media(chunk),
+                keys.media_location(chunk),
+                recording.format.content_type(),
+            ),
+            metadata: copy(
+                archive.acs.metadata(chunk),
+                keys.metadata(chunk),
+                keys.metadata_location(chunk),
+                JSON,
+            ),
+            lane: work.lane.clone(),
+            ages,
+        }
+    }
+
+    /// Copies the chunk, as far as the run gets.
+    pub(super) async fn run(self) -> Attempted {
+        let started = Instant::now();
+        let (media, metadata) = tokio::join!(self.copy_media(), self.copy_metadata());
+        let objects = Objects { media, metadata };
+        let outcome = objects.outcome(self.ages);
+        self.log("media", objects.media.as_ref().err());
+        self.log("metadata", objects.metadata.as_ref().err());
+        self.measure(outcome, &objects);
+        let (media, metadata) = (&self.media.progress, &self.metadata.progress);
+        let (bytes, fetched) = (
+            media.bytes.bytes() + metadata.bytes.bytes(),
+            media.fetched.load(Ordering::Relaxed),
+        );
         info!(
             event = %self.event_id,
             index = self.chunk.index,
             document = %self.chunk.key_id(),
             outcome = outcome.name(),
-            size = media.as_ref().ok().map(|object: &Object| object.size),
-            bytes = fetched,
-            parts_planned = progress.planned.load(Ordering::Relaxed),
-            parts_reused = progress.reused.load(Ordering::Relaxed),
-            parts_fetched = progress.fetched.load(Ordering::Relaxed),
+            size = objects.media.as_ref().ok().map(|archived| archived.object.size),
+            bytes,
+            parts_planned = media.planned.load(Ordering::Relaxed),
+            parts_reused = media.reused.load(Ordering::Relaxed),
+            parts_fetched = fetched,
             milliseconds = clock::milliseconds(started),
             "chunk"
         );
-        let copied = CopiedChunk {
-            chunk: self.chunk,
-            media: Copied {
-                key: self.media_key,
-                result: media,
-            },
-            metadata: Copied {
-                key: self.metadata_key,
-                result: metadata,
-            },
-            check: None,
-        };
+        let parts = fetched + objects.made().map(|_| 1).sum::<u32>();
         Attempted {
-            chunk: copied,
-            bytes: fetched,
-            parts: progress.fetched.load(Ordering::Relaxed) + objects,
+            chunk: CopiedChunk {
+                chunk: self.chunk,
+                media: self.media.ended(objects.media),
+                metadata: self.metadata.ended(objects.metadata),
+                check: None,
+            },
+            bytes,
+            parts,
         }
     }
 
-    fn measure(
-        outcome: Outcome,
-        media: &Result<Archived, Failure>,
-        metadata: &Result<Archived, Failure>,
-        progress: [&Progress; 2],
-    ) {
+    async fn copy_media(&self) -> Result<Archived, Failure> {
+        let ObjectCopy { task, progress, .. } = &self.media;
+        let task = task.as_ref().map_err(|error| *error)?;
+        let copied = self.transfers.media(&self.lane, task, progress);
+        self.in_time(copied, progress).await
+    }
+
+    async fn copy_metadata(&self) -> Result<Archived, Failure> {
+        let ObjectCopy { task, progress, .. } = &self.metadata;
+        let task = task.as_ref().map_err(|error| *error)?;
+        let copied = self.transfers.metadata(&self.lane, task, progress);
+        self.in_time(copied, progress).await
+    }
+
+    fn measure(&self, outcome: Outcome, objects: &Objects) {
         let counted = match outcome {
             Outcome::Archived => Measured::once(Metric::ChunksArchived),
             Outcome::AlreadyArchived => Measured::once(Metric::ChunksAlreadyArchived),
@@ -186,21 +193,14 @@ impl ChunkCopy {
             // Counted with the rejection, when all of the recording's chunks are final.
             Outcome::SetAside | Outcome::Ignored | Outcome::Unstored => Measured::default(),
         };
-        let made = [media, metadata]
-            .into_iter()
-            .flatten()
-            .filter(|made| !made.already);
+        let progress = [&self.media.progress, &self.metadata.progress];
         let fetched = progress.map(|progress| progress.bytes.bytes());
+        let reused = progress.map(|progress| progress.bytes_reused());
+        let archived = objects.made().map(|object| object.size);
         counted
-            .and_count(
-                Metric::BytesArchived,
-                made.map(|made| made.object.size).sum(),
-            )
+            .and_count(Metric::BytesArchived, archived.sum())
             .and_count(Metric::BytesFetched, fetched.iter().sum())
-            .and_count(
-                Metric::BytesReused,
-                progress.map(Progress::bytes_reused).iter().sum(),
-            )
+            .and_count(Metric::BytesReused, reused.iter().sum())
             .emit();
     }
 
@@ -226,6 +226,15 @@ impl ChunkCopy {
             error!(%event, index, error, "{what} cannot be archived");
         } else {
             warn!(%event, index, error, "{what} is not archived yet");
+        }
+    }
+}
+
+impl ObjectCopy {
+    fn ended(self, result: Result<Archived, Failure>) -> Copied {
+        Copied {
+            key: self.key,
+            result: result.map(|archived| archived.object),
         }
     }
 }

@@ -69,7 +69,7 @@ impl Claim {
 
     /// Claims an event over the `attempt.json` of that ETag, if there is one, which said
     /// `previous`. `None` if another run was first.
-    pub(super) async fn take(
+    pub(super) async fn now(
         store: &Store,
         key: Key,
         there: Option<String>,

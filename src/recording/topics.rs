@@ -29,7 +29,7 @@ impl Topics {
     }
 
     /// Whether events of `topic` are archived. Event Grid writes topics in any letter case.
-    pub(crate) fn take(&self, topic: &str) -> bool {
+    pub(crate) fn accepts(&self, topic: &str) -> bool {
         self.0.is_empty() || self.0.contains(&topic.to_lowercase())
     }
 }
@@ -67,9 +67,9 @@ mod tests {
             )
         };
         let topics = Topics::parse(&format!("{} , {},", of("x"), of("y"))).unwrap();
-        assert!(topics.take(&of("X").to_uppercase()) && topics.take(&of("y").to_lowercase()));
-        assert!(!topics.take(&of("z")) && !topics.take(""));
-        assert!(Topics::default().take("") && Topics::parse(" , ").unwrap().take("anything"));
+        assert!(topics.accepts(&of("X").to_uppercase()) && topics.accepts(&of("y").to_lowercase()));
+        assert!(!topics.accepts(&of("z")) && !topics.accepts(""));
+        assert!(Topics::default().accepts("") && Topics::parse(" , ").unwrap().accepts("anything"));
     }
 
     #[test]

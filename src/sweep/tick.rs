@@ -12,7 +12,7 @@ use tracing::{Instrument as _, error, warn};
 use super::backlog::{Backlog, Candidate};
 use super::listing::{self, Seen};
 use crate::archive::attempt::Attempt;
-use crate::archive::{Archive, Intake, Taken};
+use crate::archive::{Archive, Claimed, Intake};
 use crate::clock;
 use crate::error_chain::error_chain;
 use crate::event_grid;
@@ -195,20 +195,17 @@ impl Tick {
         }
         self.archive.verify_store().await?;
         let listed = candidate.attempt.as_ref();
-        let Some(taken) = self
-            .archive
-            .take(&candidate.event, listed, previous)
-            .await?
-        else {
+        let claimed = self.archive.claim(&candidate.event, listed, previous);
+        let Some(claimed) = claimed.await? else {
             return Ok(false);
         };
         self.taken.fetch_add(1, Ordering::Relaxed);
-        let (outcome, ours) = match event_grid::recording(&taken.document.bytes) {
-            Ok(recording) => self.finish(&recording, taken, lane).await?,
+        let (outcome, ours) = match event_grid::recording(&claimed.document.bytes) {
+            Ok(recording) => self.finish(Box::new(recording), claimed, lane).await?,
             Err(reason) => {
-                let text = String::from_utf8_lossy(&taken.document.bytes).into_owned();
+                let text = String::from_utf8_lossy(&claimed.document.bytes).into_owned();
                 let outcome = self.set_aside(text, &reason.to_string(), deadline).await;
-                let outcome = self.archive.end_taken(taken, outcome).await?;
+                let outcome = self.archive.end_claimed(claimed, outcome).await?;
                 (outcome, !outcome.is_final())
             }
         };
@@ -219,17 +216,16 @@ impl Tick {
 
     async fn finish(
         &self,
-        recording: &Recording,
-        taken: Taken,
+        recording: Box<Recording>,
+        claimed: Claimed,
         lane: &Lane,
     ) -> Result<(Outcome, bool), store::Error> {
         let deadline = self.run.deadline();
-        match self.archive.resume(recording, taken, deadline).await? {
+        match self.archive.resume(recording, claimed, deadline).await? {
             Intake::Done(report) => Ok((report.outcome, !report.outcome.is_final())),
             Intake::Pending(pending) => {
                 let order = Order::FromBack;
-                let work = self.archive.archive(recording, *pending, order, lane);
-                let worked = work.await;
+                let worked = self.archive.archive(*pending, order, lane).await;
                 Ok((worked.report.outcome, worked.ours))
             }
         }

@@ -12,16 +12,13 @@ use crate::archive::{Archive, Intake, Pending};
 use crate::event_grid::Event;
 use crate::metrics::{Measured, Metric};
 use crate::outcome::{Outcome, Report};
-use crate::recording::{EventId, Recording, safe_id};
+use crate::recording::{EventId, safe_id};
 use crate::transfer::{LastPart, Order};
-
-/// A recording whose event is stored and pending.
-type Work = (Box<Recording>, Box<Pending>);
 
 /// The result of storing an event.
 enum Stored {
     /// The event is pending.
-    Pending(Work),
+    Pending(Box<Pending>),
     /// Nothing is left to do for the event.
     Done(Report),
 }
@@ -67,7 +64,9 @@ impl Webhook {
             match storing.join_next().await {
                 None => break,
                 Some(Ok((place, Stored::Done(report)))) => set(&mut reports, place, report),
-                Some(Ok((place, Stored::Pending(work)))) => admitted.push_back((place, work)),
+                Some(Ok((place, Stored::Pending(pending)))) => {
+                    admitted.push_back((place, pending));
+                }
                 Some(Err(_)) => error!("storing an event broke off"),
             }
         }
@@ -87,7 +86,7 @@ impl Webhook {
     /// Works on the pending events, as many at a time as there are lanes.
     async fn work(
         &self,
-        admitted: VecDeque<(usize, Work)>,
+        admitted: VecDeque<(usize, Box<Pending>)>,
         order: Order,
         deadline: Instant,
         reports: &mut [Option<Report>],
@@ -99,12 +98,12 @@ impl Webhook {
         let mut working = JoinSet::new();
         loop {
             while let Some(lane) = idle.pop() {
-                let Some((place, (recording, pending))) = admitted.pop_front() else {
+                let Some((place, pending)) = admitted.pop_front() else {
                     break;
                 };
                 let archive = Arc::clone(&self.archive);
                 let work = async move {
-                    let work = archive.archive(&recording, *pending, order, &lane).await;
+                    let work = archive.archive(*pending, order, &lane).await;
                     (place, work.report, lane)
                 };
                 working.spawn(work.in_current_span());
@@ -135,8 +134,8 @@ async fn store(archive: &Archive, event: Event, deletion: bool, deadline: Instan
     let ignored = |id: &EventId| Report::of(id.to_string(), Outcome::Ignored);
     let no_id = EventId::default();
     Stored::Done(match event {
-        Event::Recording(recording) => match archive.admit(&recording, deadline).await {
-            Intake::Pending(pending) => return Stored::Pending((recording, pending)),
+        Event::Recording(recording) => match archive.admit(recording, deadline).await {
+            Intake::Pending(pending) => return Stored::Pending(pending),
             Intake::Done(report) => report,
         },
         Event::Other { id, event_type } => {

@@ -1,12 +1,13 @@
-//! Pending events as the schedule finds them: taken by one run at a time, and ended.
+//! Pending events as the schedule finds them: claimed by one run at a time, and ended.
 
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::Archive;
 use super::attempt::{self, Attempt};
 use super::claim::{Claim, Unfinished};
-use super::pending::{Intake, Pending, StoredEvent};
-use super::{Archive, report};
+use super::event::{KeyedRecording, StoredEvent};
+use super::intake::{Intake, Pending};
 use crate::clock;
 use crate::error_chain::error_chain;
 use crate::keys::{ATTEMPT, EVENT, Key};
@@ -14,9 +15,9 @@ use crate::outcome::Outcome;
 use crate::recording::{Recording, StorageClass};
 use crate::store::{self, Listed, StoredDocument};
 
-/// A pending event that a run of the schedule has taken.
+/// A pending event that this tick has claimed.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct Claimed {
     pub(super) event: Key,
     pub(super) claim: Claim,
     /// The event's bytes.
@@ -33,27 +34,27 @@ impl Archive {
         self.store.each(&self.layout.pending(), see).await
     }
 
-    /// Takes a pending event that was listed with that `attempt.json`. `None` if there is nothing
+    /// Claims a pending event that was listed with that `attempt.json`. `None` if there is nothing
     /// to do yet, or another run was first.
     ///
     /// # Errors
     ///
     /// [`store::Error`].
-    pub(crate) async fn take(
+    pub(crate) async fn claim(
         &self,
         event: &Key,
         listed: Option<&attempt::Listed>,
         previous: Attempt,
-    ) -> Result<Option<Taken>, store::Error> {
+    ) -> Result<Option<Claimed>, store::Error> {
         let etag = listed.map(|listed| listed.etag.clone());
         let beat = self.limits.heartbeat;
         let key = event.beside(ATTEMPT);
         // Before anything is fetched, S3 has taken a write in this run.
-        let Some(claim) = Claim::take(&self.store, key, etag, previous, beat).await? else {
+        let Some(claim) = Claim::now(&self.store, key, etag, previous, beat).await? else {
             return Ok(None);
         };
         match self.store.read(event).await {
-            Ok(Some(document)) => Ok(Some(Taken {
+            Ok(Some(document)) => Ok(Some(Claimed {
                 event: event.clone(),
                 claim,
                 document,
@@ -74,65 +75,63 @@ impl Archive {
         Ok(there.map_or_else(Attempt::default, |there| Attempt::parse(&there.bytes)))
     }
 
-    /// Looks at a taken event's recording before the work on it, by `deadline`.
-    ///
-    /// # Errors
-    ///
-    /// [`store::Error`].
+    /// Looks at a claimed event's recording before the work on it, by `deadline`.
     pub(crate) async fn resume(
         &self,
-        recording: &Recording,
-        taken: Taken,
+        recording: Box<Recording>,
+        claimed: Claimed,
         deadline: Instant,
     ) -> Result<Intake, store::Error> {
-        let (id, started) = (&recording.event_id, Instant::now());
-        let done = |outcome| Intake::Done(report(recording, outcome, 0, started));
+        let started = Instant::now();
+        let recorded = KeyedRecording::new(recording, &self.layout);
+        let done = |outcome| Intake::Done(recorded.report(outcome, 0, started));
+        let recording = &recorded.recording;
         // It was acknowledged as one to be archived, so it is not dropped in silence.
         let aside = if recording.storage() == StorageClass::Customer {
             Some("recording is in the customer's own storage, though its event is pending")
         } else {
-            self.foreign(recording)
+            self.foreign(&recording.topic)
         };
         if let Some(reason) = aside {
-            let outcome = self.keep_aside(id, &recording.event, reason, deadline);
-            return Ok(done(self.end_taken(taken, outcome.await).await?));
+            let outcome = self.keep_aside(recorded.id(), &recording.event, reason, deadline);
+            return Ok(done(self.end_claimed(claimed, outcome.await).await?));
         }
-        let keys = self.layout.keys(recording);
-        match self.has_manifest(recording, &keys).await {
+        match self.documents(&recorded).has_manifest().await {
             Ok(false) => {}
             Ok(true) => {
-                return Ok(done(self.end_taken(taken, Outcome::AlreadyArchived).await?));
+                let ended = self.end_claimed(claimed, Outcome::AlreadyArchived);
+                return Ok(done(ended.await?));
             }
-            Err(error) => return Err(failed(taken.claim, error).await),
+            Err(error) => return Err(failed(claimed.claim, error).await),
         }
         let event = StoredEvent {
-            keys,
-            key: taken.event,
-            since: taken.document.last_modified.unwrap_or_else(clock::now),
+            recorded,
+            key: claimed.event,
+            since: claimed.document.last_modified.unwrap_or_else(clock::now),
             first: false,
         };
-        let claim = taken.claim;
+        let claim = claimed.claim;
         Ok(Intake::Pending(Box::new(Pending { event, claim })))
     }
 
-    /// Makes a taken event no longer pending if `outcome` is final; else releases it.
+    /// Makes a claimed event no longer pending if `outcome` is final; else releases it.
     ///
     /// # Errors
     ///
     /// [`store::Error`].
-    pub(crate) async fn end_taken(
+    pub(crate) async fn end_claimed(
         &self,
-        taken: Taken,
+        claimed: Claimed,
         outcome: Outcome,
     ) -> Result<Outcome, store::Error> {
         if outcome.is_final() {
-            self.clear_pending(taken.claim, &taken.event).await?;
+            self.clear_pending(claimed.claim, &claimed.event).await?;
         } else {
             let left = Unfinished {
                 failure: Some(format!("event is {}", outcome.name())),
                 ..Unfinished::default()
             };
-            taken.claim.release(left).await?;
+            claimed.claim.release(left).await?;
         }
         Ok(outcome)
     }
