@@ -1,4 +1,4 @@
-//! What an event says about a recording: the call, its chunks and when it was. Pure.
+//! A recording as its event describes it: the call, the chunks and the times. Pure.
 
 mod format;
 mod id;
@@ -19,40 +19,43 @@ use serde_json::value::RawValue;
 
 use id::key_id;
 
-/// A finished recording, as one `RecordingFileStatusUpdated` event tells of it.
+/// A finished recording, as one `RecordingFileStatusUpdated` event describes it.
+///
+/// <https://learn.microsoft.com/azure/event-grid/communication-services-voice-video-events>
 #[derive(Clone, Debug)]
 pub struct Recording {
-    /// The event's id: the same over all attempts at delivering it.
+    /// The id of the event: the same in every delivery of it.
     pub(crate) event_id: EventId,
-    /// When the event happened.
+    /// The time of the event.
     pub(crate) event_time: Option<Timestamp>,
-    /// When the recording started.
+    /// The start of the recording.
     pub(crate) started: Option<Timestamp>,
-    /// The ACS resource: the event's `topic` (Event Grid schema) or `source` (CloudEvents), in any letter case.
+    /// The ACS resource: the event's `topic` (Event Grid schema) or `source` (CloudEvents), in any
+    /// letter case.
     pub(crate) topic: String,
-    /// `/recording/call/{callId}`, and perhaps more behind it.
+    /// `/recording/call/{callId}`, which more segments may follow.
     pub(crate) subject: String,
-    /// The media's format.
+    /// The format of the media.
     pub format: Format,
-    /// The `storageType`: whose storage ACS has written the recording to, or has tried to.
+    /// The `storageType`: the storage that ACS has written the recording to, or has tried to.
     pub(crate) storage_type: Option<String>,
-    /// Its duration in milliseconds, pauses included.
+    /// The duration in milliseconds, pauses included.
     pub(crate) duration_ms: Option<u64>,
-    /// `true` unless its last chunk ended for another reason than the session's end: more chunks
-    /// come as events of their own.
+    /// `false` if the last chunk ended before the session: then further chunks come in further
+    /// events.
     pub(crate) is_last: bool,
-    /// The chunks, by index; at least one, no two alike.
+    /// The chunks, sorted by index: at least one, no two equal.
     pub chunks: Vec<Chunk>,
-    /// The event itself, its bytes as they came.
+    /// The bytes of the event as they came.
     pub event: Box<RawValue>,
 }
 
-/// An element of `recordingChunks`. Chunks are ordered by their index first.
+/// An element of `recordingChunks`. Chunks sort by their index first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Chunk {
-    /// Its place in the recording.
+    /// The place in the recording.
     pub index: u64,
-    /// What the 2021 preview downloads by, and what the object is named after.
+    /// The id by which the 2021 preview downloads the chunk, and which stands in the keys.
     pub document_id: String,
     /// The URL of the media; absent in the 2021 form.
     pub content_location: Option<String>,
@@ -61,14 +64,14 @@ pub struct Chunk {
 }
 
 impl Recording {
-    /// The time that the recording's age is counted from and that orders the pending events: the event's, else the
-    /// recording's start.
+    /// The time from which the age of the recording counts and by which pending events sort: that
+    /// of the event, else the start of the recording.
     #[must_use]
     pub fn time(&self) -> Option<Timestamp> {
         self.event_time.or(self.started)
     }
 
-    /// The call's id, made fit for a key; derived from the whole subject where that names no call.
+    /// The id of the call, fit for a key; made of the full subject if the subject names no call.
     #[must_use]
     pub fn call_id(&self) -> Cow<'_, str> {
         let named = self
@@ -79,12 +82,12 @@ impl Recording {
         key_id(named.unwrap_or(&self.subject), named.is_some())
     }
 
-    /// Returns `true` if the event names the recording from its first chunk to its last.
+    /// Returns `true` if the event lists the recording from its first chunk to its last.
     pub(crate) fn is_all(&self) -> bool {
         self.is_last && self.chunks.first().is_some_and(|chunk| chunk.index == 0)
     }
 
-    /// The class of the storage that the event says the recording is in.
+    /// The class of the storage that holds the recording, according to the event.
     #[must_use]
     pub fn storage(&self) -> StorageClass {
         StorageClass::of(self.storage_type.as_deref(), &self.chunks)
@@ -92,7 +95,7 @@ impl Recording {
 }
 
 impl Chunk {
-    /// The document id, made fit for a key.
+    /// The documentId, fit for a key.
     #[must_use]
     pub fn key_id(&self) -> Cow<'_, str> {
         key_id(&self.document_id, true)

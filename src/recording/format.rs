@@ -5,17 +5,17 @@
 /// <https://learn.microsoft.com/azure/communication-services/concepts/voice-video-calling/call-recording>
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// Video and audio; also what an event that names no format means, as in the 2021 preview.
+    /// Video and audio; also the format of an event that names none, as in the 2021 preview.
     #[default]
     Mp4,
     /// Compressed audio.
     Mp3,
-    /// Plain audio, one channel a participant.
+    /// Uncompressed audio.
     Wav,
 }
 
 impl Format {
-    /// The format of that name, in any letter case; [`Format::Mp4`] for one that is not known.
+    /// The format called `name`, in any letter case; [`Format::Mp4`] if no format has this name.
     pub(crate) fn named(name: &str) -> Self {
         match name.to_ascii_lowercase().as_str() {
             "mp3" => Self::Mp3,
@@ -33,7 +33,7 @@ impl Format {
         }
     }
 
-    /// The content type, for a source that names none.
+    /// The content type of an object whose source names none.
     pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::Mp4 => "video/mp4",

@@ -1,4 +1,4 @@
-//! Ids in a form that is fit for keys and logs, and the hash that they are made with. Pure.
+//! Ids in a form that is fit for keys and logs, and the hash that this form uses. Pure.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -30,6 +30,7 @@ pub fn safe_id(id: &str) -> Cow<'_, str> {
     key_id(id, true)
 }
 
+/// The id itself if it is plain and `may_stand` as it is, else its hash.
 pub(super) fn key_id(id: &str, may_stand: bool) -> Cow<'_, str> {
     if may_stand && is_plain_id(id) {
         return Cow::Borrowed(id);
@@ -39,7 +40,7 @@ pub(super) fn key_id(id: &str, may_stand: bool) -> Cow<'_, str> {
     Cow::Owned(format!("x-{hash}"))
 }
 
-/// Whether `id` is `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
+/// Returns `true` if `id` matches `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
 pub(crate) fn is_plain_id(id: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     id.len() <= 128

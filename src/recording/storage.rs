@@ -1,24 +1,25 @@
-//! The storage that a recording is in. Pure.
+//! The storage that holds a recording. Pure.
 
 use super::Chunk;
 use crate::locations::is_azure_blob;
 
-/// The class of an event's `storageType`, by its value and the hosts of its locations together:
-/// where an export to the customer's storage *failed*, the event names that storage, but its
-/// locations are ACS's own.
+/// The class of an event's storage, by the `storageType` and the hosts of the locations together:
+/// if the export to the customer's storage *failed*, the event names that storage, but its
+/// locations are in ACS.
+///
+/// <https://learn.microsoft.com/azure/communication-services/quickstarts/call-automation/call-recording/bring-your-own-storage>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StorageClass {
-    /// ACS's own storage, or none named.
+    /// The storage of ACS, or none named.
     Acs,
-    /// The customer's Azure storage, and every location is there: there is nothing to fetch from
-    /// ACS.
+    /// The customer's Azure storage, and every location is there: ACS has nothing to download.
     Customer,
     /// Another name, or the customer's storage with locations elsewhere. The locations decide.
     Other,
 }
 
 impl StorageClass {
-    /// The names of ACS's own storage, in lower case.
+    /// The names of the storage of ACS, in lower case.
     const OF_ACS: [&str; 4] = ["", "acs", "acsstorage", "azurecommunicationservices"];
     /// The names of the customer's storage, in lower case.
     const OF_CUSTOMER: [&str; 2] = ["azureblobstorage", "blobstorage"];
@@ -42,7 +43,7 @@ impl StorageClass {
         }
     }
 
-    /// The class's name, which never changes: keys are derived from it.
+    /// The name of the class. It never changes, since keys depend on it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Acs => "acs",

@@ -7,7 +7,8 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
-/// A moment in UTC, in the years 0 to 9999, so that its written forms have a fixed width and sort by time.
+/// A moment in UTC, in the years 0 to 9999. So each written form has a fixed width, and the longest
+/// sorts by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(OffsetDateTime);
 
@@ -23,11 +24,13 @@ impl From<SystemTime> for Timestamp {
 }
 
 impl Timestamp {
-    /// The Unix epoch, which stands in keys where an event has no time at all.
+    /// The Unix epoch, which stands in the keys of an event without any time.
     pub(crate) const EPOCH: Self = Self(OffsetDateTime::UNIX_EPOCH);
 
-    /// Reads an RFC 3339 time with any offset and any number of fractional digits. A time without
-    /// an offset is in UTC, and a space may stand for the `T`.
+    /// Parses a time of RFC 3339 with any offset and any number of fractional digits. A time
+    /// without an offset is in UTC, and a space may stand for the `T`.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc3339#section-5.6>
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (date, clock) = text.trim().split_once(['T', 't', ' '])?;
@@ -39,7 +42,7 @@ impl Timestamp {
         (0..=9999).contains(&utc.year()).then_some(Self(utc))
     }
 
-    /// Reads what [`compact`](Self::compact) gave.
+    /// Parses the form that [`compact`](Self::compact) writes, and no other.
     pub(crate) fn parse_compact(text: &str) -> Option<Self> {
         let utc = PrimitiveDateTime::parse(text, COMPACT).ok()?.assume_utc();
         Some(Self(utc)).filter(|time| time.compact() == text)
@@ -62,26 +65,26 @@ impl Timestamp {
         self.written(CLOCK)
     }
 
-    /// How long before `now` this was; zero if it is still to come.
+    /// The time from this moment until `now`; zero if the moment is still to come.
     #[must_use]
     pub fn age(self, now: SystemTime) -> Duration {
         self.until(now).unwrap_or_default()
     }
 
-    /// The time from here until `then`; none if that was before.
+    /// The time from this moment until `then`; `None` if `then` is earlier.
     #[must_use]
     pub fn until(self, then: SystemTime) -> Option<Duration> {
         then.duration_since(self.0.into()).ok()
     }
 
-    /// The same moment, as the system's clock counts it.
+    /// The moment as a time of the system clock.
     #[must_use]
     pub fn instant(self) -> SystemTime {
         self.0.into()
     }
 
     fn written(self, form: &[BorrowedFormatItem<'_>]) -> String {
-        // A date of these years has every component that the forms name, so formatting cannot fail.
+        // A date in these years has every component of the forms, so formatting cannot fail.
         self.0.format(form).unwrap_or_default()
     }
 }

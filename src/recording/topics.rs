@@ -1,15 +1,13 @@
 //! The topics whose events are archived. Pure.
 
-/// The Event Grid topics (ACS resource ids) whose events are archived: all, unless some are named.
+/// The Event Grid topics (ids of ACS resources) whose events are archived; all topics if the list
+/// is empty.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Topics(Vec<String>);
 
 impl Topics {
-    /// Those of a comma-separated list.
-    ///
-    /// # Errors
-    ///
-    /// The fault, if one is no resource id of Communication Services: no event could ever be of it.
+    /// Parses a comma-separated list. A topic that is no resource id of Communication Services is a
+    /// fault, since no event could ever come from it.
     pub(crate) fn parse(list: &str) -> Result<Self, String> {
         let named = list
             .split(',')
@@ -28,13 +26,14 @@ impl Topics {
         }
     }
 
-    /// Whether events of `topic` are archived. Event Grid writes topics in any letter case.
+    /// Returns `true` if events of `topic` are archived. Event Grid writes topics in any letter
+    /// case.
     pub(crate) fn accepts(&self, topic: &str) -> bool {
         self.0.is_empty() || self.0.contains(&topic.to_lowercase())
     }
 }
 
-/// Whether a topic in lower case is the resource id of an ACS resource.
+/// Returns `true` if a topic in lower case is the id of an ACS resource.
 fn is_resource(topic: &str) -> bool {
     let is_name = |name: &str| !name.is_empty() && !name.contains(char::is_whitespace);
     let names = match *topic.split('/').collect::<Vec<_>>() {
