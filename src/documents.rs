@@ -1,4 +1,4 @@
-//! The JSON documents of the archive: manifest, rejection, and event that is set aside. Pure.
+//! The JSON documents of the archive: manifest, rejection, event that is set aside. Pure.
 //!
 //! A manifest depends on the event, the objects and the version alone, not on which run wrote it or
 //! when: two deliveries that finish at the same time write the same one, unless the examination of
@@ -18,33 +18,33 @@ pub use stored_object::StoredObject;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-/// The version of these documents' form, which is not that of the program.
+/// The version of the form of all documents, which is not the version of the program.
 const VERSION: u32 = 1;
 
-/// Why one of these documents cannot be read.
+/// The reason that a document cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
-    /// No JSON, or JSON of another form.
+    /// The bytes are no JSON, or JSON of another form.
     #[error("document cannot be read")]
     Form(#[from] serde_json::Error),
-    /// Of a later version, whose form is not known here.
+    /// The document has a later version, whose form is unknown to this program.
     #[error("document is of version {0} instead of {VERSION}")]
     Version(u64),
 }
 
-/// The bytes of one of these documents.
+/// The bytes of a document.
 pub(crate) fn to_json(document: &impl Serialize) -> Vec<u8> {
-    // Strings, numbers and JSON that was read: serialising them cannot fail.
+    // A document holds strings, numbers and parsed JSON, so serialising it cannot fail.
     serde_json::to_vec_pretty(document).unwrap_or_default()
 }
 
-/// Reads one of these documents, whoever wrote it.
+/// Reads a document, which anybody may have written.
 ///
 /// # Errors
 ///
-/// [`Unreadable`], with what is wrong.
+/// [`Unreadable`], with the reason.
 pub fn from_json<'a, D: Deserialize<'a>>(json: &'a [u8]) -> Result<D, Unreadable> {
-    /// What every version has.
+    /// The fields that documents of every version have.
     #[derive(Deserialize)]
     struct Versioned {
         version: u64,
@@ -57,8 +57,8 @@ pub fn from_json<'a, D: Deserialize<'a>>(json: &'a [u8]) -> Result<D, Unreadable
     Ok(serde_json::from_slice(json)?)
 }
 
-/// A member that only tells. One of another form counts as absent, so that it does not make the
-/// document one of something else.
+/// Reads a member that only informs readers. A value of another form counts as absent: the document
+/// stays valid without the member.
 fn if_readable<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,8 +1,12 @@
-//! A delivery's body → its events, each understood or with a reason why not. Pure.
+//! Reads the events of a delivery's body, each understood or with the reason that it is not. Pure.
 //!
-//! Both envelopes are read, whatever the headers say: an Event Grid event and a `CloudEvents` 1.0 event differ in four
-//! field names. Fields that are not needed are not looked at, and one that has an unexpected type counts as absent:
-//! a recording is not lost because its `recordingDurationMs` has become a string.
+//! Both envelopes are read, whatever the headers say: an event of the Event Grid schema and one of
+//! CloudEvents 1.0 differ in four field names. Fields that are not needed are skipped, and a field
+//! of an unexpected type counts as absent: no recording is lost because its `recordingDurationMs`
+//! has become a string.
+//!
+//! <https://learn.microsoft.com/azure/event-grid/event-schema>,
+//! <https://learn.microsoft.com/azure/event-grid/cloud-event-schema>
 
 mod chunks;
 mod envelope;
@@ -18,40 +22,40 @@ const RECORDING_FILE_STATUS_UPDATED: &str = "Microsoft.Communication.RecordingFi
 /// <https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema>
 const SUBSCRIPTION_VALIDATION: &str = "Microsoft.EventGrid.SubscriptionValidationEvent";
 
-/// The elements of one delivery: Event Grid sends no more together.
+/// The most elements of one delivery. Event Grid sends no larger batch:
 /// <https://learn.microsoft.com/azure/event-grid/delivery-and-retry#output-batching>
 const MAX_EVENTS: usize = 5_000;
-/// The chunks of one recording: more than an event of the current form can tell of in 1 MiB.
+/// The most chunks of one recording. An event of the current form cannot list as many in 1 MiB.
 const MAX_CHUNKS: usize = 2_000;
 
 /// An element of a delivery.
 #[derive(Debug)]
 pub enum Event {
-    /// The handshake of the Event Grid schema.
+    /// The validation handshake of the Event Grid schema.
     Validation {
-        /// What the answer must repeat.
+        /// The code that the answer must repeat.
         code: String,
     },
     /// A finished recording.
     Recording(Box<Recording>),
-    /// An event that is none of ours: another type, or the notice that the subscription was deleted.
+    /// An event of a type that is not archived, such as the deletion of the subscription.
     Other {
-        /// The event's id.
+        /// The id of the event.
         id: EventId,
-        /// Its type.
+        /// The type of the event.
         event_type: String,
     },
-    /// An element that cannot be archived because it cannot be read.
+    /// An element that cannot be read as an event.
     NotUnderstood {
-        /// Its bytes as they came.
+        /// The bytes of the element as they came.
         event: Box<RawValue>,
-        /// What is wrong with it.
+        /// The reason.
         reason: NotUnderstood,
     },
 }
 
 impl Event {
-    /// Its id, made fit to be repeated; empty where it has none.
+    /// The id of the event, fit for an answer; empty for an element without one.
     pub(crate) fn id(&self) -> String {
         match self {
             Self::Recording(recording) => recording.event_id.to_string(),
@@ -61,43 +65,43 @@ impl Event {
     }
 }
 
-/// Why an element of a delivery is not understood.
+/// The reason that an element of a delivery is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotUnderstood {
-    /// A number, a string, …
+    /// A JSON value that is no object, or an object with a repeated field.
     #[error("event is not a JSON object, or has a field twice")]
     NotAnObject,
-    /// A delivery that Event Grid cannot have made.
+    /// A larger batch than Event Grid sends.
     #[error("delivery has {0} events, more than {MAX_EVENTS}")]
     TooManyEvents(usize),
-    /// Neither envelope's type.
+    /// An object without the type of either envelope.
     #[error("event has no type")]
     NoType,
-    /// A handshake that cannot be answered.
+    /// A handshake without a code, which cannot be answered.
     #[error("validation event has no validationCode")]
     NoValidationCode,
-    /// No data, or not of the form that ACS documents.
+    /// No data, or data of another form than ACS documents.
     #[error("event has no readable data.recordingStorageInfo.recordingChunks")]
     NoChunks,
-    /// A recording of nothing.
+    /// A recording without chunks.
     #[error("event has an empty list of chunks")]
     EmptyChunks,
-    /// More chunks than one event can sensibly tell of.
+    /// More chunks than an event can list.
     #[error("event has {0} chunks, more than {MAX_CHUNKS}")]
     TooManyChunks(usize),
-    /// Read as one event, but it is of a type that is not archived.
+    /// An event of a type that is not archived, where only a recording is expected.
     #[error("event is not one of a recording")]
     NotARecording,
 }
 
 impl NotUnderstood {
-    /// Whether it might have been understood, had there been less of it.
+    /// Returns `true` if a smaller element might have been understood.
     pub(crate) fn is_too_many(&self) -> bool {
         matches!(self, Self::TooManyEvents(_) | Self::TooManyChunks(_))
     }
 }
 
-/// The body is not JSON, or JSON that is neither an object nor an array.
+/// The error of a body that is no JSON, or neither an object nor an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("body is neither a JSON object nor a JSON array")]
 pub struct NotEvents;
@@ -106,7 +110,7 @@ pub struct NotEvents;
 ///
 /// # Errors
 ///
-/// [`NotEvents`], where there is nothing to judge one by one.
+/// [`NotEvents`] if the body has no elements to judge one by one.
 pub fn events(body: &[u8]) -> Result<Vec<Event>, NotEvents> {
     let body = without_mark(body);
     let body: &RawValue = serde_json::from_slice(body).map_err(|_| NotEvents)?;
@@ -127,11 +131,11 @@ pub fn events(body: &[u8]) -> Result<Vec<Event>, NotEvents> {
     }
 }
 
-/// Reads one recording event, as it is kept under `pending/`.
+/// Reads the event of one recording, such as an object under `pending/` holds.
 ///
 /// # Errors
 ///
-/// [`NotUnderstood`], with what is wrong.
+/// [`NotUnderstood`], with the reason.
 pub fn recording(event_json: &[u8]) -> Result<Recording, NotUnderstood> {
     let event_json = without_mark(event_json);
     let raw: &RawValue =
@@ -143,7 +147,8 @@ pub fn recording(event_json: &[u8]) -> Result<Recording, NotUnderstood> {
     }
 }
 
-/// The body behind a byte order mark, which JSON does not have but some senders do: RFC 8259, 8.1.
+/// The body without a byte order mark. JSON must not have one, but some senders write it:
+/// <https://www.rfc-editor.org/rfc/rfc8259#section-8.1>
 fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
@@ -156,7 +161,7 @@ fn event(raw: &RawValue) -> Event {
 }
 
 fn understand(raw: &RawValue) -> Result<Event, NotUnderstood> {
-    // An array would be read as the fields in their order.
+    // Serde would read an array as the fields of the struct in their order.
     if !raw.get().starts_with('{') {
         return Err(NotUnderstood::NotAnObject);
     }

@@ -8,12 +8,12 @@ use serde_json::value::RawValue;
 use super::{StoredObject, VERSION, if_readable};
 use crate::media::{Check, RecordingCheck};
 
-/// Written when every chunk is there: `{eventId}.manifest.json`.
+/// `{eventId}-{identity}.manifest.json`, written once every chunk is archived.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest<'a> {
     version: u32,
-    /// The version of the program that wrote it; older documents have none.
+    /// The version of the program that wrote the document; older documents have none.
     #[serde(
         default,
         deserialize_with = "if_readable",
@@ -23,9 +23,9 @@ pub struct Manifest<'a> {
     /// The event as it came.
     #[serde(borrow)]
     pub event: &'a RawValue,
-    /// Its chunks.
+    /// The chunks of the recording.
     pub chunks: Vec<ManifestChunk<'a>>,
-    /// The examination of all its media; older documents have none.
+    /// The examination of all media together; older documents have none.
     #[serde(
         default,
         deserialize_with = "if_readable",
@@ -34,20 +34,20 @@ pub struct Manifest<'a> {
     pub check: Option<RecordingCheck>,
 }
 
-/// A chunk that is there.
+/// An archived chunk.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManifestChunk<'a> {
-    /// Its place in the recording.
+    /// The place in the recording.
     pub index: u64,
-    /// Its documentId, as the event has it.
+    /// The documentId, as the event has it.
     #[serde(borrow)]
     pub document_id: Cow<'a, str>,
-    /// Its media.
+    /// The media.
     pub media: StoredObject<'a>,
-    /// Its metadata.
+    /// The metadata.
     pub metadata: StoredObject<'a>,
-    /// The examination of its media; older documents have none.
+    /// The examination of the media; older documents have none.
     #[serde(
         default,
         deserialize_with = "if_readable",
@@ -57,7 +57,7 @@ pub struct ManifestChunk<'a> {
 }
 
 impl<'a> Manifest<'a> {
-    /// The manifest of the recording of `event`, whose chunks are all there.
+    /// The manifest of the recording of `event`, all of whose chunks are archived.
     pub(crate) fn new(
         event: &'a RawValue,
         chunks: Vec<ManifestChunk<'a>>,

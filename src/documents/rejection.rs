@@ -7,63 +7,64 @@ use serde_json::value::RawValue;
 
 use super::{StoredObject, VERSION, if_readable};
 
-/// Written when nothing more can be done and something is missing: `{eventId}.rejected.json`.
+/// `{eventId}-{identity}.rejected.json`, written if an object is missing and no later attempt can
+/// help.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rejection<'a> {
     version: u32,
-    /// The version of the program that wrote it; older documents have none.
+    /// The version of the program that wrote the document; older documents have none.
     #[serde(
         default,
         deserialize_with = "if_readable",
         skip_serializing_if = "Option::is_none"
     )]
     pub(crate) archiver: Option<Cow<'a, str>>,
-    /// Why the recording as a whole is rejected, where that is not the fate of a chunk.
+    /// The reason, if no chunk gives it.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Cow<'a, str>>,
     /// The event as it came.
     #[serde(borrow)]
     pub event: &'a RawValue,
-    /// Its chunks.
+    /// The chunks of the recording.
     pub chunks: Vec<RejectedChunk<'a>>,
 }
 
-/// A chunk of a recording that could not be archived whole.
+/// A chunk of a rejected recording.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RejectedChunk<'a> {
-    /// Its place in the recording.
+    /// The place in the recording.
     pub index: u64,
-    /// Its documentId, as the event has it.
+    /// The documentId, as the event has it.
     #[serde(borrow)]
     pub document_id: Cow<'a, str>,
-    /// What has become of its media.
+    /// The outcome of the media.
     pub media: ObjectOutcome<'a>,
-    /// What has become of its metadata.
+    /// The outcome of the metadata.
     pub metadata: ObjectOutcome<'a>,
 }
 
-/// What has become of one object of such a chunk.
+/// The outcome of one object of a chunk.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "camelCase")]
 pub enum ObjectOutcome<'a> {
-    /// It is there.
+    /// The object is archived.
     #[serde(borrow)]
     Archived(StoredObject<'a>),
-    /// It cannot be archived.
+    /// The object cannot be archived.
     Rejected {
-        /// Why.
+        /// The failure.
         reason: String,
-        /// The parts of it that S3 still holds.
+        /// The parts that S3 still holds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         upload: Option<UnfinishedUpload<'a>>,
     },
-    /// It could not be archived for two days.
+    /// The object could not be archived for two days.
     Expired {
-        /// Why the last try failed.
+        /// The failure of the last attempt.
         reason: String,
-        /// The parts of it that S3 still holds.
+        /// The parts that S3 still holds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         upload: Option<UnfinishedUpload<'a>>,
     },
@@ -73,17 +74,17 @@ pub enum ObjectOutcome<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnfinishedUpload<'a> {
-    /// Its key.
+    /// The key of the object.
     #[serde(borrow)]
     pub(crate) key: Cow<'a, str>,
-    /// Its upload id.
+    /// The id of the upload.
     #[serde(borrow)]
     pub(crate) upload_id: Cow<'a, str>,
     /// The number of parts that S3 holds.
     pub(crate) parts: u64,
-    /// The number of parts of the object; `null` where its length is not known.
+    /// The number of parts of the object; `null` if its length is unknown.
     pub(crate) planned_parts: Option<u32>,
-    /// The size of the parts that S3 holds, in bytes.
+    /// The bytes of the parts that S3 holds.
     pub(crate) bytes: u64,
 }
 
@@ -99,7 +100,7 @@ impl<'a> Rejection<'a> {
         }
     }
 
-    /// The same, for a reason that no chunk gives.
+    /// Adds a reason that no chunk gives.
     pub(crate) fn because(self, reason: &'a str) -> Self {
         let reason = Some(reason.into());
         Self { reason, ..self }

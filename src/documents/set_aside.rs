@@ -7,18 +7,19 @@ use serde_json::value::RawValue;
 
 use super::{VERSION, if_readable};
 
-/// Written for what cannot be understood, or is not to be archived: `rejected/{sha256}.json`.
+/// `rejected/{sha256}.json`, written for an event that was not understood, or must not be
+/// archived.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SetAside<'a> {
     version: u32,
-    /// The version of the program that wrote it; older documents have none.
+    /// The version of the program that wrote the document; older documents have none.
     #[serde(
         default,
         deserialize_with = "if_readable",
         skip_serializing_if = "Option::is_none"
     )]
     pub(crate) archiver: Option<Cow<'a, str>>,
-    /// Why it is not archived.
+    /// The reason.
     #[serde(borrow)]
     pub reason: Cow<'a, str>,
     /// The event as it came.
@@ -27,7 +28,7 @@ pub struct SetAside<'a> {
 }
 
 impl<'a> SetAside<'a> {
-    /// `event` as it came, and why it is not archived.
+    /// The document of `event`, which is not archived for this `reason`.
     pub(crate) fn new(event: &'a RawValue, reason: &'a str) -> Self {
         Self {
             version: VERSION,

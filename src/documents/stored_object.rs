@@ -4,22 +4,23 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// An object as S3 reports it, so that an auditor can compare without a download.
+/// An object as S3 reports it, so that an audit can compare without a download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredObject<'a> {
-    /// Its key.
+    /// The key.
     #[serde(borrow)]
     pub key: Cow<'a, str>,
-    /// Its size, in bytes.
+    /// The size, in bytes.
     pub size: u64,
-    /// Its ETag, as S3 gave it.
+    /// The ETag, with its quotes.
     #[serde(borrow)]
     pub etag: Cow<'a, str>,
-    /// Its version; `null` in a bucket without versions.
+    /// The version; `null` in a bucket without versions.
     pub version_id: Option<Cow<'a, str>>,
-    /// Of the whole object, in base64; `null` where the store keeps none.
+    /// The CRC64NVME of the complete object in base64; `null` if the store has none:
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>
     pub crc64nvme: Option<Cow<'a, str>>,
-    /// Its content type.
+    /// The content type.
     pub content_type: Option<Cow<'a, str>>,
 }

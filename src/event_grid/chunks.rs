@@ -7,7 +7,7 @@ use super::fields::{number, text};
 use super::{MAX_CHUNKS, NotUnderstood};
 use crate::recording::Chunk;
 
-/// The `endReason` of a chunk after which no other comes.
+/// The `endReason` of the last chunk of a recording.
 const SESSION_ENDED: &str = "SessionEnded";
 
 #[derive(Deserialize)]
@@ -25,10 +25,10 @@ struct ChunkFields {
     end_reason: Option<String>,
 }
 
-/// The chunks of one event, by index.
+/// The chunks of one event, sorted by index.
 pub(super) struct ChunkList {
     pub(super) chunks: Vec<Chunk>,
-    /// `true` unless the last chunk ended before the session.
+    /// `false` if the last chunk ended before the session.
     pub(super) is_last: bool,
 }
 

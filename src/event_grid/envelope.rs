@@ -8,7 +8,7 @@ use super::chunks::ChunkList;
 use super::fields::{number, text};
 use crate::recording::{Format, Recording, Timestamp, sha256_hex};
 
-/// The fields of both envelopes that are needed.
+/// The fields of both envelopes that are read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Envelope<'a> {
@@ -71,7 +71,7 @@ impl Envelope<'_> {
         let ChunkList { chunks, is_last } =
             ChunkList::read(data.recording_storage_info.recording_chunks)?;
         Ok(Recording {
-            // An event without an id is told apart from others by its bytes.
+            // Without an id, a hash of the bytes tells the event from others.
             event_id: self
                 .id
                 .filter(|id| !id.is_empty())
