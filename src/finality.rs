@@ -1,9 +1,9 @@
-//! When is a failure final? Pure.
+//! The failures, and the ages at which they are final. Pure.
 //!
-//! A failure is final where no later attempt can help. ACS does not delete a recording to the
-//! minute, an outage may last longer than a day, and the parts in S3 may be the only copy, so
-//! everything but a certainty is tried for twice the time that ACS promises. A failure of ours is
-//! never final.
+//! A failure is final if no later attempt can help. ACS does not delete a recording to the minute,
+//! an outage may last longer than a day, and the parts in S3 may be the only copy. So unless a
+//! failure is certain, attempts go on for twice the time that ACS keeps a recording. A fault on our
+//! side is never final.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,25 +11,26 @@ use crate::acs::{self, InvalidSource};
 use crate::recording::Timestamp;
 use crate::transfer;
 
-/// ACS keeps a recording for this long.
+/// The time for which ACS keeps a recording:
+/// <https://learn.microsoft.com/azure/communication-services/concepts/voice-video-calling/call-recording>
 pub const EXPIRY: Duration = Duration::from_hours(24);
-/// From this age on, a source that still does not deliver is not waited for.
+/// The age from which on a source that does not deliver is given up.
 const LASTING: Duration = Duration::from_hours(48);
-/// An event is tried for at least this long after it was stored, however old it says it is.
+/// The least time for which attempts go on after an event was stored, however old the event is.
 pub(crate) const SETTLED: Duration = Duration::from_hours(1);
-/// The longest `Retry-After` that is heeded.
+/// The longest `Retry-After` that is obeyed.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// Why one object of a chunk is not there.
+/// The reason that an object of a chunk is not archived.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Time was up.
+    /// The deadline of the run passed.
     #[error("out of time")]
     OutOfTime,
-    /// The event gives no place to ask at.
+    /// The event names no source that can be asked.
     #[error(transparent)]
     InvalidSource(#[from] InvalidSource),
-    /// A transfer failed.
+    /// The transfer failed.
     #[error(transparent)]
     Transfer(#[from] transfer::Error),
 }
@@ -37,15 +38,15 @@ pub enum Failure {
 /// The ages of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ages {
-    /// By the event's own time.
+    /// The time since the event's own time.
     told: Duration,
-    /// Since it was stored, by S3's clock.
+    /// The time since the event was stored, by S3's clock.
     stored: Duration,
 }
 
 impl Ages {
-    /// The ages, at `now`, of an event of the time `told` that was stored at `stored`. An event
-    /// without a time, or with one in the future, ages from when it was stored.
+    /// The ages at `now` of an event that names the time `told` and was stored at `stored`. If it
+    /// names no time, or a future time, both ages count from `stored`.
     #[must_use]
     pub fn new(told: Option<Timestamp>, stored: SystemTime, now: SystemTime) -> Self {
         let stored = now.duration_since(stored).unwrap_or_default();
@@ -59,20 +60,20 @@ impl Ages {
     }
 }
 
-/// From which ages of the event on a failure is final.
+/// The ages of the event from which on a failure is final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Final {
     AtOnce,
-    /// Once ACS has had the time to delete the source.
+    /// Once ACS may have deleted the source.
     WhenExpired,
-    /// Once nothing can be hoped for, and S3 has taken no new part for an hour.
+    /// After two days, if S3 has received no part for an hour.
     WhenHopeless,
     Never,
 }
 
 impl Failure {
-    /// Returns `true` if no later attempt can help an event of those `ages`, of which S3 took the
-    /// last part so long ago; `None` where it holds no part.
+    /// Returns `true` if no later attempt can help an event of these `ages`. `last_part` is the age
+    /// of the last part that S3 received of the object; `None` if S3 holds no part.
     #[must_use]
     pub fn is_final(&self, ages: Ages, last_part: Option<Duration>) -> bool {
         let settled = ages.stored >= SETTLED;
@@ -87,7 +88,7 @@ impl Failure {
         }
     }
 
-    /// Whether, where it is final, it is so because it has lasted too long.
+    /// Returns `true` if the failure is final only because it lasts.
     pub(crate) fn is_expiry(&self) -> bool {
         self.finality() == Final::WhenHopeless
     }
@@ -97,7 +98,7 @@ impl Failure {
         self.finality() == Final::Never && !self.is_out_of_time()
     }
 
-    /// Returns `true` if only time was wanting.
+    /// Returns `true` if the attempt only ran out of time.
     pub(crate) fn is_out_of_time(&self) -> bool {
         let out_of_time = transfer::Error::is_out_of_time;
         match self {
@@ -107,8 +108,8 @@ impl Failure {
         }
     }
 
-    /// Returns `true` if the next attempt would fetch everything again, and to no end unless the
-    /// source has become faster.
+    /// Returns `true` if the next attempt has to fetch everything again, in vain unless the source
+    /// has become faster.
     pub(crate) fn costs_everything(&self) -> bool {
         matches!(self, Self::Transfer(transfer::Error::StreamTooLong))
     }

@@ -1,11 +1,11 @@
 //! The layout of the buckets: every object key that this function reads or writes, in one place.
 //! Pure.
 //!
-//! Every key depends on the event alone, so that any number of deliveries agree on it without
-//! talking to each other. The hashes in a key keep the work of one event from that of every other:
+//! Every key depends on the event alone, so that all deliveries of an event agree on it without
+//! communication. The hashes in a key separate the work on one event from that on any other:
 //! `{identity}` is a hash of everything in an event that decides where its recording comes from and
-//! where it goes, `{location}` one of the host and path that a document is fetched from. The module
-//! `identity` says why neither can be forged into another's.
+//! where it goes; `{location}` is a hash of the host and path that a document is fetched from. The
+//! module `identity` says why no event can take another's hash.
 
 mod canonical;
 mod identity;
@@ -27,8 +27,8 @@ use identity::{fingerprint, identity};
 
 /// The place of `pending/`.
 ///
-/// It is settled when the function starts: work that is pending in one place is not looked for in
-/// the other.
+/// A setting decides it when the function starts: the function does not look for pending work in
+/// the other place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pending {
     /// The root of the work bucket, whatever the prefix of the recordings is.
@@ -46,8 +46,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// A layout with recordings under `prefix`. The ACS resource at `endpoint` is the location of
-    /// every document that an event gives no location for.
+    /// A layout with recordings under `prefix`. A document without a location in the event is
+    /// located at the ACS resource at `endpoint`.
     #[must_use]
     pub fn new(prefix: Prefix, pending: Pending, endpoint: &Url) -> Self {
         let pending = match pending {
@@ -73,8 +73,8 @@ impl Layout {
         Key::work(self.pending.clone())
     }
 
-    /// A key for a trial of the store: that of the attempt at an event that there never was, so that
-    /// it is cleared like any other that was left over. Another `number` is another key.
+    /// A key for a trial of the store; another `number` gives another key. The key is that of an
+    /// attempt without an event, so that a tick clears the object if the trial leaves it behind.
     pub(crate) fn trial(&self, number: u64) -> Key {
         let (pending, time) = (&self.pending, Timestamp::EPOCH.compact());
         Key::work(format!("{pending}{time}-trial-{number:016x}/{ATTEMPT}"))
@@ -87,14 +87,14 @@ impl Layout {
     }
 
     /// The folder of all recordings that started on a day. These folders sort by day, and before
-    /// all else under the prefix.
+    /// all other keys under the prefix.
     #[must_use]
     pub fn day(&self, day: Timestamp) -> Key {
         Key::recordings(format!("{}{}/", self.prefix, day.day()))
     }
 
-    /// The key that an element of a delivery is set aside under: by its canonical form, or by its
-    /// bytes where these are no JSON.
+    /// The key under which an element of a delivery is set aside: a hash of its canonical form, or
+    /// of its bytes if they are no JSON.
     pub(crate) fn set_aside(&self, bytes: &[u8]) -> Key {
         let form = canonical(bytes);
         let hash = sha256_hex(form.as_ref().map_or(bytes, String::as_bytes));
@@ -123,9 +123,9 @@ impl Layout {
     }
 }
 
-/// The name of the pending event in its folder; the transfers' records are beside it.
+/// The name of a pending event in its folder, where the records of its transfers are too.
 pub(crate) const EVENT: &str = "event.json";
-/// The name of the last attempt at the event, beside it.
+/// The name of the document about the last attempt, beside the event.
 pub(crate) const ATTEMPT: &str = "attempt.json";
 
 #[cfg(test)]

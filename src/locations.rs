@@ -1,20 +1,20 @@
-//! Where an event may send us. Pure.
+//! The rule on the URLs that an event or a redirect may name. Pure.
 //!
-//! Until an event is known to be genuine it is an attacker's, and even then it is only as good as its sender: a signed
-//! request that goes elsewhere leaks a signature, and one that goes to the ACS resource itself could be any management
-//! call. So a URL from an event or a redirect is admitted here or it is not called.
+//! An event may be forged, and a genuine event is only as good as its sender. A signed request to
+//! another host leaks a signature, and a signed request to the ACS resource itself could be any
+//! management call. So no URL from an event or a redirect is called unless this rule admits it.
 
 use url::{Host, Position, Url};
 
-/// The hosts that Microsoft's own SDKs let a signature for a recording go to.
+/// The hosts to which Microsoft's SDKs send a signature for a recording.
 const MEDIA_HOST_SUFFIXES: [&str; 3] = [
     ".asm.skype.com",
     ".asyncgw.teams.microsoft.com",
     ".ams.gov.teams.microsoft.us",
 ];
 
-/// The hosts of Azure's blob storage, public and sovereign; a storage account's name, or more,
-/// stands before them.
+/// The hosts of Azure Blob Storage, in the public and the sovereign clouds, each behind the name of
+/// a storage account.
 ///
 /// <https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-endpoints>
 const BLOB_HOST_SUFFIXES: [&str; 5] = [
@@ -25,34 +25,35 @@ const BLOB_HOST_SUFFIXES: [&str; 5] = [
     ".blob.core.cloudapi.de",
 ];
 
-/// The rule on where an event may send us.
+/// The rule on the URLs that are called.
 #[derive(Clone, Debug)]
 pub struct AllowedLocations {
     suffixes: Vec<String>,
-    /// The ACS endpoint, only if it is plain http, which only an emulator is.
+    /// The ACS endpoint if it is plain http, as only that of an emulator is.
     emulator: Option<Url>,
 }
 
-/// A URL that an event or a redirect gave and that the rule admits.
+/// A URL of an event or a redirect that the rule admits.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Location(Url);
 
-/// A URL is not called because it fails the rule; the URL itself is not part of the error, since errors are logged.
+/// The part of the rule that a URL fails. The URL is not part of the error, since errors are
+/// logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAllowed {
-    /// It cannot be parsed, or is relative.
+    /// The text cannot be parsed, or is a relative URL.
     #[error("location is not a URL")]
     NotAUrl,
-    /// Plain http, or another scheme.
+    /// The scheme is plain http, or another.
     #[error("location is not https")]
     NotHttps,
-    /// `https://user:password@…`.
+    /// The URL has userinfo: `https://user:password@…`.
     #[error("location has userinfo")]
     Userinfo,
-    /// A port besides the scheme's own.
+    /// The URL names a port other than that of the scheme.
     #[error("location names a port")]
     Port,
-    /// Another host, an IP address, or a name that only looks like a media host.
+    /// The host is no media host of ACS.
     #[error(
         "location is not on a media host of ACS (it may be forged: RUNBOOK.md, Recording rejected)"
     )]
@@ -70,8 +71,9 @@ pub(crate) fn metadata_path(document_id: &str) -> String {
 }
 
 impl AllowedLocations {
-    /// The built-in media hosts, and those under `more` suffixes (`.example.com`, lower case); on an emulated resource,
-    /// whose `endpoint` is plain http, also that endpoint's own origin.
+    /// The rule that admits the built-in media hosts and the hosts below `more` suffixes
+    /// (`.example.com`, lower case). If `endpoint` is that of an emulator, which is plain http, the
+    /// rule admits its origin too.
     #[must_use]
     pub fn new(endpoint: &Url, more: &[String]) -> Self {
         Self {
@@ -84,21 +86,17 @@ impl AllowedLocations {
         }
     }
 
-    /// Admits a URL, or says why not.
+    /// Parses and admits a URL.
     ///
     /// # Errors
     ///
-    /// [`NotAllowed`], by the first part of the rule that it fails.
+    /// [`NotAllowed`], with the first part of the rule that the URL fails.
     pub fn admit(&self, location: &str) -> Result<Location, NotAllowed> {
         let url = Url::parse(location).map_err(|_| NotAllowed::NotAUrl)?;
         self.admit_url(url)
     }
 
-    /// The same for a URL that is parsed already, such as a redirect's.
-    ///
-    /// # Errors
-    ///
-    /// As [`admit`](Self::admit).
+    /// Admits a parsed URL, such as that of a redirect.
     pub(crate) fn admit_url(&self, url: Url) -> Result<Location, NotAllowed> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(NotAllowed::Userinfo);
@@ -113,7 +111,7 @@ impl AllowedLocations {
         if url.scheme() != "https" {
             return Err(NotAllowed::NotHttps);
         }
-        // The parser drops a scheme's own port, so any that is left is another.
+        // The parser drops the port of the scheme, so a port that is left is another.
         if url.port().is_some() {
             return Err(NotAllowed::Port);
         }
@@ -129,8 +127,8 @@ impl AllowedLocations {
     }
 }
 
-/// Returns `true` if nobody but its host can read what is sent to a URL: over https, or over plain
-/// http to a loopback address. A name is none, whatever it resolves to.
+/// Returns `true` if only its host can read a request to `url`: https, or plain http to a loopback
+/// address. A name is no loopback address, since it may resolve to any host.
 pub(crate) fn is_private(url: &Url) -> bool {
     match (url.scheme(), url.host()) {
         ("https", Some(_)) => true,
@@ -140,8 +138,8 @@ pub(crate) fn is_private(url: &Url) -> bool {
     }
 }
 
-/// Returns `true` if a location is in Azure's blob storage, over https at its own port: no
-/// signature of ACS is of use there.
+/// Returns `true` if `location` is in Azure Blob Storage, over https at its default port. A
+/// signature for ACS is of no use there.
 pub(crate) fn is_azure_blob(location: &str) -> bool {
     let Ok(url) = Url::parse(location) else {
         return false;
@@ -160,7 +158,7 @@ pub(crate) fn is_azure_blob(location: &str) -> bool {
 
 /// Returns `true` if `host` is a name below the domain that `suffix` names.
 fn is_below(host: &str, suffix: &str) -> bool {
-    // The parser lets more characters into a host than a name can have.
+    // The parser accepts more characters in a host than a name can have.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
     host.bytes().all(plain)
         && host
@@ -176,7 +174,7 @@ impl Location {
     }
 }
 
-/// A location's query string may be a secret of the vendor's, so only its host is shown.
+/// Shows the host alone, since the query string of a location may be a secret.
 impl std::fmt::Debug for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Location({}…)", &self.0[..Position::BeforePath])

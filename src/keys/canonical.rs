@@ -1,8 +1,8 @@
 //! The canonical form of any JSON: members sorted by name, no insignificant white space, one
 //! spelling for each text and each number. Pure.
 //!
-//! Tools that pass JSON on respell it: `jq .event` indents, and writes `1.0` for `1.00`. Numbers are
-//! compared by their decimal value, not as floating point, so that none stands for another.
+//! Tools that copy JSON respell it: `jq .event` indents, and writes `1.0` for `1.00`. Numbers are
+//! written by their decimal value, not as floating point, so that no two numbers share a spelling.
 
 mod number;
 
@@ -13,10 +13,10 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// Levels whose members are sorted; deeper ones keep their order.
+/// The levels whose members are sorted. Members of deeper levels keep their order.
 const MAX_DEPTH: usize = 32;
 
-/// The canonical form of `json`; `None` where it is no JSON.
+/// The canonical form of `json`; `None` if it is no JSON.
 pub(super) fn canonical(json: &[u8]) -> Option<String> {
     let raw: &RawValue = serde_json::from_slice(json).ok()?;
     let mut form = String::with_capacity(json.len());
@@ -36,7 +36,7 @@ fn write(raw: &RawValue, depth: usize, form: &mut String) {
     }
 }
 
-/// Writes JSON without white space, token by token, each in its one spelling.
+/// Writes the tokens of JSON without white space, each in its one spelling.
 fn write_tokens(text: &str, form: &mut String) {
     let mut rest = text;
     while let Some(first) = rest.bytes().next() {
@@ -46,7 +46,7 @@ fn write_tokens(text: &str, form: &mut String) {
                 let of_number = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
                 rest.bytes().take_while(of_number).count()
             }
-            // All else is of ASCII: punctuation, white space, and three words.
+            // Outside texts, JSON is ASCII: punctuation, white space, and three words.
             _ => 1,
         };
         let Some((token, tail)) = rest.split_at_checked(token) else {
@@ -66,7 +66,7 @@ fn write_tokens(text: &str, form: &mut String) {
     }
 }
 
-/// The length of the text that JSON begins with, quotes included.
+/// The length of the text at the beginning of `json`, quotes included.
 fn text_length(json: &str) -> usize {
     let mut escaped = false;
     let end = json.bytes().skip(1).position(|byte| {
@@ -77,17 +77,18 @@ fn text_length(json: &str) -> usize {
     end.map_or(json.len(), |end| end + 2)
 }
 
-/// Writes nothing where the object cannot be read: a name with half a surrogate pair.
+/// Writes an object; writes nothing and returns `None` if it cannot be read, as with half a
+/// surrogate pair in a name.
 fn write_object(text: &str, depth: usize, form: &mut String) -> Option<()> {
     let Members(mut members) = serde_json::from_str(text).ok()?;
-    // Stable: names that come twice keep their order.
+    // The sort is stable, so equal names keep their order.
     members.sort_by(|(a, _), (b, _)| a.cmp(b));
     form.push('{');
     for (place, (name, value)) in members.into_iter().enumerate() {
         if place > 0 {
             form.push(',');
         }
-        // A text: serialising it cannot fail.
+        // Serialising a text cannot fail.
         form.push_str(&serde_json::to_string(&name).unwrap_or_default());
         form.push(':');
         write(value, depth + 1, form);
@@ -116,7 +117,7 @@ fn write_text(text: &str, form: &mut String) -> Option<()> {
     Some(())
 }
 
-/// The members of an object, those of the same name too.
+/// The members of an object, also those of equal names.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {

@@ -1,19 +1,19 @@
-//! The identity of an event, and the location of a document: the parts of a key that tell one
+//! The identity of an event and the location of a document: the hashes in a key that separate one
 //! source from another. Pure.
 //!
 //! # Why no event can take another's identity
 //!
 //! An identity is a hash of a *canonical form*: a JSON array of everything in an event that decides
-//! where its recording is fetched from, where it is kept, and whether it is fetched at all. JSON
-//! encodes arrays injectively: every text is quoted and escaped, so no content of one field can end
-//! it and begin the next, and `null` is no text. Two events have the same canonical form only if
-//! they agree in every one of those fields, and then the same work is done for both. Fields beside
-//! those (ids, times of delivery, durations, delete locations) change nothing that is archived.
+//! where its recording is fetched from, where it is stored, and whether it is fetched at all. JSON
+//! encodes arrays injectively: every text is quoted and escaped, so the content of one field cannot
+//! end the field and begin the next, and `null` is no text. Two events have the same canonical form
+//! only if they agree in every one of these fields, and then both cause the same work. The other
+//! fields (ids, times of delivery, durations, delete locations) change nothing that is archived.
 //!
-//! A location that is `https`, without userinfo and query, stands in the form as its host and path,
-//! one text. Any other location stands there as a list of one text, its whole URL, because another
-//! scheme or query may be refused where the plain one is served. A list is never equal to a text,
-//! so that no odd spelling is taken for a plain location.
+//! An `https` location without userinfo and query stands in the form as one text, its host and
+//! path. Any other location stands there as a list of one text, its complete URL, since ACS may
+//! refuse another scheme or query where it serves the plain location. A list never equals a text,
+//! so no odd spelling passes for a plain location.
 
 use serde::Serialize;
 use url::Url;
@@ -24,13 +24,13 @@ use crate::recording::{Chunk, Recording, Timestamp, sha256_hex};
 /// Hexadecimal digits of a hash in a key: 64 bits.
 pub(super) const DIGITS: usize = 16;
 
-/// A location as canonical forms have it.
+/// A location as it stands in canonical forms.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(untagged)]
 enum Address {
     /// Host (lower case, without a default port) and path (byte for byte) of an `https` URL.
     Plain(String),
-    /// Any other URL, without its fragment; or a text that is no URL.
+    /// Any other URL without its fragment, or a text that is no URL.
     Odd([String; 1]),
 }
 
@@ -39,7 +39,7 @@ impl Address {
         let Ok(mut url) = Url::parse(location) else {
             return Self::Odd([location.to_owned()]);
         };
-        // A fragment is never sent.
+        // A request does not send the fragment.
         url.set_fragment(None);
         let userinfo = !url.username().is_empty() || url.password().is_some();
         if url.scheme() == "https" && !userinfo && url.query().is_none() {
@@ -49,8 +49,8 @@ impl Address {
         }
     }
 
-    /// The text that is hashed: a host for a plain address; for an odd one JSON, which begins as no
-    /// host does.
+    /// The text to hash: host and path of a plain address, or the JSON of an odd address. JSON
+    /// begins with a bracket, as no host does.
     fn text(&self) -> String {
         match self {
             Self::Plain(text) => text.clone(),
@@ -59,7 +59,7 @@ impl Address {
     }
 }
 
-/// Host and path; the parser has put the host into lower case, and dropped a default port.
+/// The host and path. The parser has put the host into lower case, and dropped a default port.
 fn host_and_path(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}"));
     let host = url.host_str().unwrap_or_default();
@@ -69,12 +69,12 @@ fn host_and_path(url: &Url) -> String {
 /// Index, documentId, content location, metadata location.
 type ChunkForm<'a> = (u64, &'a str, Option<Address>, Option<Address>);
 
-/// The whole SHA-256 of an event's canonical form, by which contents are compared.
+/// The complete SHA-256 of an event's canonical form, by which contents are compared.
 pub(super) fn fingerprint(recording: &Recording) -> String {
     sha256_hex(canonical_form(recording).as_bytes())
 }
 
-/// The identity of an event as keys have it: the first 16 hexadecimal digits of its fingerprint.
+/// The identity of an event: the first 16 hexadecimal digits of its fingerprint.
 pub(super) fn identity(fingerprint: &str) -> &str {
     fingerprint.get(..DIGITS).unwrap_or(fingerprint)
 }
@@ -103,13 +103,13 @@ fn chunk_form(chunk: &Chunk) -> ChunkForm<'_> {
 }
 
 /// The location of a chunk's media: 16 hexadecimal digits of the SHA-256 of the host and path that
-/// it is fetched from. Without a location in the event that is the ACS resource at `endpoint`.
+/// the media is fetched from; at the ACS resource at `endpoint` if the event has no location.
 pub(super) fn media_location(chunk: &Chunk, endpoint: &Url) -> String {
     let location = chunk.content_location.as_deref();
     location_of(location, endpoint, || media_path(&chunk.document_id))
 }
 
-/// The location of a chunk's metadata, in the same way.
+/// The location of a chunk's metadata, made like that of media.
 pub(super) fn metadata_location(chunk: &Chunk, endpoint: &Url) -> String {
     let location = chunk.metadata_location.as_deref();
     location_of(location, endpoint, || metadata_path(&chunk.document_id))
@@ -138,7 +138,7 @@ fn digits(bytes: &[u8]) -> String {
 }
 
 fn to_json(value: &impl Serialize) -> String {
-    // Strings, numbers, lists: serialising them cannot fail.
+    // The value holds strings, numbers and lists, so serialising it cannot fail.
     serde_json::to_string(value).unwrap_or_default()
 }
 

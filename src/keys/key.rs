@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-/// The bucket that a key is in. Both may be the same bucket of S3.
+/// The bucket of a key. Both may be the same bucket of S3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Bucket {
-    /// The archive, where objects are only ever created.
+    /// The archive, where objects are created and never replaced or deleted.
     Recordings,
-    /// Unfinished work. Its keys are all under `pending/`, and nothing else is ever replaced or
+    /// Unfinished work. All its keys are under `pending/`; only objects there are ever replaced or
     /// deleted.
     Work,
 }
 
-/// An object key, prefix included, and the bucket that it is in.
+/// An object key with its prefix, and its bucket.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     pub(super) bucket: Bucket,
@@ -30,7 +30,6 @@ impl Key {
         Self { bucket, text }
     }
 
-    /// The bucket that the key is in.
     pub(crate) fn bucket(&self) -> Bucket {
         self.bucket
     }

@@ -1,12 +1,11 @@
-//! The form of a listed key: the kind of object that is there, as far as the key tells.
+//! Parses a listed key: the kind of object at the key, according to its form. Pure.
 
 use super::identity::{DIGITS, is_hash};
 use super::{ATTEMPT, Bucket, EVENT, Key, Layout};
 use crate::recording::{Format, Timestamp, is_plain_id};
 
 impl Layout {
-    /// The place of a key that a listing of `bucket` gave; `None` if the key has no form of ours
-    /// there.
+    /// Parses a key that is listed in `bucket`; `None` if the layout has no such form there.
     #[must_use]
     pub fn place<'k>(&self, bucket: Bucket, key: &'k str) -> Option<Place<'k>> {
         let (folder, name) = key.split_at(key.rfind('/')? + 1);
@@ -26,8 +25,8 @@ impl Layout {
         Some(Place { folder, kind })
     }
 
-    /// The key of that text, if it has a form of ours in `bucket`. A key that has none is never
-    /// acted on.
+    /// The key with this text, if the layout has such a form in `bucket`. The function leaves every
+    /// other object alone.
     #[must_use]
     pub fn listed(&self, bucket: Bucket, key: &str) -> Option<Key> {
         let text = key.to_owned();
@@ -35,28 +34,28 @@ impl Layout {
     }
 }
 
-/// What is at a key, as far as its form tells.
+/// The folder of a key and the kind of its object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place<'a> {
-    /// The key up to its last slash, that included.
+    /// The key up to and including its last slash.
     pub folder: &'a str,
-    /// What is there.
+    /// The kind of the object.
     pub kind: Kind<'a>,
 }
 
-/// What a key names.
+/// The kind of an object, according to its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind<'a> {
-    /// An event that is unfinished.
+    /// A pending event.
     PendingEvent {
-        /// The event's id as keys have it.
+        /// The id of the event, as it stands in keys.
         event_id: &'a str,
-        /// The event's identity.
+        /// The identity of the event.
         identity: &'a str,
-        /// The time that its age counts from; none where it counts from when it was stored.
+        /// The time from which its age counts; `None` if it counts from when the event was stored.
         time: Option<Timestamp>,
     },
-    /// The last attempt at an event that is unfinished.
+    /// The document about the last attempt at a pending event.
     Attempt,
     /// The record of an unfinished upload.
     Record(ChunkName<'a>),
@@ -64,33 +63,32 @@ pub enum Kind<'a> {
     Media(ChunkName<'a>),
     /// A chunk's metadata.
     Metadata(ChunkName<'a>),
-    /// What was archived.
+    /// A manifest.
     Manifest {
-        /// The event's id as keys have it.
+        /// The id of the event, as it stands in keys.
         event_id: &'a str,
-        /// The event's identity.
+        /// The identity of the event.
         identity: &'a str,
     },
-    /// Why not everything could be archived.
+    /// A rejection.
     Rejection {
-        /// The event's id as keys have it.
+        /// The id of the event, as it stands in keys.
         event_id: &'a str,
-        /// The event's identity.
+        /// The identity of the event.
         identity: &'a str,
     },
-    /// An event that could not be understood, came from another topic, or is of the customer's
-    /// storage.
+    /// An event that is set aside.
     SetAside,
 }
 
 /// The name of a chunk in keys: `{index:04}-{documentId}-{location}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkName<'a> {
-    /// Its place in the recording.
+    /// The place of the chunk in the recording.
     pub index: u64,
-    /// Its documentId as keys have it.
+    /// The documentId, as it stands in keys.
     pub document_id: &'a str,
-    /// The location of its media, or of its metadata.
+    /// The location of the media, or of the metadata.
     pub location: &'a str,
 }
 
@@ -107,8 +105,8 @@ impl<'a> ChunkName<'a> {
     }
 }
 
-/// An id, and the identity or location behind it. Ids may have dashes too: the hash follows the
-/// last one.
+/// Splits an id from the identity or location behind it. Since an id may have dashes, the hash is
+/// the text behind the last dash.
 fn hashed(text: &str) -> Option<(&str, &str)> {
     let (rest, hash) = text.split_at_checked(text.len().checked_sub(DIGITS)?)?;
     let id = rest.strip_suffix('-')?;
@@ -148,7 +146,7 @@ fn set_aside(name: &str) -> Option<Kind<'static>> {
     (hash.len() == 64 && hash.bytes().all(hex)).then_some(Kind::SetAside)
 }
 
-/// The suffix alone decides: no key of one kind ends as those of another do, whatever its id.
+/// Parses a name by its suffix, which decides alone: whatever the id, no two kinds share a suffix.
 fn archived(name: &str) -> Option<Kind<'_>> {
     if let Some(event) = name.strip_suffix(".manifest.json") {
         let (event_id, identity) = hashed(event)?;
@@ -166,7 +164,7 @@ fn archived(name: &str) -> Option<Kind<'_>> {
     ChunkName::parse(chunk).filter(|_| format).map(Kind::Media)
 }
 
-/// Whether `text` is `form` with any digits for its zeros.
+/// Returns `true` if `text` is `form` with any digits in place of its zeros.
 fn is_like(text: &str, form: &str) -> bool {
     let fits = |(byte, form): (u8, u8)| byte == form || form == b'0' && byte.is_ascii_digit();
     text.len() == form.len() && text.bytes().zip(form.bytes()).all(fits)

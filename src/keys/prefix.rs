@@ -2,19 +2,20 @@
 
 use std::fmt;
 
-/// The longest prefix: with it, the longest key stays below S3's 1,024 bytes.
+/// The longest prefix. With it, the longest key has less than the 1,024 bytes that S3 allows:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
 const MAX_PREFIX: usize = 512;
 
-/// The prefix of every key in the recordings bucket: empty, or with a slash at its end.
+/// The prefix of every key in the recordings bucket: empty, or ending with a slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix(String);
 
 impl Prefix {
-    /// A prefix; a final slash that is missing is added.
+    /// Checks a prefix, and adds a missing final slash.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with one that S3 or a reader would trip over.
+    /// The rule that the prefix breaks.
     pub fn new(text: &str) -> Result<Self, &'static str> {
         if text.len() > MAX_PREFIX {
             return Err("must be at most 512 bytes");
@@ -36,7 +37,6 @@ impl Prefix {
         Ok(Self(format!("{text}{slash}")))
     }
 
-    /// The prefix as text.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }

@@ -6,40 +6,40 @@ use super::identity::{media_location, metadata_location};
 use super::{EVENT, Key};
 use crate::recording::Chunk;
 
-/// The keys of one recording, by the event that told of it.
+/// The keys of one recording, derived from its event.
 #[derive(Clone, Debug)]
 pub struct RecordingKeys {
     pub(super) pending: String,
     pub(super) archive: String,
     /// `{eventId}-{identity}`.
     pub(super) event: String,
-    /// The whole hash that the identity is the beginning of.
+    /// The complete hash whose first digits are the identity.
     pub(super) fingerprint: String,
     pub(super) extension: &'static str,
     pub(super) endpoint: Url,
 }
 
 impl RecordingKeys {
-    /// The event's bytes, from before any work until after all of it.
+    /// The key of the event, which is there from before any work until after all work.
     #[must_use]
     pub fn pending_event(&self) -> Key {
         Key::work(format!("{}{EVENT}", self.pending))
     }
 
-    /// The record of a chunk's transfer.
+    /// The key of the record of a media transfer.
     pub(crate) fn record(&self, chunk: &Chunk) -> Key {
         let name = chunk_name(chunk, &self.media_location(chunk));
         Key::work(format!("{}{name}.upload.json", self.pending))
     }
 
-    /// A chunk's media.
+    /// The key of a chunk's media.
     #[must_use]
     pub fn media(&self, chunk: &Chunk) -> Key {
         let name = chunk_name(chunk, &self.media_location(chunk));
         Key::recordings(format!("{}{name}.{}", self.archive, self.extension))
     }
 
-    /// A chunk's metadata.
+    /// The key of a chunk's metadata.
     #[must_use]
     pub fn metadata(&self, chunk: &Chunk) -> Key {
         let name = chunk_name(chunk, &self.metadata_location(chunk));
@@ -58,21 +58,21 @@ impl RecordingKeys {
         metadata_location(chunk, &self.endpoint)
     }
 
-    /// Returns `true` if an event with the keys `other` is this one, by more than keys show. It may
-    /// have been sent at another time.
+    /// Returns `true` if `other` are the keys of the same event, by the complete hash too. The time
+    /// of the event may differ, so `pending/` is not compared.
     pub(crate) fn are_of_the_event_of(&self, other: &Self) -> bool {
         self.archive == other.archive
             && self.event == other.event
             && self.fingerprint == other.fingerprint
     }
 
-    /// The manifest: what was archived.
+    /// The key of the manifest.
     #[must_use]
     pub fn manifest(&self) -> Key {
         Key::recordings(format!("{}{}.manifest.json", self.archive, self.event))
     }
 
-    /// The rejection: why not everything could be archived.
+    /// The key of the rejection.
     #[must_use]
     pub fn rejection(&self) -> Key {
         Key::recordings(format!("{}{}.rejected.json", self.archive, self.event))

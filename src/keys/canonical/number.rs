@@ -1,10 +1,11 @@
 //! One spelling for each decimal number. Pure.
 
-/// Digits of the longest whole number that is written out.
+/// The most digits of an integer that is written without an exponent.
 const MOST_DIGITS: usize = 21;
 
-/// Writes a number of JSON: a whole one of at most 21 digits as such, any other as its significant
-/// digits and a power of ten (`15e-1`). Writes nothing where the exponent is beyond all bounds.
+/// Writes a JSON number: an integer of at most 21 digits without an exponent, any other number as
+/// its significant digits and a power of ten (`15e-1`). Writes nothing and returns `None` if the
+/// exponent does not fit an `i64`.
 pub(super) fn write_number(number: &str, form: &mut String) -> Option<()> {
     let (sign, number) = match number.strip_prefix('-') {
         Some(number) => ("-", number),
