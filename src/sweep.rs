@@ -84,15 +84,15 @@ impl Sweep {
         {
             return Err(error);
         }
-        let (troubled, more) = backlog.troubled();
+        let reports = backlog.take_in_trouble();
 
         let run = self.archive.run(deadline, LastPart::Kept);
         let tick = Tick::new(&self.archive, &self.limits, run, backlog, seen);
         let left_over = Some(left_over).filter(|_| is_time_to_tidy(now, &self.limits));
         let tidy = self.tidy(left_over.unwrap_or_default(), deadline);
-        let tell = trouble::tell(&self.archive, troubled, more, deadline);
+        let report = trouble::report(&self.archive, reports, deadline);
         let work = tick.work(self.outage.load(Ordering::Relaxed));
-        let work = async { tokio::join!(tell, work, tidy) };
+        let work = async { tokio::join!(report, work, tidy) };
         let beats = beats(self.limits.heartbeat);
         tokio::select! {
             _ = work => {}

@@ -5,7 +5,7 @@ mod sample;
 mod troubled;
 
 pub(super) use line::Candidate;
-pub(super) use troubled::Troubled;
+pub(super) use troubled::{InTrouble, Troubled};
 
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +15,7 @@ use crate::keys::{Bucket, Key, Kind, Layout};
 use crate::store::Listed;
 use line::Line;
 use sample::Sample;
-use troubled::is_told;
+use troubled::is_reported;
 
 /// Keys of ended runs that one tick looks at.
 const MOST_LEFT_OVER: usize = 100;
@@ -157,7 +157,7 @@ impl Backlog {
         self.oldest = self.oldest.into_iter().chain([stored]).min();
         let source = told.map_or(age, |told| told.max(age));
         self.oldest_source = self.oldest_source.max(Some(source));
-        if is_told(age) {
+        if is_reported(age) {
             self.troubled.add(Troubled {
                 event: event.clone(),
                 id,
@@ -212,11 +212,13 @@ impl Backlog {
         std::mem::take(&mut self.left_over.kept)
     }
 
-    /// The events that this tick tells of, at most 100 of them, and how many more there are.
-    pub(super) fn troubled(&mut self) -> (Vec<Troubled>, usize) {
-        let troubled = std::mem::take(&mut self.troubled);
-        let more = troubled.seen - troubled.kept.len();
-        (troubled.kept, more)
+    /// The recordings in trouble that this tick reports.
+    pub(super) fn take_in_trouble(&mut self) -> InTrouble {
+        let sample = std::mem::take(&mut self.troubled);
+        InTrouble {
+            more: sample.seen - sample.kept.len(),
+            reported: sample.kept,
+        }
     }
 }
 
@@ -290,16 +292,16 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_in_trouble_is_told_after_an_hour_and_each_day() {
+    fn a_recording_in_trouble_is_reported_after_an_hour_and_each_day() {
         let age = |minute| Duration::from_mins(minute) + Duration::from_secs(7);
         let told: Vec<u64> = (0..3 * 24 * 60)
-            .filter(|minute| is_told(age(*minute)))
+            .filter(|minute| is_reported(age(*minute)))
             .collect();
         assert_eq!(told, [60, 61, 1440, 1441, 2880, 2881]);
         // Whatever the second at which ticks start, one of two tells.
         for second in 0..60 {
             let ticks = (0..180).map(|minute| Duration::from_secs(60 * minute + second));
-            assert_eq!(ticks.filter(|age| is_told(*age)).count(), 2, "{second}");
+            assert_eq!(ticks.filter(|age| is_reported(*age)).count(), 2, "{second}");
         }
     }
 
@@ -311,11 +313,15 @@ mod tests {
         }
         scene.event(1_000, 59, None);
         scene.backlog.end();
-        let (told, more) = scene.backlog.troubled();
-        assert_eq!((told.len(), more), (100, 250));
-        assert!(told.iter().all(|told| told.age == Duration::from_mins(61)));
-        assert!(told.iter().any(|told| told.has_attempt));
-        assert_eq!(scene.backlog.troubled(), (vec![], 0));
+        let InTrouble { reported, more } = scene.backlog.take_in_trouble();
+        assert_eq!((reported.len(), more), (100, 250));
+        assert!(
+            reported
+                .iter()
+                .all(|one| one.age == Duration::from_mins(61))
+        );
+        assert!(reported.iter().any(|one| one.has_attempt));
+        assert_eq!(scene.backlog.take_in_trouble(), InTrouble::default());
     }
 
     #[test]

@@ -44,6 +44,20 @@ struct Events {
     seen: Seen,
 }
 
+/// The end of the work on one event.
+struct Ended {
+    outcome: Outcome,
+    /// `true` if a fault on our side kept the event from its end.
+    ours: bool,
+}
+
+impl From<Outcome> for Ended {
+    fn from(outcome: Outcome) -> Self {
+        let ours = !outcome.is_final();
+        Self { outcome, ours }
+    }
+}
+
 impl Tick {
     pub(super) fn new(
         archive: &Arc<Archive>,
@@ -80,7 +94,7 @@ impl Tick {
         let mut lanes = self.archive.lanes(&self.run);
         let Some(first) = lanes.pop() else { return };
         if cautious {
-            let found = self.one(&first).await;
+            let found = self.work_on_next(&first).await;
             if self.failures.load(Ordering::Relaxed) > 0 {
                 self.failures.store(self.limits.outage, Ordering::Relaxed);
             }
@@ -91,7 +105,7 @@ impl Tick {
         let mut working = JoinSet::new();
         for lane in lanes.into_iter().chain([first]) {
             let tick = Arc::clone(self);
-            let work = async move { while tick.one(&lane).await.is_some() {} };
+            let work = async move { while tick.work_on_next(&lane).await.is_some() {} };
             working.spawn(work.in_current_span());
         }
         // After the deadline, each has the time to write down how its event ended.
@@ -110,7 +124,7 @@ impl Tick {
     }
 
     /// Works on one event. `None` if there is none to work on, or no time.
-    async fn one(self: &Arc<Self>, lane: &Lane) -> Option<()> {
+    async fn work_on_next(self: &Arc<Self>, lane: &Lane) -> Option<()> {
         // A last try is a real one: there must be time to find out that a source sends nothing.
         let room = self.run.has_room(self.limits.source_stall);
         if !room || self.is_outage() {
@@ -119,7 +133,7 @@ impl Tick {
         let candidate = self.next().await?;
         // In a task of its own, so that a panic over one event ends no other.
         let (tick, event, lane) = (Arc::clone(self), candidate.event.clone(), lane.clone());
-        let work = async move { tick.try_one(&candidate, &lane).await };
+        let work = async move { tick.work_on(&candidate, &lane).await };
         let mut working = JoinSet::new();
         working.spawn(work.in_current_span());
         let ours = match working.join_next().await? {
@@ -176,7 +190,7 @@ impl Tick {
     }
 
     /// Takes one event as far as it gets, and returns whether a fault of ours kept it from its end.
-    async fn try_one(&self, candidate: &Candidate, lane: &Lane) -> Result<bool, store::Error> {
+    async fn work_on(&self, candidate: &Candidate, lane: &Lane) -> Result<bool, store::Error> {
         let deadline = self.run.deadline();
         let mut previous = Attempt::default();
         if let Some(listed) = candidate.attempt.as_ref().filter(|listed| !listed.is_empty) {
@@ -200,18 +214,17 @@ impl Tick {
             return Ok(false);
         };
         self.taken.fetch_add(1, Ordering::Relaxed);
-        let (outcome, ours) = match event_grid::recording(&claimed.document.bytes) {
+        let ended = match event_grid::recording(&claimed.document.bytes) {
             Ok(recording) => self.finish(Box::new(recording), claimed, lane).await?,
             Err(reason) => {
                 let text = String::from_utf8_lossy(&claimed.document.bytes).into_owned();
                 let outcome = self.set_aside(text, &reason.to_string(), deadline).await;
-                let outcome = self.archive.end_claimed(claimed, outcome).await?;
-                (outcome, !outcome.is_final())
+                self.archive.end_claimed(claimed, outcome).await?.into()
             }
         };
         self.finished
-            .fetch_add(usize::from(outcome.is_final()), Ordering::Relaxed);
-        Ok(ours)
+            .fetch_add(usize::from(ended.outcome.is_final()), Ordering::Relaxed);
+        Ok(ended.ours)
     }
 
     async fn finish(
@@ -219,14 +232,17 @@ impl Tick {
         recording: Box<Recording>,
         claimed: Claimed,
         lane: &Lane,
-    ) -> Result<(Outcome, bool), store::Error> {
+    ) -> Result<Ended, store::Error> {
         let deadline = self.run.deadline();
         match self.archive.resume(recording, claimed, deadline).await? {
-            Intake::Done(report) => Ok((report.outcome, !report.outcome.is_final())),
+            Intake::Done(report) => Ok(report.outcome.into()),
             Intake::Pending(pending) => {
                 let order = Order::FromBack;
                 let worked = self.archive.archive(*pending, order, lane).await;
-                Ok((worked.report.outcome, worked.ours))
+                Ok(Ended {
+                    outcome: worked.report.outcome,
+                    ours: worked.ours,
+                })
             }
         }
     }

@@ -4,21 +4,17 @@
 use tokio::time::{Instant, timeout_at};
 use tracing::error;
 
-use super::backlog::Troubled;
+use super::backlog::{InTrouble, Troubled};
 use super::hours_left;
 use crate::archive::Archive;
 
 /// The longest failure that is repeated, in characters.
 const LONGEST_FAILURE: usize = 500;
 
-/// Emits a line for each of `troubled`, and one for those that are `more` than a tick tells of.
-pub(super) async fn tell(
-    archive: &Archive,
-    troubled: Vec<Troubled>,
-    more: usize,
-    deadline: Instant,
-) {
-    for one in troubled {
+/// Logs a line for each recording in trouble that is reported, and one for all others.
+pub(super) async fn report(archive: &Archive, in_trouble: InTrouble, deadline: Instant) {
+    let InTrouble { reported, more } = in_trouble;
+    for one in reported {
         let failure = failure(archive, &one, deadline).await;
         error!(
             key = %one.event,

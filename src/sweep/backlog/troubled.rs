@@ -7,7 +7,7 @@ use crate::keys::Key;
 
 /// The time after an hour, and after each day, in which a tick tells of an event. A tick starts
 /// each minute, so that at least one does.
-const TOLD_WITHIN: Duration = Duration::from_mins(2);
+const REPORTED_WITHIN: Duration = Duration::from_mins(2);
 const DAY: Duration = Duration::from_hours(24);
 
 /// An event that has been pending for so long that somebody should look.
@@ -24,12 +24,20 @@ pub(in crate::sweep) struct Troubled {
     pub(in crate::sweep) has_attempt: bool,
 }
 
+/// The recordings in trouble that one tick reports.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::sweep) struct InTrouble {
+    pub(in crate::sweep) reported: Vec<Troubled>,
+    /// The number of the others.
+    pub(in crate::sweep) more: usize,
+}
+
 /// Returns `true` if a tick tells of an event that was stored so long ago.
-pub(super) fn is_told(age: Duration) -> bool {
+pub(super) fn is_reported(age: Duration) -> bool {
     let since = if age < DAY {
         age.checked_sub(SETTLED)
     } else {
         Some(Duration::from_secs(age.as_secs() % DAY.as_secs()))
     };
-    since.is_some_and(|since| since < TOLD_WITHIN)
+    since.is_some_and(|since| since < REPORTED_WITHIN)
 }
