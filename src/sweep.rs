@@ -1,8 +1,8 @@
-//! The schedule's entry: a tick, which works on pending events until Lambda's deadline.
+//! The ticks of the schedule, which work on pending events until Lambda's deadline.
 //!
-//! The schedule is the dispatcher. A tick starts every minute, and ticks overlap: each takes other
-//! events by claiming them, so a backlog spreads over as many instances as there are ticks at work.
-//! Which events are due is read off a listing.
+//! The schedule is the dispatcher. A tick starts every minute, and ticks overlap. Each tick claims
+//! its events, so a backlog spreads over as many instances as there are ticks at work. A listing of
+//! `pending/` shows which events are due.
 
 mod backlog;
 mod listing;
@@ -29,31 +29,30 @@ use crate::transfer::LastPart;
 use listing::Seen;
 use tick::Tick;
 
-/// A tick's findings and its work.
+/// The findings and the work of a tick.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Swept {
-    /// Events that were pending.
+    /// The events that were pending.
     pub pending: usize,
-    /// Events that this tick took.
+    /// The events that this tick claimed.
     pub taken: usize,
-    /// Of those, how many are no longer pending.
+    /// The claimed events that are no longer pending.
     pub finished: usize,
-    /// Since when the oldest has been stored, in seconds.
+    /// The age of the oldest pending event since it was stored, in seconds.
     pub oldest_seconds: u64,
 }
 
-/// The schedule's entry.
+/// The worker behind the ticks of one instance.
 #[derive(Debug)]
 pub(crate) struct Sweep {
     archive: Arc<Archive>,
     limits: Arc<Limits>,
-    /// Set if the last tick of this instance ended in an outage of ours.
+    /// `true` if the last tick of this instance ended in an outage on our side.
     outage: Arc<AtomicBool>,
 }
 
 impl Sweep {
-    /// A sweep over what is pending in `archive`.
     pub(crate) fn new(archive: Arc<Archive>, limits: Arc<Limits>) -> Self {
         Self {
             archive,
@@ -62,11 +61,11 @@ impl Sweep {
         }
     }
 
-    /// One tick, until `deadline` at most. It ends when nothing is due and nothing is at work.
+    /// Runs one tick until `deadline`, or until no event is due and no work is left.
     ///
     /// # Errors
     ///
-    /// Where what is pending cannot even be listed, or [`store::Error::Ignores`].
+    /// A failure of the listing, or [`store::Error::Ignores`].
     pub(crate) async fn tick(&self, deadline: Instant) -> Result<Swept, store::Error> {
         let started = Instant::now();
         let seen = Seen::default();
@@ -78,7 +77,8 @@ impl Sweep {
         let (pending, left_over) = (backlog.pending, backlog.left_over());
         let (in_trouble, unfinished) = (backlog.in_trouble, backlog.unfinished);
         Measured::tick(pending, in_trouble, unfinished, hours_left).emit();
-        // An outage is found out again by whatever is tried, as in any tick.
+        // Only a store that ignores conditions ends the tick. After any other error the tick goes
+        // on, and the work on the first events shows whether there is an outage.
         if let Ok(Err(error @ store::Error::Ignores(_))) =
             timeout_at(deadline, self.archive.verify_store()).await
         {
@@ -116,14 +116,15 @@ impl Sweep {
         Ok(swept)
     }
 
-    /// Clears what ended runs have left beside events that are no longer pending.
+    /// Clears the objects that ended runs have left beside events that are no longer pending.
     async fn tidy(&self, left_over: Vec<Key>, deadline: Instant) {
         for key in left_over {
             let cleared = timeout_at(deadline, self.archive.clear_left_over(&key));
             match cleared.await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    warn!(%key, error = error_chain(&error), "what a run left over is not cleared yet");
+                    let error = error_chain(&error);
+                    warn!(%key, error, "an object that a run left behind could not be cleared");
                 }
                 Err(_) => return,
             }
@@ -131,7 +132,7 @@ impl Sweep {
     }
 }
 
-/// Says each minute that a tick is at work.
+/// Emits, at each heartbeat, the metric of a tick at work.
 async fn beats(pause: Duration) {
     let mut next = Instant::now() + pause;
     loop {
@@ -141,7 +142,7 @@ async fn beats(pause: Duration) {
     }
 }
 
-/// Returns `true` in the one tick of an hour that tidies.
+/// Returns `true` in the one tick of each housekeeping interval that clears what runs left behind.
 fn is_time_to_tidy(now: SystemTime, limits: &Limits) -> bool {
     const MINUTE: u64 = 60;
     let now = now.duration_since(UNIX_EPOCH);
@@ -150,7 +151,8 @@ fn is_time_to_tidy(now: SystemTime, limits: &Limits) -> bool {
     minute.is_multiple_of(every)
 }
 
-/// The hours for which ACS keeps the source of an event of this age; negative when they are over.
+/// The hours for which ACS still keeps the source of an event of this age; negative once they are
+/// over.
 fn hours_left(age: Duration) -> f64 {
     (EXPIRY.as_secs_f64() - age.as_secs_f64()) / 3600.0
 }

@@ -1,4 +1,4 @@
-//! The backlog: all that is pending, counted as a listing shows it, and the events that are due.
+//! The backlog of a tick: the pending events that a listing shows, counted, and the due ones.
 
 mod line;
 mod sample;
@@ -17,51 +17,56 @@ use line::Line;
 use sample::Sample;
 use troubled::is_reported;
 
-/// Keys of ended runs that one tick looks at.
+/// The most keys of ended runs that one tick clears.
 const MOST_LEFT_OVER: usize = 100;
-/// Recordings in trouble that one tick tells of.
+/// The most recordings in trouble that one tick reports.
 const MOST_TROUBLED: usize = 100;
-/// The age from which the upload of an event that is no longer pending counts as unfinished. The
-/// bucket's lifecycle rule ends it after 30 days; until then, a person can complete it.
+/// The age from which the upload of an event that is no longer pending counts as unfinished. An
+/// operator can complete the upload until the bucket's lifecycle rule ends it after 30 days.
 const UNFINISHED: Duration = Duration::from_hours(3 * 24);
 
-/// All that is pending, as one listing has shown it. Its size does not grow with the backlog.
+/// The pending events of one listing, in memory that does not grow with their number.
 #[derive(Debug)]
 pub(super) struct Backlog {
     now: SystemTime,
-    /// Events that are pending.
+    /// The events that are pending.
     pub(super) pending: usize,
-    /// Events that have been pending for an hour or more.
+    /// The events that have been pending for an hour or more.
     pub(super) in_trouble: usize,
-    /// Uploads of events that are no longer pending, begun three days ago or more.
+    /// The uploads of events that are no longer pending, begun three days ago or more.
     pub(super) unfinished: usize,
-    /// The time at which the oldest was stored.
+    /// The time at which the oldest event was stored.
     pub(super) oldest: Option<SystemTime>,
-    /// The age of the oldest event by its own time or since it was stored, which is about that of
-    /// its recording at ACS.
+    /// The age of the oldest event, by its own time or since it was stored: about the age of its
+    /// recording in ACS.
     pub(super) oldest_source: Option<Duration>,
-    /// The events that were never tried, by when they were stored.
+    /// The due events that were never tried, by the time at which they were stored.
     never: Line,
-    /// The events that were tried, by when that was.
+    /// The due events that were tried, by the time of the last attempt.
     tried: Line,
-    /// Set if the next event is one that was never tried.
+    /// `true` if the next event is to be one that was never tried.
     turn: bool,
     left_over: Sample<Key, MOST_LEFT_OVER>,
-    /// The events that this tick tells of.
+    /// The events in trouble, of which the tick reports a sample.
     troubled: Sample<Troubled, MOST_TROUBLED>,
     folder: Folder,
 }
 
-/// The keys of one event, which are listed one after another.
+/// The folder of one event, of which the listing has shown some keys.
+///
+/// S3 lists keys in ascending order, so the keys of a folder come one after another, but
+/// `attempt.json` before `event.json`, and records before both. Only the next folder shows that the
+/// event of this one is absent:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
 #[derive(Debug, Default)]
 struct Folder {
     name: String,
     event: Option<FolderEvent>,
     seen: bool,
     attempt: Option<attempt::Listed>,
-    /// The records that are so old that their uploads should not have been forgotten.
+    /// The records whose uploads count as unfinished if the event is absent.
     old_records: usize,
-    /// The keys beside the event that are old enough to be of a run that has ended.
+    /// The keys beside the event that are so old that their run has ended.
     beside: Vec<Key>,
 }
 
@@ -71,12 +76,12 @@ struct FolderEvent {
     key: Key,
     id: String,
     stored: SystemTime,
-    /// Its age by its own time.
+    /// The age by the event's own time.
     told: Option<Duration>,
 }
 
 impl Backlog {
-    /// An empty backlog at `now`, which will remember at most so many events of each kind.
+    /// An empty backlog at `now`, which remembers at most `most` due events of each line.
     pub(super) fn new(now: SystemTime, most: usize) -> Self {
         Self {
             now,
@@ -94,8 +99,8 @@ impl Backlog {
         }
     }
 
-    /// Takes in the next key of the listing. A key that the layout does not know is left alone; an
-    /// event that was `seen` is counted alone.
+    /// Adds the next key of the listing. A key of no form of the layout is ignored; an event that
+    /// this tick has `seen` is counted, and not due again.
     pub(super) fn add(&mut self, listed: Listed, layout: &Layout, seen: impl Fn(&Key) -> bool) {
         let Some(place) = layout.place(Bucket::Work, &listed.key) else {
             return;
@@ -107,7 +112,7 @@ impl Backlog {
         let Some(key) = layout.listed(Bucket::Work, &listed.key) else {
             return;
         };
-        // S3 always says when; a store that does not is taken to say "now".
+        // S3 always gives a time. For a store that does not, the object counts as new.
         let written = listed.last_modified.unwrap_or(self.now);
         let age = self.now.duration_since(written).unwrap_or_default();
         match place.kind {
@@ -136,6 +141,7 @@ impl Backlog {
         }
     }
 
+    /// Counts the event of the folder, or else the keys that it left behind.
     fn end_folder(&mut self) {
         let folder = std::mem::take(&mut self.folder);
         let Some(FolderEvent {
@@ -191,7 +197,8 @@ impl Backlog {
         self.tried.sort();
     }
 
-    /// The next event, from both lines in turn.
+    /// The next due event, from both lines in turn: no number of events that fail again and again
+    /// can keep new events waiting.
     pub(super) fn next(&mut self) -> Option<Candidate> {
         let (first, second) = if self.turn {
             (&mut self.never, &mut self.tried)
@@ -202,12 +209,12 @@ impl Backlog {
         first.sorted.pop().or_else(|| second.sorted.pop())
     }
 
-    /// Returns `true` if there are due events that are not remembered.
+    /// Returns `true` if more events are due than are remembered.
     pub(super) fn overflows(&self) -> bool {
         self.never.overflows || self.tried.overflows
     }
 
-    /// Keys of ended runs beside no event: at most 100 of them, picked at random.
+    /// A random sample of the keys that ended runs have left beside no event.
     pub(super) fn left_over(&mut self) -> Vec<Key> {
         std::mem::take(&mut self.left_over.kept)
     }
@@ -294,11 +301,11 @@ mod tests {
     #[test]
     fn a_recording_in_trouble_is_reported_after_an_hour_and_each_day() {
         let age = |minute| Duration::from_mins(minute) + Duration::from_secs(7);
-        let told: Vec<u64> = (0..3 * 24 * 60)
+        let reported: Vec<u64> = (0..3 * 24 * 60)
             .filter(|minute| is_reported(age(*minute)))
             .collect();
-        assert_eq!(told, [60, 61, 1440, 1441, 2880, 2881]);
-        // Whatever the second at which ticks start, one of two tells.
+        assert_eq!(reported, [60, 61, 1440, 1441, 2880, 2881]);
+        // Whatever the second at which ticks start, two of them report the event.
         for second in 0..60 {
             let ticks = (0..180).map(|minute| Duration::from_secs(60 * minute + second));
             assert_eq!(ticks.filter(|age| is_reported(*age)).count(), 2, "{second}");

@@ -1,4 +1,4 @@
-//! The listing of what is pending, without the events that a tick has looked at.
+//! The listing of the pending events, without those that the tick has seen.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -12,8 +12,8 @@ use crate::keys::Key;
 use crate::limits::Limits;
 use crate::store;
 
-/// The events that a tick has looked at, none of which it takes twice: their hashes, since there
-/// may be many.
+/// The events that a tick has worked on, none of which it claims twice. Only their hashes are
+/// remembered, since there may be many.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     hashes: HashSet<u64>,
@@ -25,13 +25,13 @@ impl Seen {
         self.hashes.contains(&self.hasher.hash_one(event))
     }
 
-    /// Returns `true` if it was not there before.
+    /// Returns `true` if the event was not there before.
     pub(super) fn insert(&mut self, event: &Key) -> bool {
         self.hashes.insert(self.hasher.hash_one(event))
     }
 }
 
-/// Lists the events that are pending now, without those that this tick has `seen`.
+/// Lists the events that are pending now. The ones that this tick has `seen` are not due.
 pub(super) async fn list(
     archive: &Archive,
     limits: &Limits,

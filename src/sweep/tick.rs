@@ -1,4 +1,5 @@
-//! One tick at work: events side by side, each claimed, until none is due or the time is over.
+//! The work of one tick: events side by side, each claimed first, until none is due or time runs
+//! out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,15 +30,16 @@ pub(super) struct Tick {
     limits: Arc<Limits>,
     run: Arc<Run>,
     events: Mutex<Events>,
-    /// Held to be read by each event at work, and alone by one that has ended processes.
+    /// Read-locked by each event at work, and write-locked by an event that has ended processes, so
+    /// that it ends nobody else's work if it does so again.
     beside: RwLock<()>,
     taken: AtomicUsize,
     finished: AtomicUsize,
-    /// Failures of ours in a row.
+    /// The consecutive failures on our side.
     failures: AtomicUsize,
 }
 
-/// The events that a tick goes through.
+/// The due events of a tick, and those that it has seen.
 #[derive(Debug)]
 struct Events {
     backlog: Backlog,
@@ -78,18 +80,18 @@ impl Tick {
         })
     }
 
-    /// The events that were taken.
+    /// The number of claimed events.
     pub(super) fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// Of those that were taken, the ones that are no longer pending.
+    /// The number of claimed events that are no longer pending.
     pub(super) fn finished(&self) -> usize {
         self.finished.load(Ordering::Relaxed)
     }
 
-    /// Works on events side by side: one a lane, another when one ends. After an outage it begins
-    /// with one alone, and goes on only if the outage is over.
+    /// Works on events side by side, one in each lane. A `cautious` tick, after an outage, begins
+    /// with one event, and goes on only if the outage is over.
     pub(super) async fn work(self: &Arc<Self>, cautious: bool) {
         let mut lanes = self.archive.lanes(&self.run);
         let Some(first) = lanes.pop() else { return };
@@ -108,7 +110,7 @@ impl Tick {
             let work = async move { while tick.work_on_next(&lane).await.is_some() {} };
             working.spawn(work.in_current_span());
         }
-        // After the deadline, each has the time to write down how its event ended.
+        // After the deadline, each task has the time to write down how its event ended.
         let end = self.run.deadline() + 2 * self.limits.conclusion;
         loop {
             match timeout_at(end, working.join_next()).await {
@@ -116,22 +118,23 @@ impl Tick {
                 Ok(Some(Ok(()))) => {}
                 Ok(Some(Err(_))) => error!("a pending event's work broke off"),
                 Err(_) => {
-                    warn!("S3 took too long over pending events");
+                    warn!("pending events were abandoned: S3 did not answer in time");
                     return;
                 }
             }
         }
     }
 
-    /// Works on one event. `None` if there is none to work on, or no time.
+    /// Works on the next event. Returns `None` if no event is due, or no time is left.
     async fn work_on_next(self: &Arc<Self>, lane: &Lane) -> Option<()> {
-        // A last try is a real one: there must be time to find out that a source sends nothing.
+        // An attempt must leave the time to find out that a source sends nothing. Otherwise a
+        // stalled source would look like a run that only ran out of time.
         let room = self.run.has_room(self.limits.source_stall);
         if !room || self.is_outage() {
             return None;
         }
         let candidate = self.next().await?;
-        // In a task of its own, so that a panic over one event ends no other.
+        // In a task of its own, so that a panic over one event ends no other event's work.
         let (tick, event, lane) = (Arc::clone(self), candidate.event.clone(), lane.clone());
         let work = async move { tick.work_on(&candidate, &lane).await };
         let mut working = JoinSet::new();
@@ -161,12 +164,12 @@ impl Tick {
         self.failures.load(Ordering::Relaxed) >= self.limits.outage
     }
 
-    /// The next event that is due, by a new listing where those of the last one are used up.
+    /// The next due event, from a new listing if the last one is used up and was not complete.
     async fn next(&self) -> Option<Candidate> {
         let mut events = self.events.lock().await;
         loop {
             while let Some(candidate) = events.backlog.next() {
-                // An event that is left for the next tick may be due again at once.
+                // An event that was released to be tried at once would be due again in this tick.
                 if events.seen.insert(&candidate.event) {
                     return Some(candidate);
                 }
@@ -181,7 +184,7 @@ impl Tick {
                 Err(error) => {
                     warn!(
                         error = error_chain(&error),
-                        "what is pending could not be listed again"
+                        "pending events could not be listed again"
                     );
                     return None;
                 }
@@ -189,7 +192,7 @@ impl Tick {
         }
     }
 
-    /// Takes one event as far as it gets, and returns whether a fault of ours kept it from its end.
+    /// Claims an event and works on it. Returns `true` if a fault on our side kept it from its end.
     async fn work_on(&self, candidate: &Candidate, lane: &Lane) -> Result<bool, store::Error> {
         let deadline = self.run.deadline();
         let mut previous = Attempt::default();
@@ -202,7 +205,8 @@ impl Tick {
         let deadly = previous.clone().next("").is_deadly();
         let (mut _together, mut _alone) = (None, None);
         if deadly {
-            warn!(key = %candidate.event, "this event has ended several runs, and is taken alone");
+            let key = &candidate.event;
+            warn!(%key, "event has ended several processes: the tick works on nothing beside it");
             _alone = Some(self.beside.write().await);
         } else {
             _together = Some(self.beside.read().await);
@@ -248,7 +252,7 @@ impl Tick {
     }
 
     async fn set_aside(&self, text: String, reason: &str, deadline: Instant) -> Outcome {
-        // An event that is not even JSON is kept as a string.
+        // An event that is no JSON is kept as a JSON string.
         let raw = RawValue::from_string(text.clone())
             .or_else(|_| RawValue::from_string(serde_json::Value::from(text).to_string()));
         match raw {

@@ -1,5 +1,5 @@
-//! Recordings in trouble: a line of the log for each, so that an alarm that is already on hides
-//! none.
+//! The log lines of recordings in trouble, one for each: an alarm that is already on hides no
+//! further recording.
 
 use tokio::time::{Instant, timeout_at};
 use tracing::error;
@@ -8,7 +8,7 @@ use super::backlog::{InTrouble, Troubled};
 use super::hours_left;
 use crate::archive::Archive;
 
-/// The longest failure that is repeated, in characters.
+/// The most characters of a failure that are repeated.
 const LONGEST_FAILURE: usize = 500;
 
 /// Logs a line for each recording in trouble that is reported, and one for all others.
@@ -30,7 +30,7 @@ pub(super) async fn report(archive: &Archive, in_trouble: InTrouble, deadline: I
     }
 }
 
-/// The failure of the last attempt, if there was one that has left a word.
+/// The failure of the last attempt, if `attempt.json` has one.
 async fn failure(archive: &Archive, one: &Troubled, deadline: Instant) -> Option<String> {
     if !one.has_attempt {
         return None;

@@ -1,4 +1,4 @@
-//! Due events in the order in which a tick takes them.
+//! Due events in the order in which a tick works on them.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -7,13 +7,14 @@ use std::time::SystemTime;
 use crate::archive::attempt;
 use crate::keys::Key;
 
-/// An event that is due.
+/// A due event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::sweep) struct Candidate {
     pub(in crate::sweep) event: Key,
     pub(in crate::sweep) attempt: Option<attempt::Listed>,
     pub(super) since: SystemTime,
-    /// Events of the same second stand in a random order, another in each tick.
+    /// A random number that orders the events of one second, differently in each tick: ticks that
+    /// start together claim different events.
     pub(super) lot: u64,
 }
 
@@ -29,15 +30,15 @@ impl PartialOrd for Candidate {
     }
 }
 
-/// The first so many of the events of a kind.
+/// The earliest events of a kind, at most `most` of them.
 #[derive(Debug)]
 pub(super) struct Line {
-    /// The latest first, while the listing goes on.
+    /// The events while the listing goes on, the latest on top.
     latest_first: BinaryHeap<Candidate>,
-    /// The earliest last, once it has ended.
+    /// The events once the listing has ended, the earliest last.
     pub(super) sorted: Vec<Candidate>,
     most: usize,
-    /// Set if there are more than are remembered.
+    /// `true` if events of the kind were dropped.
     pub(super) overflows: bool,
 }
 

@@ -1,6 +1,8 @@
 //! A random sample of bounded size.
 
-/// So many of the things that it was shown, each as likely as any other to be among them.
+/// A uniform sample of at most `MOST` of the things that were added: reservoir sampling, algorithm
+/// R,
+/// <https://doi.org/10.1145/3147.3165>.
 #[derive(Debug)]
 pub(super) struct Sample<T, const MOST: usize> {
     pub(super) kept: Vec<T>,
