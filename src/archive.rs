@@ -1,4 +1,4 @@
-//! One event, from stored to manifest or rejection; its chunks side by side.
+//! The work on one event, from its storage under `pending/` to the manifest or the rejection.
 
 pub mod attempt;
 mod check;
@@ -36,7 +36,7 @@ use documents::Documents;
 use event::KeyedRecording;
 use work::Work;
 
-/// The archive: where recordings go, and by what rules.
+/// The archive: the places of recordings, and the rules by which they get there.
 #[derive(Clone, Debug)]
 pub(crate) struct Archive {
     store: Store,
@@ -45,24 +45,22 @@ pub(crate) struct Archive {
     layout: Layout,
     topics: Topics,
     limits: Arc<Limits>,
-    /// The examinations of media at the same time.
+    /// The permits for examinations of media at the same time.
     checks: Arc<Semaphore>,
-    /// The number of this instance's trial of the store. A trial that is repeated since an answer
-    /// was lost meets its own object, and clears it.
+    /// The number of this instance's trial of the store. A trial that is repeated because an answer
+    /// was lost finds its own object, and deletes it.
     trial: u64,
 }
 
 /// The end of the work on one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Worked {
-    /// The outcome of the event.
     pub(crate) report: Report,
-    /// `true` if a fault on our side has kept it from its end: S3, KMS, permissions, credentials.
+    /// `true` if a fault on our side kept the event from its end: S3, KMS, permissions, credentials.
     pub(crate) ours: bool,
 }
 
 impl Archive {
-    /// An archive by `layout` in the store's buckets, of events of `topics`.
     pub(crate) fn new(
         store: Store,
         acs: Client,
@@ -83,36 +81,35 @@ impl Archive {
         }
     }
 
-    /// The layout of its buckets.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// Makes sure, once in an instance, that the store can be worked with.
+    /// Makes sure, once in an instance, that the store obeys conditions.
     ///
     /// # Errors
     ///
-    /// [`store::Error::Ignores`] where it cannot; any other where that could not be found out.
+    /// [`store::Error::Ignores`] if it does not; any other error if that is still unknown.
     pub(crate) async fn verify_store(&self) -> Result<(), store::Error> {
         let trial = || self.layout.trial(self.trial);
         self.store.verify(trial).await
     }
 
-    /// A run until `deadline`.
+    /// A new run, until `deadline`.
     pub(crate) fn run(&self, deadline: Instant, last: LastPart) -> Arc<Run> {
         Run::new(deadline, last, &self.limits)
     }
 
-    /// The places in `run` for events that are worked on side by side: never more than there are
-    /// slots, so that each has one.
+    /// The lanes of `run`, for the events that it works on side by side: at most as many as there
+    /// are slots for parts, so that each event has a slot.
     pub(crate) fn lanes(&self, run: &Arc<Run>) -> Vec<Lane> {
         let most = self.limits.events_at_once;
         let lanes = most.min(self.transfers.concurrency());
         (0..lanes).map(|_| run.lane(&self.transfers)).collect()
     }
 
-    /// Works on a recording whose event is stored, as far as the run gets. May be dropped at any
-    /// point.
+    /// Works on a stored event until its end or the deadline of the run. The work may be dropped at
+    /// any point: S3 has everything that the next run needs.
     pub(crate) async fn archive(&self, pending: Pending, order: Order, lane: &Lane) -> Worked {
         let started = Instant::now();
         let Pending { event, mut claim } = pending;
@@ -133,7 +130,7 @@ impl Archive {
         }
     }
 
-    /// Sets an event aside that was not understood, with the reason.
+    /// Sets aside an event that was not understood, with the reason.
     pub(crate) async fn set_aside(
         &self,
         event: &RawValue,
@@ -149,6 +146,8 @@ impl Archive {
         Documents { archive: self, of }
     }
 
+    /// Writes an event under `rejected/`. An object that is already there is the same event: the
+    /// key is a hash of the event.
     async fn keep_aside(
         &self,
         id: &EventId,
@@ -179,7 +178,7 @@ fn unstored(id: &EventId, failure: &Unstored) -> Outcome {
     Outcome::Unstored
 }
 
-/// Why an event could not be stored.
+/// The reason that an event could not be stored.
 #[derive(Debug, thiserror::Error)]
 enum Unstored {
     #[error("out of time")]
@@ -188,6 +187,7 @@ enum Unstored {
     Store(#[from] store::Error),
 }
 
+/// Does work on S3 until `deadline`.
 async fn within<T>(
     deadline: Instant,
     work: impl Future<Output = Result<T, store::Error>>,

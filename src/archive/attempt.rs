@@ -1,32 +1,37 @@
-//! The last attempt at a pending event, as `attempt.json` beside it says. Pure.
+//! The last attempt at a pending event, which `attempt.json` beside the event describes. Pure.
 
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-/// The shortest pause between two attempts. A delivery that has stored an event, and a run that
-/// claims one, are left alone for as long.
+/// The shortest pause between two attempts, and the least time for which an event is left alone
+/// after a delivery has stored it or a run has written its claim. It is two heartbeats, so a run
+/// may miss one.
 const SHORTEST_PAUSE: Duration = Duration::from_mins(2);
+/// The longest pause before the age of two days.
 const LONGEST_PAUSE: Duration = Duration::from_mins(15);
-/// From this age on, only a fault on our side keeps an event pending, which a person has to mend.
+/// The age from which on only a fault on our side keeps an event pending. An operator has to mend
+/// the fault, so frequent attempts would only cost.
 const LASTING: Duration = Duration::from_hours(48);
+/// The pause from the age of two days on.
 const LASTING_PAUSE: Duration = Duration::from_hours(6);
-/// Attempts in a row that ended with their process, from which on an event is taken alone.
+/// The consecutive attempts that ended with their process from which on nothing runs beside an
+/// event.
 const DEADLY: u32 = 2;
 
 /// An `attempt.json`, as a listing shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Its ETag.
+    /// The ETag.
     pub etag: String,
-    /// When it was written, by S3's clock.
+    /// The time of the last write, by S3's clock.
     pub written: SystemTime,
-    /// `true` if it is empty: a run was at work, and has released the event.
+    /// `true` if the object is empty: the event was released to be tried at once.
     pub is_empty: bool,
 }
 
-/// The moment from which on a run may take an event that was stored at `stored`. Read off a listing
-/// alone, so that an event that is not due costs no call.
+/// The moment from which on a tick may claim an event that was stored at `stored`. A listing shows
+/// all that decides, so an event that is not due costs no call.
 #[must_use]
 pub fn due(stored: SystemTime, attempt: Option<&Listed>) -> SystemTime {
     let Some(attempt) = attempt else {
@@ -48,33 +53,34 @@ pub fn due(stored: SystemTime, attempt: Option<&Listed>) -> SystemTime {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Attempt {
-    /// The run that wrote it.
+    /// The id of the run that wrote the document.
     pub(super) run: String,
-    /// The number of times that the run has written it. No two writes are alike, so no two have the same ETag.
+    /// The number of writes by the run. It makes each write different, so that its ETag is too: a
+    /// conditional write by ETag could not tell two equal documents apart.
     pub(super) beat: u64,
-    /// `true` if the run was at work when it wrote it.
+    /// `true` if the run was at work at the time of the write.
     pub(super) at_work: bool,
-    /// Attempts by the schedule, this one included.
+    /// The number of attempts by the schedule, this one included.
     pub(super) attempts: u32,
-    /// Attempts in a row, before this one, that ended with their process.
+    /// The number of consecutive attempts before this one that ended with their process.
     pub(super) deaths: u32,
-    /// The seconds for which ACS asked to be left alone, or for which another attempt would cost
-    /// more than it can bring.
+    /// The pause that ACS asked for, or after which an attempt that fetches everything again may
+    /// start, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) retry_after_seconds: Option<u64>,
-    /// Why the last attempt failed.
+    /// The failure of the last attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) failure: Option<String>,
 }
 
 impl Attempt {
-    /// Reads the contents. An attempt that cannot be read is one of which nothing is known.
+    /// Parses the document. If it is invalid, nothing is known of the attempt.
     pub(crate) fn parse(json: &[u8]) -> Self {
         serde_json::from_slice(json).unwrap_or_default()
     }
 
-    /// The attempt that follows this one, by `run`. A claim that has run out while its run was at
-    /// work was that of a process that died.
+    /// The attempt of `run` that follows this one. If this one still says that its run is at work,
+    /// the process of that run has died: a living process writes how an attempt ended.
     pub(crate) fn next(self, run: &str) -> Self {
         Self {
             run: run.to_owned(),
@@ -87,30 +93,29 @@ impl Attempt {
         }
     }
 
-    /// Returns `true` if the run that wrote it was at work.
+    /// Returns `true` if the run that wrote the document was at work.
     pub(crate) fn is_at_work(&self) -> bool {
         self.at_work
     }
 
-    /// Why the last attempt failed, if that is known.
+    /// The failure of the last attempt, if it is known.
     pub(crate) fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
     }
 
-    /// Returns `true` if the event has ended so many processes that nothing may be at work beside
-    /// it.
+    /// Returns `true` if the event has ended so many processes that nothing may run beside it.
     pub(crate) fn is_deadly(&self) -> bool {
         self.deaths >= DEADLY
     }
 
-    /// The moment from which on ACS may be asked again, if this was written at `written`.
+    /// The moment from which on ACS may be asked again, for a document of the time `written`.
     pub(crate) fn resumes(&self, written: SystemTime) -> SystemTime {
         let asked = Duration::from_secs(self.retry_after_seconds.unwrap_or_default());
         written + asked.min(LASTING_PAUSE)
     }
 
     pub(super) fn to_json(&self) -> Vec<u8> {
-        // Strings and numbers: serialising them cannot fail.
+        // The document holds strings and numbers, so serialising it cannot fail.
         serde_json::to_vec(self).unwrap_or_default()
     }
 }

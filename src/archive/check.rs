@@ -1,5 +1,5 @@
-//! The examination of media that is there, before the manifest. However it fails, the manifest is
-//! written.
+//! The examination of archived media, before the manifest. The manifest is written whatever the
+//! examination finds, or however it fails: the archive keeps everything that ACS has sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,8 @@ use crate::recording::Format;
 use crate::store::Store;
 
 impl Work<'_> {
-    /// Examines the media of a recording whose every object is there, as far as the run gets.
+    /// Examines the media of a recording all of whose objects are archived, until the deadline of
+    /// the run.
     pub(super) async fn check_media(self, chunks: &mut Chunks) {
         if chunks.failures().next().is_some() {
             return;
@@ -29,7 +30,7 @@ impl Work<'_> {
             let Ok(object) = &copied.media.result else {
                 continue;
             };
-            // The result of an examination that panics.
+            // The result if the examination panics.
             copied.check = Some(Check::failed("examination ended without a result"));
             let one = MediaCheck {
                 store: archive.store.clone(),

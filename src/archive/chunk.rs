@@ -1,4 +1,4 @@
-//! One chunk on its way: media and metadata, independently of one another.
+//! The copying of one chunk: media and metadata, independently of each other.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +20,7 @@ use crate::recording::{Chunk, EventId};
 use crate::store::{JSON, Object, Origin};
 use crate::transfer::{self, Archived, Lane, Progress, Task, Transfers};
 
-/// One chunk, as far as a run has got with it.
+/// A chunk after a run, and the work of the run on it.
 #[derive(Debug)]
 pub(super) struct Attempted {
     chunk: CopiedChunk,
@@ -54,7 +54,7 @@ struct ObjectCopy {
     progress: Arc<Progress>,
 }
 
-/// The objects of a chunk at the end of a run.
+/// The objects of a chunk after a run, or the failures.
 struct Objects {
     media: Result<Archived, Failure>,
     metadata: Result<Archived, Failure>,
@@ -131,7 +131,7 @@ impl ChunkCopy {
         }
     }
 
-    /// Copies the chunk, as far as the run gets.
+    /// Copies the chunk, until its end or the deadline of the run.
     pub(super) async fn run(self) -> Attempted {
         let started = Instant::now();
         let (media, metadata) = tokio::join!(self.copy_media(), self.copy_metadata());
@@ -190,7 +190,7 @@ impl ChunkCopy {
             Outcome::Archived => Measured::once(Metric::ChunksArchived),
             Outcome::AlreadyArchived => Measured::once(Metric::ChunksAlreadyArchived),
             Outcome::Suspended => Measured::once(Metric::ChunksSuspended),
-            // Counted with the rejection, when all of the recording's chunks are final.
+            // The rejection counts these, once all chunks of the recording are final.
             Outcome::SetAside | Outcome::Ignored | Outcome::Unstored => Measured::default(),
         };
         let progress = [&self.media.progress, &self.metadata.progress];
@@ -218,7 +218,7 @@ impl ChunkCopy {
         }
     }
 
-    /// The one place that logs why an object is not there.
+    /// Logs the failure of an object; nothing else logs it.
     fn log(&self, what: &str, failure: Option<&Failure>) {
         let Some(failure) = failure else { return };
         let (event, index, error) = (&self.event_id, self.chunk.index, error_chain(failure));

@@ -1,8 +1,10 @@
-//! The claim of a run on a pending event: advice to other runs that one is at work on it.
+//! The claim of a run on a pending event, which advises other runs not to work on it.
 //!
-//! The claim is `attempt.json` beside the event. It is written on the condition that nobody else
-//! has written it since, and again each minute. It is advice alone: a run whose claim is lost, or
-//! that never had one, does no harm.
+//! The claim is `attempt.json` beside the event. The run writes it on the condition that nobody
+//! else has written it since, and again at each heartbeat. A claim is only advice: a run that has
+//! lost its claim, or never had one, does no harm. The conditional writes of S3 decide alone which
+//! of two runs claims an event:
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
 
 use std::time::Duration;
 
@@ -21,41 +23,41 @@ pub(crate) struct Claim {
     key: Key,
     attempt: Attempt,
     state: State,
-    /// `true` if a write was begun, whose answer may not have been waited for.
+    /// `true` if a write was begun. The run may have been dropped before the answer.
     written: bool,
     /// The time between two writes.
     heartbeat: Duration,
 }
 
-/// The `attempt.json`, as far as this run knows.
+/// The state of `attempt.json`, as far as this run knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Absent,
-    /// Written by another run, which has ended.
+    /// A run that has ended wrote the document.
     There {
         etag: String,
     },
     Ours {
         etag: String,
     },
-    /// Another run has written it since, or has deleted it.
+    /// Another run has written or deleted the document since.
     Lost,
 }
 
 /// The state in which a run has left an event that it could not finish.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unfinished {
-    /// The reason, unless only time was wanting.
+    /// The failure, unless the run only ran out of time.
     pub(crate) failure: Option<String>,
-    /// The time that ACS asked for before the next attempt.
+    /// The pause before the next attempt.
     pub(crate) retry_after: Option<Duration>,
-    /// `true` if the next attempt may come at once.
+    /// `true` if the next attempt may start at once.
     pub(crate) at_once: bool,
 }
 
 impl Claim {
-    /// The claim of a run that begins to write it only after a heartbeat's time, over the
-    /// `attempt.json` of that ETag if there is one. So a run that is quick makes no call for it.
+    /// A claim that is first written after one heartbeat, so that a short run makes no call for it.
+    /// `there` is the ETag of an earlier `attempt.json`.
     pub(super) fn later(store: &Store, key: Key, there: Option<String>, beat: Duration) -> Self {
         Self {
             store: store.clone(),
@@ -67,8 +69,8 @@ impl Claim {
         }
     }
 
-    /// Claims an event over the `attempt.json` of that ETag, if there is one, which said
-    /// `previous`. `None` if another run was first.
+    /// Claims an event at once. `there` and `previous` are the ETag and the content of an earlier
+    /// `attempt.json`. Returns `None` if another run was first.
     pub(super) async fn now(
         store: &Store,
         key: Key,
@@ -84,7 +86,7 @@ impl Claim {
         Ok((claim.state != State::Lost).then_some(claim))
     }
 
-    /// Does `work`, and says each minute that this run is still at it.
+    /// Does `work`, and renews the claim at each heartbeat meanwhile.
     pub(super) async fn keep<T>(&mut self, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         loop {
@@ -100,25 +102,26 @@ impl Claim {
         if self.state != State::Lost
             && let Err(error) = self.write().await
         {
-            warn!(key = %self.key, error = error_chain(&error), "a claim could not be written again");
+            warn!(key = %self.key, error = error_chain(&error), "claim could not be renewed");
         }
     }
 
-    /// Ends the claim on an event that is finished.
+    /// Deletes the claim on a finished event.
     pub(super) async fn end(self) -> Result<(), store::Error> {
         match self.state {
+            // No call for a claim that was never written: a short run stays cheap.
             State::Absent if !self.written => Ok(()),
             _ => self.store.delete(&self.key).await,
         }
     }
 
-    /// Ends the claim on an event that is unfinished, and leaves behind how it was left.
+    /// Releases an unfinished event, and writes for the next run how it was left.
     pub(super) async fn release(mut self, left: Unfinished) -> Result<(), store::Error> {
         if self.state == State::Lost {
             return Ok(());
         }
         self.attempt.at_work = false;
-        // The process has lived to write this.
+        // The process is alive to write this, so the deaths before it do not count any more.
         self.attempt.deaths = 0;
         self.attempt.retry_after_seconds = left.retry_after.map(|asked| asked.as_secs());
         self.attempt.failure = left.failure;
@@ -129,7 +132,8 @@ impl Claim {
             self.attempt.to_json()
         };
         if self.put(json.clone()).await? == Written::Taken && self.written {
-            // A heartbeat may have been cut off between its write and the answer.
+            // The heartbeat before may have been dropped between its write and the answer: then the
+            // document is ours, of an ETag that this run does not know.
             self.state = self.read().await?;
             self.put(json).await?;
         }
@@ -159,7 +163,8 @@ impl Claim {
         }
     }
 
-    /// The state after a write that was refused: perhaps by our own hand, its answer lost.
+    /// The state after a refused write. The document that stands in the way may be this run's own:
+    /// the answer to an earlier write was lost.
     async fn read(&self) -> Result<State, store::Error> {
         let there = self.store.read(&self.key).await?;
         let run = &self.attempt.run;
@@ -168,7 +173,7 @@ impl Claim {
     }
 }
 
-/// An id that no other run has.
+/// A random id, different in each run.
 fn run_id() -> String {
     format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..))
 }

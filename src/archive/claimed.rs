@@ -1,4 +1,4 @@
-//! Pending events as the schedule finds them: claimed by one run at a time, and ended.
+//! Pending events as a tick finds them: claimed by one run at a time, resumed, and ended.
 
 use tokio::time::Instant;
 use tracing::warn;
@@ -15,31 +15,23 @@ use crate::outcome::Outcome;
 use crate::recording::{Recording, StorageClass};
 use crate::store::{self, Listed, StoredDocument};
 
-/// A pending event that this tick has claimed.
+/// A pending event that this run has claimed.
 #[derive(Debug)]
 pub(crate) struct Claimed {
     pub(super) event: Key,
     pub(super) claim: Claim,
-    /// The event's bytes.
+    /// The object with the event.
     pub(crate) document: StoredDocument,
 }
 
 impl Archive {
     /// Calls `see` with each key under `pending/`, in ascending order.
-    ///
-    /// # Errors
-    ///
-    /// [`store::Error`].
     pub(crate) async fn each_pending(&self, see: impl FnMut(Listed)) -> Result<(), store::Error> {
         self.store.each(&self.layout.pending(), see).await
     }
 
-    /// Claims a pending event that was listed with that `attempt.json`. `None` if there is nothing
-    /// to do yet, or another run was first.
-    ///
-    /// # Errors
-    ///
-    /// [`store::Error`].
+    /// Claims a pending event that was listed with this `attempt.json`. Returns `None` if the event
+    /// is gone, or another run was first.
     pub(crate) async fn claim(
         &self,
         event: &Key,
@@ -49,7 +41,8 @@ impl Archive {
         let etag = listed.map(|listed| listed.etag.clone());
         let beat = self.limits.heartbeat;
         let key = event.beside(ATTEMPT);
-        // Before anything is fetched, S3 has taken a write in this run.
+        // The claim comes before the event is read. So an outage of S3 or KMS that refuses writes
+        // shows before the run fetches anything from ACS that it could not store.
         let Some(claim) = Claim::now(&self.store, key, etag, previous, beat).await? else {
             return Ok(None);
         };
@@ -59,23 +52,21 @@ impl Archive {
                 claim,
                 document,
             })),
-            // Deleted since it was listed: another run has finished it.
+            // Another run has finished the event since the listing, and has deleted it. The claim
+            // has created `attempt.json` again.
             Ok(None) => claim.end().await.map(|()| None),
             Err(error) => Err(failed(claim, error).await),
         }
     }
 
-    /// The last attempt at an event, as the `attempt.json` beside it says.
-    ///
-    /// # Errors
-    ///
-    /// [`store::Error`].
+    /// The last attempt at an event; the default if there was none.
     pub(crate) async fn last_attempt(&self, event: &Key) -> Result<Attempt, store::Error> {
         let there = self.store.read(&event.beside(ATTEMPT)).await?;
         Ok(there.map_or_else(Attempt::default, |there| Attempt::parse(&there.bytes)))
     }
 
-    /// Looks at a claimed event's recording before the work on it, by `deadline`.
+    /// Decides on a claimed event before the work on it: an event that must not be archived is set
+    /// aside, and one that is already archived is ended.
     pub(crate) async fn resume(
         &self,
         recording: Box<Recording>,
@@ -86,7 +77,8 @@ impl Archive {
         let recorded = KeyedRecording::new(recording, &self.layout);
         let done = |outcome| Intake::Done(recorded.report(outcome, 0, started));
         let recording = &recorded.recording;
-        // It was acknowledged as one to be archived, so it is not dropped in silence.
+        // The event was stored as one to archive, so it is never dropped in silence: it is set
+        // aside with the reason.
         let aside = if recording.storage() == StorageClass::Customer {
             Some("recording is in the customer's own storage, though its event is pending")
         } else {
@@ -114,11 +106,7 @@ impl Archive {
         Ok(Intake::Pending(Box::new(Pending { event, claim })))
     }
 
-    /// Makes a claimed event no longer pending if `outcome` is final; else releases it.
-    ///
-    /// # Errors
-    ///
-    /// [`store::Error`].
+    /// Deletes a claimed event from `pending/` if `outcome` is final; else releases it.
     pub(crate) async fn end_claimed(
         &self,
         claimed: Claimed,
@@ -136,13 +124,9 @@ impl Archive {
         Ok(outcome)
     }
 
-    /// Clears what a run has left at `key`, which is beside an event that is no longer pending.
-    ///
-    /// # Errors
-    ///
-    /// [`store::Error`].
+    /// Clears the object that a run has left at `key`, beside an event that is no longer pending.
     pub(crate) async fn clear_left_over(&self, key: &Key) -> Result<(), store::Error> {
-        // The event may have been delivered once more since it was listed.
+        // The event may have been delivered again since the listing. Then the object is in use.
         if self.store.find(&key.beside(EVENT)).await?.is_some() {
             return Ok(());
         }
@@ -153,7 +137,7 @@ impl Archive {
     }
 }
 
-/// Releases a claim after a fault of S3, so that it does not look like that of a process that died.
+/// Releases a claim after a fault of S3. Otherwise the claim would count as one of a dead process.
 async fn failed(claim: Claim, error: store::Error) -> store::Error {
     let left = Unfinished {
         failure: Some(error_chain(&error)),
@@ -162,7 +146,7 @@ async fn failed(claim: Claim, error: store::Error) -> store::Error {
     if let Err(unreleased) = claim.release(left).await {
         warn!(
             error = error_chain(&unreleased),
-            "a claim could not be released after a fault"
+            "claim could not be released after a fault"
         );
     }
     error

@@ -1,4 +1,4 @@
-//! The conclusion of a run on one event: manifest, rejection, or left for the next run.
+//! The end of a run on one event: a manifest, a rejection, or an event released to the next run.
 
 use std::time::Duration;
 
@@ -19,29 +19,32 @@ use crate::outcome::Outcome;
 use crate::store::{self, JSON, Written};
 use crate::transfer::{LastPart, UploadedParts};
 
-/// The longest pause before another attempt that fetches everything again.
+/// The longest pause before an attempt that fetches everything again.
 const LONGEST_PAUSE: Duration = Duration::from_hours(6);
-/// The characters of a failure's text that are kept beside the event.
+/// The most characters of a failure that `attempt.json` keeps.
 const LONGEST_FAILURE: usize = 1000;
 
 /// The end of a run on one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Conclusion {
     pub(super) outcome: Outcome,
-    /// `true` if a fault on our side has kept it from its end: S3, KMS, permissions, credentials.
+    /// `true` if a fault on our side kept the event from its end: S3, KMS, permissions, credentials.
     pub(super) ours: bool,
 }
 
 /// The state of a recording after a run.
 enum Verdict {
     Finished(Outcome),
-    /// A later run goes on.
+    /// A later run continues.
     Unfinished,
 }
 
 impl Work<'_> {
-    /// Writes the manifest, or the rejection where nothing more can be done; then the event is no
-    /// longer pending. Else releases the event to the next run.
+    /// Writes the manifest, or the rejection if no later attempt can help, and deletes the pending
+    /// event. Otherwise releases the event to the next run.
+    ///
+    /// The order is that of promise 2. A run that ends between two steps leaves the event pending,
+    /// and the next run finds the document and repeats only the rest.
     pub(super) async fn conclude(self, claim: Claim, chunks: &Chunks) -> Conclusion {
         let deadline = self.deadline() + self.archive.limits.conclusion;
         let verdict = within(deadline, self.verdict(chunks)).await;
@@ -77,11 +80,13 @@ impl Work<'_> {
         }
     }
 
+    /// Writes the document that ends the recording, if its chunks allow one.
     async fn verdict(self, chunks: &Chunks) -> Result<Verdict, store::Error> {
         let recorded = &self.event.recorded;
         let documents = self.archive.documents(recorded);
         if let Some(manifest) = chunks.manifest(&recorded.recording) {
-            // Before the manifest: once it is there, no other run looks at the media again.
+            // Counted before the manifest is written. Once it is there, no other run examines the
+            // media again, and a count that came later could be lost with this process.
             self.measure_doubts(&manifest);
             let (key, json) = (recorded.keys.manifest(), to_json(&manifest));
             let written = self.archive.store.create(&key, json, JSON, None);
@@ -92,6 +97,8 @@ impl Work<'_> {
             };
             return Ok(Verdict::Finished(outcome));
         }
+        // The ages of the event alone decide first, without a call to S3. Only then are parts
+        // listed, since a source that still sends parts is not given up.
         let ages = self.event.ages();
         if !chunks
             .failures()
@@ -104,16 +111,16 @@ impl Work<'_> {
         };
         let rejection = to_json(&chunks.rejection(&recorded.recording, &kept));
         documents.keep_rejection(rejection).await?;
-        // Also if there is one already: it may be this run's own, its answer lost, or one of a day
-        // that was forgotten.
+        // Counted also if the rejection was there before: it may be this run's own, after a lost
+        // answer, or one of an earlier day that nobody has attended to.
         measure_rejection(&chunks.copied);
         let key = recorded.keys.rejection();
         error!(event = %recorded.id(), %key, "recording cannot be archived whole");
         Ok(Verdict::Finished(Outcome::SetAside))
     }
 
-    /// The parts that S3 holds of each chunk whose media failed, in the order of the chunks; `None`
-    /// if S3 has taken one so lately that there is still hope.
+    /// The parts that S3 holds of each chunk whose media failed, in the order of the chunks. `None`
+    /// if S3 has received a part so recently that the failure is not final.
     async fn kept(
         self,
         chunks: &Chunks,
@@ -133,6 +140,7 @@ impl Work<'_> {
             let kept = kept.await?;
             let last_part = kept.as_ref().and_then(|kept| kept.last_part);
             let age = last_part.and_then(|at| clock::now().duration_since(at).ok());
+            // If the clocks disagree, the part may be of the future. Then its age is zero.
             let age = last_part.map(|_| age.unwrap_or(Duration::ZERO));
             if !failure.is_final(ages, age) {
                 return Ok(None);
@@ -142,7 +150,8 @@ impl Work<'_> {
         Ok(Some(all))
     }
 
-    /// Leaves the event to the next run. If that cannot be written, the next run comes later.
+    /// Releases the event to the next run. If S3 refuses the write, the claim runs out instead, and
+    /// the next run starts later.
     async fn release(self, claim: Claim, left: Unfinished) {
         let limits = &self.archive.limits;
         let end = self.deadline() + limits.conclusion + limits.release;
@@ -150,13 +159,13 @@ impl Work<'_> {
         match timeout_at(end, claim.release(left)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                warn!(%key, error = error_chain(&error), "a claim could not be released");
+                warn!(%key, error = error_chain(&error), "claim could not be released");
             }
-            Err(_) => warn!(%key, "a claim could not be released in time"),
+            Err(_) => warn!(%key, "claim could not be released in time"),
         }
     }
 
-    /// The state in which an unfinished event is left.
+    /// The state in which this run leaves an unfinished event.
     fn unfinished(self, chunks: &Chunks) -> Unfinished {
         let mut failures = chunks.copied.iter().flat_map(|copied| {
             let index = copied.chunk.index;
@@ -174,13 +183,15 @@ impl Work<'_> {
         });
         let asked = chunks.failures().filter_map(Failure::retry_after).max();
         let (pause, at_once) = match self.lane.run().last_part() {
-            // The schedule has more time than a delivery had.
+            // A run of the schedule has more time than a delivery had, so it may start at once.
             LastPart::Dropped => (None, true),
-            // The pause doubles, so that all attempts together cost a few times the recording.
+            // A pause as long as the event is old doubles from one attempt to the next, so that all
+            // attempts together cost a small multiple of the recording.
             LastPart::Kept if chunks.failures().any(Failure::costs_everything) => {
                 (Some(self.event.ages().stored().min(LONGEST_PAUSE)), false)
             }
-            // A run that gained nothing for want of time would gain nothing at once.
+            // A run that ran out of time, but stored parts, may continue at once. One that stored
+            // none would store none again.
             LastPart::Kept => (None, failure.is_none() && chunks.parts > 0),
         };
         Unfinished {
@@ -190,7 +201,7 @@ impl Work<'_> {
         }
     }
 
-    /// Counts and logs a recording whose media is doubtful.
+    /// Logs and counts a recording with doubtful media.
     fn measure_doubts(self, manifest: &Manifest<'_>) {
         let Some(check) = &manifest.check else { return };
         let Some(doubt) = check.doubts.first() else {
@@ -203,8 +214,8 @@ impl Work<'_> {
 }
 
 impl Archive {
-    /// Makes an event no longer pending. The event goes last, so that whatever fails before leaves it
-    /// to be finished; that another tick may take it in between costs two calls.
+    /// Deletes the claim, then the pending event. The event goes last, so that after a failure the
+    /// next run finds it and finishes the work. A tick that claims it in between costs two calls.
     pub(super) async fn clear_pending(
         &self,
         claim: Claim,
@@ -215,7 +226,7 @@ impl Archive {
     }
 }
 
-/// Counts a rejection, and the chunks that it is about.
+/// Counts a rejection and its chunks.
 fn measure_rejection(chunks: &[CopiedChunk]) {
     let failed = |copied: &CopiedChunk, is: &dyn Fn(&Failure) -> bool| {
         let results = [&copied.media.result, &copied.metadata.result];

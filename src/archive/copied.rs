@@ -1,4 +1,4 @@
-//! The chunks of a recording after a run, and the documents that tell of them.
+//! The chunks of a recording after a run, and the documents about them.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ pub(super) struct Chunks {
     pub(super) copied: Vec<CopiedChunk>,
     /// The bytes that this run fetched for them.
     pub(super) bytes: u64,
-    /// The parts and small objects that this run put.
+    /// The parts and small objects that this run stored.
     pub(super) parts: u32,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct CopiedChunk {
     pub(super) chunk: Chunk,
     pub(super) media: Copied,
     pub(super) metadata: Copied,
-    /// The examination of the media, once all of the recording is there.
+    /// The examination of the media, once every object of the recording is archived.
     pub(super) check: Option<Check>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct CopiedChunk {
 #[derive(Debug)]
 pub(super) struct Copied {
     pub(super) key: Key,
-    /// The object, or the reason that there is none.
+    /// The object, or the failure.
     pub(super) result: Result<Object, Failure>,
 }
 
@@ -47,7 +47,7 @@ impl Chunks {
         self.copied.sort_by_key(|copied| copied.chunk.index);
     }
 
-    /// The reasons that objects are not there.
+    /// The failures of all objects.
     pub(super) fn failures(&self) -> impl Iterator<Item = &Failure> {
         let objects = self.copied.iter();
         let objects = objects.flat_map(|copied| [&copied.media, &copied.metadata]);
@@ -65,8 +65,8 @@ impl Chunks {
         Some(Manifest::new(&recording.event, chunks, check))
     }
 
-    /// The rejection of the recording. In the order of the chunks, `kept` has the parts of each
-    /// one's media that S3 still holds.
+    /// The rejection of the recording. `kept` has, for each chunk in the same order, the parts of
+    /// its media that S3 still holds.
     pub(super) fn rejection<'a>(
         &'a self,
         recording: &'a Recording,

@@ -1,8 +1,8 @@
-//! Documents under keys of ours, compared with what we know of them: no name decides alone.
+//! The documents of one recording in S3, each compared with the recording before it counts.
 //!
-//! A key that carries an event's identity is found taken by a run on the same event, or by somebody
-//! who writes to the bucket. Only the document itself tells: the event in it must have the very
-//! keys that it was found under.
+//! The key of a document has the identity of the event. An object that is already there is from a
+//! run on the same event, or from somebody else who writes to the bucket. Only its content tells:
+//! the event in the document must have the keys under which the document was found.
 
 use tracing::error;
 
@@ -16,7 +16,7 @@ use crate::metrics::{Measured, Metric};
 use crate::outcome::Outcome;
 use crate::store::{self, JSON, MAX_DOCUMENT, Written};
 
-/// The documents in S3 about one recording.
+/// The documents of one recording in S3.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Documents<'a> {
     pub(super) archive: &'a Archive,
@@ -24,8 +24,8 @@ pub(super) struct Documents<'a> {
 }
 
 impl Documents<'_> {
-    /// Returns `true` if the manifest of this recording is there. A document of another event under
-    /// its key is not.
+    /// Returns `true` if S3 has the manifest of this recording. A document of another event under
+    /// its key does not count.
     pub(super) async fn has_manifest(self) -> Result<bool, store::Error> {
         let key = self.of.keys.manifest();
         let there = self.holds(&key, |json| self.is_manifest(json)).await?;
@@ -35,8 +35,8 @@ impl Documents<'_> {
         Ok(there == Some(true))
     }
 
-    /// Writes a rejection for want of a manifest whose key holds another document, although every
-    /// chunk is there.
+    /// Writes a rejection of a recording whose every chunk is archived, but whose manifest cannot
+    /// be written since its key holds another document.
     pub(super) async fn reject_unmanifested(
         self,
         chunks: &Chunks,
@@ -51,13 +51,13 @@ impl Documents<'_> {
         Ok(Outcome::SetAside)
     }
 
-    /// Writes a rejection. Where its key holds another document, the event is set aside with that
-    /// reason instead.
+    /// Writes a rejection. If its key holds another document, sets the event aside with that reason
+    /// instead.
     ///
     /// # Errors
     ///
-    /// [`store::Error::Foreign`] where that place is taken too, so that the event must stay
-    /// pending.
+    /// [`store::Error::Foreign`] if another object is there too. Then the event must stay pending,
+    /// or nothing in the bucket would tell of the recording.
     pub(super) async fn keep_rejection(self, rejection: Vec<u8>) -> Result<(), store::Error> {
         let Self { archive, of } = self;
         let key = of.keys.rejection();
@@ -69,7 +69,8 @@ impl Documents<'_> {
             let rejection: Option<Rejection<'_>> = from_json(json).ok();
             rejection.is_some_and(|there| self.is_of_event(there.event.get().as_bytes()))
         };
-        // Gone is as good as there: whoever may delete it has seen it.
+        // A rejection that was there and is gone counts as written: an operator has deleted it
+        // since.
         if self.holds(&key, is_ours).await? != Some(false) {
             return Ok(());
         }
@@ -89,7 +90,8 @@ impl Documents<'_> {
         Ok(())
     }
 
-    /// Returns `true` if these are the bytes of a pending event under the key of this recording.
+    /// Returns `true` if `event` is this event, with this time too: it has the same key under
+    /// `pending/`.
     pub(super) fn is_pending(self, event: &[u8]) -> bool {
         let found = event_grid::recording(event);
         found.is_ok_and(|found| {
@@ -98,6 +100,7 @@ impl Documents<'_> {
         })
     }
 
+    /// Returns `true` if `json` is a manifest of this event that names the objects of every chunk.
     fn is_manifest(self, json: &[u8]) -> bool {
         let Ok(manifest) = from_json::<Manifest<'_>>(json) else {
             return false;
@@ -113,8 +116,8 @@ impl Documents<'_> {
             && chunks.all(|chunk| names(&keys.media(chunk), &keys.metadata(chunk)))
     }
 
-    /// Returns `true` if an event has the identity, id and folder of this recording; it may have
-    /// been sent at another time.
+    /// Returns `true` if `event` has the id, identity and folder of this recording. Its time may
+    /// differ, as in a replayed delivery.
     fn is_of_event(self, event: &[u8]) -> bool {
         let found = event_grid::recording(event);
         found.is_ok_and(|found| {

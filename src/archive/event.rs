@@ -1,4 +1,4 @@
-//! The recording of one event, with its keys.
+//! The recording of one event with its keys, before and after the event is stored.
 
 use std::time::SystemTime;
 

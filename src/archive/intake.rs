@@ -1,4 +1,4 @@
-//! Delivered events: stored before any work on them.
+//! The storage of delivered events, before any work on them.
 
 use std::time::SystemTime;
 
@@ -18,23 +18,23 @@ use crate::outcome::{Outcome, Report};
 use crate::recording::{Recording, StorageClass};
 use crate::store::{self, JSON, StoredDocument, Written};
 
-/// An event that is stored, to be worked on by this run.
+/// A stored event, and the claim of this run on it.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(super) event: StoredEvent,
     pub(super) claim: Claim,
 }
 
-/// The end of storing an event.
+/// The result of storing an event.
 #[derive(Debug)]
 pub(crate) enum Intake {
-    /// It is stored, and this run may work on it.
+    /// The event is stored, and this run may work on it.
     Pending(Box<Pending>),
-    /// There is nothing to work on.
+    /// There is no work on the event.
     Done(Report),
 }
 
-/// The end of storing an event, with what work on it needs.
+/// The result of storing an event, without its recording.
 enum Stored {
     ToWorkOn {
         since: SystemTime,
@@ -87,7 +87,7 @@ impl Archive {
         }
     }
 
-    /// Why a recording is none of ours to archive.
+    /// The reason not to archive events of `topic`, if there is one.
     pub(super) fn foreign(&self, topic: &str) -> Option<&'static str> {
         let ours = self.topics.accepts(topic);
         (!ours).then_some("event is of another topic than EVENT_GRID_TOPICS")
@@ -95,17 +95,17 @@ impl Archive {
 }
 
 impl Documents<'_> {
-    /// Stores the event, unless there is nothing to work on.
+    /// Stores the event, unless it is archived already or another run is at work on it.
     ///
     /// # Errors
     ///
-    /// [`store::Error::Foreign`] where its key holds another event, so that this one is not stored.
+    /// [`store::Error::Foreign`] if the key holds another event: then this one is not stored.
     async fn store_event(self) -> Result<Stored, store::Error> {
         let archive = self.archive;
         archive.verify_store().await?;
         let event = self.of.keys.pending_event();
         if self.has_manifest().await? {
-            // Left over where a run ended between its last two steps.
+            // A run that ended between the manifest and the deletion has left the event pending.
             archive.end_pending(&event).await?;
             return Ok(Stored::Done(Outcome::AlreadyArchived));
         }
@@ -117,8 +117,9 @@ impl Documents<'_> {
                     return Err(store::Error::Foreign);
                 }
                 Some(stored) => since = stored.last_modified.unwrap_or(since),
-                // Another run has finished it meanwhile, or somebody has deleted it: only a look
-                // at everything tells.
+                // Deleted since the write was refused: another run has finished the event, or
+                // somebody has deleted it. Only work on the event finds out which, so it is stored
+                // again.
                 None => {
                     self.create_event(&event).await?;
                 }
@@ -132,7 +133,8 @@ impl Documents<'_> {
         let attempt = event.beside(ATTEMPT);
         let etag = there.map(|there| there.etag);
         let claim = Claim::later(&archive.store, attempt, etag, archive.limits.heartbeat);
-        // An event of more than an hour ago may have been rejected, and its parts kept.
+        // The run that created the event has nothing to resume, unless the event is so old that it
+        // may have been rejected before: then its upload may still be there.
         let told = self.of.recording.time();
         let told = told.map(|time| time.age(clock::now()));
         Ok(Stored::ToWorkOn {
@@ -142,7 +144,7 @@ impl Documents<'_> {
         })
     }
 
-    /// Stores the event, and returns whether it was this run that did.
+    /// Creates the pending event. Returns `false` if it was there.
     async fn create_event(self, key: &Key) -> Result<bool, store::Error> {
         let json = self.of.recording.event.get().to_owned();
         let written = self.archive.store.create(key, json, JSON, None).await?;
@@ -151,10 +153,11 @@ impl Documents<'_> {
 }
 
 impl Archive {
-    /// Makes an event no longer pending that is found to be archived.
+    /// Deletes the claim and the pending event of a recording that is found to be archived.
     async fn end_pending(&self, event: &Key) -> Result<(), store::Error> {
-        // Each deletion leaves a marker in a versioned bucket, so what may well be gone is looked
-        // for first.
+        // A deletion leaves a marker in a versioned bucket, even of an object that is not there.
+        // These objects are mostly gone, so a look comes first:
+        // <https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html>
         for key in [&event.beside(ATTEMPT), event] {
             if self.store.find(key).await?.is_some() {
                 self.store.delete(key).await?;
@@ -164,7 +167,7 @@ impl Archive {
     }
 }
 
-/// Returns `true` if an `attempt.json` is the claim of a run that is at work now.
+/// Returns `true` if `there` is the claim of a run that is at work now.
 fn is_live(stored: SystemTime, there: &StoredDocument) -> bool {
     let Some(written) = there.last_modified else {
         return false;

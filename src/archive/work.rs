@@ -1,4 +1,4 @@
-//! The work of one run on one event: its chunks side by side.
+//! The work of one run on one stored event: its chunks, side by side.
 
 use std::panic::resume_unwind;
 
