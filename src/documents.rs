@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_document_is_not_read() {
+    fn json_of_another_form_or_version_is_not_read() {
         for json in [
             "",
             "{",

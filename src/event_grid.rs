@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_current_form() {
+    fn the_current_form_is_read() {
         let body = body(CURRENT);
         let [Event::Recording(recording)] = &*events(&body).unwrap() else {
             panic!("one recording")
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_any_sender_has_is_one_thing_that_is_not_understood() {
+    fn too_many_events_or_chunks_are_not_understood() {
         for (count, expected) in [(MAX_EVENTS, MAX_EVENTS), (MAX_EVENTS + 1, 1)] {
             let body = serde_json::to_vec(&vec![0; count]).unwrap();
             assert_eq!(events(&body).unwrap().len(), expected);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_is_no_event_whatever_is_in_it() {
+    fn an_array_is_no_event_whatever_its_elements() {
         let body = format!(r#"[["1", "{RECORDING_FILE_STATUS_UPDATED}"]]"#);
         let read = events(body.as_bytes()).unwrap();
         let [Event::NotUnderstood { reason, .. }] = &*read else {
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_come_in_any_order_and_leave_by_index() {
+    fn chunks_in_any_order_are_sorted_by_index() {
         let [Event::Recording(recording)] = &*events(&body(THREE_CHUNKS)).unwrap() else {
             panic!("one recording")
         };
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_says_why() {
+    fn an_event_that_is_not_understood_has_a_reason() {
         for (event, why) in [
             (json!(1), NotUnderstood::NotAnObject),
             (json!({}), NotUnderstood::NoType),
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_is_a_whole_number_however_it_is_spelt() {
+    fn an_index_is_an_integer_in_any_spelling() {
         for (index, read) in [
             (json!(3), Some(3)),
             (json!(3.0), Some(3)),
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_id_is_none() {
+    fn an_empty_id_counts_as_absent() {
         let event = |id: &str, chunk: &str| {
             let mut event = chunks_of(&json!([{"documentId": chunk, "index": 0}]));
             event["id"] = id.into();
@@ -492,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_an_object_nor_an_array() {
+    fn a_body_that_is_neither_an_object_nor_an_array_is_refused() {
         for body in [
             "",
             "{",

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn each_row_of_the_rule() {
+    fn each_failure_is_final_at_its_age() {
         let (zero, day, two_days) = (Duration::ZERO, EXPIRY, LASTING);
         let source = |error| Failure::from(transfer::Error::Source(error));
         for (failure, first_final_age) in [
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_hopeless_while_parts_come() {
+    fn a_lasting_failure_is_not_final_while_parts_arrive() {
         let ages = at(LASTING, LASTING);
         assert!(!refused(503, None).is_final(ages, Some(SETTLED.saturating_sub(MOMENT))));
         assert!(refused(503, None).is_final(ages, Some(SETTLED)));
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_after_is_heeded_for_an_hour_at_most() {
+    fn a_retry_after_is_obeyed_for_an_hour_at_most() {
         let minutes = Duration::from_mins;
         let asked = |asked| refused(429, Some(asked)).retry_after();
         assert_eq!(asked(minutes(5)), Some(minutes(5)));

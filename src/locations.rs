@@ -350,7 +350,7 @@ mod tests {
     ];
 
     #[test]
-    fn everything_else_is_not() {
+    fn all_other_urls_are_refused() {
         let rule = rule("https://contoso.communication.azure.com/");
         for (location, why) in NOT_ADMITTED {
             assert_eq!(rule.admit(location), Err(*why), "{location}");
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn azures_blob_hosts_are_told_from_names_that_look_like_them() {
+    fn azure_blob_hosts_are_distinguished_from_similar_names() {
         for (location, is_blob) in [
             (
                 "https://contoso.blob.core.windows.net/recordings/1.mp4",

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_survive_json_and_garbage_says_nothing() {
+    fn an_attempt_survives_json_and_garbage_counts_as_none() {
         let attempt = Attempt {
             retry_after_seconds: Some(300),
             failure: Some("no".into()),

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_in_the_same_folder() {
+    fn a_key_beside_another_is_in_its_folder() {
         for (key, beside) in [("a/b/c", "a/b/x"), ("c", "x"), ("a/", "a/x")] {
             let same_folder = Key::work(key.into()).beside("x");
             assert_eq!(same_folder, Key::work(beside.into()));

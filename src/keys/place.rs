@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_tells_what_it_names() {
+    fn a_key_is_parsed_to_its_kind() {
         let all = "a".repeat(64);
         let (event_id, identity) = ("831e-1", HASH);
         let time = Timestamp::parse("2026-11-23T15:20:34.2199328Z");
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_another_form_names_nothing() {
+    fn a_key_of_another_form_has_no_kind() {
         let (lower, upper) = ("a".repeat(64), "A".repeat(64));
         let pending = "calls/pending/20261123T152034.2199328Z-";
         let archive = "calls/2026/11/23/08fa/141004Z/";

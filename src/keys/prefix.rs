@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prefixes() {
+    fn a_prefix_is_completed_or_refused() {
         for (text, prefix) in [("", ""), ("a", "a/"), ("a/", "a/"), ("a/b", "a/b/")] {
             assert_eq!(Prefix::new(text).unwrap().to_string(), prefix);
         }

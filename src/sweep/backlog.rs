@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_recordings_in_trouble_a_hundred_are_told() {
+    fn of_many_recordings_in_trouble_a_hundred_are_reported() {
         let mut scene = Scene::new(10);
         for number in 0..350 {
             scene.event(number, 61, Some((3, number as u64 % 2)));
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_due_is_counted_and_left_alone() {
+    fn events_that_are_not_due_are_counted_and_left_alone() {
         let mut scene = Scene::new(10);
         scene.event(1, 1, None);
         scene.event(2, 100, Some((1, 9)));
