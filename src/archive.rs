@@ -56,7 +56,8 @@ pub(crate) struct Archive {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Worked {
     pub(crate) report: Report,
-    /// `true` if a fault on our side kept the event from its end: S3, KMS, permissions, credentials.
+    /// `true` if a fault on our side (S3, KMS, permissions, credentials) kept the event from its
+    /// end.
     pub(crate) ours: bool,
 }
 

@@ -214,7 +214,10 @@ mod tests {
     }
 
     fn event_of(data: &Value) -> Value {
-        json!({"id": "1", "eventType": RECORDING_FILE_STATUS_UPDATED, "subject": "/recording/call/c", "data": data})
+        json!({
+            "id": "1", "eventType": RECORDING_FILE_STATUS_UPDATED,
+            "subject": "/recording/call/c", "data": data,
+        })
     }
 
     fn chunks_of(chunks: &Value) -> Value {
@@ -357,7 +360,12 @@ mod tests {
 
     #[test]
     fn two_chunks_of_one_index_and_document_are_told_apart_by_their_locations() {
-        let chunk = |content: &str, metadata: &str| json!({"documentId": "a", "index": 2, "contentLocation": content, "metadataLocation": metadata});
+        let chunk = |content: &str, metadata: &str| {
+            json!({
+                "documentId": "a", "index": 2,
+                "contentLocation": content, "metadataLocation": metadata,
+            })
+        };
         for (others, count) in [
             (vec![chunk("x", "m")], 1),
             (vec![chunk("y", "m")], 2),
@@ -429,7 +437,10 @@ mod tests {
             (json!([3]), None),
             (json!(null), None),
         ] {
-            let chunks = json!([{"documentId": "first", "index": 70}, {"documentId": "second", "index": index}]);
+            let chunks = json!([
+                {"documentId": "first", "index": 70},
+                {"documentId": "second", "index": index},
+            ]);
             let event = chunks_of(&chunks).to_string();
             let chunks = recording(event.as_bytes()).unwrap().chunks;
             let second = chunks.iter().find(|chunk| chunk.document_id == "second");
@@ -459,9 +470,10 @@ mod tests {
     #[test]
     fn times_without_an_offset_are_utc() {
         let of = |time: &str| {
-            let mut event = event_of(
-                &json!({"recordingStartTime": time, "recordingStorageInfo": {"recordingChunks": [{}]}}),
-            );
+            let mut event = event_of(&json!({
+                "recordingStartTime": time,
+                "recordingStorageInfo": {"recordingChunks": [{}]},
+            }));
             event["eventTime"] = time.into();
             let recording = recording(event.to_string().as_bytes()).unwrap();
             assert_eq!(recording.event_time, recording.started, "{time}");
@@ -480,15 +492,13 @@ mod tests {
         ] {
             let body = json!([{"eventType": event_type, "data": {"validationCode": "512d38b6"}}])
                 .to_string();
-            assert!(
-                matches!(&*events(body.as_bytes()).unwrap(), [Event::Validation { code }] if code == "512d38b6")
-            );
+            let read = events(body.as_bytes()).unwrap();
+            assert!(matches!(&*read, [Event::Validation { code }] if code == "512d38b6"));
         }
         let body =
             json!({"id": "7", "type": "Microsoft.Communication.ChatMessageReceived"}).to_string();
-        assert!(
-            matches!(&*events(body.as_bytes()).unwrap(), [Event::Other { id, .. }] if id.to_string() == "7")
-        );
+        let read = events(body.as_bytes()).unwrap();
+        assert!(matches!(&*read, [Event::Other { id, .. }] if id.to_string() == "7"));
     }
 
     #[test]
@@ -530,7 +540,9 @@ mod tests {
         }
 
         #[test]
-        fn no_truncated_or_mutated_sample_panics(cut in 0_usize..3_000, at in 0_usize..3_000, byte in any::<u8>()) {
+        fn no_truncated_or_mutated_sample_panics(
+            cut in 0_usize..3_000, at in 0_usize..3_000, byte in any::<u8>(),
+        ) {
             for payload in [CURRENT, THREE_CHUNKS] {
                 let mut body = body(payload);
                 body.truncate(cut.max(1));

@@ -153,17 +153,22 @@ mod tests {
     #[test]
     fn keys_are_those_of_the_contract() {
         let recording = recording(&json!({
-            "id": "831e1650", "topic": "/SUBSCRIPTIONS/x", "subject": "/recording/call/08fa/serverCallId/a/recordingId/b",
-            "eventType": "Microsoft.Communication.RecordingFileStatusUpdated", "eventTime": "2026-11-23T15:20:34.2199328Z",
+            "id": "831e1650", "topic": "/SUBSCRIPTIONS/x",
+            "subject": "/recording/call/08fa/serverCallId/a/recordingId/b",
+            "eventType": "Microsoft.Communication.RecordingFileStatusUpdated",
+            "eventTime": "2026-11-23T15:20:34.2199328Z",
             "data": {
                 "recordingStartTime": "2026-11-23T16:10:04.5+02:00", "recordingFormatType": "Wav",
-                "recordingStorageInfo": {"recordingChunks": [{"documentId": "0-eus-d12", "index": 3}]},
+                "recordingStorageInfo": {
+                    "recordingChunks": [{"documentId": "0-eus-d12", "index": 3}],
+                },
             },
         }));
         let chunk = &recording.chunks[0];
-        let identity = hash(
-            r#"["/subscriptions/x","08fa","20261123T141004.5000000Z","wav","acs",[[3,"0-eus-d12",null,null]]]"#,
-        );
+        let identity = hash(concat!(
+            r#"["/subscriptions/x","08fa","20261123T141004.5000000Z","wav","acs","#,
+            r#"[[3,"0-eus-d12",null,null]]]"#,
+        ));
         let media = hash("contoso.communication.azure.com/recording/download/0-eus-d12");
         let metadata =
             hash("contoso.communication.azure.com/recording/download/0-eus-d12/metadata");
@@ -217,10 +222,14 @@ mod tests {
     fn two_locations_are_two_objects() {
         let at = |path: &str| {
             let location = format!("https://eus.asm.skype.com/{path}");
-            json!({"documentId": "d", "index": 0, "contentLocation": location, "metadataLocation": location})
+            json!({
+                "documentId": "d", "index": 0,
+                "contentLocation": location, "metadataLocation": location,
+            })
         };
         let recording = recording(&json!({
-            "id": "1", "subject": "/recording/call/c", "eventType": "Microsoft.Communication.RecordingFileStatusUpdated",
+            "id": "1", "subject": "/recording/call/c",
+            "eventType": "Microsoft.Communication.RecordingFileStatusUpdated",
             "data": {"recordingStorageInfo": {"recordingChunks": [at("a"), at("b"), at("a")]}},
         }));
         let keys = layout("", Pending::UnderPrefix).keys(&recording);
@@ -274,8 +283,11 @@ mod tests {
     #[test]
     fn an_event_without_any_time_stands_at_the_epoch() {
         let recording = recording(&json!({
-            "id": "1", "subject": "", "eventType": "Microsoft.Communication.RecordingFileStatusUpdated",
-            "data": {"recordingStorageInfo": {"recordingChunks": [{"documentId": "d", "index": 0}]}},
+            "id": "1", "subject": "",
+            "eventType": "Microsoft.Communication.RecordingFileStatusUpdated",
+            "data": {"recordingStorageInfo": {
+                "recordingChunks": [{"documentId": "d", "index": 0}],
+            }},
         }));
         let keys = layout("", Pending::UnderPrefix).keys(&recording);
         let pending = keys.pending_event();
@@ -299,18 +311,29 @@ mod tests {
     proptest! {
         #[test]
         fn no_key_leaves_the_prefix_or_outgrows_s3(
-            id in any::<String>(), subject in any::<String>(), document_id in any::<String>(), index in any::<u64>(),
+            id in any::<String>(),
+            subject in any::<String>(),
+            document_id in any::<String>(),
+            index in any::<u64>(),
         ) {
             let recording = recording(&json!({
-                "id": id, "subject": subject, "eventType": "Microsoft.Communication.RecordingFileStatusUpdated",
-                "data": {"recordingStorageInfo": {"recordingChunks": [{"documentId": document_id, "index": index}]}},
+                "id": id, "subject": subject,
+                "eventType": "Microsoft.Communication.RecordingFileStatusUpdated",
+                "data": {"recordingStorageInfo": {
+                    "recordingChunks": [{"documentId": document_id, "index": index}],
+                }},
             }));
             let layout = layout(&"p".repeat(512), Pending::UnderPrefix);
             let keys = layout.keys(&recording);
             let chunk = &recording.chunks[0];
             for key in [
-                keys.pending_event(), keys.pending_event().beside(ATTEMPT), keys.record(chunk), keys.media(chunk), keys.metadata(chunk),
-                keys.manifest(), keys.rejection(),
+                keys.pending_event(),
+                keys.pending_event().beside(ATTEMPT),
+                keys.record(chunk),
+                keys.media(chunk),
+                keys.metadata(chunk),
+                keys.manifest(),
+                keys.rejection(),
             ] {
                 prop_assert!(key.as_str().len() <= 1024);
                 prop_assert_eq!(layout.listed(key.bucket(), key.as_str()), Some(key.clone()));

@@ -28,7 +28,8 @@ const LONGEST_FAILURE: usize = 1000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Conclusion {
     pub(super) outcome: Outcome,
-    /// `true` if a fault on our side kept the event from its end: S3, KMS, permissions, credentials.
+    /// `true` if a fault on our side (S3, KMS, permissions, credentials) kept the event from its
+    /// end.
     pub(super) ours: bool,
 }
 

@@ -151,7 +151,9 @@ mod tests {
             json!({
                 "id": "831e1650", "topic": "", "subject": "/recording/call/08fa",
                 "eventType": "Microsoft.Communication.RecordingFileStatusUpdated",
-                "data": {"recordingStorageInfo": {"recordingChunks": [{"documentId": "a\"b", "index": 0}]}},
+                "data": {"recordingStorageInfo": {
+                    "recordingChunks": [{"documentId": "a\"b", "index": 0}],
+                }},
             })
             .to_string()
             .as_bytes(),

@@ -74,7 +74,8 @@ impl Documents<'_> {
         if self.holds(&key, is_ours).await? != Some(false) {
             return Ok(());
         }
-        let reason = "recording cannot be archived whole, and the key of its rejection holds another document";
+        let reason = "recording cannot be archived whole, \
+            and the key of its rejection holds another document";
         let event = &of.recording.event;
         let key = archive.layout.set_aside(event.get().as_bytes());
         let document = to_json(&SetAside::new(event, reason));

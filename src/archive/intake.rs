@@ -77,7 +77,8 @@ impl Archive {
         }
         if recording.storage() == StorageClass::Customer {
             Measured::once(Metric::RecordingsInCustomerStorage).emit();
-            info!(event = %recorded.id(), "ACS has written this recording to the customer's own storage");
+            let id = recorded.id();
+            info!(event = %id, "ACS has written this recording to the customer's own storage");
             return Stored::Done(Outcome::Ignored);
         }
         let stored = self.documents(recorded).store_event();

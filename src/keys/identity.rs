@@ -160,7 +160,8 @@ mod tests {
             "data": {
                 "recordingStartTime": "2026-11-23T14:10:04Z", "recordingFormatType": "Mp4",
                 "recordingStorageInfo": {"recordingChunks": [
-                    {"documentId": "d", "index": 0, "contentLocation": CONTENT, "metadataLocation": METADATA,
+                    {"documentId": "d", "index": 0,
+                        "contentLocation": CONTENT, "metadataLocation": METADATA,
                         "deleteLocation": "https://eus.asm.skype.com/v1/objects/d"},
                     {"documentId": "e", "index": 1},
                 ]},
@@ -368,7 +369,8 @@ mod tests {
             ids in proptest::collection::vec("[a-z]{1,3}", 1..6), by in 0_usize..6,
         ) {
             let chunk = |(index, id): (usize, &String)| {
-                json!({"documentId": id, "index": index % 3, "contentLocation": format!("https://h.example/{id}/{index}")})
+                let location = format!("https://h.example/{id}/{index}");
+                json!({"documentId": id, "index": index % 3, "contentLocation": location})
             };
             let mut chunks: Vec<Value> = ids.iter().enumerate().map(chunk).collect();
             let event = changed(CHUNKS, chunks.clone().into());

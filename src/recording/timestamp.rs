@@ -140,7 +140,8 @@ mod tests {
     proptest! {
         #[test]
         fn written_times_sort_by_time(a in 0_i64..250_000_000_000, b in 0_i64..250_000_000_000) {
-            let written = |seconds| Timestamp(OffsetDateTime::from_unix_timestamp(seconds).unwrap()).compact();
+            let time = |seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+            let written = |seconds| Timestamp(time(seconds)).compact();
             prop_assert_eq!(a.cmp(&b), written(a).cmp(&written(b)));
         }
     }
