@@ -120,7 +120,7 @@ impl Archive {
             order,
             lane,
         };
-        let chunks = claim.keep(work.copy()).await;
+        let chunks = claim.renew_during(work.copy()).await;
         let conclusion = work.conclude(claim, &chunks).await;
         let report = event
             .recorded
@@ -139,7 +139,7 @@ impl Archive {
         deadline: Instant,
     ) -> Report {
         let id = EventId::default();
-        let outcome = self.keep_aside(&id, event, reason, deadline).await;
+        let outcome = self.write_set_aside(&id, event, reason, deadline).await;
         Report::of(id.to_string(), outcome)
     }
 
@@ -149,7 +149,7 @@ impl Archive {
 
     /// Writes an event under `rejected/`. An object that is already there is the same event: the
     /// key is a hash of the event.
-    async fn keep_aside(
+    async fn write_set_aside(
         &self,
         id: &EventId,
         event: &RawValue,

@@ -87,7 +87,7 @@ impl Claim {
     }
 
     /// Does `work`, and renews the claim at each heartbeat meanwhile.
-    pub(super) async fn keep<T>(&mut self, work: impl Future<Output = T>) -> T {
+    pub(super) async fn renew_during<T>(&mut self, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         loop {
             tokio::select! {

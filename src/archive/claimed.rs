@@ -85,7 +85,7 @@ impl Archive {
             self.foreign(&recording.topic)
         };
         if let Some(reason) = aside {
-            let outcome = self.keep_aside(recorded.id(), &recording.event, reason, deadline);
+            let outcome = self.write_set_aside(recorded.id(), &recording.event, reason, deadline);
             return Ok(done(self.end_claimed(claimed, outcome.await).await?));
         }
         match self.documents(&recorded).has_manifest().await {

@@ -107,11 +107,11 @@ impl Work<'_> {
         {
             return Ok(Verdict::Unfinished);
         }
-        let Some(kept) = self.kept(chunks, ages).await? else {
+        let Some(uploaded) = self.uploaded_parts(chunks, ages).await? else {
             return Ok(Verdict::Unfinished);
         };
-        let rejection = to_json(&chunks.rejection(&recorded.recording, &kept));
-        documents.keep_rejection(rejection).await?;
+        let rejection = to_json(&chunks.rejection(&recorded.recording, &uploaded));
+        documents.write_rejection(rejection).await?;
         // Counted also if the rejection was there before: it may be this run's own, after a lost
         // answer, or one of an earlier day that nobody has attended to.
         measure_rejection(&chunks.copied);
@@ -122,7 +122,7 @@ impl Work<'_> {
 
     /// The parts that S3 holds of each chunk whose media failed, in the order of the chunks. `None`
     /// if S3 has received a part so recently that the failure is not final.
-    async fn kept(
+    async fn uploaded_parts(
         self,
         chunks: &Chunks,
         ages: Ages,
@@ -134,19 +134,16 @@ impl Work<'_> {
                 continue;
             };
             let record = self.event.recorded.keys.record(&copied.chunk);
-            let kept = self
-                .archive
-                .transfers
-                .uploaded_parts(&copied.media.key, &record);
-            let kept = kept.await?;
-            let last_part = kept.as_ref().and_then(|kept| kept.last_part);
+            let (transfers, key) = (&self.archive.transfers, &copied.media.key);
+            let uploaded = transfers.uploaded_parts(key, &record).await?;
+            let last_part = uploaded.as_ref().and_then(|uploaded| uploaded.last_part);
             let age = last_part.and_then(|at| clock::now().duration_since(at).ok());
             // If the clocks disagree, the part may be of the future. Then its age is zero.
             let age = last_part.map(|_| age.unwrap_or(Duration::ZERO));
             if !failure.is_final(ages, age) {
                 return Ok(None);
             }
-            all.push(kept);
+            all.push(uploaded);
         }
         Ok(Some(all))
     }

@@ -65,15 +65,15 @@ impl Chunks {
         Some(Manifest::new(&recording.event, chunks, check))
     }
 
-    /// The rejection of the recording. `kept` has, for each chunk in the same order, the parts of
+    /// The rejection of the recording. `uploaded` has, for each chunk in the same order, the parts of
     /// its media that S3 still holds.
     pub(super) fn rejection<'a>(
         &'a self,
         recording: &'a Recording,
-        kept: &'a [Option<UploadedParts>],
+        uploaded: &'a [Option<UploadedParts>],
     ) -> Rejection<'a> {
-        let chunks = self.copied.iter().zip(kept);
-        let chunks = chunks.map(|(copied, kept)| copied.rejected(kept.as_ref()));
+        let chunks = self.copied.iter().zip(uploaded);
+        let chunks = chunks.map(|(copied, uploaded)| copied.rejected(uploaded.as_ref()));
         Rejection::new(&recording.event, chunks.collect())
     }
 }
@@ -89,11 +89,11 @@ impl CopiedChunk {
         })
     }
 
-    fn rejected<'a>(&'a self, kept: Option<&'a UploadedParts>) -> RejectedChunk<'a> {
+    fn rejected<'a>(&'a self, uploaded: Option<&'a UploadedParts>) -> RejectedChunk<'a> {
         RejectedChunk {
             index: self.chunk.index,
             document_id: self.chunk.document_id.as_str().into(),
-            media: self.media.outcome(kept),
+            media: self.media.outcome(uploaded),
             metadata: self.metadata.outcome(None),
         }
     }
@@ -116,18 +116,18 @@ impl Copied {
         }
     }
 
-    fn outcome<'a>(&'a self, kept: Option<&'a UploadedParts>) -> ObjectOutcome<'a> {
+    fn outcome<'a>(&'a self, uploaded: Option<&'a UploadedParts>) -> ObjectOutcome<'a> {
         let failure = match &self.result {
             Ok(object) => return ObjectOutcome::Archived(self.described(object)),
             Err(failure) => failure,
         };
         let reason = error_chain(failure);
-        let upload = kept.map(|kept| UnfinishedUpload {
+        let upload = uploaded.map(|uploaded| UnfinishedUpload {
             key: self.key.as_str().into(),
-            upload_id: kept.upload_id.as_str().into(),
-            parts: kept.parts,
-            planned_parts: kept.planned,
-            bytes: kept.bytes,
+            upload_id: uploaded.upload_id.as_str().into(),
+            parts: uploaded.parts,
+            planned_parts: uploaded.planned,
+            bytes: uploaded.bytes,
         });
         if failure.is_expiry() {
             ObjectOutcome::Expired { reason, upload }
@@ -216,14 +216,14 @@ mod tests {
         assert_eq!(to_json(&rejection), json);
 
         let chunks = copied(&recording, Err(Failure::OutOfTime));
-        let kept = [Some(UploadedParts {
+        let uploaded = [Some(UploadedParts {
             upload_id: "u\"".into(),
             parts: 9,
             planned: Some(10),
             bytes: 144,
             last_part: None,
         })];
-        let json = to_json(&chunks.rejection(&recording, &kept));
+        let json = to_json(&chunks.rejection(&recording, &uploaded));
         let rejection: Rejection<'_> = from_json(&json).unwrap();
         let ObjectOutcome::Rejected { reason, upload } = &rejection.chunks[0].media else {
             panic!("{:?}", rejection.chunks[0].media);

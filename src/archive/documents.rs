@@ -42,9 +42,11 @@ impl Documents<'_> {
         chunks: &Chunks,
     ) -> Result<Outcome, store::Error> {
         let reason = "key of the manifest holds another document; every chunk is archived";
-        let kept = vec![None; chunks.copied.len()];
-        let rejection = chunks.rejection(&self.of.recording, &kept).because(reason);
-        self.keep_rejection(to_json(&rejection)).await?;
+        let uploaded = vec![None; chunks.copied.len()];
+        let rejection = chunks
+            .rejection(&self.of.recording, &uploaded)
+            .because(reason);
+        self.write_rejection(to_json(&rejection)).await?;
         Measured::once(Metric::RecordingsRejected).emit();
         let key = self.of.keys.rejection();
         error!(event = %self.of.id(), %key, "recording has no manifest");
@@ -58,7 +60,7 @@ impl Documents<'_> {
     ///
     /// [`store::Error::Foreign`] if another object is there too. Then the event must stay pending,
     /// or nothing in the bucket would tell of the recording.
-    pub(super) async fn keep_rejection(self, rejection: Vec<u8>) -> Result<(), store::Error> {
+    pub(super) async fn write_rejection(self, rejection: Vec<u8>) -> Result<(), store::Error> {
         let Self { archive, of } = self;
         let key = of.keys.rejection();
         let written = archive.store.create(&key, rejection, JSON, None).await?;

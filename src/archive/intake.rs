@@ -72,7 +72,7 @@ impl Archive {
     async fn store_delivered(&self, recorded: &KeyedRecording, deadline: Instant) -> Stored {
         let KeyedRecording { recording, .. } = recorded;
         if let Some(reason) = self.foreign(&recording.topic) {
-            let aside = self.keep_aside(recorded.id(), &recording.event, reason, deadline);
+            let aside = self.write_set_aside(recorded.id(), &recording.event, reason, deadline);
             return Stored::Done(aside.await);
         }
         if recording.storage() == StorageClass::Customer {
