@@ -70,11 +70,13 @@ impl Sweep {
         let started = Instant::now();
         let seen = Seen::default();
         let mut backlog = listing::list(&self.archive, &self.limits, deadline, &seen).await?;
+        // Measured before any work, so that an alarm on the backlog does not depend on how the work
+        // ends.
         let now = clock::now();
         let oldest = backlog.oldest;
         let oldest = oldest.and_then(|stored| now.duration_since(stored).ok());
         let hours_left = backlog.oldest_source.map(hours_left);
-        let (pending, left_over) = (backlog.pending, backlog.left_over());
+        let (pending, left_over) = (backlog.pending, backlog.take_left_over());
         let (in_trouble, unfinished) = (backlog.in_trouble, backlog.unfinished);
         Measured::tick(pending, in_trouble, unfinished, hours_left).emit();
         // Only a store that ignores conditions ends the tick. After any other error the tick goes

@@ -40,6 +40,8 @@ pub fn due(stored: SystemTime, attempt: Option<&Listed>) -> SystemTime {
     if attempt.is_empty {
         return attempt.written;
     }
+    // The pause grows with the time that the event has been pending. It stays short while ACS keeps
+    // the source, since each attempt may be the last that finds it.
     let age = attempt.written.duration_since(stored).unwrap_or_default();
     let pause = if age >= LASTING {
         LASTING_PAUSE

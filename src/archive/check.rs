@@ -30,7 +30,7 @@ impl Work<'_> {
             let Ok(object) = &copied.media.result else {
                 continue;
             };
-            // The result if the examination panics.
+            // The result if the examination panics: its task then ends without a result.
             copied.check = Some(Check::failed("examination ended without a result"));
             let one = MediaCheck {
                 store: archive.store.clone(),

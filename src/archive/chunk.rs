@@ -204,6 +204,8 @@ impl ChunkCopy {
             .emit();
     }
 
+    /// Copies an object until the deadline of the run. A source that sends everything in one reply
+    /// has to start again in the next run, so being late is another failure there.
     async fn in_time(
         &self,
         copied: impl Future<Output = Result<Archived, transfer::Error>>,

@@ -91,6 +91,7 @@ impl Claim {
         tokio::pin!(work);
         loop {
             tokio::select! {
+                // A write of the claim may be dropped here before its answer: see `release`.
                 done = &mut work => return done,
                 () = self.beat() => {}
             }
@@ -126,6 +127,8 @@ impl Claim {
         self.attempt.retry_after_seconds = left.retry_after.map(|asked| asked.as_secs());
         self.attempt.failure = left.failure;
         self.attempt.beat += 1;
+        // The listing shows an empty object by its size alone, so that the next tick may claim the
+        // event without a read.
         let json = if left.at_once {
             vec![]
         } else {
@@ -148,6 +151,8 @@ impl Claim {
             Written::Here(Receipt {
                 etag: Some(etag), ..
             }) => State::Ours { etag },
+            // A store may answer without an ETag, and a write may be refused because of this run's
+            // own.
             Written::Here(_) | Written::Taken => self.read().await?,
         };
         Ok(())

@@ -65,8 +65,8 @@ impl Chunks {
         Some(Manifest::new(&recording.event, chunks, check))
     }
 
-    /// The rejection of the recording. `uploaded` has, for each chunk in the same order, the parts of
-    /// its media that S3 still holds.
+    /// The rejection of the recording. `uploaded` has, for each chunk in the same order, the parts
+    /// of its media that S3 still holds.
     pub(super) fn rejection<'a>(
         &'a self,
         recording: &'a Recording,

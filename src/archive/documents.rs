@@ -86,6 +86,7 @@ impl Documents<'_> {
             let there: Option<SetAside<'_>> = from_json(json).ok();
             there.is_some_and(|there| archive.layout.set_aside(there.event.get().as_bytes()) == key)
         };
+        // The key is a hash of the event, so an object that is there is this event, or not ours.
         if written == Written::Taken && self.holds(&key, is_ours).await? != Some(true) {
             return Err(store::Error::Foreign);
         }
@@ -139,6 +140,8 @@ impl Documents<'_> {
         let Some(object) = store.find(key).await? else {
             return Ok(None);
         };
+        // The function writes no larger document, and reads none: anybody may have written this
+        // one.
         if object.size > MAX_DOCUMENT {
             return Ok(Some(false));
         }

@@ -36,6 +36,7 @@ impl Work<'_> {
     async fn copy_chunks(self) -> Chunks {
         // If time runs out, the run goes on with the cached key.
         let _ = timeout_at(self.deadline(), self.archive.acs.renew()).await;
+        // All chunks are judged by the same ages.
         let ages = self.event.ages();
         let mut copying = JoinSet::new();
         let mut chunks = Chunks::default();
@@ -50,6 +51,7 @@ impl Work<'_> {
             match copying.join_next().await {
                 None => break,
                 Some(Ok(copied)) => chunks.add(copied),
+                // The panic goes on in the task of the event, whose owner reports it.
                 Some(Err(error)) => {
                     if let Ok(panic) = error.try_into_panic() {
                         resume_unwind(panic)

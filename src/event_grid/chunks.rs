@@ -45,6 +45,7 @@ impl ChunkList {
         let fields: Vec<ChunkFields> = fields
             .collect::<Result<_, _>>()
             .map_err(|_| NotUnderstood::NoChunks)?;
+        // Chunks may be listed in any order; without an index, a chunk has that of its place.
         let last = (0..).zip(&fields);
         let last = last.max_by_key(|(position, fields)| fields.index.unwrap_or(*position));
         let reason = last.and_then(|(_, fields)| fields.end_reason.as_deref());

@@ -49,8 +49,8 @@ impl Address {
         }
     }
 
-    /// The text to hash: host and path of a plain address, or the JSON of an odd address. JSON
-    /// begins with a bracket, as no host does.
+    /// The text to hash: host and path of a plain address, or the JSON of an odd address. The JSON
+    /// begins with `["`, as no host does.
     fn text(&self) -> String {
         match self {
             Self::Plain(text) => text.clone(),

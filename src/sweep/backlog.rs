@@ -215,7 +215,7 @@ impl Backlog {
     }
 
     /// A random sample of the keys that ended runs have left beside no event.
-    pub(super) fn left_over(&mut self) -> Vec<Key> {
+    pub(super) fn take_left_over(&mut self) -> Vec<Key> {
         std::mem::take(&mut self.left_over.kept)
     }
 
@@ -366,7 +366,7 @@ mod tests {
         }
         assert!(scene.order().is_empty());
         assert_eq!(scene.backlog.pending, 0);
-        assert!(scene.backlog.left_over().is_empty());
+        assert!(scene.backlog.take_left_over().is_empty());
     }
 
     #[test]
@@ -399,7 +399,7 @@ mod tests {
         }
         scene.backlog.end();
         assert_eq!(scene.backlog.pending, 1);
-        let left_over = scene.backlog.left_over();
+        let left_over = scene.backlog.take_left_over();
         assert_eq!(left_over.len(), MOST_LEFT_OVER);
         assert!(!left_over.iter().any(|key| key.as_str().contains("Z-2-")));
     }

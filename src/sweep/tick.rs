@@ -195,6 +195,8 @@ impl Tick {
     /// Claims an event and works on it. Returns `true` if a fault on our side kept it from its end.
     async fn work_on(&self, candidate: &Candidate, lane: &Lane) -> Result<bool, store::Error> {
         let deadline = self.run.deadline();
+        // Only `attempt.json` has the pause that ACS asked for: the listing shows that the event is
+        // due, not whether ACS may be asked.
         let mut previous = Attempt::default();
         if let Some(listed) = candidate.attempt.as_ref().filter(|listed| !listed.is_empty) {
             previous = self.archive.last_attempt(&candidate.event).await?;
@@ -202,6 +204,8 @@ impl Tick {
                 return Ok(false);
             }
         }
+        // The claim that follows will count a previous run that is still said to be at work as
+        // dead.
         let deadly = previous.clone().next("").is_deadly();
         let (mut _together, mut _alone) = (None, None);
         if deadly {
