@@ -3,7 +3,7 @@
 pub mod attempt;
 mod check;
 mod chunk;
-pub(crate) mod claim;
+mod claim;
 mod claimed;
 mod conclude;
 mod copied;

@@ -18,7 +18,7 @@ use crate::store::{self, JSON, Receipt, Store, Written};
 
 /// The claim of this run on one event.
 #[derive(Debug)]
-pub(crate) struct Claim {
+pub(super) struct Claim {
     store: Store,
     key: Key,
     attempt: Attempt,
@@ -46,13 +46,13 @@ enum State {
 
 /// The state in which a run has left an event that it could not finish.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Unfinished {
+pub(super) struct Unfinished {
     /// The failure, unless the run only ran out of time.
-    pub(crate) failure: Option<String>,
+    pub(super) failure: Option<String>,
     /// The pause before the next attempt.
-    pub(crate) retry_after: Option<Duration>,
+    pub(super) retry_after: Option<Duration>,
     /// `true` if the next attempt may start at once.
-    pub(crate) at_once: bool,
+    pub(super) at_once: bool,
 }
 
 impl Claim {
