@@ -113,7 +113,7 @@ impl Sweep {
             finished = swept.finished,
             oldest_seconds = swept.oldest_seconds,
             milliseconds = clock::milliseconds(started),
-            "tick"
+            "tick ended"
         );
         Ok(swept)
     }

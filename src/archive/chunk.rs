@@ -156,7 +156,7 @@ impl ChunkCopy {
             parts_reused = media.reused.load(Ordering::Relaxed),
             parts_fetched = fetched,
             milliseconds = clock::milliseconds(started),
-            "chunk"
+            "work on chunk ended"
         );
         let parts = fetched + objects.made().map(|_| 1).sum::<u32>();
         Attempted {

@@ -53,7 +53,7 @@ impl KeyedRecording {
             chunks = self.recording.chunks.len(),
             bytes,
             milliseconds = clock::milliseconds(started),
-            "event"
+            "work on event ended"
         );
         Report {
             id: self.id().to_string(),

@@ -415,7 +415,7 @@ async fn its_lines_name_its_version() {
         found.unwrap_or_else(|| panic!("{message}: {stdout}{stderr}"))
     };
     assert_eq!(line("the function has started")["version"], VERSION);
-    assert_eq!(line("tick")["span"]["version"], VERSION);
+    assert_eq!(line("tick ended")["span"]["version"], VERSION);
     // The version is no dimension: each version would have its own metrics.
     let metrics = lines.iter().filter(|line| line.get("_aws").is_some());
     let metrics: Vec<_> = metrics.collect();
@@ -706,13 +706,13 @@ fn assert_lines(lines: &[Value], statuses: &[u16], good: &Recording) {
         .map(|line| &line["status"])
         .collect();
     assert_eq!(delivered, statuses.iter().collect::<Vec<_>>());
-    for line in said("delivery answered").chain(said("chunk")) {
+    for line in said("delivery answered").chain(said("work on chunk ended")) {
         assert_eq!(line["level"], "INFO");
         assert!(line["milliseconds"].is_u64(), "{line}");
         assert!(line["bytes"].is_u64(), "{line}");
     }
 
-    let mut chunks: Vec<_> = said("chunk").collect();
+    let mut chunks: Vec<_> = said("work on chunk ended").collect();
     chunks.sort_by_key(|line| (line["event"].to_string(), line["index"].as_u64()));
     let foreign = "a882687d-b59e-4ca3-a69a-adebf2272a11";
     let expected = [
