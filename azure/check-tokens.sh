@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# Shows what the tokens say that the archiver's functions get for their downloads, before there is any download.
+# Shows the claims of the tokens that the functions get for downloads.
 set -euo pipefail
 # shellcheck source=deploy/stack.sh
 . "$(dirname "$0")/../deploy/stack.sh"
 
 usage() {
     cat <<'END'
-Shows what the tokens say that the archiver's functions get for their downloads, before there is any download: has each of
-the two functions ask AWS STS for its assertion and Microsoft Entra for a token in exchange, as for a download, and prints
-the claims of both. The tokens themselves do not leave the functions.
+Shows the claims of the tokens that the archiver's functions get for their downloads, before the
+first download. Each of the two functions asks AWS STS for its assertion and Microsoft Entra for a
+token in exchange, as for a download. The tokens themselves do not leave the functions.
 
 Usage: azure/check-tokens.sh --stack STACK [--region REGION]
 
   --stack STACK     the CloudFormation stack of the archiver
-  --region REGION   the AWS region of the stack; as the AWS command line is set up unless told
+  --region REGION   the AWS region of the stack; by default that of the AWS command line
 
-Needs aws, version 2, signed in as someone who may invoke the functions, and jq.
+Needs jq and aws 2, signed in as someone who may invoke the functions.
 
-Exit status: 0 if both functions get both tokens, 1 if not, 2 for a wrong option. Whether the Communication Services
-resource takes the token, only a download shows.
+Exit status: 0 if both functions get both tokens, 1 if not, 2 for a wrong option. Only a download
+shows whether the Communication Services resource accepts the token.
 END
 }
 

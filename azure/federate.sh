@@ -1,28 +1,31 @@
 #!/usr/bin/env bash
-# Makes the application in Microsoft Entra that the archiver downloads as, and lets the archiver's roles act as it.
+# Makes the Entra application of the archiver, and lets the stack's roles act as it.
 set -euo pipefail
 # shellcheck source=deploy/stack.sh
 . "$(dirname "$0")/../deploy/stack.sh"
 
 usage() {
     cat <<'END'
-Makes the application in Microsoft Entra that the archiver downloads as, with a role on the Communication Services resource,
-and prints the parameters to deploy the stack with. With the stack, once there is one, lets the stack's two roles act as the
-application: by a federated credential each, for the AWS account's own issuer. No secret is made anywhere. Again, it makes
-what is missing and corrects what differs.
+Makes the application in Microsoft Entra that the archiver downloads as, with a role on the
+Communication Services resource, and prints the parameters for the stack. With --stack it also lets
+the stack's two roles act as the application, by one federated credential each, for the AWS
+account's own issuer. It makes no secret. Another run makes what is missing and corrects what
+differs.
 
 Usage: azure/federate.sh --resource-group GROUP --acs NAME [--application NAME] [--role ROLE]
            [--stack STACK [--region REGION]]
 
   --resource-group GROUP   the Azure resource group of the Communication Services resource
   --acs NAME               the Communication Services resource
-  --application NAME       the application's name; acs-recording-archiver unless told
-  --role ROLE              its role on the resource, by name or id; "Communication and Email Service Owner" unless told
+  --application NAME       the application's name; acs-recording-archiver by default
+  --role ROLE              its role on the resource, by name or id; by default
+                           "Communication and Email Service Owner"
   --stack STACK            the CloudFormation stack of the archiver
-  --region REGION          the AWS region of the stack; as the AWS command line is set up unless told
+  --region REGION          the AWS region of the stack; by default that of the AWS command line
 
-Needs az with its extension `communication`, signed in to the resource's subscription as someone who may register
-applications and assign roles; with --stack also a recent aws (a version that has outbound identity federation), signed in to the stack's account, and jq.
+Needs az with its extension `communication`, signed in to the resource's subscription as someone
+who may register applications and assign roles. --stack also needs jq, and an aws that knows
+outbound identity federation, signed in to the stack's account.
 END
 }
 
@@ -56,10 +59,11 @@ acs_property() {
     az communication show --resource-group "$group" --name "$acs" --query "$1" --output tsv
 }
 id=$(acs_property id) host=$(acs_property hostName)
-[[ $id == /subscriptions/* && $host =~ ^[A-Za-z0-9.-]+$ ]] || fail "Azure knows no Communication Services resource $acs in $group"
+[[ $id == /subscriptions/* && $host =~ ^[A-Za-z0-9.-]+$ ]] || 
+    fail "Azure has no Communication Services resource $acs in $group"
 tenant=$(az account show --query tenantId --output tsv)
 
-# What the filter finds may only begin with the name.
+# The filter also finds longer names that begin with this one.
 clients=$(az ad app list --display-name "$application" --query "[?displayName=='$application'].appId" --output tsv)
 if [[ ! $clients ]]; then
     echo "Making the application $application ..." >&2
@@ -73,7 +77,7 @@ principal=$(az ad sp list --filter "appId eq '$client'" --query '[].id' --output
 assigned=$(az role assignment list --assignee "$principal" --role "$role" --scope "$id" --query 'length(@)' --output tsv)
 if [[ $assigned == 0 ]]; then
     echo "Assigning it the role $role on $acs ..." >&2
-    # With its type, a principal that was just made need not be looked up.
+    # With its type given, Azure need not look up a principal that was just made.
     az role assignment create --assignee-object-id "$principal" --assignee-principal-type ServicePrincipal \
         --role "$role" --scope "$id" --output none
 fi
@@ -85,10 +89,10 @@ if [[ ! $STACK ]]; then
 fi
 
 issuer=$(aws iam get-outbound-web-identity-federation-info --query IssuerIdentifier --output text) ||
-    fail "the AWS account vouches for nobody yet: aws iam enable-outbound-web-identity-federation"
+    fail "outbound identity federation is off: aws iam enable-outbound-web-identity-federation"
 [[ $issuer == https://* ]] || fail "AWS names no issuer of the account"
 
-# A credential for this subject, made or corrected.
+# Makes or corrects a credential for this subject.
 trust() {
     local name=$1 subject=$2 verb=create which=() known
     known=$(az ad app federated-credential list --id "$client" --query "[?name=='$name'].name" --output tsv)

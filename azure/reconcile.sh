@@ -1,30 +1,31 @@
 #!/usr/bin/env bash
-# Asks ACS's own log which recordings there were, and audits the archive against it.
+# Audits the archive against ACS's own log of recordings.
 set -euo pipefail
 # shellcheck source=deploy/stack.sh
 . "$(dirname "$0")/../deploy/stack.sh"
 
 usage() {
     cat <<'END'
-Asks ACS's own log which recordings there were, and audits the archive against it: what was never archived is found while
-ACS still has it. Nothing is written but, if asked, a metric.
+Audits the archive against ACS's own log of recordings, and so finds what was never archived while
+ACS still has it. Writes nothing but, if asked, a metric.
 
-Usage: azure/reconcile.sh --workspace ID --bucket BUCKET [--work-bucket BUCKET] [--prefix PREFIX] [--hours HOURS]
-           [--format table|json|html] [--metric INSTALLATION]
+Usage: azure/reconcile.sh --workspace ID --bucket BUCKET [--work-bucket BUCKET] [--prefix PREFIX]
+           [--hours HOURS] [--format table|json|html] [--metric INSTALLATION]
 
-  --workspace ID         the Log Analytics workspace that ACS writes to: its workspace id, a GUID
+  --workspace ID         the Log Analytics workspace of ACS's log: its workspace id, a GUID
   --bucket BUCKET        the archive, RecordingsBucketName of the stack
   --work-bucket BUCKET   the unfinished work, WorkBucketName of the stack
-  --prefix PREFIX        RecordingsPrefix of the stack; recordings/ unless told
-  --hours HOURS          how far back the log is asked; 24 unless told
-  --format FORMAT        table unless told; html is a page to look at and to print
+  --prefix PREFIX        RecordingsPrefix of the stack; recordings/ by default
+  --hours HOURS          the hours of the log to read, up to now; 24 by default
+  --format FORMAT        table by default; html is a page to look at and to print
   --metric INSTALLATION  put the metric NeverArchived, with this value of the dimension Installation
 
-Needs az with its extension log-analytics, signed in as someone who may query the workspace (Log Analytics Reader), jq,
-and AWS credentials that may read both buckets (and cloudwatch:PutMetricData, for the metric). The audit is $AUDIT if
-that is set, else the one of this checkout, which needs Rust.
+Needs jq; az with its extension log-analytics, signed in as someone who may query the workspace (Log
+Analytics Reader); and AWS credentials that may read both buckets, and for the metric
+cloudwatch:PutMetricData. The audit is $AUDIT; by default that of this checkout, which needs Rust.
 
-Exit status: that of the audit: 0 in order, 1 findings, 2 if the log or the archive could not be read.
+Exit status: that of the audit: 0 in order, 1 findings, 2 if the log or the archive could not be
+read.
 END
 }
 
@@ -61,9 +62,10 @@ trap 'rm -rf "$work"' EXIT
 query="ACSCallRecordingSummary | where TimeGenerated > ago(${hours}h)
 | project RecordingId, RecordingStartTime, RecordingLength, ChunkCount, TimeGenerated, RecordingEndReason, CorrelationId"
 az monitor log-analytics query --workspace "$workspace" --analytics-query "$query" --timespan "PT${hours}H" \
-    --only-show-errors --output json > "$work/log.json" || fail "the log cannot be read: is az signed in, and is the id the workspace's?"
+    --only-show-errors --output json > "$work/log.json" || 
+    fail "the log cannot be read: is az signed in, and is ID the workspace's own id?"
 
-# The days of the log's recordings, with one on each side: the archive may hold years.
+# Only the days of the log's recordings, and one on each side: the archive may hold years.
 days=()
 first=$(jq --raw-output '[.[].RecordingStartTime // empty | .[:10]] | min // empty' "$work/log.json")
 last=$(jq --raw-output '[.[].RecordingStartTime // empty | .[:10]] | max // empty' "$work/log.json")
@@ -85,7 +87,7 @@ if [[ $metric ]]; then
     status=0
     run --format json > "$work/report.json" || status=$?
     ((status < 2)) || exit "$status"
-    # A match that is not sure may be a recording that is missing.
+    # An unsure match may be a missing recording.
     missing=$(jq '.against.totals | .neverArchived + .unsure' "$work/report.json")
     aws cloudwatch put-metric-data --namespace AcsRecordingArchiver --metric-name NeverArchived --unit Count \
         --value "$missing" --dimensions "Installation=$metric" || fail "the metric cannot be put"

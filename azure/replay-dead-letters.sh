@@ -1,26 +1,26 @@
 #!/usr/bin/env bash
-# Posts what Event Grid gave up on to the function again.
+# Posts the events of a dead-letter container to the function again.
 set -euo pipefail
 # shellcheck source=deploy/stack.sh
 . "$(dirname "$0")/../deploy/stack.sh"
 
 usage() {
     cat <<'END'
-Posts the events that Event Grid gave up on to the function again, file by file, and says what it answered. It is always
-safe to do so again. Nothing is deleted unless asked.
+Posts the events that Event Grid gave up on to the function again, file by file, and shows each
+answer. It is always safe to do so again. Nothing is deleted unless asked.
 
-Usage: WEBHOOK_SECRET=… azure/replay-dead-letters.sh --url URL --account ACCOUNT [--container NAME] [--prefix PREFIX]
-           [--delete] [--dry-run]
+Usage: WEBHOOK_SECRET=… azure/replay-dead-letters.sh --url URL --account ACCOUNT
+           [--container NAME] [--prefix PREFIX] [--delete] [--dry-run]
 
   --url URL           the function's URL, FunctionUrl of the stack
   --account ACCOUNT   the storage account of the dead letters
-  --container NAME    their container; dead-letters unless told
+  --container NAME    their container; dead-letters by default
   --prefix PREFIX     only files whose names begin so: ARCHIVE-RECORDINGS/2026/11/23
   --delete            delete each file whose events the function has taken (200 or 202)
   --dry-run           list the files, post nothing
 
-Needs az, signed in as someone who may read the container (Storage Blob Data Reader) or, with --delete, write it (Storage
-Blob Data Contributor), and curl.
+Needs curl, and az, signed in as someone who may read the container (Storage Blob Data Reader) or,
+with --delete, write it (Storage Blob Data Contributor).
 
 Exit status: 0 if the function took all of them, 1 if not, 2 for a wrong option.
 END
@@ -59,7 +59,8 @@ trap 'rm -rf "$work"' EXIT
 blob() {
     local verb=$1
     shift
-    az storage blob "$verb" --account-name "$account" --container-name "$container" --auth-mode login --only-show-errors "$@"
+    az storage blob "$verb" --account-name "$account" --container-name "$container" \
+        --auth-mode login --only-show-errors "$@"
 }
 
 blob list --prefix "$prefix" --num-results '*' --query '[].name' --output tsv >"$work/names"
@@ -67,18 +68,19 @@ total=$(grep -c . "$work/names" || true)
 echo "$total files in $account/$container"
 
 number=0 taken=0
-# On a descriptor of its own, so that nothing in the loop reads the names away.
+# On a descriptor of its own, so that no command in the loop reads the names.
 while IFS= read -r name <&3; do
     number=$((number + 1))
-    # What others named is not to write to the terminal's controls.
+    # A name of somebody else must not reach the terminal with control characters.
     shown=${name//[[:cntrl:]]/?}
     if [[ $dry_run ]]; then
         echo "[$number/$total] $shown"
         continue
     fi
     blob download --name "$name" --file "$work/events.json" --no-progress --output none
-    # The secret by a file that is none: what is an argument, others see in the list of processes.
-    status=$(curl --silent --show-error --max-time 120 --config <(printf 'header = "x-webhook-secret: %s"\n' "$WEBHOOK_SECRET") \
+    # The secret through a pipe: other users see arguments in the list of processes.
+    status=$(curl --silent --show-error --max-time 120 \
+        --config <(printf 'header = "x-webhook-secret: %s"\n' "$WEBHOOK_SECRET") \
         --header 'content-type: application/json' --data-binary "@$work/events.json" \
         --output "$work/answer" --write-out '%{http_code}' "$url") || status="no answer"
     answer=$(cat "$work/answer" 2>/dev/null || true)

@@ -1,24 +1,25 @@
 #!/usr/bin/env bash
-# Writes a connection string of the Communication Services resource into the archiver's secret of it.
+# Writes a connection string of the ACS resource into its secret of the stack.
 set -euo pipefail
 # shellcheck source=deploy/stack.sh
 . "$(dirname "$0")/../deploy/stack.sh"
 
 usage() {
     cat <<'END'
-Writes a connection string of the Communication Services resource into the archiver's secret of it: at the installation,
-and whenever an access key of the resource is rotated. Other members of the secret stay. The functions read it by
-themselves. The secret that lets Event Grid in is another one, and not touched.
+Writes a connection string of the Communication Services resource into its secret of the stack: at
+the installation, and whenever an access key of the resource is rotated. Other members of the secret
+stay, and the webhook secret is not touched. The functions read the new one by themselves.
 
-Usage: azure/set-access-key.sh --stack STACK --resource-group GROUP --acs NAME [--region REGION] [--key KEY]
+Usage: azure/set-access-key.sh --stack STACK --resource-group GROUP --acs NAME
+           [--region REGION] [--key KEY]
 
   --stack STACK            the CloudFormation stack of the archiver
   --resource-group GROUP   the Azure resource group of the Communication Services resource
   --acs NAME               the Communication Services resource
-  --region REGION          the AWS region of the stack; as the AWS command line is set up unless told
-  --key KEY                primary (unless told) or secondary
+  --region REGION          the AWS region of the stack; by default that of the AWS command line
+  --key KEY                primary (the default) or secondary
 
-Needs aws, az with its extension `communication`, and jq; both command lines signed in.
+Needs jq, aws, and az with its extension `communication`; both command lines signed in.
 END
 }
 
@@ -53,6 +54,8 @@ connection=$(az communication list-key --resource-group "$group" --name "$acs" \
 [[ $connection == endpoint=* ]] || fail "Azure gave no connection string for $acs"
 
 # Through the environment: other users see arguments in the list of processes.
-read_secret "$secret" | CONNECTION=$connection jq '.COMMUNICATION_SERVICES_CONNECTION_STRING = env.CONNECTION' |
+read_secret "$secret" |
+    CONNECTION=$connection jq '.COMMUNICATION_SERVICES_CONNECTION_STRING = env.CONNECTION' |
     write_secret "$secret" >/dev/null
-echo "The secret of $STACK has the $key connection string of $acs. The functions take it within five minutes."
+echo "The secret of $STACK has the $key connection string of $acs."
+echo "The functions use it within five minutes."

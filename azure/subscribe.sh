@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Subscribes a deployed archiver to the recordings of a Communication Services resource, by subscription.bicep.
+# Subscribes a deployed archiver to the recordings of an ACS resource, by subscription.bicep.
 set -euo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=deploy/stack.sh
@@ -7,27 +7,34 @@ cd "$(dirname "$0")"
 
 usage() {
     cat <<'END'
-Subscribes a deployed archiver to the recordings of a Communication Services resource: checks that the function answers
-Event Grid's handshake, then deploys azure/subscription.bicep: the subscription, a container for what Event Grid gives up
-on, and alerts on it. Again, it updates the subscription, as after a rotation of
-the webhook secret: of several secrets it takes the last.
+Subscribes a deployed archiver to the recordings of a Communication Services resource. Checks that
+the function answers Event Grid's handshake, then deploys azure/subscription.bicep: the
+subscription, a container for the events that Event Grid gives up on, and alerts. Another run
+updates the subscription, as after a rotation of the webhook secret: it takes the last one of
+several secrets.
 
-Usage: azure/subscribe.sh --stack STACK --resource-group GROUP --acs NAME [--region REGION] [-- OPTION...]
+Usage: azure/subscribe.sh --stack STACK --resource-group GROUP --acs NAME [--region REGION]
+           [-- OPTION...]
        azure/subscribe.sh --verify --stack STACK [--region REGION]
 
   --stack STACK            the CloudFormation stack of the archiver
   --resource-group GROUP   the Azure resource group of the Communication Services resource
   --acs NAME               the Communication Services resource
-  --region REGION          the AWS region of the stack; as the AWS command line is set up unless told
-  --verify                 only check that the function answers the handshake; needs aws, curl and jq alone
-  OPTION...                for `az deployment group create`, as --what-if; what it prints with --debug or --what-if may
-                           have the webhook secret in it
+  --region REGION          the AWS region of the stack; by default that of the AWS command line
+  --verify                 only check the handshake; needs only aws, curl and jq
+  OPTION...                for `az deployment group create`, such as --what-if; the output of
+                           --debug or --what-if may contain the webhook secret
 
-Variables of the environment set the other parameters: SUBSCRIPTION_NAME (archive-recordings), EVENT_SCHEMA
-(EventGridSchema or CloudEventSchemaV1_0), DEAD_LETTER_ACCOUNT_ID (a storage account to use in place of a new one) and
-DEAD_LETTER_CONTAINER (dead-letters), ENTRA_TENANT_ID and ENTRA_AUDIENCE; ALARM_EMAIL, where alerts are sent to (the stack's
-AlarmEmail), and SYSTEM_TOPIC_ID (the system topic that the resource has, or a new one). Set the same ones each time: what
-is not set goes back to its default.
+These variables of the environment set the other parameters. A variable that is not set goes back to
+its default, so set the same ones each time.
+
+  SUBSCRIPTION_NAME        archive-recordings
+  EVENT_SCHEMA             EventGridSchema (the default) or CloudEventSchemaV1_0
+  DEAD_LETTER_ACCOUNT_ID   a storage account to use in place of a new one
+  DEAD_LETTER_CONTAINER    dead-letters
+  ENTRA_TENANT_ID, ENTRA_AUDIENCE   for tokens with the deliveries
+  ALARM_EMAIL              the address for alerts; by default the stack's AlarmEmail
+  SYSTEM_TOPIC_ID          by default the system topic of the resource, or a new one
 
 Needs aws, az 2.53 or later, curl and jq; both command lines signed in.
 END
@@ -65,13 +72,15 @@ code=$(webhook_secret)
 [[ $code =~ ^[A-Za-z0-9_-]{16,}$ ]] || fail "the secret has no usable WEBHOOK_SECRETS"
 
 echo "Asking the function for the handshake ..."
-# By a file that is none: what is an argument, others see in the list of processes.
-answer=$(curl --silent --show-error --max-time 30 --config <(printf 'header = "x-webhook-secret: %s"\n' "$code") "$url" \
+# The secret through a pipe: other users see arguments in the list of processes.
+answer=$(curl --silent --show-error --max-time 30 "$url" \
+    --config <(printf 'header = "x-webhook-secret: %s"\n' "$code") \
     --write-out ' (status %{http_code})' --header 'content-type: application/json' --data '[{"id": "1",
         "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "hello"}}]')
 [[ $answer == *'"validationResponse":"hello"'* ]] ||
     fail "it answered: $answer
-Event Grid would not subscribe it. Has the secret the connection string (azure/set-access-key.sh)? The log names what is wrong."
+Event Grid would not subscribe it. Does the secret have the connection string
+(azure/set-access-key.sh)? The function's log names every fault."
 if [[ $verify ]]; then
     echo "$answer"
     exit
@@ -82,11 +91,12 @@ if [[ ! ${ALARM_EMAIL:-} ]]; then
     ALARM_EMAIL=$(parameter AlarmEmail)
 fi
 if [[ ! ${SYSTEM_TOPIC_ID:-} ]]; then
-    # A resource can have only one, whoever made it and in whichever group.
+    # A resource can have only one, which may be in any group.
     source=$(az communication show --resource-group "$group" --name "$acs" --query id --output tsv)
     export SYSTEM_TOPIC_ID
     SYSTEM_TOPIC_ID=$(az eventgrid system-topic list --output json |
-        jq --raw-output --arg source "$source" 'map(select((.source | ascii_downcase) == ($source | ascii_downcase)).id) | first // empty')
+        jq --raw-output --arg source "$source" 'map(select(
+            (.source | ascii_downcase) == ($source | ascii_downcase)).id) | first // empty')
 fi
 
 echo "Deploying the subscription ..."
