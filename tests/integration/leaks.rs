@@ -406,7 +406,7 @@ async fn answer_badly(credential: Credential, format: &str) {
     let (stdout, stderr) = scene.end(process).await;
     let said = stdout + &stderr;
     assert!(said.contains("ACS answered 403"), "{said}");
-    assert!(said.contains("no credential may go"), "{said}");
+    assert!(said.contains("a location that is not allowed"), "{said}");
 }
 
 #[tokio::test]
