@@ -4,20 +4,22 @@ set -euo pipefail
 
 usage() {
     cat <<'END_OF_USAGE'
-Builds what is deployed, without an account or a cloud: for each architecture a zip for Lambda, the template that deploys
-it, and a bill of materials (CycloneDX); and the SHA-256 of each.
+Builds what is deployed, without an account or a cloud: for each architecture a zip for Lambda, the
+template that deploys it, and a bill of materials (CycloneDX); and the SHA-256 of each.
 
 Usage: deploy/build.sh [--arch ARCH]... [--out DIR]
 
-  --arch ARCH   arm64 or x86_64, as Lambda names them; both unless told
-  --out DIR     the folder to write to; target/deploy unless told
+  --arch ARCH   arm64 or x86_64, as Lambda names them; both by default
+  --out DIR     the folder to write to; target/deploy by default
 
-The same commit gives the same bytes on any machine: versions of compiler, linker and crates are pinned by
-rust-toolchain.toml, deploy/requirements.txt and Cargo.lock, and no path of the machine is in the binary. The name of the
-commit is, with -dirty where a source was changed; ARCHIVER_COMMIT names it where there is no checkout.
+The same commit gives the same bytes on any machine: rust-toolchain.toml, deploy/requirements.txt
+and Cargo.lock pin compiler, linker and crates, and the binary contains no path of the machine. It
+contains the commit, with -dirty if a source was changed. Outside a checkout, ARCHIVER_COMMIT names
+the commit.
 
-Needs rustup, a C compiler, and python3 with venv. It installs cargo-lambda, zig and cargo-cyclonedx below target/, and the
-standard library of each target by rustup. A first build takes 10 to 20 minutes on two cores and 3 GB of disk.
+Needs rustup, a C compiler, and python3 with venv. Installs cargo-lambda, zig and cargo-cyclonedx
+below target/, and the standard library of each target by rustup. The first build takes 10 to 20
+minutes on two cores, and 3 GB of disk.
 END_OF_USAGE
 }
 
@@ -59,7 +61,7 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd -P)
 cd "$root"
 readonly tools=$root/target/tools
-# Its tables of crates and its cache are wherever the machine has them.
+# Paths of cargo's cache are in the binary unless they are remapped.
 cargo_home=$(cd "${CARGO_HOME:-$HOME/.cargo}" && pwd -P)
 sysroot=$(rustc --print sysroot)
 
@@ -77,7 +79,7 @@ install_tools() {
     export PATH=$tools/venv/bin:$tools/bin:$PATH
 }
 
-# The triple of an architecture.
+# Prints the target triple of an architecture.
 triple() {
     case $1 in
     arm64) echo aarch64-unknown-linux-gnu ;;
@@ -85,7 +87,7 @@ triple() {
     esac
 }
 
-# The oldest processor on which Lambda runs an architecture, as cargo-lambda has them.
+# Prints the oldest processor on which Lambda runs an architecture, as cargo-lambda names it.
 processor() {
     case $1 in
     arm64) echo neoverse-n1 ;;
@@ -93,7 +95,7 @@ processor() {
     esac
 }
 
-# Each flag ends with the separator of CARGO_ENCODED_RUSTFLAGS but the last, so that a path may have spaces.
+# Prints the flags for CARGO_ENCODED_RUSTFLAGS, whose separator lets a path have spaces.
 flags() {
     local flags=(-C "target-cpu=$(processor "$1")" "--remap-path-prefix=$sysroot=/rust"
         "--remap-path-prefix=$cargo_home=/cargo" "--remap-path-prefix=$root=/$NAME")
@@ -101,11 +103,11 @@ flags() {
     printf '%s' "${flags[*]}"
 }
 
-# Builds one architecture, and prints the version that the build script has given it.
+# Builds for one architecture, and prints the version that the build script gives.
 compile() {
     local target
     target=$(triple "$1")
-    # Only where it is not there: it is a download.
+    # The standard library of a target is a download.
     [[ -d $sysroot/lib/rustlib/$target ]] || rustup --quiet target add "$target" >&2
     CARGO_TARGET_DIR=$root/target/lambda-build CARGO_ENCODED_RUSTFLAGS=$(flags "$1") \
         cargo lambda build --release --locked --package "$NAME" --bin "$NAME" --target "$target" --lambda-dir "$tools/lambda/$1" \
@@ -122,8 +124,8 @@ for line in sys.stdin:
 '
 }
 
-# A zip whose bytes depend on the binary alone: one time, one mode, and no compression, whose result is another with
-# another zlib.
+# Writes a zip whose bytes depend on the binary alone: a fixed time and mode, and no compression,
+# which differs between versions of zlib.
 archive() {
     python3 - "$1" "$2" <<'END_OF_PROGRAM'
 import sys, zipfile
@@ -136,7 +138,7 @@ with open(binary, "rb") as file, zipfile.ZipFile(name, "w", zipfile.ZIP_STORED) 
 END_OF_PROGRAM
 }
 
-# The template with what there is to deploy instead of what there is to build.
+# Prints the template with the built zip in place of the sources.
 deployable() {
     python3 - "$1" "$2" <<'END_OF_PROGRAM'
 import re, sys
@@ -156,15 +158,15 @@ sys.stdout.write(text)
 END_OF_PROGRAM
 }
 
-# The crates that are in the binary, by the lock file.
+# Prints the crates in the binary, by the lock file.
 materials() {
     local file encoded
     cargo cyclonedx --quiet --format json --target "$(triple "$1")" --override-filename "$NAME-materials"
-    # It writes one beside each manifest of the workspace, with paths of this machine.
+    # cargo-cyclonedx writes a file beside each manifest of the workspace, with paths of this machine.
     file=$(<"$NAME-materials.json")
     find . -path ./target -prune -o -name "$NAME-materials.json" -exec rm {} +
     file=${file//"$root"/}
-    # As a part of a URL, it is encoded.
+    # In a URL the path is encoded.
     encoded=$(python3 -c 'import sys, urllib.parse; print(urllib.parse.quote(sys.argv[1]))' "$root")
     printf '%s\n' "${file//"$encoded"/}"
 }
@@ -181,7 +183,7 @@ for arch in "${archs[@]}"; do
     deployable "$arch" "$version" >"$out/template-$arch.yaml"
     materials "$arch" >"$out/$NAME-$arch.cdx.json"
 done
-[[ $version == *+* ]] || echo "The version has no commit: this is no checkout, and ARCHIVER_COMMIT is not set."
+[[ $version == *+* ]] || echo "The version has no commit: this is not a checkout, and ARCHIVER_COMMIT is not set."
 [[ $version != *-dirty ]] || echo "The sources differ from the commit: what is built cannot be built again from it."
 
 cd "$out"

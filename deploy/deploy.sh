@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the archiver, or a newer version of it, from a checkout to the first archived call.
+# Installs the archiver, or a newer version of it, from a checkout.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=deploy/stack.sh
@@ -7,27 +7,33 @@ cd "$(dirname "$0")/.."
 
 usage() {
     cat <<'END_OF_USAGE'
-Installs the archiver, or a newer version of it: checks tools, logins and the account's concurrency; builds; deploys the
-stack; fills in the connection string, or lets the functions get tokens in its place; asks the function for Event Grid's handshake; subscribes it; raises a test alarm.
-Each step says what it does, what it costs and how it is undone. It is always safe to run it again: what is there is kept,
-and it goes on where it stopped.
+Installs the archiver, or a newer version of it, in eight steps: checks tools, logins and the
+account's concurrency; builds; uploads; deploys the stack; fills in the connection string, or lets
+the functions get tokens; sends Event Grid's handshake; subscribes; raises a test alarm. Each step
+prints its effect, its cost, and how to undo it. It is always safe to run it again: it keeps what is
+there, and goes on where it stopped.
 
 Usage: deploy/deploy.sh --resource-group GROUP --acs NAME --email ADDRESS [OPTION]...
 
   --resource-group GROUP   the Azure resource group of the Communication Services resource
   --acs NAME               the Communication Services resource
-  --email ADDRESS          where alarms are sent to, '' for nowhere; needed at the first time, kept afterwards
-  --stack STACK            the CloudFormation stack; acs-recording-archiver unless told
-  --region REGION          the AWS region; as the AWS command line is set up unless told
-  --parameter NAME=VALUE   another parameter of the stack, as docs/deploying.md lists them; may be repeated; kept afterwards
-  --from DIR               deploy what deploy/build.sh has written there, and build nothing: then no Rust is needed
-  --arch ARCH              arm64 or x86_64; arm64 unless told
-  --artifacts BUCKET       the bucket for the code; STACK-artifacts-ACCOUNT-REGION, which is made, unless told
+  --email ADDRESS          the address for alarms, '' for none; needed the first time, kept
+                           afterwards
+  --stack STACK            the CloudFormation stack; acs-recording-archiver by default
+  --region REGION          the AWS region; by default that of the AWS command line
+  --parameter NAME=VALUE   another parameter of the stack (docs/deploying.md lists them); may be
+                           repeated; kept afterwards
+  --from DIR               deploy what deploy/build.sh has written there, and build nothing, so
+                           that no Rust is needed
+  --arch ARCH              arm64 (the default) or x86_64
+  --artifacts BUCKET       the bucket for the code; by default STACK-artifacts-ACCOUNT-REGION, which
+                           is made
   --dry-run                check everything, show each step with its commands, change nothing
   --yes                    do not ask before the first change
 
-Needs aws 2, az 2.53 or later with its extension `communication`, jq and curl; both command lines signed in, with the rights
-that docs/deploying.md lists; without --from also what deploy/build.sh needs.
+Needs jq, curl, aws 2, and az 2.53 or later with its extension `communication`; both command lines
+signed in, with the rights that docs/deploying.md lists. Without --from it also needs what
+deploy/build.sh needs.
 
 Exit status: 0 if all is done, 1 if a step failed, 2 for a wrong option.
 END_OF_USAGE
@@ -77,17 +83,17 @@ finish() {
     local status=$?
     [[ ! $work ]] || rm -rf "$work"
     [[ $status == 0 || ! $current ]] ||
-        echo "deploy: stopped at step $step, $current. When it is mended, run this again: it goes on from here." >&2
+        echo "deploy: stopped at step $step, $current. Correct the fault and run this again: it goes on from here." >&2
 }
 trap finish EXIT
 
-# Begins a step: its name, what it does, what it costs, how it is undone.
+# Begins a step, and prints its name, its effect, its cost, and how to undo it.
 begin() {
     step=$((step + 1)) current=$1
     printf '\n=== %d of 8: %s\n    does:  %s\n    costs: %s\n    undo:  %s\n' "$step" "$1" "$2" "$3" "$4"
 }
 
-# Runs what changes something, or only shows it.
+# Prints a command, and runs it unless this is a dry run.
 change() {
     local shown
     shown=$(printf '%q ' "$@")
@@ -95,7 +101,7 @@ change() {
     [[ $dry_run ]] || "$@"
 }
 
-# Fails unless dotted numbers are at least others: `at_least 2.60.0 2.53`.
+# Fails if the first version is older than the second: `at_least 2.60.0 2.53`.
 at_least() {
     local IFS=. have wanted at
     read -ra have <<<"$1"
@@ -119,7 +125,7 @@ check_tools() {
         fail "az lacks its extension: az extension add --name communication"
 }
 
-# Sets account and subscription, and says whose they are.
+# Sets the region, the account and the id of the ACS resource, and prints who is signed in.
 check_logins() {
     local identity
     [[ $region ]] || region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
@@ -137,7 +143,7 @@ check_logins() {
     [[ $acs_id == /* ]] || fail "az names no id of $acs: $acs_id"
 }
 
-# Reads the stack that is there. `known` is its parameters by name, `{}` if there is none.
+# Reads the stack, if there is one, into `status` and `known`, its parameters by name.
 check_stack() {
     local error described
     known="{}" status=""
@@ -159,7 +165,7 @@ check_stack() {
     [[ $status || $has_email ]] || fail "--email is required at the first time: alarms that reach nobody are none" 2
 }
 
-# The value that a parameter of the stack will have.
+# Prints the value that a parameter of the stack will have.
 chosen() {
     local given
     for given in ${parameters[@]+"${parameters[@]}"}; do
@@ -168,7 +174,7 @@ chosen() {
     jq --raw-output --arg name "$1" --arg default "$2" '.[$name] // $default' <<<"$known"
 }
 
-# With Entra tokens, the stack has no secret of Azure.
+# Succeeds if downloads use Entra tokens: the stack then has no secret of Azure.
 keyless() {
     [[ $(chosen CommunicationServicesEndpoint "") ]]
 }
@@ -177,12 +183,12 @@ check_parameters() {
     local given names
     names=$(awk '/^[A-Za-z]/ { section = $1 } section == "Parameters:" && /^  [A-Za-z]/ { print $1 }' template.yaml)
     for given in ${parameters[@]+"${parameters[@]}"}; do
-        # The AWS command line passes over one that it does not know.
+        # The AWS command line ignores a parameter that the template does not have.
         grep -qx "${given%%=*}:" <<<"$names" || fail "the stack has no parameter ${given%%=*}" 2
     done
 }
 
-# Lambda lets nobody reserve of the last 100 instances of an account, or of all where there are fewer.
+# Lambda keeps 100 instances of an account unreserved, or all if there are fewer.
 check_concurrency() {
     local limits unreserved limit minimum reserved=0 total=0 one name
     limits=$(aws lambda get-account-settings --query AccountLimit --output json) || fail "the account's limits cannot be read"
@@ -238,7 +244,7 @@ deploy() {
     local overrides=() name
     ((!${#parameters[@]})) || overrides=(--parameter-overrides "${parameters[@]}")
     if [[ ! $dry_run ]]; then
-        # By its content: CloudFormation sees a change of the code by its key.
+        # The key names the content: CloudFormation deploys new code only under a new key.
         sed "s|CodeUri: $NAME-$arch\.zip\$|CodeUri: s3://$artifacts/$sum.zip|" "$template" >"$work/template.yaml"
         grep -q "CodeUri: s3://$artifacts/$sum.zip" "$work/template.yaml" || fail "$template names no code"
     fi
@@ -255,7 +261,7 @@ deploy() {
 
 federate() {
     change azure/federate.sh --stack "$STACK" --region "$region" --resource-group "$group" --acs "$acs"
-    # Entra takes minutes to know a new credential. Only tests set the pause.
+    # Entra knows a new credential only after minutes. Only tests set the pause.
     local tries
     for tries in 1 2 3 4 5 6; do
         if change azure/check-tokens.sh --stack "$STACK" --region "$region"; then return; fi
@@ -269,7 +275,7 @@ fill_in() {
     if [[ ! $dry_run ]]; then
         secret=$(output ConnectionSecretArn)
         text=$(read_secret "$secret") || fail "the secret $secret cannot be read"
-        # Whatever key is in use stays: after a rotation it is not the first one.
+        # The key in use stays: after a rotation it is not the first one.
         if printf '%s' "$text" | jq --exit-status \
             '.COMMUNICATION_SERVICES_CONNECTION_STRING // "" | startswith("endpoint=")' >/dev/null 2>&1; then
             echo "    It has one already. (azure/set-access-key.sh writes another.)"
@@ -282,7 +288,7 @@ fill_in() {
 verify() {
     local tries
     [[ ! $dry_run ]] || { change azure/subscribe.sh --verify --stack "$STACK" --region "$region" && return; }
-    # An instance may still be starting with the secret of before. Only tests set the pause.
+    # An instance may have started with the old secret. Only tests set the pause.
     for tries in 1 2 3 4 5 6; do
         if change azure/subscribe.sh --verify --stack "$STACK" --region "$region"; then return; fi
         [[ $tries == 6 ]] || sleep "${DEPLOY_PAUSE:-10}"
@@ -296,7 +302,7 @@ subscribe() {
         subscription=$(az eventgrid event-subscription show --name "${SUBSCRIPTION_NAME:-archive-recordings}" \
             --source-resource-id "$acs_id" --output json 2>/dev/null) || subscription="{}"
         url=$(output FunctionUrl)
-        # One of another stack, or of a URL that is gone, would leave this one without events.
+        # A subscription to another URL would leave this stack without events.
         if jq --exit-status --arg url "${url%/}" '.provisioningState == "Succeeded"
             and ((.destination.endpointBaseUrl // "" | rtrimstr("/")) == $url)' >/dev/null <<<"${subscription:-null}"; then
             echo "    It is there already. (azure/subscribe.sh changes it.)"
