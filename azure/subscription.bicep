@@ -1,11 +1,12 @@
-// Subscribes the archiver to the recordings of an Azure Communication Services resource, keeps what Event Grid gives up on,
-// and tells somebody of it. Deploy it to the resource's group; subscribe.sh does, with the parameters of subscription.bicepparam.
+// Subscribes the archiver to the recordings of an Azure Communication Services resource, with a
+// container for the events that Event Grid gives up on, and alerts. subscribe.sh deploys it to the
+// resource's group, with the parameters of subscription.bicepparam.
 
-@description('Name of the Communication Services resource, in the resource group that this is deployed to.')
+@description('The Communication Services resource, in the resource group of this deployment.')
 param acsName string
 
 @secure()
-@description('The function\'s URL with ?code= and a webhook secret.')
+@description('The URL of the function, with ?code= and a webhook secret.')
 param webhookEndpoint string
 
 @description('Name of the event subscription.')
@@ -18,38 +19,38 @@ param subscriptionName string = 'archive-recordings'
 ])
 param eventSchema string = 'EventGridSchema'
 
-@description('Id of a storage account that has the container for dead letters; empty to make one.')
+@description('The id of a storage account for the dead letters; empty to make an account.')
 param deadLetterAccountId string = ''
 
-@description('The container for dead letters.')
+@description('The container of the dead letters.')
 param deadLetterContainer string = 'dead-letters'
 
-@description('Where to make the storage account.')
+@description('The location of the storage account.')
 param location string = resourceGroup().location
 
 @description('The Entra ID tenant that issues tokens for the deliveries; empty for none.')
 param entraTenantId string = ''
 
-@description('The application id or URI that the tokens are for (ENTRA_AUDIENCE of the function); empty for none.')
+@description('The audience of the tokens (ENTRA_AUDIENCE of the function); empty for none.')
 param entraAudience string = ''
 
-@description('Id of the system topic of the resource, of which there can be only one; empty to make it.')
+@description('The id of the one system topic of the resource; empty to make it.')
 param systemTopicId string = ''
 
-@description('Where alerts are sent to; empty for nowhere but the portal.')
+@description('The address for alerts; empty for the portal alone.')
 param alarmEmail string = ''
 
 var makesAccount = empty(deadLetterAccountId)
 var makesTopic = empty(systemTopicId)
 var sendsAlerts = !empty(alarmEmail)
-// Event Grid writes the name in upper case in its headers, and does not document how its metrics have it.
+// Event Grid has the name in upper case in its headers, and documents no case for its metrics.
 var subscriptionNames = [
   subscriptionName
   toUpper(subscriptionName)
 ]
-// The alerts come from Event Grid itself, so nobody can forge them from outside, and they are the only witness where AWS
-// refuses the calls (a permission that was removed): the function then sees nothing. Event Grid drops at once what is
-// answered 400, 401, 403 or 413; everything else it tries again, so two failures are no news.
+// Event Grid itself raises the alerts, so nobody can forge them from outside, and only they show
+// that AWS refuses the calls before the function sees them (a removed permission). Event Grid tries
+// again unless the answer is 400, 401, 403 or 413, so two failures raise no alert.
 var alerts = [
   {
     name: 'dead-lettered'
@@ -61,7 +62,7 @@ var alerts = [
   }
   {
     name: 'dropped'
-    description: 'Event Grid has dropped an event that it could not dead-letter either: the recording will be lost. RUNBOOK.md.'
+    description: 'Event Grid has dropped an event that it could not dead-letter: the recording will be lost. RUNBOOK.md.'
     severity: 0
     metric: 'DroppedEventCount'
     threshold: 1
@@ -111,7 +112,7 @@ resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@20
   }
 }
 
-// Its metrics are what the alerts watch.
+// The alerts use its metrics.
 resource systemTopic 'Microsoft.EventGrid/systemTopics@2025-02-15' = if (makesTopic) {
   name: '${acsName}-events'
   location: 'global'
@@ -121,7 +122,8 @@ resource systemTopic 'Microsoft.EventGrid/systemTopics@2025-02-15' = if (makesTo
   }
 }
 
-// An extension of the ACS resource rather than of the system topic, whose name and group depend on who made it.
+// An extension of the ACS resource, since the name and group of the system topic depend on who made
+// it.
 resource eventSubscription 'Microsoft.EventGrid/eventSubscriptions@2025-02-15' = {
   name: subscriptionName
   scope: acs
@@ -130,7 +132,7 @@ resource eventSubscription 'Microsoft.EventGrid/eventSubscriptions@2025-02-15' =
       endpointType: 'WebHook'
       properties: {
         endpointUrl: webhookEndpoint
-        // One event a delivery, so that each is answered for itself.
+        // One event a delivery, so that each has its own answer.
         maxEventsPerBatch: 1
         minimumTlsVersionAllowed: '1.2'
         azureActiveDirectoryTenantId: empty(entraTenantId) ? null : entraTenantId
@@ -143,7 +145,7 @@ resource eventSubscription 'Microsoft.EventGrid/eventSubscriptions@2025-02-15' =
         'Microsoft.Communication.RecordingFileStatusUpdated'
       ]
     }
-    // As long, and as often, as Event Grid can.
+    // Event Grid's maximum of time and of attempts.
     retryPolicy: {
       eventTimeToLiveInMinutes: 1440
       maxDeliveryAttempts: 30
@@ -158,7 +160,7 @@ resource eventSubscription 'Microsoft.EventGrid/eventSubscriptions@2025-02-15' =
   }
   dependsOn: [
     container
-    // Without one, Event Grid makes a system topic of a name of its own.
+    // Without a system topic, Event Grid makes one with a name of its own.
     systemTopic
   ]
 }
@@ -221,11 +223,11 @@ resource deliveryAlerts 'Microsoft.Insights/metricAlerts@2018-03-01' = [for aler
   }
 }]
 
-@description('The storage account of the dead letters, as replay-dead-letters.sh takes it.')
+@description('The storage account of the dead letters, for replay-dead-letters.sh.')
 output deadLetterAccount string = makesAccount ? accountName : last(split(deadLetterAccountId, '/'))
 
-@description('Their container.')
+@description('The container of the dead letters, for replay-dead-letters.sh.')
 output deadLetterContainer string = deadLetterContainer
 
-@description('The topic of the events, as EVENT_GRID_TOPICS takes it.')
+@description('The topic of the events, for EVENT_GRID_TOPICS.')
 output topic string = acs.id

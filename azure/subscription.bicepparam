@@ -1,7 +1,7 @@
 using 'subscription.bicep'
 
-// From the environment, so that the secret is neither in a file nor in a list of processes. subscribe.sh sets the first two,
-// and finds the system topic and the address where they are not set.
+// From the environment, so that the secret is neither in a file nor in a list of processes.
+// subscribe.sh sets the first two, and finds the system topic and the address if they are not set.
 param acsName = readEnvironmentVariable('ACS_NAME')
 param webhookEndpoint = readEnvironmentVariable('WEBHOOK_ENDPOINT')
 
