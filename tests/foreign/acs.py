@@ -1,6 +1,6 @@
-"""Communication Services' recording downloads, with a signature check of its own arithmetic.
+"""An emulator of Communication Services' recording downloads, with its own signature check.
 
-It is a proxy that leads every name to itself over TLS, so the function calls the real hosts."""
+It is a proxy that answers for every host over TLS, so the function calls the real hosts."""
 
 import base64
 import datetime
@@ -37,7 +37,7 @@ class Document:
 
 
 class Request:
-    """A request that ACS saw, and the bytes of media that were sent for it."""
+    """A request to ACS, and the number of bytes of media in the answer."""
 
     def __init__(self, host, path, byte_range):
         self.host, self.path, self.range = host, path, byte_range
@@ -49,13 +49,13 @@ class Acs:
     """A resource with documents, keys, and faults that a test switches on."""
 
     def __init__(self, folder, names=()):
-        """Starts it; certificates are written to `folder`, for those names too."""
+        """Starts the emulator, and writes its certificates, also for `names`, to `folder`."""
         self.keys = [bytes(range(32))]
         self.documents = {}
         self.requests = []
-        # A `Range` is ignored: 200 and everything, with its length or without.
+        # With ranges ignored, the answer is 200 and everything, with or without a length.
         self.ranges = "honoured"
-        # After so many bytes of media, replies wait until `go_on` is set.
+        # After this number of bytes of media, replies wait until `go_on` is set.
         self.hold_after = None
         self.go_on = threading.Event()
         self.lock = threading.Lock()
@@ -69,7 +69,7 @@ class Acs:
         self.proxy = "http://127.0.0.1:%d" % self.server.server_address[1]
 
     def add(self, document):
-        """Holds a document from now on."""
+        """Adds a document."""
         self.documents[document.id] = document
 
     def connection_string(self, key=None):
@@ -78,24 +78,24 @@ class Acs:
         return f"endpoint=https://{RESOURCE}/;accesskey={key}"
 
     def reset(self):
-        """Forgets documents, requests and faults; the key is the first one again."""
+        """Removes documents, requests and faults, and restores the first key."""
         self.go_on.set()
         self.__dict__.update(keys=[bytes(range(32))], documents={}, requests=[])
         self.__dict__.update(ranges="honoured", hold_after=None, go_on=threading.Event())
 
     def sent(self):
-        """Returns the bytes of media that were sent."""
+        """Returns the number of bytes of media that were sent."""
         return sum(request.sent for request in self.requests)
 
     def stop(self):
-        """Ends it."""
+        """Stops the emulator."""
         self.go_on.set()
         self.server.shutdown()
         self.server.server_close()
 
 
 class Server(ThreadingHTTPServer):
-    """A server whose broken connections are no news: the function is killed on purpose."""
+    """A server that reports no broken connections: tests kill the function on purpose."""
 
     daemon_threads = True
 
@@ -147,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.media(request, document.media)
 
     def find(self, host):
-        """Returns what the request asks for: `media` or `metadata`, and of which document."""
+        """Returns `media` or `metadata`, and the document, of a request."""
         for pattern, found_at in (
             (r"/v1/objects/([^/?]+)/content/(video|acsmetadata)", MEDIA_HOST),
             (r"/recording/download/([^/?]+)(/metadata)?" + re.escape(PREVIEW), RESOURCE),
@@ -160,7 +160,7 @@ class Handler(BaseHTTPRequestHandler):
         return None, None
 
     def signature_fault(self, preview):
-        """Returns what is wrong with the signature; `None` for a good one."""
+        """Returns the fault of a signature, `None` for a valid one."""
         date_name = "date" if preview else "x-ms-date"
         signed = f"{date_name};host;x-ms-content-sha256"
         date, content_hash = self.headers[date_name], self.headers["x-ms-content-sha256"]
@@ -200,7 +200,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.reply(request, 206, memoryview(media)[first : last + 1], headers)
 
     def reply(self, request, status, body, headers):
-        """Sends an answer, as far as the test lets its bytes pass."""
+        """Sends an answer, up to the bytes that the test allows."""
         acs, request.status = self.server.acs, status
         chunked = "transfer-encoding" in headers
         self.send_response(status)

@@ -1,4 +1,4 @@
-"""What every scenario of the store stands on: the engine, ACS, two buckets and the function."""
+"""The base of every scenario of the store: the engine, ACS, two buckets and the function."""
 
 import base64
 import json
@@ -40,14 +40,14 @@ world = World()
 
 
 def document(size):
-    """Makes a document of that many bytes, and has ACS hold it."""
+    """Makes a document of this many bytes and adds it to ACS."""
     made = Document(f"0-eus-d12-{uuid.uuid4().hex}", random.Random(size).randbytes(size))
     world.acs.add(made)
     return made
 
 
 class Case(unittest.TestCase):
-    """Two buckets and a function between them and ACS."""
+    """A case with two buckets and a function."""
 
     def setUp(self):
         world.acs.reset()
@@ -68,7 +68,7 @@ class Case(unittest.TestCase):
                 print(*list(lines)[-15:], sep="\n")
 
     def buckets(self, **options):
-        """Makes both buckets; the options are the archive's."""
+        """Makes both buckets, the archive with these options."""
         for bucket, more in ((self.archive, options), (self.work, {})):
             self.s3.create_bucket(
                 Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}, **more
@@ -93,13 +93,13 @@ class Case(unittest.TestCase):
         return process
 
     def deliver(self, process, recording, cloud=False, secret=events.SECRET, attempt=0):
-        """Delivers a recording's event; returns the status and what the answer says."""
+        """Delivers a recording's event; returns the status and the body of the answer."""
         posted = events.published(recording.event(cloud))
         answer = process.invoke(events.delivery(*posted, secret=secret, attempt=attempt))
         return answer["statusCode"], json.loads(answer["body"])
 
     def archived(self, process, recording, **how):
-        """Delivers a recording's event and wants it archived, in every respect."""
+        """Delivers a recording's event and asserts that it is archived completely."""
         status, body = self.deliver(process, recording, **how)
         self.assertEqual(200, status, body)
         self.assertEqual("archived", body["events"][0]["outcome"], body)
@@ -107,7 +107,7 @@ class Case(unittest.TestCase):
         return body["events"][0]
 
     def holds(self, recording):
-        """The archive holds the recording and nothing else, and nothing is left over."""
+        """Asserts that the archive holds this recording alone, and nothing is left over."""
         expected = {recording.manifest()}
         manifest = json.loads(self.read(recording.manifest()))
         self.assertEqual(1, manifest["version"])
@@ -124,7 +124,7 @@ class Case(unittest.TestCase):
         self.nothing_left()
 
     def object(self, listed, key, content):
-        """An object has these bytes, their checksum, and what the manifest says of it."""
+        """Asserts an object's bytes, checksum, and entry in the manifest."""
         checksum = checksums.crc64nvme(content).to_bytes(8, "big")
         checksum = base64.b64encode(checksum).decode()
         head = self.s3.head_object(Bucket=self.archive, Key=key, ChecksumMode="ENABLED")
@@ -132,7 +132,7 @@ class Case(unittest.TestCase):
         self.assertEqual("FULL_OBJECT", head["ChecksumType"], key)
         self.assertEqual(len(content), head["ContentLength"], key)
         self.assertTrue(content == self.read(key), f"{key} has other bytes")
-        # What has no length when it begins is stored without one.
+        # A reply without a length at the start is stored without the source's length.
         told = None if world.acs.ranges == "ignored without length" else str(len(content))
         if key.endswith(".mp4"):
             self.assertEqual(told, head["Metadata"].get("source-length"), key)
@@ -149,7 +149,7 @@ class Case(unittest.TestCase):
         return {entry["Key"] for entry in listed.get("Contents", [])}
 
     def nothing_left(self):
-        """No unfinished upload, and nothing pending."""
+        """Asserts that there is no unfinished upload and nothing pending."""
         for bucket in (self.archive, self.work):
             uploads = self.s3.list_multipart_uploads(Bucket=bucket)
             self.assertEqual([], uploads.get("Uploads", []))

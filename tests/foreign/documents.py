@@ -57,7 +57,7 @@ def mentioned(document):
 class Terminal:
     """A shell that stays open, in a folder with the repository's scripts.
 
-    `aws` is the real one, on record; Azure is made up."""
+    `aws` is the real one, recorded; `az` is a stand-in."""
 
     def __init__(self, folder, variables):
         self.folder = folder

@@ -1,4 +1,4 @@
-"""LocalStack as a process: S3, Secrets Manager and the rest of AWS that somebody else wrote."""
+"""LocalStack as a process: S3, Secrets Manager and more of AWS, written by others."""
 
 import ctypes
 import os
@@ -20,18 +20,18 @@ PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent():
-    """Has the kernel end this process when the tests end, however they do."""
+    """Makes the kernel end this process when the tests end in any way."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Engine:
-    """A running LocalStack, without anything that an earlier one has kept."""
+    """A running LocalStack, without the state of earlier ones."""
 
     def __init__(self, port, workers, variables=None, python_path=()):
-        """Starts it and waits until it answers.
+        """Starts LocalStack and waits until it answers.
 
         With several workers it loses an object that two complete at once; with one,
-        CloudFormation waits for itself when it asks for a function."""
+        CloudFormation waits for itself when it makes a function."""
         self.port, self.url = port, f"http://127.0.0.1:{port}"
         self.folder = Path(tempfile.mkdtemp(prefix="localstack-"))
         self.log_path = self.folder / "log"
@@ -51,7 +51,7 @@ class Engine:
             **(variables or {}),
         }
         with self.log_path.open("wb") as log:
-            # A group of its own, so that its children end with it.
+            # Its own process group, so that its children end with it.
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "localstack.runtime.main"],
                 env=environment,
@@ -93,22 +93,22 @@ class Engine:
         )
 
     def environment(self):
-        """Returns the variables by which AWS's SDKs and command line find it."""
+        """Returns the variables that lead AWS's SDKs and command line to LocalStack."""
         return {
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_ENDPOINT_URL": self.url,
-            # The command line's first version, which is the one that PyPI has, reads the other.
+            # Version 1 of the command line, the only one on PyPI, reads the other variable.
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
         }
 
     def log(self):
-        """Returns the engine's own log."""
+        """Returns LocalStack's log."""
         return self.log_path.read_text(errors="replace")
 
     def stop(self):
-        """Ends it, its children, and all that it has stored."""
+        """Ends LocalStack and its children, and deletes its state."""
         for sign, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
             try:
                 os.killpg(self.process.pid, sign)

@@ -1,4 +1,4 @@
-"""Recording events, made and serialised by Microsoft's own SDK, and the keys that they lead to.
+"""Recording events, made and serialised by Microsoft's own SDK, and their keys in the archive.
 
 The keys are computed here a second time, from docs/reference.md alone."""
 
@@ -25,7 +25,7 @@ START = datetime.datetime(2026, 11, 23, 15, 2, 11, 608975, datetime.UTC)
 
 
 class Recording:
-    """A recording of some documents, in the current form or in that of 2021."""
+    """A recording of some documents, in the current form or in the 2021 form."""
 
     def __init__(self, documents, preview=False):
         self.documents, self.preview = documents, preview
@@ -45,7 +45,7 @@ class Recording:
 
     def data(self):
         chunks = [self.chunk(index, document) for index, document in enumerate(self.documents)]
-        # In no order: nothing says that they come in any.
+        # Reversed: no document promises an order.
         data = {
             "recordingStorageInfo": {"recordingChunks": chunks[::-1]},
             "recordingStartTime": START.strftime("%Y-%m-%dT%H:%M:%S.%f") + "5Z",
@@ -82,7 +82,7 @@ class Recording:
         return digits(json.dumps(form, separators=(",", ":"), ensure_ascii=False))
 
     def fetched(self, document):
-        """Returns host and path of what media and metadata are fetched from."""
+        """Returns the host and path of media and of metadata."""
         if self.preview:
             path = f"{RESOURCE}/recording/download/{document.id}"
             return path, f"{path}/metadata"
@@ -136,7 +136,7 @@ def published(events):
 
 
 def delivery(content_type, body, secret=SECRET, attempt=0):
-    """Returns a delivery as a Function URL hands it to the function (payload 2.0)."""
+    """Returns the payload of a delivery to a Function URL (version 2.0)."""
     return {
         "version": "2.0",
         "routeKey": "$default",

@@ -27,7 +27,7 @@ class ProcessExecutorPlugin(RuntimeExecutorPlugin):
 
 
 class SecureUrl(FunctionUrlConfig):
-    """A Function URL of https, as Lambda's are; LocalStack serves it and names it http."""
+    """A Function URL with https, as in Lambda; LocalStack serves https and says http."""
 
     def __init__(self, *arguments, url, **others):
         super().__init__(*arguments, url=url.replace("http://", "https://", 1), **others)
@@ -38,7 +38,7 @@ class ProcessExecutor(RuntimeExecutor):
 
     def start(self, env_vars):
         self.variables = {name: str(value) for name, value in env_vars.items()}
-        # What every function gets besides: how it finds ACS.
+        # Every function also gets the variables that lead to ACS.
         self.variables |= json.loads(os.environ.get("FUNCTION_VARIABLES", "{}"))
         self.process, self.told = None, 0
         self._begin()
@@ -53,7 +53,7 @@ class ProcessExecutor(RuntimeExecutor):
         self.process.end()
 
     def invoke(self, payload):
-        # As in Lambda, an environment whose process has ended gets another one.
+        # As in Lambda, a new process replaces one that has ended.
         if self.process.child.poll() is not None:
             self.process.end()
             self._begin()

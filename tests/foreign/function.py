@@ -18,7 +18,7 @@ class Failed(Exception):
 
 
 class Invocation:
-    """A payload, and its answer once there is one."""
+    """A payload, and later its answer."""
 
     def __init__(self, payload, request_id, arn, seconds):
         self.payload, self.request_id, self.arn = payload, request_id, arn
@@ -32,10 +32,10 @@ class Invocation:
 
 
 class Process:
-    """A process of the function, with a Runtime API of its own."""
+    """A process of the function, with its own Runtime API."""
 
     def __init__(self, binary, environment):
-        """Starts it with these variables and those that Lambda sets."""
+        """Starts the process with these variables and those of Lambda."""
         self.waiting = queue.SimpleQueue()
         self.running = {}
         self.init_error = None
@@ -66,7 +66,7 @@ class Process:
         self.reader.start()
 
     def _read(self):
-        # Read all the time: a full pipe would hold the process up.
+        # A full pipe would stop the process.
         for line in self.child.stdout:
             self.lines.append(line.decode(errors="replace").rstrip("\n"))
         for invocation in list(self.running.values()):
@@ -91,12 +91,12 @@ class Process:
         return json.loads(invocation.answer)
 
     def kill(self):
-        """Ends it as a crash does."""
+        """Kills the process, as a crash would."""
         self.child.kill()
         self.end()
 
     def end(self):
-        """Ends it and its Runtime API."""
+        """Ends the process and its Runtime API."""
         if self.child.poll() is None:
             self.child.terminate()
             try:
@@ -111,7 +111,7 @@ class Process:
 
 
 class Server(ThreadingHTTPServer):
-    """A server whose broken connections are no news: the function is killed on purpose."""
+    """A server that reports no broken connections: tests kill the function on purpose."""
 
     daemon_threads = True
 

@@ -1,4 +1,4 @@
-"""The deployed stack, and what the documents' commands are about."""
+"""The deployed stack, and the objects that the documents' commands work on."""
 
 import json
 import os
@@ -57,7 +57,7 @@ world = World()
 
 
 def install_executor(plugins):
-    """Writes what LocalStack finds the executor by, where Python finds distributions."""
+    """Writes the entry point by which LocalStack finds the executor."""
     info = plugins / "process_executor-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: process-executor\nVersion: 1\n")
@@ -81,7 +81,7 @@ def deploy():
     build = world.folder / "build"
     build.mkdir()
     shutil.copy(ROOT / "template.yaml", build)
-    # Symbols make it several times as large.
+    # Symbols make the binary several times as large.
     subprocess.run(["strip", "-o", build / "bootstrap", os.environ["FUNCTION"]], check=True)
     aws("s3", "mb", "s3://artefacts")
     packaged = world.folder / "packaged.yaml"
@@ -97,7 +97,7 @@ def deploy():
 
 
 class Made:
-    """What the stack has made, and what the documents' commands are about."""
+    """The resources of the stack, and the objects that the documents' commands work on."""
 
     def __init__(self):
         stacks = world.engine.client("cloudformation")
@@ -145,7 +145,7 @@ class Made:
         return answer["events"][0]["outcome"] if "events" in answer else answer
 
     def archive_one(self):
-        """Makes a recording that is archived."""
+        """Archives a recording."""
         recording = Recording([document(70_001), document(20)])
         content_type, body = events.published(recording.event())
         self.outcome = self.post(content_type, body)
@@ -161,7 +161,7 @@ class Made:
         return json.loads(answer["Payload"].read())
 
     def trouble(self):
-        """Makes what the recipes of the runbook are for."""
+        """Makes the faults that the recipes of the runbook repair."""
         foreign = Recording([document(9)])
         key, _ = foreign.keys(0)
         self.s3.put_object(Bucket=self.archive, Key=key, Body=b"another's")
@@ -179,7 +179,7 @@ class Made:
         self.unfinished_upload()
 
     def unfinished_upload(self):
-        """Makes an upload whose parts are all there."""
+        """Makes an unfinished upload with all its parts."""
         self.object = "recordings/2026/11/23/call/150211Z/0000-document-0123456789abcdef.mp4"
         upload = self.s3.create_multipart_upload(
             Bucket=self.archive,

@@ -45,13 +45,13 @@ MODELS = {
         "BlobContainer",
     ),
 }
-# What Bicep itself knows of every resource.
+# Properties that Bicep has for every resource.
 OF_BICEP = {"name", "parent", "scope", "dependsOn"}
 PLAIN = {"bool": bool, "int": int, "float": (int, float), "str": str}
 
 
 class Checker:
-    """A Bicep file, and what is wrong with it."""
+    """A Bicep file and its faults."""
 
     def __init__(self, text):
         self.file = BicepParser().parse(text=text)
@@ -75,7 +75,7 @@ class Checker:
             self.object(name, models, getattr(models, model), body)
 
     def object(self, path, models, model, body):
-        """Holds an object against a model: its names, and what it lacks."""
+        """Checks an object against a model: its names, and missing properties."""
         model = self.subtype(path, models, model, body)
         tree = {}
         for attribute, wire in model._attribute_map.items():
@@ -139,7 +139,7 @@ class Checker:
 
     def values(self, value):
         """Returns every value that an expression can have, as far as the file says."""
-        # A property may be named `operator` as well; it is a text then.
+        # A property may also be named `operator`; then it is a text.
         if isinstance(value, dict) and isinstance(value.get("operator"), dict):
             operands = value["operator"].get("operands", {})
             if value["operator"]["type"] != "conditional":
@@ -161,7 +161,7 @@ class Checker:
 
 
 def version_of(package):
-    """Returns a package's API version, of which some packages have several."""
+    """Returns an API version of a package, some of which have several."""
     if package[-1].isdigit():
         return package
     configuration = importlib.import_module(f"{package}._configuration")

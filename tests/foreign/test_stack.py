@@ -22,14 +22,14 @@ MANUAL = (
 DOCUMENTS = (*MANUAL, "RUNBOOK.md")
 # They define what the documents' commands use.
 SCRIPTS = ("deploy/runbook.sh", "deploy/stack.sh")
-# What cannot work here, and why. Everything else that fails is a fault of a document, and so is
-# one of these that works.
+# Commands that cannot work here, and why. Any other failure is a fault of a document, and so is one
+# of these that works.
 CANNOT = {
     "cloudformation update-stack": "LocalStack has no --use-previous-template",
     "cloudformation detect-stack-drift": "LocalStack does not have it",
     "cloudformation describe-stack-resource-drifts": "LocalStack does not have it",
 }
-# Named in prose, and not to be run.
+# Commands that are named in prose, and not to be run.
 NOT_RUN = {
     "cloudformation wait": "follows update-stack",
     "configure export-credentials": "hands an operator's session to the audit; there is none",
@@ -72,7 +72,7 @@ def setUpModule():
 
 
 class Stack(unittest.TestCase):
-    """The stack, and everything that an operator types, in the order of the documents."""
+    """The stack, and every command of an operator, in the order of the documents."""
 
     def test_1_the_stack(self):
         for section, made in (("Resources", world.made.resources), ("Outputs", world.made.outputs)):
@@ -118,7 +118,7 @@ class Stack(unittest.TestCase):
         self.assertEqual(set(), listed & self.ran, "listed, and works")
 
     def run_blocks(self, fences, between=None):
-        """Runs blocks, and calls `between` once the first section is done; returns the output."""
+        """Runs blocks, and `between` after the first section; returns the output."""
         self.assertTrue(fences)
         outputs = ""
         for fence in fences:
@@ -138,7 +138,7 @@ class Stack(unittest.TestCase):
         return output
 
     def completed(self):
-        """The recipe has made the object of the upload's parts."""
+        """Asserts that the recipe has made the object from the upload's parts."""
         head = world.made.s3.head_object(
             Bucket=world.made.archive, Key=world.made.object, ChecksumMode="ENABLED"
         )
@@ -158,7 +158,7 @@ def tried(*names):
 
 
 def unconditional(section):
-    """Returns the names in a section of the template that hang on no condition."""
+    """Returns the names in a section of the template that have no condition."""
     template = (ROOT / "template.yaml").read_text()
     text = re.search(rf"(?ms)^{section}:\n(.*?)(?=^\S|\Z)", template)[1]
     blocks = re.findall(r"(?ms)^  (\w+):\n(.*?)(?=^  \w|\Z)", text)

@@ -23,7 +23,7 @@ def setUpModule():
 
 
 class Sizes(Case):
-    """What is archived, by its size and its form."""
+    """Recordings of each size and form."""
 
     def setUp(self):
         super().setUp()
@@ -64,14 +64,14 @@ class Sizes(Case):
 
 
 class Again(Case):
-    """More than one run at a recording."""
+    """Recordings that take more than one run."""
 
     def setUp(self):
         super().setUp()
         self.buckets()
 
     def broken_off(self, recording):
-        """Kills the function in the middle of a recording; returns the bytes that S3 keeps."""
+        """Kills the function in the middle of a recording; returns the bytes that S3 has."""
         world.acs.hold_after = 2 * PART + PART // 2
         process = self.start(TRANSFER_CONCURRENCY="1")
         posted = events.published(recording.event())
@@ -145,7 +145,7 @@ class Again(Case):
 
 
 class Buckets(Case):
-    """Settings of the archive bucket, and what is in it already."""
+    """Settings and earlier contents of the archive bucket."""
 
     def test_versions(self):
         self.buckets()
@@ -237,11 +237,11 @@ class Secrets(Case):
         self.manager.put_secret_value(SecretId=secret, SecretString=json.dumps(members))
 
     def pause(self):
-        """Waits until the function may read a secret again, which is every ten seconds."""
+        """Waits the ten seconds after which the function may read a secret again."""
         time.sleep(11)
 
     def again(self, secret, expected):
-        """Delivers until the answer is expected; until then it may only be "later"."""
+        """Delivers until the status is the expected one; before, only 503 is allowed."""
         end = time.monotonic() + 60
         recording, attempt = Recording([document(10)]), 0
         while True:
@@ -261,7 +261,7 @@ class Secrets(Case):
         self.again(self.WEBHOOK, 200)
         self.put(self.webhook, {"WEBHOOK_SECRETS": self.OTHER})
         self.pause()
-        # A secret that nobody knows has the function read again; then the old one is out.
+        # An unknown secret makes the function read again; then the old one is refused.
         self.again("a-secret-that-nobody-knows", 401)
         self.again(self.WEBHOOK, 401)
         self.again(self.OTHER, 200)
