@@ -21,7 +21,6 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use listing::endless;
-pub use listing::{Objects, Upload, Uploads};
 
 /// Calls at the same time.
 const CALLS: usize = 16;
@@ -39,7 +38,7 @@ pub struct Bucket {
 
 /// A document as it was read.
 #[derive(Debug)]
-pub enum Document {
+pub(crate) enum Document {
     /// Its bytes.
     There(Vec<u8>),
     /// It has more than can be one of ours.
@@ -85,7 +84,7 @@ impl Bucket {
     /// # Errors
     ///
     /// [`Error`], where S3 does not answer that question.
-    pub async fn find(&self, key: &Key) -> Result<Option<Object>, Error> {
+    pub(crate) async fn find(&self, key: &Key) -> Result<Option<Object>, Error> {
         let _slot = self.slot().await;
         self.store.find(key).await
     }
@@ -95,7 +94,7 @@ impl Bucket {
     /// # Errors
     ///
     /// [`Error`]; that nothing can be said of the object is none.
-    pub async fn examine(
+    pub(crate) async fn examine(
         &self,
         key: &Key,
         size: u64,
@@ -111,7 +110,7 @@ impl Bucket {
     /// # Errors
     ///
     /// [`Error`], where S3 does not answer, or breaks off.
-    pub async fn read(&self, key: &str) -> Result<Document, Error> {
+    pub(crate) async fn read(&self, key: &str) -> Result<Document, Error> {
         const OPERATION: &str = "GetObject";
         let _slot = self.slot().await;
         let request = self.client.get_object().bucket(&self.name).key(key);
@@ -141,7 +140,7 @@ impl Bucket {
     /// # Errors
     ///
     /// [`Error`], where S3 does not answer.
-    pub async fn folders(&self, prefix: &str) -> Result<Vec<String>, Error> {
+    pub(crate) async fn folders(&self, prefix: &str) -> Result<Vec<String>, Error> {
         const OPERATION: &str = "ListObjectsV2";
         let mut folders = Vec::new();
         let mut token = None;
@@ -169,7 +168,7 @@ impl Bucket {
     /// # Errors
     ///
     /// A text for people, where the credentials cannot sign it.
-    pub async fn link(&self, key: &str, lasts: Duration) -> Result<String, String> {
+    pub(crate) async fn link(&self, key: &str, lasts: Duration) -> Result<String, String> {
         let lasts = PresigningConfig::expires_in(lasts).map_err(|error| error_chain(&error))?;
         let request = self.client.get_object().bucket(&self.name).key(key);
         let link = request.presigned(lasts).await;

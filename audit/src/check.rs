@@ -16,34 +16,34 @@ use steps::Scratch;
 #[serde(rename_all = "camelCase")]
 pub struct Checked {
     /// The version of this document.
-    pub version: u32,
+    pub(crate) version: u32,
     /// The bucket.
-    pub bucket: String,
+    pub(crate) bucket: String,
     /// The folder of all that was written, without its last slash.
-    pub folder: String,
+    pub(crate) folder: String,
     /// `true` if the function can work with the store.
-    pub fit: bool,
+    pub(crate) fit: bool,
     /// What was tried, in order.
-    pub checks: Vec<Check>,
+    pub(crate) checks: Vec<Check>,
 }
 
 /// One thing that was tried.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Check {
+pub(crate) struct Check {
     /// Its name.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The verdict on it.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// What was found, where it is not good; for people.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub detail: String,
+    pub(crate) detail: String,
 }
 
 /// The verdict on one thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// As Amazon S3 does it.
     Good,
     /// Not as Amazon S3 does it, and the function can do without.

@@ -84,8 +84,7 @@ impl Counters {
     }
 
     /// Returns the current values.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts {
             objects: read(&self.0.objects),

@@ -29,10 +29,10 @@ pub use wanted::Wanted;
 pub struct Found {
     /// The recording.
     #[serde(flatten)]
-    pub recording: Recording,
+    pub(crate) recording: Recording,
     /// Links to its media, by chunk, if they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub links: Vec<String>,
+    pub(crate) links: Vec<String>,
 }
 
 /// What a search has come to.

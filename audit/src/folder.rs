@@ -50,7 +50,6 @@ pub(crate) struct Folder {
 
 impl Folder {
     /// An empty folder of that name.
-    #[must_use]
     pub(crate) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -61,7 +60,6 @@ impl Folder {
     }
 
     /// Its key up to the last slash, that included.
-    #[must_use]
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

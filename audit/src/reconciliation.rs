@@ -20,9 +20,9 @@ use crate::window::Window;
 use export::Row;
 
 pub(crate) use ids::Id;
-pub use outcome::{MatchedBy, Outcome};
+pub(crate) use outcome::MatchedBy;
+pub(crate) use report::ReconciliationReport;
 pub(crate) use report::thousandths;
-pub use report::{ReconciliationReport, RowOutcome, Totals};
 
 const SECOND: Duration = Duration::from_secs(1);
 

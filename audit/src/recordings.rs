@@ -42,30 +42,30 @@ pub(crate) type ChunkId = (u64, String);
 #[serde(rename_all = "camelCase")]
 pub struct Recording {
     /// The key of its manifest, rejection or stored event.
-    pub document: String,
+    pub(crate) document: String,
     /// What has become of it.
-    pub state: State,
+    pub(crate) state: State,
     /// What its event says.
     #[serde(flatten)]
-    pub facts: Facts,
+    pub(crate) facts: Facts,
     /// Its media and metadata that are archived, by chunk.
-    pub objects: Vec<Archived>,
+    pub(crate) objects: Vec<Archived>,
     /// Of its media alone.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// The number of findings about it.
-    pub findings: usize,
+    pub(crate) findings: usize,
     /// What its containers say of themselves, where they were looked at.
-    pub media: Option<String>,
+    pub(crate) media: Option<String>,
     /// Why it is not archived.
-    pub reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// Until ACS deletes the source, of one that is unfinished.
-    pub seconds_left: Option<u64>,
+    pub(crate) seconds_left: Option<u64>,
 }
 
 /// What has become of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum State {
+pub(crate) enum State {
     /// A manifest names all of its objects.
     Archived,
     /// Its event is under `pending/`.
@@ -81,43 +81,42 @@ pub enum State {
 /// An object of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Archived {
+pub(crate) struct Archived {
     /// The index of the chunk.
-    pub index: u64,
+    pub(crate) index: u64,
     /// Whether it is the media; the metadata otherwise.
-    pub is_media: bool,
+    pub(crate) is_media: bool,
     /// Its key.
-    pub key: String,
+    pub(crate) key: String,
     /// Its size.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Its checksum, in base64, where the store keeps one.
-    pub crc64nvme: Option<String>,
+    pub(crate) crc64nvme: Option<String>,
 }
 
 /// What an event says of its recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Facts {
+pub(crate) struct Facts {
     /// The call's id, as keys have it.
-    pub call: Option<String>,
+    pub(crate) call: Option<String>,
     /// The recording's id.
-    pub recording_id: Option<String>,
+    pub(crate) recording_id: Option<String>,
     /// When it started.
     #[serde(serialize_with = "moment")]
-    pub started: Option<Timestamp>,
+    pub(crate) started: Option<Timestamp>,
     /// How long it lasts.
-    pub duration_ms: Option<u64>,
+    pub(crate) duration_ms: Option<u64>,
     /// Its chunks, by index and documentId.
-    pub chunks: Vec<(u64, String)>,
+    pub(crate) chunks: Vec<(u64, String)>,
     /// Whether ACS has exported it to the customer's own storage.
     #[serde(skip)]
-    pub exported: bool,
+    pub(crate) exported: bool,
 }
 
 impl State {
     /// Its name, in JSON and for people.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Archived => "archived",
             Self::Pending => "pending",
@@ -130,8 +129,7 @@ impl State {
 
 impl Facts {
     /// Reads them off an event, as far as it can be understood.
-    #[must_use]
-    pub fn of(event_json: &[u8]) -> Self {
+    pub(crate) fn of(event_json: &[u8]) -> Self {
         let event: Value = serde_json::from_slice(event_json).unwrap_or_default();
         let data = event.get("data").unwrap_or(&Value::Null);
         let text = |value: &Value, name: &str| {
@@ -162,8 +160,7 @@ impl Facts {
 
 impl Recording {
     /// A recording of which no more is known than its event says.
-    #[must_use]
-    pub fn new(document: &str, state: State, facts: Facts) -> Self {
+    pub(crate) fn new(document: &str, state: State, facts: Facts) -> Self {
         Self {
             document: document.to_owned(),
             state: match state {
@@ -181,7 +178,7 @@ impl Recording {
     }
 
     /// Adds an object of a chunk.
-    pub fn add(&mut self, object: Archived) {
+    pub(crate) fn add(&mut self, object: Archived) {
         if object.is_media {
             self.bytes = self.bytes.saturating_add(object.size);
         }
@@ -189,15 +186,13 @@ impl Recording {
     }
 
     /// The day of its start, as `2026-11-23`.
-    #[must_use]
-    pub fn day(&self) -> Option<String> {
+    pub(crate) fn day(&self) -> Option<String> {
         self.facts.started.map(day)
     }
 }
 
 /// The checks of a manifest in a line: the verdicts on its chunks, each once, and the doubts about
 /// the recording; `None` where the media was not looked at.
-#[must_use]
 pub(crate) fn checked<'a>(
     chunks: impl Iterator<Item = &'a Check>,
     whole: Option<&RecordingCheck>,
@@ -237,8 +232,7 @@ fn whole(value: &Value) -> Option<u64> {
 }
 
 /// The day of a moment, as `2026-11-23`.
-#[must_use]
-pub fn day(moment: Timestamp) -> String {
+pub(crate) fn day(moment: Timestamp) -> String {
     moment.day().replace('/', "-")
 }
 

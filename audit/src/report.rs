@@ -28,26 +28,26 @@ const FIRST: usize = 10;
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// The version of this form.
-    pub version: u32,
+    pub(crate) version: u32,
     /// The bucket of the archive.
-    pub bucket: String,
+    pub(crate) bucket: String,
     /// The bucket of unfinished work, if that is another.
     pub work_bucket: Option<String>,
     /// The prefix of every key of the archive.
-    pub prefix: String,
+    pub(crate) prefix: String,
     /// The first day that was asked for, if one was.
     pub from: Option<String>,
     /// The last day that was asked for, if one was.
-    pub to: Option<String>,
+    pub(crate) to: Option<String>,
     /// Whether there is no finding, and everything could be looked at.
     pub in_order: bool,
     /// The totals.
     pub counts: Counts,
     /// The recordings by the day on which they started, as `2026-11-23`.
-    pub days: BTreeMap<String, Day>,
+    pub(crate) days: BTreeMap<String, Day>,
     /// The archive against ACS's log, if one was given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub against: Option<ReconciliationReport>,
+    pub(crate) against: Option<ReconciliationReport>,
     /// What needs a person, by key.
     pub findings: Vec<Entry>,
     /// Events that are unfinished, the oldest first.
@@ -64,17 +64,17 @@ pub struct Report {
 /// The recordings of a day, by what has become of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Day {
+pub(crate) struct Day {
     /// Archived, and nothing is said against it.
-    pub archived: u64,
+    pub(crate) archived: u64,
     /// Archived, with a finding.
-    pub doubtful: u64,
+    pub(crate) doubtful: u64,
     /// Being worked on.
-    pub pending: u64,
+    pub(crate) pending: u64,
     /// Rejected or set aside.
-    pub rejected: u64,
+    pub(crate) rejected: u64,
     /// In ACS's log alone.
-    pub missing: u64,
+    pub(crate) missing: u64,
 }
 
 /// Notes of one kind.
@@ -117,7 +117,7 @@ impl Report {
     }
 
     /// Takes an entry to where it belongs.
-    pub fn add(&mut self, entry: Entry) {
+    pub(crate) fn add(&mut self, entry: Entry) {
         if entry.kind == EntryKind::Unread {
             self.unread.push(entry);
         } else if entry.kind == EntryKind::Doubtful {
@@ -134,7 +134,7 @@ impl Report {
     }
 
     /// Puts everything into an order that does not depend on which answer came first.
-    pub fn conclude(&mut self, counts: Counts) {
+    pub(crate) fn conclude(&mut self, counts: Counts) {
         self.findings.sort();
         self.unread.sort();
         self.doubtful.sort();

@@ -114,8 +114,7 @@ fn against(text: &mut String, report: &Report) {
 }
 
 /// A noun for a number of things.
-#[must_use]
-pub fn several(number: u64, noun: &str) -> String {
+pub(crate) fn several(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{noun}{plural}")
 }
@@ -246,8 +245,7 @@ fn split(key: &str) -> (&str, &str) {
 }
 
 /// A number of seconds as the two largest units that it has.
-#[must_use]
-pub fn span(seconds: u64) -> String {
+pub(crate) fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),

@@ -29,8 +29,7 @@ impl Day {
     }
 
     /// As it was read.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 }
@@ -39,9 +38,9 @@ impl Day {
 #[derive(Clone, Debug, Default)]
 pub struct Window {
     /// The first.
-    pub from: Option<Day>,
+    pub(crate) from: Option<Day>,
     /// The last.
-    pub to: Option<Day>,
+    pub(crate) to: Option<Day>,
 }
 
 impl Window {
@@ -60,8 +59,7 @@ impl Window {
     }
 
     /// Where a listing begins: all keys of the window come after it.
-    #[must_use]
-    pub fn start(&self, layout: &Layout) -> Option<String> {
+    pub(crate) fn start(&self, layout: &Layout) -> Option<String> {
         let from = self.from.as_ref()?;
         Some(layout.day(from.begins).to_string())
     }
@@ -78,8 +76,7 @@ impl Window {
     }
 
     /// Whether a key comes after all those of the window.
-    #[must_use]
-    pub fn is_over(&self, layout: &Layout, key: &str) -> bool {
+    pub(crate) fn is_over(&self, layout: &Layout, key: &str) -> bool {
         self.to.as_ref().is_some_and(|to| {
             let last = layout.day(to.begins);
             key > last.as_str() && !key.starts_with(last.as_str())
@@ -87,8 +84,7 @@ impl Window {
     }
 
     /// Whether a key is one of the window.
-    #[must_use]
-    pub fn holds(&self, layout: &Layout, key: &str) -> bool {
+    pub(crate) fn holds(&self, layout: &Layout, key: &str) -> bool {
         let begun = self.start(layout).is_none_or(|start| *key >= *start);
         begun && !self.is_over(layout, key)
     }

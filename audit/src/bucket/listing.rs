@@ -8,19 +8,18 @@ use super::Bucket;
 
 /// An unfinished upload.
 #[derive(Debug)]
-pub struct Upload {
+pub(crate) struct Upload {
     /// The key that it would be.
-    pub key: String,
+    pub(crate) key: String,
     /// The upload id.
-    pub id: String,
+    pub(crate) id: String,
     /// The time at which it was begun.
-    pub initiated: Option<SystemTime>,
+    pub(crate) initiated: Option<SystemTime>,
 }
 
 impl Bucket {
     /// The objects whose keys begin with `prefix`, after `after`, page by page.
-    #[must_use]
-    pub fn objects(&self, prefix: &str, after: Option<String>) -> Objects {
+    pub(crate) fn objects(&self, prefix: &str, after: Option<String>) -> Objects {
         Objects {
             bucket: self.clone(),
             prefix: prefix.to_owned(),
@@ -31,8 +30,7 @@ impl Bucket {
     }
 
     /// The unfinished uploads to keys that begin with `prefix`, page by page.
-    #[must_use]
-    pub fn uploads(&self, prefix: &str) -> Uploads {
+    pub(crate) fn uploads(&self, prefix: &str) -> Uploads {
         Uploads {
             bucket: self.clone(),
             prefix: prefix.to_owned(),
@@ -44,7 +42,7 @@ impl Bucket {
 
 /// A listing of objects.
 #[derive(Debug)]
-pub struct Objects {
+pub(crate) struct Objects {
     bucket: Bucket,
     prefix: String,
     after: Option<String>,
@@ -58,7 +56,7 @@ impl Objects {
     /// # Errors
     ///
     /// [`Error`], where S3 does not answer.
-    pub async fn page(&mut self) -> Result<Option<Vec<Listed>>, Error> {
+    pub(crate) async fn page(&mut self) -> Result<Option<Vec<Listed>>, Error> {
         const OPERATION: &str = "ListObjectsV2";
         if self.over {
             return Ok(None);
@@ -86,7 +84,7 @@ impl Objects {
 
 /// A listing of uploads.
 #[derive(Debug)]
-pub struct Uploads {
+pub(crate) struct Uploads {
     bucket: Bucket,
     prefix: String,
     /// The last key, and the last upload id of it: one key can have many.
@@ -100,7 +98,7 @@ impl Uploads {
     /// # Errors
     ///
     /// [`Error`], where S3 does not answer.
-    pub async fn page(&mut self) -> Result<Option<Vec<Upload>>, Error> {
+    pub(crate) async fn page(&mut self) -> Result<Option<Vec<Upload>>, Error> {
         const OPERATION: &str = "ListMultipartUploads";
         if self.over {
             return Ok(None);

@@ -16,19 +16,19 @@ use super::clock::Clock;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
     /// The recording's id.
-    pub recording_id: Option<String>,
+    pub(crate) recording_id: Option<String>,
     /// When it started.
-    pub started: Option<Timestamp>,
+    pub(crate) started: Option<Timestamp>,
     /// How long it lasts.
-    pub length_ms: Option<u64>,
+    pub(crate) length_ms: Option<u64>,
     /// The number of its chunks.
-    pub chunks: Option<u64>,
+    pub(crate) chunks: Option<u64>,
     /// When the row was written.
-    pub logged: Option<Timestamp>,
+    pub(crate) logged: Option<Timestamp>,
     /// Why the recording ended.
-    pub end_reason: Option<String>,
+    pub(crate) end_reason: Option<String>,
     /// The id by which ACS's tables are joined.
-    pub correlation_id: Option<String>,
+    pub(crate) correlation_id: Option<String>,
 }
 
 /// Why an export cannot be read.

@@ -17,7 +17,7 @@ const ON_ITS_WAY: Duration = Duration::from_mins(15);
 /// outcomes of a row without a recording there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The archive has nothing of the recording.
     NeverArchived,
     /// The row is so new that its event may still be on its way.
@@ -34,7 +34,7 @@ pub enum Outcome {
 /// By what a row was found in the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum MatchedBy {
+pub(crate) enum MatchedBy {
     /// The recording's id.
     RecordingId,
     /// Its start.

@@ -18,67 +18,67 @@ const ROUNDING_MS: u64 = 1000;
 /// The archive against ACS's log.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ReconciliationReport {
+pub(crate) struct ReconciliationReport {
     /// The name of the file.
-    pub file: String,
+    pub(crate) file: String,
     /// How many rows have come to what.
-    pub totals: Totals,
+    pub(crate) totals: Totals,
     /// The rows, in the order of their starts.
-    pub recordings: Vec<RowOutcome>,
+    pub(crate) recordings: Vec<RowOutcome>,
 }
 
 /// A row, and what has become of its recording.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RowOutcome {
+pub(crate) struct RowOutcome {
     /// The recording's id, as ACS's log has it.
-    pub recording_id: Option<String>,
+    pub(crate) recording_id: Option<String>,
     /// When it started.
-    pub started: Option<String>,
+    pub(crate) started: Option<String>,
     /// How long it lasts, by ACS's log.
-    pub length_ms: Option<u64>,
+    pub(crate) length_ms: Option<u64>,
     /// The number of its chunks, by ACS's log.
-    pub chunks: Option<u64>,
+    pub(crate) chunks: Option<u64>,
     /// The id by which ACS's tables are joined.
-    pub correlation_id: Option<String>,
+    pub(crate) correlation_id: Option<String>,
     /// What has become of it.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// By what it was found in the archive.
-    pub matched_by: Option<MatchedBy>,
+    pub(crate) matched_by: Option<MatchedBy>,
     /// The manifests, rejections and events that are, or may be, of it.
-    pub documents: Vec<String>,
+    pub(crate) documents: Vec<String>,
     /// Until ACS deletes it, where it is not archived.
-    pub seconds_left: Option<u64>,
+    pub(crate) seconds_left: Option<u64>,
 }
 
 /// How many rows have come to what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Totals {
+pub(crate) struct Totals {
     /// All of them.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// A manifest has all of it.
-    pub archived: u64,
+    pub(crate) archived: u64,
     /// It is being worked on.
-    pub pending: u64,
+    pub(crate) pending: u64,
     /// It could not be archived.
-    pub rejected: u64,
+    pub(crate) rejected: u64,
     /// Its event was not understood.
-    pub set_aside: u64,
+    pub(crate) set_aside: u64,
     /// It is in the customer's own storage.
-    pub exported: u64,
+    pub(crate) exported: u64,
     /// The archive has nothing of it.
-    pub never_archived: u64,
+    pub(crate) never_archived: u64,
     /// It ended so lately that its event may be on its way.
-    pub on_its_way: u64,
+    pub(crate) on_its_way: u64,
     /// ACS recorded no chunk.
-    pub nothing_recorded: u64,
+    pub(crate) nothing_recorded: u64,
     /// No recording of the archive is surely it.
-    pub unsure: u64,
+    pub(crate) unsure: u64,
     /// Rows of other days than those that are asked for, which are in no other number.
-    pub outside: u64,
+    pub(crate) outside: u64,
     /// Recordings of the archive of that time that are in no row.
-    pub not_in_log: u64,
+    pub(crate) not_in_log: u64,
 }
 
 impl Totals {
@@ -249,7 +249,6 @@ fn told(row: &Row) -> String {
 }
 
 /// Milliseconds as seconds, without zeros at the end.
-#[must_use]
 pub(crate) fn thousandths(ms: u64) -> String {
     let text = format!("{}.{:03}", ms / 1000, ms % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

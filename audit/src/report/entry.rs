@@ -138,7 +138,7 @@ impl EntryKind {
 
 impl Entry {
     /// An entry without a document or an upload.
-    pub fn new(kind: EntryKind, key: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: EntryKind, key: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             key: key.into(),
             kind,
@@ -149,8 +149,7 @@ impl Entry {
     }
 
     /// An object that has no form of ours.
-    #[must_use]
-    pub fn foreign(key: String) -> Self {
+    pub(crate) fn foreign(key: String) -> Self {
         Self::new(EntryKind::Foreign, key, "has no form of ours")
     }
 
@@ -161,8 +160,7 @@ impl Entry {
     }
 
     /// The same, as a manifest or rejection names it.
-    #[must_use]
-    pub fn named_by(self, document: &str) -> Self {
+    pub(crate) fn named_by(self, document: &str) -> Self {
         Self {
             document: Some(document.to_owned()),
             ..self
