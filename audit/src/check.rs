@@ -1,5 +1,5 @@
-//! A trial of a store: everything that the function and the audit need of one, in a scratch folder
-//! that is deleted afterwards. It writes.
+//! A check of a store: the S3 features that the function and the audit need are tried in a scratch
+//! folder, which is deleted afterwards. Unlike an audit, the check writes.
 
 mod steps;
 mod uploads;
@@ -11,50 +11,68 @@ use serde::Serialize;
 use crate::bucket::Bucket;
 use steps::Scratch;
 
-/// What was tried of a store.
+/// The checks that need an object.
+const OBJECT_CHECKS: [&str; 6] = [
+    "headObject",
+    "headObjectChecksum",
+    "getObjectRange",
+    "putIfNoneMatch",
+    "putIfMatch",
+    "listObjects",
+];
+/// The checks that need an upload with parts.
+const UPLOAD_CHECKS: [&str; 8] = [
+    "createMultipartUpload",
+    "uploadPart",
+    "listParts",
+    "listPartsChecksums",
+    "listMultipartUploads",
+    "completeIfNoneMatch",
+    "completeMultipartUpload",
+    "fullObjectChecksum",
+];
+
+/// The result of a check.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Checked {
-    /// The version of this document.
+    /// The version of the JSON document.
     pub(crate) version: u32,
-    /// The bucket.
     pub(crate) bucket: String,
-    /// The folder of all that was written, without its last slash.
+    /// The scratch folder, without a slash at the end.
     pub(crate) folder: String,
     /// `true` if the function can work with the store.
     pub(crate) fit: bool,
-    /// What was tried, in order.
+    /// The checks in the order in which they ran.
     pub(crate) checks: Vec<Check>,
 }
 
-/// One thing that was tried.
+/// The check of one feature.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Check {
-    /// Its name.
     pub(crate) name: &'static str,
-    /// The verdict on it.
     pub(crate) verdict: Verdict,
-    /// What was found, where it is not good; for people.
+    /// The reason for a verdict other than good, for people.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) detail: String,
 }
 
-/// The verdict on one thing.
+/// The verdict on a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Verdict {
-    /// As Amazon S3 does it.
+    /// The store behaves as Amazon S3.
     Good,
-    /// Not as Amazon S3 does it, and the function can do without.
+    /// The store behaves otherwise, and the function does not depend on it.
     Bearable,
-    /// The function cannot work without it.
+    /// The function cannot work without the feature.
     Lacking,
-    /// What it stands on is lacking.
+    /// A feature that the check depends on is lacking.
     Untried,
 }
 
-/// Why something is not good.
+/// The reason why a feature is not good.
 #[derive(Debug)]
 enum Fault {
     Lacking(String),
@@ -68,112 +86,76 @@ impl From<Error> for Fault {
 }
 
 impl Checked {
-    /// The exit status: 0 if the store is fit, else 1.
+    /// Returns the exit status: 0 if the function can work with the store, else 1.
     #[must_use]
     pub fn status(&self) -> u8 {
         u8::from(!self.fit)
     }
 
-    /// As one JSON document.
-    ///
-    /// # Panics
-    ///
-    /// Never: all of it can be serialised.
+    /// Returns the result as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default()
     }
 }
 
-/// Tries a store in a folder of its own, whose name ends with `number`. Whatever was written is
-/// deleted again, as far as the store lets it.
+/// Checks a store in a folder whose name ends with `number`. Deletes the folder, as far as the
+/// store allows.
 pub async fn check(bucket: &Bucket, number: u64) -> Checked {
     let mut scratch = Scratch::new(bucket, format!("check-store-{number:016x}"));
     let mut checks = vec![];
-    let fine = note(&mut checks, "putObject", scratch.put().await);
-    if fine {
-        note(&mut checks, "headObject", scratch.head().await);
-        note(
-            &mut checks,
-            "headObjectChecksum",
-            scratch.head_checksum().await,
-        );
-        note(&mut checks, "getObjectRange", scratch.range().await);
-        note(
-            &mut checks,
-            "putIfNoneMatch",
-            scratch.put_if_none_match().await,
-        );
-        note(&mut checks, "putIfMatch", scratch.put_if_match().await);
-        note(&mut checks, "listObjects", scratch.list_objects().await);
-    } else {
-        let names = [
-            "headObject",
-            "headObjectChecksum",
-            "getObjectRange",
-            "putIfNoneMatch",
-            "putIfMatch",
-            "listObjects",
-        ];
-        untried(&mut checks, &names);
-    }
-    let begun = fine && note(&mut checks, "createMultipartUpload", scratch.begin().await);
-    if begun && note(&mut checks, "uploadPart", scratch.put_parts().await) {
-        note(&mut checks, "listParts", scratch.list_parts().await);
-        note(
-            &mut checks,
-            "listPartsChecksums",
-            scratch.list_checksums().await,
-        );
-        note(
-            &mut checks,
-            "listMultipartUploads",
-            scratch.list_uploads().await,
-        );
-        let refused = scratch.complete_if_none_match().await;
-        note(&mut checks, "completeIfNoneMatch", refused);
-        note(
-            &mut checks,
-            "completeMultipartUpload",
-            scratch.complete().await,
-        );
-        note(
-            &mut checks,
-            "fullObjectChecksum",
-            scratch.whole_checksum().await,
-        );
-    } else {
-        let names = [
-            "createMultipartUpload",
-            "uploadPart",
-            "listParts",
-            "listPartsChecksums",
-            "listMultipartUploads",
-            "completeIfNoneMatch",
-            "completeMultipartUpload",
-            "fullObjectChecksum",
-        ];
-        untried(&mut checks, &names);
-    }
-    if begun {
-        note(&mut checks, "abortMultipartUpload", scratch.abort().await);
-    } else {
-        untried(&mut checks, &["abortMultipartUpload"]);
-    }
-    note(&mut checks, "deleteObject", scratch.clear().await);
+    let can_put = check_objects(&mut scratch, &mut checks).await;
+    check_uploads(&mut scratch, &mut checks, can_put).await;
+    record(&mut checks, "deleteObject", scratch.clear().await);
+    let is_fit = |check: &Check| matches!(check.verdict, Verdict::Good | Verdict::Bearable);
     Checked {
         version: 1,
         bucket: bucket.name().to_owned(),
         folder: scratch.folder,
-        fit: (checks.iter())
-            .all(|check| matches!(check.verdict, Verdict::Good | Verdict::Bearable)),
+        fit: checks.iter().all(is_fit),
         checks,
     }
 }
 
-/// Notes what was found, and returns `true` if it can be built on.
-fn note(checks: &mut Vec<Check>, name: &'static str, found: Result<(), Fault>) -> bool {
-    let (verdict, detail) = match found {
+/// Checks the calls for objects. Returns `false` if the store takes none.
+async fn check_objects(scratch: &mut Scratch<'_>, checks: &mut Vec<Check>) -> bool {
+    if !record(checks, "putObject", scratch.put().await) {
+        record_untried(checks, &OBJECT_CHECKS);
+        return false;
+    }
+    record(checks, "headObject", scratch.head().await);
+    record(checks, "headObjectChecksum", scratch.head_checksum().await);
+    record(checks, "getObjectRange", scratch.range().await);
+    record(checks, "putIfNoneMatch", scratch.put_if_none_match().await);
+    record(checks, "putIfMatch", scratch.put_if_match().await);
+    record(checks, "listObjects", scratch.list_objects().await);
+    true
+}
+
+/// Checks the calls for multipart uploads, unless the store takes no objects.
+async fn check_uploads(scratch: &mut Scratch<'_>, checks: &mut Vec<Check>, can_put: bool) {
+    let can_begin = can_put && record(checks, "createMultipartUpload", scratch.begin().await);
+    if can_begin && record(checks, "uploadPart", scratch.put_parts().await) {
+        record(checks, "listParts", scratch.list_parts().await);
+        record(checks, "listPartsChecksums", scratch.list_checksums().await);
+        record(checks, "listMultipartUploads", scratch.list_uploads().await);
+        let refused = scratch.complete_if_none_match().await;
+        record(checks, "completeIfNoneMatch", refused);
+        record(checks, "completeMultipartUpload", scratch.complete().await);
+        record(checks, "fullObjectChecksum", scratch.whole_checksum().await);
+    } else {
+        record_untried(checks, &UPLOAD_CHECKS);
+    }
+    if can_begin {
+        record(checks, "abortMultipartUpload", scratch.abort().await);
+    } else {
+        record_untried(checks, &["abortMultipartUpload"]);
+    }
+}
+
+/// Records the result of a check. Returns `false` if the feature is lacking.
+fn record(checks: &mut Vec<Check>, name: &'static str, checked: Result<(), Fault>) -> bool {
+    let (verdict, detail) = match checked {
         Ok(()) => (Verdict::Good, String::new()),
         Err(Fault::Bearable(detail)) => (Verdict::Bearable, detail),
         Err(Fault::Lacking(detail)) => (Verdict::Lacking, detail),
@@ -186,14 +168,14 @@ fn note(checks: &mut Vec<Check>, name: &'static str, found: Result<(), Fault>) -
     verdict != Verdict::Lacking
 }
 
-/// Notes each that is not there yet as untried.
-fn untried(checks: &mut Vec<Check>, names: &[&'static str]) {
+/// Records the checks that did not run.
+fn record_untried(checks: &mut Vec<Check>, names: &[&'static str]) {
     for name in names {
         if checks.iter().all(|check| check.name != *name) {
             checks.push(Check {
                 name,
                 verdict: Verdict::Untried,
-                detail: "what it stands on is lacking".to_owned(),
+                detail: "a feature that it needs is lacking".to_owned(),
             });
         }
     }
