@@ -1,4 +1,4 @@
-//! The calls to S3.
+//! The calls to S3 of an audit.
 
 mod listing;
 
@@ -22,12 +22,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use listing::endless;
 
-/// Calls at the same time.
+/// The limit of calls at the same time.
 const CALLS: usize = 16;
-/// Bytes of a document that are read: a manifest of more than ten thousand chunks.
+/// The limit of a document's bytes: a manifest of more than ten thousand chunks.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 
-/// The bucket that is audited. Clones share the bound on calls.
+/// A bucket. Clones share the limit of calls.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     client: Client,
@@ -36,19 +36,19 @@ pub struct Bucket {
     calls: Arc<Semaphore>,
 }
 
-/// A document as it was read.
+/// The result of reading a document.
 #[derive(Debug)]
 pub(crate) enum Document {
-    /// Its bytes.
+    /// The bytes of the document.
     There(Vec<u8>),
-    /// It has more than can be one of ours.
+    /// The document is longer than any that the function writes.
     TooLong,
-    /// It is not there, or no longer.
+    /// The document does not exist, or no longer.
     Gone,
 }
 
 impl Bucket {
-    /// The bucket of that name, with the SDK's settings.
+    /// Opens the bucket `name`.
     #[must_use]
     pub fn new(sdk: &SdkConfig, name: &str, force_path_style: bool, limits: &Limits) -> Self {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(limits.store_call);
@@ -68,32 +68,24 @@ impl Bucket {
         }
     }
 
-    /// Its name.
+    /// Returns the name of the bucket.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The client, for calls that only a trial of the store makes.
+    /// Returns the client, for the calls that only the check of a store makes.
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The object at `key`, if there is one, with its checksum if S3 keeps one.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], where S3 does not answer that question.
+    /// Finds the object at `key`, with its checksum if S3 has one.
     pub(crate) async fn find(&self, key: &Key) -> Result<Option<Object>, Error> {
         let _slot = self.slot().await;
         self.store.find(key).await
     }
 
-    /// Examines the media object at `key` of that size and ETag, whose key is of that format.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`]; that nothing can be said of the object is none.
+    /// Examines the container of the media object at `key`. An object of unknown form is no error.
     pub(crate) async fn examine(
         &self,
         key: &Key,
@@ -105,11 +97,7 @@ impl Bucket {
         self.store.examine(key, size, etag, format).await
     }
 
-    /// Reads a small document.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], where S3 does not answer, or breaks off.
+    /// Reads a document.
     pub(crate) async fn read(&self, key: &str) -> Result<Document, Error> {
         const OPERATION: &str = "GetObject";
         let _slot = self.slot().await;
@@ -135,11 +123,7 @@ impl Bucket {
         Ok(Document::There(bytes))
     }
 
-    /// The folders right under a prefix, in ascending order.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], where S3 does not answer.
+    /// Lists the folders directly under a prefix, in ascending order.
     pub(crate) async fn folders(&self, prefix: &str) -> Result<Vec<String>, Error> {
         const OPERATION: &str = "ListObjectsV2";
         let mut folders = Vec::new();
@@ -163,21 +147,18 @@ impl Bucket {
         }
     }
 
-    /// A link to an object that is good for so long, to whoever has it.
-    ///
-    /// # Errors
-    ///
-    /// A text for people, where the credentials cannot sign it.
-    pub(crate) async fn link(&self, key: &str, lasts: Duration) -> Result<String, String> {
-        let lasts = PresigningConfig::expires_in(lasts).map_err(|error| error_chain(&error))?;
+    /// Creates a link to an object. Anyone who has the link can read the object until it expires.
+    pub(crate) async fn link(&self, key: &str, expires_in: Duration) -> Result<String, String> {
+        let config =
+            PresigningConfig::expires_in(expires_in).map_err(|error| error_chain(&error))?;
         let request = self.client.get_object().bucket(&self.name).key(key);
-        let link = request.presigned(lasts).await;
+        let link = request.presigned(config).await;
         link.map(|link| link.uri().to_owned())
             .map_err(|error| error_chain(&error))
     }
 
     async fn slot(&self) -> Option<SemaphorePermit<'_>> {
-        // It is never closed.
+        // The semaphore is never closed, so acquiring a slot cannot fail.
         self.calls.acquire().await.ok()
     }
 }

@@ -1,4 +1,4 @@
-//! An object as S3 reports it against what a manifest says of it. Pure.
+//! The comparison of an object with the manifest that names it. Pure.
 
 use acs_recording_archiver::documents::StoredObject;
 use acs_recording_archiver::keys::ChunkName;
@@ -6,18 +6,17 @@ use acs_recording_archiver::store::Object;
 
 use super::report::EntryKind;
 
-/// How an object compares.
+/// The result of a comparison.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Compared {
-    /// What is to be said of it, if anything.
+    /// The most serious kind of difference, and the text of all differences.
     pub(crate) difference: Option<(EntryKind, String)>,
-    /// Whether both sides had a checksum.
+    /// `true` if both sides have a checksum.
     pub(crate) by_checksum: bool,
 }
 
-/// Compares an object with what a manifest says of it, and with the name of its chunk in its key.
-/// Two checksums and two sizes that agree mean the same bytes, whatever the ETag: that depends on
-/// how an object was uploaded, or encrypted.
+/// Compares an object with its description in a manifest, and with the chunk's name in its key.
+/// Equal checksums and sizes mean equal bytes, even if the ETags differ.
 pub(crate) fn compare(named: &StoredObject<'_>, name: ChunkName<'_>, there: &Object) -> Compared {
     let mut differences: Vec<(EntryKind, String)> = Vec::new();
     let differs = |field: &str, there: &str, named: &str| {
@@ -33,6 +32,9 @@ pub(crate) fn compare(named: &StoredObject<'_>, name: ChunkName<'_>, there: &Obj
     differences.extend(checksum.map(|text| (EntryKind::ChecksumDiffers, text)));
 
     let same_bytes = differences.is_empty();
+    // The key contains the documentId and a hash of the location of the source. The function writes
+    // both into the metadata of the object, with the length of the source. An object with other
+    // values was not written for this key, even if a manifest has its checksum.
     let (own, size) = (&there.identity, there.size.to_string());
     let source_length = own.source_length.map(|length| length.to_string());
     let origins = [
@@ -43,7 +45,9 @@ pub(crate) fn compare(named: &StoredObject<'_>, name: ChunkName<'_>, there: &Obj
     let origins = origins.into_iter().flatten();
     differences.extend(origins.map(|text| (EntryKind::OriginDiffers, text)));
 
-    // Of other bytes the ETag says nothing more.
+    // The ETag also depends on the part size and the encryption, so it is evidence of other bytes
+    // only where no checksums can be compared.
+    // https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
     if same_bytes {
         let etag = differs("ETag", &there.etag, &named.etag);
         let kind = match checksums {

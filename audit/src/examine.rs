@@ -1,4 +1,4 @@
-//! Doubts about media: those that manifests have, and those that an examination finds.
+//! Doubts about media, from manifests and from examinations.
 
 use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_archiver::keys::Bucket as At;
@@ -9,7 +9,7 @@ use super::counters::Counted;
 use super::folder::Context;
 use super::report::{Entry, EntryKind, first_reasons};
 
-/// The doubts about the media of recordings.
+/// Returns the doubts about the media of recordings.
 pub(crate) async fn doubts(context: &Context, media: &[RecordingMedia<'_>]) -> Vec<Entry> {
     let mut entries = Vec::new();
     for recording in media {
@@ -27,7 +27,7 @@ pub(crate) async fn doubts(context: &Context, media: &[RecordingMedia<'_>]) -> V
     entries
 }
 
-/// Examines the media on which there is no verdict. `None` if there is one on all of it.
+/// Examines the media without a verdict. Returns `None` if all media has one.
 async fn examine(
     context: &Context,
     media: &RecordingMedia<'_>,

@@ -9,16 +9,14 @@ use super::Bucket;
 /// An unfinished upload.
 #[derive(Debug)]
 pub(crate) struct Upload {
-    /// The key that it would be.
+    /// The key of the object that the upload would make.
     pub(crate) key: String,
-    /// The upload id.
     pub(crate) id: String,
-    /// The time at which it was begun.
     pub(crate) initiated: Option<SystemTime>,
 }
 
 impl Bucket {
-    /// The objects whose keys begin with `prefix`, after `after`, page by page.
+    /// Lists the objects whose keys begin with `prefix` and come after `after`.
     pub(crate) fn objects(&self, prefix: &str, after: Option<String>) -> Objects {
         Objects {
             bucket: self.clone(),
@@ -29,7 +27,7 @@ impl Bucket {
         }
     }
 
-    /// The unfinished uploads to keys that begin with `prefix`, page by page.
+    /// Lists the unfinished uploads to keys that begin with `prefix`.
     pub(crate) fn uploads(&self, prefix: &str) -> Uploads {
         Uploads {
             bucket: self.clone(),
@@ -51,11 +49,7 @@ pub(crate) struct Objects {
 }
 
 impl Objects {
-    /// The next page, in ascending order of the keys; none after the last.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], where S3 does not answer.
+    /// Returns the next page, in ascending order of the keys; `None` after the last.
     pub(crate) async fn page(&mut self) -> Result<Option<Vec<Listed>>, Error> {
         const OPERATION: &str = "ListObjectsV2";
         if self.over {
@@ -87,17 +81,13 @@ impl Objects {
 pub(crate) struct Uploads {
     bucket: Bucket,
     prefix: String,
-    /// The last key, and the last upload id of it: one key can have many.
+    /// The last key and its last upload id: one key can have many uploads.
     markers: (Option<String>, Option<String>),
     over: bool,
 }
 
 impl Uploads {
-    /// The next page; none after the last.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`], where S3 does not answer.
+    /// Returns the next page; `None` after the last.
     pub(crate) async fn page(&mut self) -> Result<Option<Vec<Upload>>, Error> {
         const OPERATION: &str = "ListMultipartUploads";
         if self.over {
@@ -130,9 +120,11 @@ impl Uploads {
     }
 }
 
+/// Returns the error of a listing that has another page, but no new token for it: following the old
+/// token would not end.
 pub(super) fn endless(operation: &'static str) -> Error {
     Error::Incomplete {
         operation,
-        missing: "a way to its next page",
+        missing: "a token of its next page",
     }
 }

@@ -1,4 +1,4 @@
-//! What is tried of objects, step by step, each as the function calls S3.
+//! The checks of objects. Each makes its calls as the function does.
 
 use std::collections::HashMap;
 
@@ -15,12 +15,13 @@ use super::Fault;
 use crate::bucket::Bucket;
 
 pub(super) const CONTENT: &[u8] = b"123456789";
-/// The check value of CRC-64/NVME, which is that of the content.
+/// The CRC-64/NVME of the content: the algorithm's check value.
+/// <https://reveng.sourceforge.io/crc-catalogue/17plus.htm#crc.cat.crc-64-nvme>
 pub(super) const CRC64NVME: &str = "rosUhgp5mIg=";
-/// An ETag in the form of an MD5, which nothing here has.
+/// An ETag in the form of an MD5, which no object here has.
 const NO_ETAG: &str = "\"00000000000000000000000000000000\"";
 
-/// A folder of a bucket, to try things in.
+/// The scratch folder of a check.
 pub(super) struct Scratch<'a> {
     pub(super) client: &'a Client,
     pub(super) bucket: &'a str,
@@ -29,7 +30,7 @@ pub(super) struct Scratch<'a> {
     pub(super) parts: Vec<CompletedPart>,
 }
 
-/// An answer, told apart by whether a condition refused the call.
+/// Returns `true` if a condition refused the call.
 pub(super) fn refused<T, E>(
     operation: &'static str,
     sent: Result<T, SdkError<E, HttpResponse>>,
@@ -108,15 +109,19 @@ impl<'a> Scratch<'a> {
         let metadata = found.metadata.unwrap_or_default();
         match metadata.get("document-id").map(String::as_str) {
             Some("0-check") => Ok(()),
-            _ => Err(lacking("metadata is not kept, so no object is known again")),
+            _ => Err(lacking(
+                "metadata is not kept: the function cannot recognise its objects",
+            )),
         }
     }
 
     pub(super) async fn head_checksum(&self) -> Result<(), Fault> {
         match self.found("a").await?.checksum_crc64_nvme.as_deref() {
             Some(CRC64NVME) => Ok(()),
-            None => Err(bearable("no CRC64NVME is told: the audit compares ETags")),
-            Some(_) => Err(lacking("another CRC64NVME is told than that of the bytes")),
+            None => Err(bearable(
+                "no CRC64NVME is returned: the audit compares ETags",
+            )),
+            Some(_) => Err(lacking("the CRC64NVME is not that of the bytes")),
         }
     }
 
@@ -129,7 +134,7 @@ impl<'a> Scratch<'a> {
             return Ok(());
         }
         Err(bearable(
-            "a range is not answered as such: containers cannot be examined",
+            "a range is not answered as one: containers cannot be examined",
         ))
     }
 
@@ -137,7 +142,7 @@ impl<'a> Scratch<'a> {
         let sent = self.put_object("a").if_none_match("*").send().await;
         needed(
             refused("PutObject", sent)?,
-            "it is ignored: an object that is there is replaced",
+            "the condition is ignored: an existing object is replaced",
         )
     }
 
@@ -145,7 +150,7 @@ impl<'a> Scratch<'a> {
         let sent = self.put_object("a").if_match(NO_ETAG).send().await;
         if !refused("PutObject", sent)? {
             return Err(lacking(
-                "it is ignored: another object than the one read is replaced",
+                "the condition is ignored: an object with another ETag is replaced",
             ));
         }
         let etag = self.found("a").await?.e_tag.unwrap_or_default();
@@ -178,7 +183,7 @@ impl<'a> Scratch<'a> {
         }
         needed(
             keys == [self.key("a"), self.key("b")],
-            "the pages do not add up to what is there, in order",
+            "the pages do not list all objects in order",
         )
     }
 
@@ -189,10 +194,10 @@ impl<'a> Scratch<'a> {
         Ok(())
     }
 
-    /// Deletes all that was written, whatever has failed, and looks whether it is gone.
+    /// Deletes everything that was written, even after a failure, and checks that it is gone.
     pub(super) async fn clear(&self) -> Result<(), Fault> {
         if !self.upload_id.is_empty() {
-            // Completed, as a rule.
+            // Usually the upload is completed by now, and there is nothing to abort.
             let _ = self.abort_at("whole", &self.upload_id).await;
         }
         let mut cleared = Ok(());
@@ -204,7 +209,7 @@ impl<'a> Scratch<'a> {
         match self.found("a").await {
             Err(error) if error.status() == Some(404) => Ok(()),
             Err(error) => Err(error.into()),
-            Ok(_) => Err(lacking("an object is still there after it was deleted")),
+            Ok(_) => Err(lacking("an object exists after it was deleted")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is tried of multipart uploads, step by step, each as the function calls S3.
+//! The checks of multipart uploads. Each makes its calls as the function does.
 
 use acs_recording_archiver::store::Error;
 use aws_sdk_s3::primitives::ByteStream;
@@ -11,7 +11,8 @@ use http_body_util::Full;
 use super::Fault;
 use super::steps::{CONTENT, CRC64NVME, Scratch, bearable, lacking, needed, refused};
 
-/// The least bytes of a part that is not the last.
+/// The minimum size of a part that is not the last.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
 const PART: usize = 5 * 1024 * 1024;
 
 impl Scratch<'_> {
@@ -30,10 +31,10 @@ impl Scratch<'_> {
         let begun = begun.map_err(|error| Error::from_sdk("CreateMultipartUpload", error))?;
         begun
             .upload_id
-            .ok_or_else(|| lacking("no upload id is given"))
+            .ok_or_else(|| lacking("no upload id is returned"))
     }
 
-    /// Two parts: as few bytes as there can be, then as many as have a known checksum.
+    /// Puts two parts: one of the minimum size, and one with a known checksum.
     pub(super) async fn put_parts(&mut self) -> Result<(), Fault> {
         for (number, bytes) in [
             (1, Bytes::from(vec![0; PART])),
@@ -46,11 +47,12 @@ impl Scratch<'_> {
                 .part_number(number)
                 .content_length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
                 .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
-            // Not held in memory, as far as the SDK knows: such a body is sent in chunks with a trailer.
+            // The SDK sends a streaming body with its checksum in a trailer, as the function does;
+            // a body that is known to be in memory would be sent otherwise.
             let body = ByteStream::from_body_1_x(Full::new(bytes));
             let put = request.body(body).send().await;
             let put = put.map_err(|error| Error::from_sdk("UploadPart", error))?;
-            let etag = put.e_tag.ok_or_else(|| lacking("no ETag is given"))?;
+            let etag = put.e_tag.ok_or_else(|| lacking("no ETag is returned"))?;
             let part = CompletedPart::builder().part_number(number).e_tag(etag);
             self.parts.push(part.build());
         }
@@ -94,9 +96,9 @@ impl Scratch<'_> {
         match last {
             Some(CRC64NVME) => Ok(()),
             None => Err(bearable(
-                "the parts' CRC64NVME is not told: Complete is given none",
+                "no CRC64NVME of parts is returned: the function completes uploads without one",
             )),
-            Some(_) => Err(lacking("another CRC64NVME is told than that of the part")),
+            Some(_) => Err(lacking("the CRC64NVME is not that of the part")),
         }
     }
 
@@ -110,7 +112,9 @@ impl Scratch<'_> {
         });
         match is_there {
             Ok(true) => Ok(()),
-            Ok(false) => Err(bearable("an upload is not listed, which the audit needs")),
+            Ok(false) => Err(bearable(
+                "an upload is not listed: the audit cannot find orphaned uploads",
+            )),
             Err(error) => Err(Fault::Bearable(format!("the audit needs it: {error}"))),
         }
     }
@@ -132,7 +136,7 @@ impl Scratch<'_> {
         put.map_err(|error| Error::from_sdk("PutObject", error))?;
         needed(
             self.try_to_complete().await?,
-            "it is ignored: an object that is there is replaced",
+            "the condition is ignored: an existing object is replaced",
         )
     }
 
@@ -142,7 +146,7 @@ impl Scratch<'_> {
         let size = self.found("whole").await?.content_length;
         needed(
             !refused && size == i64::try_from(PART + CONTENT.len()).ok(),
-            "the object is not that of the parts",
+            "the object is not made of the parts",
         )
     }
 
@@ -152,7 +156,7 @@ impl Scratch<'_> {
         match found.checksum_crc64_nvme {
             Some(_) if is_full => Ok(()),
             _ => Err(bearable(
-                "no CRC64NVME of the whole is told: the audit compares ETags",
+                "no CRC64NVME of the object is returned: the audit compares ETags",
             )),
         }
     }
@@ -169,7 +173,7 @@ impl Scratch<'_> {
         {
             Err(error) if error.is_no_such_upload() => Ok(()),
             Err(error) => Err(error.into()),
-            Ok(_) => Err(lacking("the upload is still there")),
+            Ok(_) => Err(lacking("the upload exists after it was aborted")),
         }
     }
 

@@ -53,7 +53,7 @@ async fn a_store_as_amazons_is_good_and_nothing_is_left() {
         "{said}"
     );
     let warned = String::from_utf8(output.stderr).unwrap();
-    assert!(warned.contains("writing into a folder"), "{warned}");
+    assert!(warned.contains("writing to a folder"), "{warned}");
     assert!(s3.objects().is_empty() && s3.uploads().is_empty());
 }
 
