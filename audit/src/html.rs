@@ -1,7 +1,7 @@
-//! A report as one page to look at: no script, nothing from the network.
+//! A report as one HTML page, without scripts and without anything from the network.
 //!
-//! The recordings are written to a file as they come, so that the page of a large archive takes no
-//! more memory than that of a small one; the verdict, which is known last, stands before them.
+//! The page begins with the verdict, which is known last. So the rows of the recordings are written
+//! to a temporary file meanwhile, and the memory does not grow with the archive.
 
 mod advice;
 mod picture;
@@ -19,21 +19,21 @@ use crate::report::Report;
 use crate::table::{conclusion, several};
 
 const STYLE: &str = include_str!("html/report.css");
-/// Nothing is fetched and nothing runs, whatever stands in a value.
+/// Prevents that a browser runs or fetches anything, even if a value is not escaped.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
-/// Bytes that are copied at a time.
+/// The number of bytes that are copied at a time.
 const BLOCK: usize = 64 * 1024;
 
-/// Who made a report, and when.
+/// The author and the time of a page.
 #[derive(Clone, Debug)]
 pub struct Provenance {
-    /// A person's or a machine's name.
+    /// The name of a person or a machine.
     pub by: String,
     /// The time, as `2026-11-23T15:20:34.219Z`.
     pub at: String,
 }
 
-/// The rows of all recordings, in a file without a name.
+/// The rows of the recordings, in a temporary file.
 #[derive(Debug)]
 pub struct Rows {
     file: io::BufWriter<File>,
@@ -42,11 +42,11 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Begins with none.
+    /// Creates the temporary file.
     ///
     /// # Errors
     ///
-    /// Where no temporary file can be made.
+    /// If the file cannot be created.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             file: io::BufWriter::new(tempfile::tempfile()?),
@@ -72,7 +72,7 @@ impl RecordingSink for Rows {
 ///
 /// # Errors
 ///
-/// Where it cannot be written, or the rows could not be kept.
+/// If the page cannot be written, or a row could not be written before.
 pub fn write(
     report: &Report,
     provenance: &Provenance,
@@ -102,8 +102,7 @@ pub fn write(
     to.write_all(b"</main></body></html>\n")
 }
 
-/// All that stands before the rows of the recordings. The elements that it leaves open are closed
-/// by what is written after them.
+/// Returns the page up to the rows of the recordings. [`write`] closes the open elements.
 fn head(report: &Report, provenance: &Provenance, recordings: u64) -> Markup {
     let title = format!("Archive of s3://{}/{}", report.bucket, report.prefix);
     html! {
@@ -127,7 +126,7 @@ fn head(report: &Report, provenance: &Provenance, recordings: u64) -> Markup {
         (sections::days(report))
         (sections::entries("Findings", "findings", &report.findings))
         (sections::entries("Doubtful media", "doubtful", &report.doubtful))
-        (sections::entries("Not looked at", "unread", &report.unread))
+        (sections::entries("Not read", "unread", &report.unread))
         (sections::pending(&report.pending))
         (sections::notes(report))
         h2 id="recordings" { "Every recording" }
@@ -150,14 +149,14 @@ fn verdict(report: &Report) -> Markup {
             strong { (conclusion(report)) }
             " "
             @if report.status() == 0 {
-                "Every object that a manifest names is there and is what S3 took."
+                "Every object that a manifest names exists and is unchanged."
             } @else if report.findings.is_empty() {
-                "Run the audit again once the store answers."
+                "Run the audit again when the store answers."
             } @else {
                 a href="#findings" { "What to do" }
             }
             @if report.against.is_none() {
-                " Recordings that were never announced cannot be seen without ACS's own log."
+                " Without ACS's own log, recordings whose event never arrived cannot be found."
             }
         }
     }
@@ -204,15 +203,15 @@ fn foot() -> Markup {
     html! {
         footer {
             p {
-                "Sizes and checksums are those of the manifests, held against what S3 reports of each \
-                 object; nothing was downloaded. Times are in UTC. An event counts for itself: a \
-                 recording that was announced by two has two rows."
+                "Sizes and checksums are from the manifests and were compared with those that S3 \
+                 returns for each object, without a download. Times are in UTC. A recording with \
+                 two events has two rows."
             }
         }
     }
 }
 
-/// A number of bytes for people.
+/// Formats a number of bytes.
 fn size(bytes: u64) -> String {
     let mut rest = bytes;
     let mut cut = 0;
@@ -228,14 +227,14 @@ fn size(bytes: u64) -> String {
     format!("{rest} TiB")
 }
 
-/// A length for people.
+/// Formats a length.
 fn length(ms: u64) -> String {
     let seconds = ms / 1000;
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
     format!("{hours}:{minutes:02}:{:02}", seconds % 60)
 }
 
-/// A number with its noun.
+/// Formats a number with its noun.
 fn counted(number: u64, noun: &str) -> String {
     format!("{number} {}", several(number, noun))
 }

@@ -1,8 +1,8 @@
-//! What a person does about a finding.
+//! Advice for each kind of finding.
 
 use crate::report::EntryKind;
 
-/// One sentence or two, for whoever runs the archive.
+/// Returns the advice for the operator of the archive.
 pub(super) fn advice(kind: EntryKind) -> &'static str {
     match kind {
         EntryKind::Missing => {
@@ -13,54 +13,56 @@ pub(super) fn advice(kind: EntryKind) -> &'static str {
         | EntryKind::ChecksumDiffers
         | EntryKind::EtagDiffers
         | EntryKind::OriginDiffers => {
-            "The object was written by somebody else. Find out who (CloudTrail), and restore the \
+            "Another writer replaced the object. Find out who (CloudTrail), and restore the \
              version that the manifest names."
         }
         EntryKind::Misplaced | EntryKind::Incomplete => {
-            "The manifest was not written by the function. Find out who wrote it, and restore the \
-             version before it."
+            "Another writer replaced the manifest. Find out who (CloudTrail), and restore the \
+             previous version."
         }
         EntryKind::Unreadable => {
-            "Restore the version before it. A newer version of the function may have written it: \
-             then audit with that."
+            "If a newer version of the function wrote it, audit with that version. Otherwise \
+             restore the previous version."
         }
         EntryKind::Rejected => {
             "Read the reason. While ACS still has the source, remove the cause and post the event \
              again."
         }
         EntryKind::SetAside => {
-            "Read the reason. If the event is real, post it again and then delete it from \
+            "Read the reason. If the event is genuine, post it again and then delete it from \
              rejected/; if it is forged, change the webhook secret."
         }
         EntryKind::Overdue => {
-            "ACS has deleted the source. Look into the log for what failed, and whether the \
+            "ACS has deleted the source. Find the failure in the log, and find out whether the \
              upload can be completed."
         }
-        EntryKind::Postdated => "Real events have no time to come: look whether it was forged.",
+        EntryKind::Postdated => {
+            "The time of a genuine event is past: find out whether the event was forged."
+        }
         EntryKind::WithoutManifest => {
-            "Post its event again: the function writes the manifest if all chunks are there."
+            "Post the event again: the function writes the manifest if all chunks are archived."
         }
         EntryKind::OrphanedUpload => {
-            "The bucket's lifecycle rule ends it. If its recording is not archived, it may be the \
-             only copy: look before."
+            "The bucket's lifecycle rule will abort it. If its recording is not archived, it may \
+             be the only copy: find that out before."
         }
         EntryKind::NeverArchived => {
-            "Find out where its event was lost (RUNBOOK, Find events that never arrived), at \
-             once: ACS keeps a recording for 24 hours. Post the event again."
+            "Find the lost event at once (RUNBOOK, Find events that never arrived), because ACS \
+             keeps a recording for 24 hours. Post the event again."
         }
         EntryKind::ChunksDiffer => {
-            "Another event may tell of the other chunks: find it in the dead-letter container, \
-             and post it again."
+            "Another event may name the other chunks: find it in the dead-letter container, and \
+             post it again."
         }
         EntryKind::LengthDiffers => "Play the recording to its end, and compare it with the call.",
         EntryKind::UnsureMatch => {
-            "Compare call, start and length by eye; the log's correlation id leads to the call."
+            "Compare call, start and length; the correlation id in ACS's log identifies the call."
         }
         EntryKind::Doubtful => {
-            "Play it. While ACS still has the source, fetch it again (RUNBOOK, Media doubtful): \
-             after 24 hours this is all there is."
+            "Play it. While ACS still has the source, for 24 hours, archive it again (RUNBOOK, \
+             Media doubtful)."
         }
-        EntryKind::Unread => "Give the reader s3:GetObject, or run the audit again.",
+        EntryKind::Unread => "Grant s3:GetObject to the audit, or run the audit again.",
         EntryKind::Rewritten
         | EntryKind::ArchivedLater
         | EntryKind::NotUnderstood

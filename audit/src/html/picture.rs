@@ -1,4 +1,4 @@
-//! The days as a picture: a bar for each, by what has become of its recordings.
+//! A bar chart of the days: a bar for each, divided by the states of its recordings.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use crate::report::Day;
 
-/// A part of a bar.
+/// A segment of a bar.
 pub(super) struct Kind {
     pub(super) name: &'static str,
     class: &'static str,
@@ -41,32 +41,32 @@ pub(super) const KINDS: [Kind; 5] = [
     },
 ];
 
-/// Bars that can be told apart; more days than that are taken together by month.
+/// The limit of bars. More days than that are summed by month.
 const MOST: usize = 92;
 const WIDTH: u64 = 720;
 const HEIGHT: u64 = 160;
-/// Where the bars stand, above their labels.
+/// The y coordinate of the bars' lower end, above the labels.
 const GROUND: u64 = 136;
-/// The least height of a part: one missing of ten thousand must be seen.
+/// The minimum height of a segment: 1 missing recording of 10,000 must be visible.
 const LEAST: u64 = 4;
 
-/// Draws the days.
+/// Draws the chart.
 pub(super) fn picture(days: &BTreeMap<String, Day>) -> Markup {
     let bars = bars(days);
     let most = bars.values().map(total).max().unwrap_or_default().max(1);
     let step = WIDTH / (bars.len() as u64).max(1);
     let width = (step * 4 / 5).clamp(2, 48);
-    let described = described(&bars);
+    let description = description(&bars);
     let labelled = bars.len().div_ceil(8).max(1);
     html! {
         figure {
-            svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(described) {
+            svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(description) {
                 line.ground x1="0" y1=(GROUND) x2=(WIDTH) y2=(GROUND) {}
                 @for (place, (day, counts)) in bars.iter().enumerate() {
                     @let left = place as u64 * step;
                     g {
-                        title { (day) ": " (spelt(counts)) }
-                        @for (class, top, height) in parts(counts, most) {
+                        title { (day) ": " (text(counts)) }
+                        @for (class, top, height) in segments(counts, most) {
                             rect class=(class) x=(left) y=(top) width=(width) height=(height) {}
                         }
                         @if place % labelled == 0 {
@@ -84,7 +84,7 @@ pub(super) fn picture(days: &BTreeMap<String, Day>) -> Markup {
     }
 }
 
-/// The days, or the months if they are many.
+/// Returns the days, or the months if there are many days.
 fn bars(days: &BTreeMap<String, Day>) -> BTreeMap<String, Day> {
     if days.len() <= MOST {
         return days.clone();
@@ -110,8 +110,8 @@ fn sum(bars: &BTreeMap<String, Day>, kind: &Kind) -> u64 {
     bars.values().map(kind.count).sum()
 }
 
-/// The parts of a bar from the ground up: class, top and height.
-fn parts(day: &Day, most: u64) -> Vec<(&'static str, u64, u64)> {
+/// Returns the segments of a bar from the bottom: class, top and height.
+fn segments(day: &Day, most: u64) -> Vec<(&'static str, u64, u64)> {
     let room = GROUND - LEAST * KINDS.len() as u64;
     let mut top = GROUND;
     let mut parts = Vec::new();
@@ -126,7 +126,7 @@ fn parts(day: &Day, most: u64) -> Vec<(&'static str, u64, u64)> {
     parts
 }
 
-fn spelt(day: &Day) -> String {
+fn text(day: &Day) -> String {
     let parts = KINDS.iter().filter_map(|kind| {
         let count = (kind.count)(day);
         (count > 0).then(|| format!("{count} {}", kind.name.to_lowercase()))
@@ -134,7 +134,7 @@ fn spelt(day: &Day) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-fn described(bars: &BTreeMap<String, Day>) -> String {
+fn description(bars: &BTreeMap<String, Day>) -> String {
     let totals = KINDS
         .iter()
         .map(|kind| format!("{} {}", sum(bars, kind), kind.name.to_lowercase()));
@@ -157,14 +157,14 @@ mod tests {
             pending: 1,
             ..Day::default()
         };
-        let parts = parts(&day, total(&day));
-        assert_eq!(parts.len(), 3);
+        let segments = segments(&day, total(&day));
+        assert_eq!(segments.len(), 3);
         assert!(
-            parts
+            segments
                 .iter()
                 .all(|(_, top, height)| *height >= LEAST && top + height <= GROUND)
         );
-        assert_eq!(parts[2].0, "missing");
+        assert_eq!(segments[2].0, "missing");
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! A row for each recording, in groups by day.
+//! The rows of the recordings, grouped by day.
 
 use maud::{Markup, PreEscaped, html};
 
 use super::{counted, length, size};
 use crate::recordings::{Recording, State, iso};
 
-/// Opens the table and its first group.
+/// The start of the table.
 pub(super) const TABLE: &str = concat!(
     "<table class=\"recordings\"><thead><tr>",
     "<th scope=\"col\">Start</th><th scope=\"col\">Call and recording</th>",
@@ -15,7 +15,7 @@ pub(super) const TABLE: &str = concat!(
 );
 const COLUMNS: usize = 6;
 
-/// The group that is open.
+/// The open group of rows.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     name: Option<String>,
@@ -23,12 +23,12 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    /// The recordings so far.
+    /// Returns the number of recordings so far.
     pub(super) fn count(&self) -> u64 {
         self.count
     }
 
-    /// Closes the table, if there is one.
+    /// Returns the end of the table, if one was started.
     pub(super) fn end(&self) -> &'static str {
         if self.name.is_some() {
             "</tbody></table>"
@@ -37,7 +37,8 @@ impl Groups {
         }
     }
 
-    /// The row of a recording, behind the head of its group where that begins.
+    /// Returns the row of a recording, after the heading of its group if the recording is the
+    /// first.
     pub(super) fn row(&mut self, recording: &Recording) -> Markup {
         self.count += 1;
         let group = match recording.state {
@@ -106,11 +107,11 @@ fn objects(recording: &Recording) -> Markup {
     }
 }
 
-/// What the container says of itself, where that was looked at.
+/// Returns the verdicts on the media, if it was examined.
 fn media(recording: &Recording) -> Markup {
     html! {
         @if let Some(verdict) = &recording.media { (verdict) }
-        @else { span.faint { "not looked at" } }
+        @else { span.faint { "not examined" } }
     }
 }
 

@@ -21,12 +21,12 @@ pub(super) fn log(report: &Report) -> Markup {
         ("Without a chunk", totals.nothing_recorded),
         ("Rejected", totals.rejected),
         ("Set aside", totals.set_aside),
-        ("Not surely matched", totals.unsure),
+        ("Matched without certainty", totals.unsure),
         ("Never archived", totals.never_archived),
         ("Archived, but not in the log", totals.not_in_log),
     ];
     html! {
-        h2 { "Against ACS's own log" }
+        h2 { "Compared with ACS's own log" }
         p { "The rows of " code { (against.file) } "." }
         dl.about {
             @for (name, number) in rows {
@@ -109,19 +109,19 @@ pub(super) fn pending(pending: &[Pending]) -> Markup {
     }
     html! {
         h2 { "Pending (" (pending.len()) ")" }
-        p { "The schedule works on these every minute." }
+        p { "The schedule works on these events every minute." }
         table {
             thead { tr {
                 th scope="col" { "Event" }
                 th scope="col" { "Age" }
-                th scope="col" { "ACS keeps it for" }
+                th scope="col" { "ACS keeps the source for" }
             } }
             tbody {
                 @for event in pending {
                     tr {
                         td data-label="Event" { code { (event.key) } }
                         td data-label="Age" { (span(event.age_seconds)) }
-                        td data-label="ACS keeps it for" {
+                        td data-label="ACS keeps the source for" {
                             @if event.seconds_left == 0 { "no longer" }
                             @else { (span(event.seconds_left)) }
                         }
@@ -138,7 +138,7 @@ pub(super) fn notes(report: &Report) -> Markup {
     }
     html! {
         h2 { "Notes" }
-        p { "Nothing that needs anybody; the audit's help says what each means." }
+        p { "Notes need no action; the help of the audit explains each kind." }
         ul.notes {
             @for (kind, noted) in &report.notes {
                 li {
