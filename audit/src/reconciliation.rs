@@ -1,8 +1,9 @@
-//! The archive against ACS's own log of recordings, in which those stand that were never announced.
+//! The comparison of the archive with ACS's own log of recordings. The log also has the recordings
+//! whose event never arrived.
 //!
-//! A row of the log and an event of the archive are the same recording by its id, else by its
-//! start. Starts are compared to the millisecond where both have them; a start in whole seconds, two
-//! recordings of one start, and ids that differ make a match unsure, and that is said.
+//! A row of the log matches a recording by the recording's id, else by the start. A match by the
+//! start is certain only if both starts have milliseconds and are equal, and no other row or call
+//! has that start. Ids that are known to differ make a match uncertain too.
 
 mod clock;
 pub mod export;
@@ -15,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use acs_recording_archiver::recording::Timestamp;
 
-use crate::recordings::{Recording, RecordingSink, State};
+use crate::recordings::{ChunkId, Recording, RecordingSink, State};
 use crate::window::Window;
 use export::Row;
 
@@ -26,40 +27,40 @@ pub(crate) use report::thousandths;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// ACS's log, and what the archive has of each of its rows.
+/// ACS's log, and the recordings of the archive that match its rows.
 #[derive(Debug, Default)]
 pub struct Reconciliation {
     file: String,
     logged: Vec<LoggedRecording>,
-    /// The place of a row, by each form of its id.
+    /// The index of a row in `logged`, by each form of its id.
     by_id: HashMap<String, usize>,
     /// The starts of the first and the last row.
     range: Option<(SystemTime, SystemTime)>,
-    /// The recordings of that time whose id is in no row.
+    /// The recordings in the range of the log whose id is in no row.
     unmatched: Vec<Unmatched>,
-    /// The names of blobs in the customer's own storage.
+    /// The names of the blobs in the customer's own storage, in lower case.
     blobs: Vec<String>,
-    /// The rows of other days.
+    /// The number of rows of other days.
     outside: u64,
 }
 
-/// A row, and what the archive has of it.
+/// A row, and the recordings that match it.
 #[derive(Debug)]
 struct LoggedRecording {
     row: Row,
     id: Option<Id>,
     matched: Vec<Summary>,
     matched_by: Option<MatchedBy>,
-    /// The documents that may be of this row.
+    /// The documents of recordings that match without certainty.
     possible: Vec<String>,
 }
 
-/// What is needed of a recording of the archive.
+/// The facts of a recording that the comparison needs.
 #[derive(Clone, Debug)]
 struct Summary {
     document: String,
     state: State,
-    chunks: Vec<(u64, String)>,
+    chunks: Vec<ChunkId>,
     duration_ms: Option<u64>,
     seconds_left: Option<u64>,
 }
@@ -71,13 +72,13 @@ struct Unmatched {
     id: Option<Id>,
     call: Option<String>,
     started: Option<Timestamp>,
-    /// Whether it is, or may be, of a row by its start.
+    /// `true` if the recording matches a row by its start, with or without certainty.
     is_placed: bool,
 }
 
 impl Reconciliation {
-    /// Takes the rows of a log, which `file` names to people. Those that started on other days than
-    /// those of the window are left out.
+    /// Creates a comparison with the rows of a log, except those of days outside the window. `file`
+    /// is the name of the log for people.
     #[must_use]
     pub fn new(file: &str, rows: Vec<Row>, window: &Window) -> Self {
         let mut all = Self {
@@ -94,7 +95,7 @@ impl Reconciliation {
         all
     }
 
-    /// The same, with the names of the blobs in the customer's own storage.
+    /// Sets the names of the blobs in the customer's own storage, a line each.
     #[must_use]
     pub fn with_exported(mut self, blobs: &str) -> Self {
         self.blobs = blobs.lines().map(str::to_lowercase).collect();
@@ -108,7 +109,7 @@ impl Reconciliation {
             self.range = Some((first.min(started), last.max(started)));
         }
         if let Some(logged) = id.as_ref().and_then(|id| self.find(id)) {
-            // Exports overlap: what was logged last is kept.
+            // Exports may overlap, so a recording can have two rows: the later row is current.
             if let Some(logged) = self
                 .logged
                 .get_mut(logged)
@@ -136,14 +137,16 @@ impl Reconciliation {
         id.forms().find_map(|form| self.by_id.get(form).copied())
     }
 
-    /// Returns `true` if a start is of the time that the log is of.
+    /// Returns `true` if a start is in the range of the log.
     fn covers(&self, started: Timestamp) -> bool {
         let started = started.instant();
+        // The rows may have starts in whole seconds, so the range is wider by a second on each
+        // side.
         self.range
             .is_some_and(|(first, last)| started + SECOND >= first && started <= last + SECOND)
     }
 
-    /// Gives the rows without a match the recordings that have their start.
+    /// Matches the rows without a recording by their start.
     fn match_by_start(&mut self) {
         let mut rows: HashMap<u64, Vec<usize>> = HashMap::new();
         for (place, logged) in self.logged.iter().enumerate() {
@@ -151,7 +154,7 @@ impl Reconciliation {
                 rows.entry(seconds(started)).or_default().push(place);
             }
         }
-        // By row, the recordings that may be it.
+        // Each row's candidates: the recordings with the same start.
         let mut candidates: HashMap<usize, Vec<usize>> = HashMap::new();
         for (place, other) in self.unmatched.iter_mut().enumerate() {
             let Some(started) = other.started else {
@@ -166,6 +169,7 @@ impl Reconciliation {
                 }
             }
         }
+        // A recording that is a candidate of two rows belongs to neither with certainty.
         let mut claimed: HashMap<usize, usize> = HashMap::new();
         for place in candidates.values().flatten() {
             *claimed.entry(*place).or_default() += 1;
@@ -209,10 +213,11 @@ impl RecordingSink for Reconciliation {
 }
 
 impl LoggedRecording {
-    /// Takes the recordings that have its start, if they are surely one and of this row alone.
+    /// Matches the candidates with this row. The match is certain only if they are one recording,
+    /// and `alone` says that they are candidates of no other row.
     fn settle(&mut self, unmatched: &[&Unmatched], alone: bool) {
         let calls: BTreeSet<_> = unmatched.iter().map(|other| &other.call).collect();
-        let told_apart = |other: &&Unmatched| match (&self.id, &other.id) {
+        let has_other_id = |other: &&Unmatched| match (&self.id, &other.id) {
             (Some(own), Some(other)) => own.can_be_told_from(other),
             _ => false,
         };
@@ -223,7 +228,7 @@ impl LoggedRecording {
         let sure = alone
             && calls.len() == 1
             && unmatched.iter().all(exact)
-            && !unmatched.iter().any(told_apart);
+            && !unmatched.iter().any(has_other_id);
         if sure {
             self.matched_by = Some(MatchedBy::Start);
             self.matched
@@ -235,8 +240,8 @@ impl LoggedRecording {
     }
 }
 
-/// Returns `true` if two starts can be of one recording: to the millisecond, or to the second where
-/// either has no more.
+/// Returns `true` if two starts can be of one recording: they are equal, or one of them has only
+/// seconds and the seconds are equal.
 fn may_be_same(logged: Timestamp, started: Timestamp) -> bool {
     let coarse = |time| millis(time).is_multiple_of(1000);
     millis(logged) == millis(started)

@@ -1,4 +1,4 @@
-//! Recordings as the archive tells of them: what their events say, and what has become of them.
+//! The recordings of an archive: the facts of their events, and their states.
 
 use acs_recording_archiver::event_grid;
 use acs_recording_archiver::media::{Check, RecordingCheck};
@@ -37,44 +37,42 @@ impl<S: RecordingSink> RecordingSink for Option<S> {
 /// The index and documentId of a chunk.
 pub(crate) type ChunkId = (u64, String);
 
-/// A recording, or the part of one that an event tells of.
+/// A recording, or the chunks of a recording that one event names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Recording {
-    /// The key of its manifest, rejection or stored event.
+    /// The key of the manifest, rejection or stored event.
     pub(crate) document: String,
-    /// What has become of it.
     pub(crate) state: State,
-    /// What its event says.
     #[serde(flatten)]
     pub(crate) facts: Facts,
-    /// Its media and metadata that are archived, by chunk.
+    /// The archived media and metadata, by chunk.
     pub(crate) objects: Vec<Archived>,
-    /// Of its media alone.
+    /// The size of the media.
     pub(crate) bytes: u64,
-    /// The number of findings about it.
+    /// The number of findings about the recording.
     pub(crate) findings: usize,
-    /// What its containers say of themselves, where they were looked at.
+    /// The verdicts on the media, if it was examined.
     pub(crate) media: Option<String>,
-    /// Why it is not archived.
+    /// The reason why the recording is not archived.
     pub(crate) reason: Option<String>,
-    /// Until ACS deletes the source, of one that is unfinished.
+    /// The time until ACS deletes the source of a pending recording.
     pub(crate) seconds_left: Option<u64>,
 }
 
-/// What has become of a recording.
+/// The state of a recording in the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum State {
-    /// A manifest names all of its objects.
+    /// There is a manifest.
     Archived,
-    /// Its event is under `pending/`.
+    /// The event is under `pending/`.
     Pending,
-    /// It could not be archived.
+    /// There is a rejection.
     Rejected,
-    /// Its event is under `rejected/`.
+    /// The event is under `rejected/`.
     SetAside,
-    /// ACS has exported it to the customer's own storage.
+    /// ACS exported the recording to the customer's own storage.
     Exported,
 }
 
@@ -82,40 +80,33 @@ pub(crate) enum State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Archived {
-    /// The index of the chunk.
     pub(crate) index: u64,
-    /// Whether it is the media; the metadata otherwise.
+    /// `true` for media, `false` for metadata.
     pub(crate) is_media: bool,
-    /// Its key.
     pub(crate) key: String,
-    /// Its size.
     pub(crate) size: u64,
-    /// Its checksum, in base64, where the store keeps one.
+    /// The checksum in base64, if the store has one.
     pub(crate) crc64nvme: Option<String>,
 }
 
-/// What an event says of its recording.
+/// The facts of a recording, from its event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Facts {
-    /// The call's id, as keys have it.
+    /// The call's id, as keys contain it.
     pub(crate) call: Option<String>,
-    /// The recording's id.
     pub(crate) recording_id: Option<String>,
-    /// When it started.
     #[serde(serialize_with = "moment")]
     pub(crate) started: Option<Timestamp>,
-    /// How long it lasts.
     pub(crate) duration_ms: Option<u64>,
-    /// Its chunks, by index and documentId.
-    pub(crate) chunks: Vec<(u64, String)>,
-    /// Whether ACS has exported it to the customer's own storage.
+    pub(crate) chunks: Vec<ChunkId>,
+    /// `true` if ACS exported the recording to the customer's own storage.
     #[serde(skip)]
     pub(crate) exported: bool,
 }
 
 impl State {
-    /// Its name, in JSON and for people.
+    /// Returns the name in JSON and in texts.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Archived => "archived",
@@ -128,7 +119,7 @@ impl State {
 }
 
 impl Facts {
-    /// Reads them off an event, as far as it can be understood.
+    /// Reads the facts of an event, as far as the event can be understood.
     pub(crate) fn of(event_json: &[u8]) -> Self {
         let event: Value = serde_json::from_slice(event_json).unwrap_or_default();
         let data = event.get("data").unwrap_or(&Value::Null);
@@ -142,7 +133,7 @@ impl Facts {
             call: None,
             recording_id: segment(&subject, "recordingId").or_else(|| text(data, "recordingId")),
             started: started.as_deref().and_then(Timestamp::parse),
-            duration_ms: data.get("recordingDurationMs").and_then(whole),
+            duration_ms: data.get("recordingDurationMs").and_then(integer),
             chunks: vec![],
             exported: false,
         };
@@ -159,7 +150,7 @@ impl Facts {
 }
 
 impl Recording {
-    /// A recording of which no more is known than its event says.
+    /// Creates a recording from the facts of its event.
     pub(crate) fn new(document: &str, state: State, facts: Facts) -> Self {
         Self {
             document: document.to_owned(),
@@ -185,28 +176,28 @@ impl Recording {
         self.objects.push(object);
     }
 
-    /// The day of its start, as `2026-11-23`.
+    /// Returns the day of the start, as `2026-11-23`.
     pub(crate) fn day(&self) -> Option<String> {
         self.facts.started.map(day)
     }
 }
 
-/// The checks of a manifest in a line: the verdicts on its chunks, each once, and the doubts about
-/// the recording; `None` where the media was not looked at.
+/// Joins the verdicts on the chunks, each once, and the doubts about the recording. Returns `None`
+/// if the media was not examined.
 pub(crate) fn checked<'a>(
     chunks: impl Iterator<Item = &'a Check>,
-    whole: Option<&RecordingCheck>,
+    recording: Option<&RecordingCheck>,
 ) -> Option<String> {
-    let mut said: Vec<String> = chunks
+    let mut texts: Vec<String> = chunks
         .map(|check| check.verdict.name().to_owned())
         .collect();
-    said.sort();
-    said.dedup();
-    said.extend(whole.into_iter().flat_map(|check| check.doubts.clone()));
-    (!said.is_empty()).then(|| said.join(", "))
+    texts.sort();
+    texts.dedup();
+    texts.extend(recording.into_iter().flat_map(|check| check.doubts.clone()));
+    (!texts.is_empty()).then(|| texts.join(", "))
 }
 
-/// What follows the segment of that name in a subject.
+/// Returns the segment after the segment `name` of a subject.
 fn segment(subject: &str, name: &str) -> Option<String> {
     let mut segments = subject.split('/');
     segments.find(|segment| segment.eq_ignore_ascii_case(name))?;
@@ -214,8 +205,8 @@ fn segment(subject: &str, name: &str) -> Option<String> {
     id.map(str::to_owned)
 }
 
-/// A whole number, however it is spelt.
-fn whole(value: &Value) -> Option<u64> {
+/// Returns a number without a fraction, from a JSON number or a text.
+fn integer(value: &Value) -> Option<u64> {
     let text = match value {
         Value::Number(number) => number.to_string(),
         Value::String(text) => text.trim().to_owned(),
@@ -231,12 +222,12 @@ fn whole(value: &Value) -> Option<u64> {
     whole.parse().ok()
 }
 
-/// The day of a moment, as `2026-11-23`.
+/// Formats the day of a time, as `2026-11-23`.
 pub(crate) fn day(moment: Timestamp) -> String {
     moment.day().replace('/', "-")
 }
 
-/// A moment as `2026-11-23T15:20:34.219Z`.
+/// Formats a time as `2026-11-23T15:20:34.219Z`.
 #[must_use]
 pub fn iso(moment: Timestamp) -> String {
     let compact = moment.compact();
@@ -250,7 +241,7 @@ pub fn iso(moment: Timestamp) -> String {
     )
 }
 
-#[expect(clippy::ref_option, reason = "serde wants it so")]
+#[expect(clippy::ref_option, reason = "the signature that serde requires")]
 fn moment<S: Serializer>(moment: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
     moment.map(iso).serialize(to)
 }
@@ -290,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_are_read_as_far_as_they_go() {
+    fn facts_of_an_incomplete_event_are_read() {
         let event = |subject: &str, data: Value| {
             let event = json!({"id": "e", "topic": "/t", "subject": subject, "data": data,
                 "eventType": "Microsoft.Communication.RecordingFileStatusUpdated"});

@@ -1,8 +1,11 @@
-//! The times of an export: RFC 3339, or as the portal writes them in its language. Pure.
+//! The times of an export: RFC 3339, or the format of the Azure portal's language. Pure.
+//!
+//! The portal writes times in its language, so `7/8/2022` may be in July or in August. Only the
+//! other times of the file can tell.
 
 use acs_recording_archiver::recording::Timestamp;
 
-/// How a file writes its times.
+/// The time format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Clock {
     order: Order,
@@ -13,13 +16,13 @@ pub(crate) struct Clock {
 enum Order {
     MonthFirst,
     DayFirst,
-    /// Nothing in the file tells.
+    /// No time of the file decides.
     Unknown,
-    /// The file tells both.
+    /// The times of the file contradict each other.
     Contradictory,
 }
 
-/// A time as the portal writes it.
+/// The fields of a time in the portal's format.
 struct Written<'a> {
     first: u32,
     second: u32,
@@ -27,17 +30,16 @@ struct Written<'a> {
     dotted: bool,
     clock: &'a str,
     afternoon: Option<bool>,
-    /// The half of the day, as it is written.
+    /// The half of the day, as the file spells it.
     half: &'a str,
 }
 
 impl Clock {
-    /// Learns from all times of a file in which order they have day and month.
+    /// Derives the order of day and month from all times of a file.
     pub(crate) fn of<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
         let (mut month_first, mut day_first) = (false, false);
         for written in texts.filter_map(Written::split) {
-            // Only English of the United States has the hours of half a day together with slashes
-            // most of the time, but not always: a number over 12 outweighs it.
+            // A number over 12 is no month. Languages that separate by dots write the day first.
             day_first |= written.first > 12 || written.dotted;
             month_first |= written.second > 12;
         }
@@ -52,13 +54,14 @@ impl Clock {
 
     /// Reads a time.
     pub(crate) fn read(self, text: &str) -> Result<Timestamp, &'static str> {
-        const UNKNOWN: &str = "it is no time that is known here; export JSON instead";
+        const UNKNOWN: &str = "the format of the time is unknown; export JSON instead";
         if let Some(time) = Timestamp::parse(text) {
             return Ok(time);
         }
         let written = Written::split(text).ok_or(UNKNOWN)?;
         let order = match (self.order, written.afternoon) {
-            // The United States alone write it in capitals.
+            // Only English of the United States writes AM and PM in capitals without periods, and
+            // it writes the month first.
             (Order::Unknown, Some(_)) if written.is_american() => Order::MonthFirst,
             (order, _) => order,
         };
@@ -76,7 +79,7 @@ impl Clock {
 impl<'a> Written<'a> {
     /// Splits `8/17/2022, 11:55:43.330 PM` or `17.8.2022, 23:55:43,330`.
     fn split(text: &'a str) -> Option<Self> {
-        // Newer browsers put a narrow space before the half of the day.
+        // Newer browsers write U+202F instead of a space before the half of the day.
         let (date, clock) = text.split_once(", ")?;
         let dotted = date.contains('.');
         let mut numbers = date.split(['/', '.']).map(str::trim);
@@ -85,7 +88,7 @@ impl<'a> Written<'a> {
         let clock = clock.trim();
         let digits = clock.trim_end_matches(|other: char| !other.is_ascii_digit());
         let half = clock.get(digits.len()..)?;
-        // `p. m.` and `p.m.` are Spanish.
+        // Spanish writes `p. m.` or `p.m.`.
         let letters = half.replace(['.', ' ', '\u{a0}', '\u{202f}'], "");
         let afternoon = match letters.to_uppercase().as_str() {
             "" => None,
@@ -128,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_as_the_portal_writes_them() {
+    fn times_of_the_portal_are_read() {
         let moment = Timestamp::parse("2022-08-17T23:55:43.33Z").unwrap();
         for text in [
             "8/17/2022, 11:55:43.330 PM",
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_two_times_is_refused() {
+    fn an_ambiguous_time_is_refused() {
         for texts in [
             vec!["7/8/2022, 12:05:00"],
             vec!["7/18/2022, 12:05:00 PM", "18/7/2022, 12:05:00 PM"],

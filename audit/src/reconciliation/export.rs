@@ -1,7 +1,7 @@
-//! The rows of `ACSCallRecordingSummary`, as they are exported. Pure.
+//! The parser of exports of the table `ACSCallRecordingSummary`. Pure.
 //!
-//! Three forms: the array of `az monitor log-analytics query --output json`, the tables of the
-//! query API itself, and the CSV of the portal.
+//! The formats: the array of `az monitor log-analytics query --output json`, the tables of the
+//! query API, and the CSV of the portal.
 //! <https://learn.microsoft.com/azure/azure-monitor/reference/tables/acscallrecordingsummary>
 
 use std::collections::HashMap;
@@ -12,66 +12,64 @@ use serde_json::{Map, Value};
 
 use super::clock::Clock;
 
-/// A row: what ACS's own log says of a recording.
+/// A row: a recording in ACS's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
-    /// The recording's id.
     pub(crate) recording_id: Option<String>,
-    /// When it started.
     pub(crate) started: Option<Timestamp>,
-    /// How long it lasts.
     pub(crate) length_ms: Option<u64>,
-    /// The number of its chunks.
+    /// The number of chunks.
     pub(crate) chunks: Option<u64>,
-    /// When the row was written.
+    /// The time at which ACS wrote the row.
     pub(crate) logged: Option<Timestamp>,
-    /// Why the recording ended.
+    /// The reason why the recording ended.
     pub(crate) end_reason: Option<String>,
-    /// The id by which ACS's tables are joined.
+    /// The id that joins ACS's tables.
     pub(crate) correlation_id: Option<String>,
 }
 
-/// Why an export cannot be read.
+/// The reason why an export cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// The file is empty: the query failed.
-    #[error("it is empty: an answer without rows would be [] or a line of column names")]
+    /// The file is empty, because the query failed.
+    #[error("it is empty; an answer without rows is [] or a line of column names")]
     Empty,
-    /// It is no JSON of a form that is known.
-    #[error("it is no array of rows, and has no tables: {0}")]
+    /// The JSON has another form.
+    #[error("it is not an array of rows, and has no tables: {0}")]
     Json(String),
-    /// It is no CSV.
-    #[error("it is no CSV with a line of column names: {0}")]
+    /// The file is not CSV.
+    #[error("it is not CSV with a line of column names: {0}")]
     Csv(String),
-    /// It has rows, but of something else.
+    /// The rows are of another table.
     #[error(
         "row {0} has neither RecordingId nor RecordingStartTime: is it of ACSCallRecordingSummary, \
          and are these columns projected?"
     )]
     Other(usize),
-    /// A time is in a form that is not known, or could be two.
+    /// The format of a time is unknown or ambiguous.
     #[error("row {row} has the {column} {text:?}: {why}")]
     Time {
-        /// The row, from 1.
+        /// The number of the row, from 1.
         row: usize,
-        /// The column.
+        /// The name of the column.
         column: &'static str,
-        /// The cell.
+        /// The text of the cell.
         text: String,
-        /// The fault.
+        /// The problem.
         why: &'static str,
     },
 }
 
-/// A row's cells by the lower-case names of their columns, as text; empty ones are absent.
+/// The texts of a row by the lower-case names of their columns, without empty cells.
 type Cells = HashMap<String, String>;
 
-/// Reads an export.
+/// Parses an export.
 ///
 /// # Errors
 ///
-/// [`Unreadable`], with what is wrong.
+/// [`Unreadable`] if the export has another form.
 pub fn read(bytes: &[u8]) -> Result<Vec<Row>, Unreadable> {
+    // The portal's CSV begins with a byte order mark.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     let cells = match first {
@@ -127,7 +125,7 @@ fn cells(row: impl IntoIterator<Item = (String, Value)>) -> Cells {
     cells.collect()
 }
 
-/// A cell that says something. The command line writes `None` for null.
+/// Returns a cell with its name, unless it is empty. `az` writes `None` for null.
 fn cell(name: &str, text: &str) -> Option<(String, String)> {
     let text = text.trim();
     let absent = text.is_empty() || text == "None" || text == "null";
@@ -154,7 +152,7 @@ fn of_csv(bytes: &[u8]) -> Result<Vec<Cells>, Unreadable> {
     rows.collect()
 }
 
-/// Returns `true` if a column has that name, with its time zone behind it or not.
+/// Returns `true` if a column has the name `wanted`, with or without a time zone after it.
 fn column(name: &str, wanted: &str) -> bool {
     let name = name.trim().to_lowercase();
     let bare = name.split_once(" [").map_or(&*name, |(bare, _)| bare);
@@ -200,8 +198,8 @@ fn rows(cells: &[Cells]) -> Result<Vec<Row>, Unreadable> {
             end_reason: text("recordingendreason"),
             correlation_id: text("correlationid"),
         };
-        let told = read.recording_id.is_some() || read.started.is_some();
-        if told {
+        let is_known = read.recording_id.is_some() || read.started.is_some();
+        if is_known {
             Ok(read)
         } else {
             Err(Unreadable::Other(row))
@@ -210,7 +208,7 @@ fn rows(cells: &[Cells]) -> Result<Vec<Row>, Unreadable> {
     rows.collect()
 }
 
-/// A time's text, and the time zone that the portal names behind the column.
+/// Returns the text of a time, and the time zone that the portal appends to the column's name.
 fn time_cell<'a>(cells: &'a Cells, name: &str) -> Option<(&'a str, Option<&'a str>)> {
     if let Some(text) = cells.get(name) {
         return Some((text, None));
@@ -222,7 +220,7 @@ fn time_cell<'a>(cells: &'a Cells, name: &str) -> Option<(&'a str, Option<&'a st
     zoned.next()
 }
 
-/// Seconds with any number of fractional digits, as milliseconds.
+/// Parses seconds with any number of fractional digits into milliseconds.
 fn millis(text: &str) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = fraction.bytes().all(|digit| digit.is_ascii_digit());
@@ -273,7 +271,8 @@ mod tests {
             "2022-08-17T23:55:43.33Z", 3.34, 1, "2022-08-17T23:55:46.63Z", "CallEnded", null]]}]}"#;
         let portal = "\u{feff}\"TimeGenerated [UTC]\",RecordingId,\"RecordingStartTime [UTC]\",\
             RecordingLength,ChunkCount,RecordingEndReason\r\n\
-            \"8/17/2022, 11:55:46.630 PM\",r,\"8/17/2022, 11:55:43.330 PM\",\"3.34\",1,CallEnded\r\n";
+            \"8/17/2022, 11:55:46.630 PM\",r,\"8/17/2022, 11:55:43.330 PM\",\"3.34\",1,\
+            CallEnded\r\n";
         let plain = "RecordingId,RecordingStartTime,RecordingLength,ChunkCount,TimeGenerated,\
             RecordingEndReason\n\
             r,2022-08-17T23:55:43.33Z,3.34,1,2022-08-17 23:55:46.63,CallEnded\n";
@@ -286,16 +285,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_export_is_refused_with_the_reason() {
+    fn a_file_of_another_form_is_refused_with_the_reason() {
         for (text, why) in [
             ("", "it is empty"),
             (" \n", "it is empty"),
-            ("{}", "it is no array of rows"),
-            ("[1]", "it is no array of rows"),
+            ("{}", "it is not an array of rows"),
+            ("[1]", "it is not an array of rows"),
             ("[{\"CallId\": \"c\"}]", "row 1 has neither"),
             ("ERROR: az login", "there is no RecordingId"),
             ("\u{0}\u{1}", "there is no RecordingId"),
-            ("RecordingId,ChunkCount\nr,1,2\n", "it is no CSV"),
+            ("RecordingId,ChunkCount\nr,1,2\n", "it is not CSV"),
             (
                 "RecordingId,RecordingStartTime [Local Time]\nr,2022-08-17T23:55:43Z\n",
                 "not in UTC",

@@ -1,21 +1,22 @@
-//! The forms of a recording's id. Pure.
+//! A recording's id. Pure.
 
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// An id in the forms that it can be compared by.
+/// An id, in forms that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Id {
-    /// As it came, without padding and in the URL-safe alphabet.
+    /// The id without padding and in the URL-safe alphabet.
     plain: String,
-    /// The names and values that it encodes, in one spelling.
+    /// The names and values that the id encodes, in lower case and sorted.
     decoded: Option<String>,
 }
 
 impl Id {
-    /// Reads an id: ACS's are base64url of a JSON object of two GUIDs, without padding.
+    /// Parses an id. ACS's ids are a JSON object of two GUIDs in base64url without padding; `None`
+    /// if the text is empty.
     pub(crate) fn new(text: &str) -> Option<Self> {
         let plain = text.trim().trim_end_matches('=');
         let plain = plain.replace('+', "-").replace('/', "_");
@@ -25,14 +26,14 @@ impl Id {
         })
     }
 
-    /// The forms, the surest first. Two ids are the same if they have one in common.
+    /// Returns the forms of the id. Two ids are the same if they have a form in common.
     pub(crate) fn forms(&self) -> impl Iterator<Item = &str> {
         [Some(&*self.plain), self.decoded.as_deref()]
             .into_iter()
             .flatten()
     }
 
-    /// Returns `true` if a text is this id, or one of the ids that it encodes.
+    /// Returns `true` if a text is this id, or a value that the id encodes.
     pub(crate) fn is_named_by(&self, text: &str) -> bool {
         let same = Self::new(text).is_some_and(|other| {
             let mut forms = self.forms();
@@ -42,13 +43,14 @@ impl Id {
         same || self.parts().any(|part| part == text)
     }
 
-    /// The ids that it encodes, in lower case.
+    /// Returns the values that the id encodes, in lower case.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &str> {
         let fields = self.decoded.iter().flat_map(|fields| fields.split('&'));
         fields.filter_map(|field| field.split_once('=').map(|(_, value)| value))
     }
 
-    /// Returns `true` if both can be decoded, so that they are surely the same or surely not.
+    /// Returns `true` if both ids can be decoded. Then a difference is certain, not one of
+    /// spelling.
     pub(crate) fn can_be_told_from(&self, other: &Self) -> bool {
         self.decoded.is_some() && other.decoded.is_some()
     }
@@ -63,7 +65,7 @@ fn decoded(plain: &str) -> Option<String> {
     });
     let mut fields: Vec<String> = fields.collect();
     fields.sort();
-    // An encoded nothing is no id.
+    // An empty object identifies nothing.
     (!fields.is_empty()).then(|| fields.join("&"))
 }
 

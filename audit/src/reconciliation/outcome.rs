@@ -1,4 +1,4 @@
-//! What has become of each row of ACS's log.
+//! The outcome of each row of ACS's log.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,7 @@ use super::LoggedRecording;
 use super::export::Row;
 use crate::recordings::State;
 
-/// Event Grid's first attempts, and the work on a recording, take no longer where nothing fails.
+/// The time that an event may take to arrive and its recording to be archived if nothing fails.
 const ON_ITS_WAY: Duration = Duration::from_mins(15);
 
 /// The outcome of a row of ACS's log: the state of its recording in the archive, or one of the
@@ -31,13 +31,11 @@ pub(crate) enum Outcome {
     State(State),
 }
 
-/// By what a row was found in the archive.
+/// The property by which a row matches a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum MatchedBy {
-    /// The recording's id.
     RecordingId,
-    /// Its start.
     Start,
 }
 
@@ -71,7 +69,7 @@ impl LoggedRecording {
         }
     }
 
-    /// The chunks that the archive has, over all events that tell of it.
+    /// Returns the number of archived chunks, from all events of the recording.
     pub(super) fn chunks(&self) -> u64 {
         let archived = self.matched.iter().filter(|it| it.state == State::Archived);
         let chunks: BTreeSet<_> = archived.flat_map(|it| &it.chunks).collect();
@@ -89,7 +87,7 @@ impl LoggedRecording {
             .take(1)
             .chain(id.parts())
             .map(str::to_lowercase)
-            // A short id is in many names.
+            // A short text would occur in many names by chance.
             .filter(|id| id.len() >= 16)
             .collect();
         let named = |blob: &String| ids.iter().any(|id| blob.contains(id));
@@ -97,7 +95,8 @@ impl LoggedRecording {
     }
 }
 
-/// When ACS had the recording ready, so that its 24 hours begin: the row is written then.
+/// Returns the time at which the 24 hours of a recording begin: ACS writes the row once the
+/// recording is ready.
 pub(super) fn ready(row: &Row) -> Option<Timestamp> {
     row.logged.or(row.started)
 }

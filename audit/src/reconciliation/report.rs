@@ -1,4 +1,4 @@
-//! What a report says of each row of ACS's log.
+//! The report of a comparison with ACS's log.
 
 use std::time::SystemTime;
 
@@ -12,72 +12,57 @@ use crate::recordings::{State, day, iso};
 use crate::report::{Entry, EntryKind, Report};
 use crate::table::{several, span};
 
-/// Log and event round a length differently.
+/// The tolerance of a length: log and event round it differently.
 const ROUNDING_MS: u64 = 1000;
 
-/// The archive against ACS's log.
+/// The result of a comparison with ACS's log.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ReconciliationReport {
-    /// The name of the file.
+    /// The name of the log's file.
     pub(crate) file: String,
-    /// How many rows have come to what.
+    /// The numbers of rows by outcome.
     pub(crate) totals: Totals,
-    /// The rows, in the order of their starts.
+    /// The rows, by start.
     pub(crate) recordings: Vec<RowOutcome>,
 }
 
-/// A row, and what has become of its recording.
+/// A row and its outcome.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RowOutcome {
-    /// The recording's id, as ACS's log has it.
     pub(crate) recording_id: Option<String>,
-    /// When it started.
     pub(crate) started: Option<String>,
-    /// How long it lasts, by ACS's log.
     pub(crate) length_ms: Option<u64>,
-    /// The number of its chunks, by ACS's log.
     pub(crate) chunks: Option<u64>,
-    /// The id by which ACS's tables are joined.
+    /// The id that joins ACS's tables.
     pub(crate) correlation_id: Option<String>,
-    /// What has become of it.
     pub(crate) outcome: Outcome,
-    /// By what it was found in the archive.
     pub(crate) matched_by: Option<MatchedBy>,
-    /// The manifests, rejections and events that are, or may be, of it.
+    /// The manifests, rejections and events that match the row, with or without certainty.
     pub(crate) documents: Vec<String>,
-    /// Until ACS deletes it, where it is not archived.
+    /// The time until ACS deletes the source of a recording that is not archived.
     pub(crate) seconds_left: Option<u64>,
 }
 
-/// How many rows have come to what.
+/// The numbers of rows by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Totals {
-    /// All of them.
+    /// All rows of the selected days.
     pub(crate) rows: u64,
-    /// A manifest has all of it.
     pub(crate) archived: u64,
-    /// It is being worked on.
     pub(crate) pending: u64,
-    /// It could not be archived.
     pub(crate) rejected: u64,
-    /// Its event was not understood.
     pub(crate) set_aside: u64,
-    /// It is in the customer's own storage.
     pub(crate) exported: u64,
-    /// The archive has nothing of it.
     pub(crate) never_archived: u64,
-    /// It ended so lately that its event may be on its way.
     pub(crate) on_its_way: u64,
-    /// ACS recorded no chunk.
     pub(crate) nothing_recorded: u64,
-    /// No recording of the archive is surely it.
     pub(crate) unsure: u64,
-    /// Rows of other days than those that are asked for, which are in no other number.
+    /// The rows of other days, which no other number includes.
     pub(crate) outside: u64,
-    /// Recordings of the archive of that time that are in no row.
+    /// The recordings of the archive in the range of the log that match no row.
     pub(crate) not_in_log: u64,
 }
 
@@ -99,8 +84,8 @@ impl Totals {
 }
 
 impl Reconciliation {
-    /// Adds to a report what has become of each row. The whole archive, or the days that the log is
-    /// of, must have been entered.
+    /// Adds the outcome of each row to a report. The sink must have received all recordings of the
+    /// log's days before.
     pub fn conclude(mut self, now: SystemTime, report: &mut Report) {
         self.match_by_start();
         let mut totals = Totals {
@@ -134,7 +119,7 @@ impl Reconciliation {
 }
 
 impl LoggedRecording {
-    /// The name of the recording, in findings that are about none of the archive's keys.
+    /// Returns the name of the recording, for findings that have no key of the archive.
     fn name(&self) -> String {
         let id = self.row.recording_id.clone();
         id.unwrap_or_else(|| self.row.started.map(iso).unwrap_or_default())
@@ -159,9 +144,12 @@ impl LoggedRecording {
                 let kept = match left {
                     Some(0) => "ACS has deleted it".to_owned(),
                     Some(left) => format!("ACS keeps it for {} more", span(left)),
-                    None => "the log does not tell how long ACS keeps it".to_owned(),
+                    None => "the log does not say how long ACS keeps it".to_owned(),
                 };
-                let detail = format!("{}: the archive has nothing of it; {kept}", told(&self.row));
+                let detail = format!(
+                    "{}: the archive has nothing of it; {kept}",
+                    description(&self.row)
+                );
                 report.add(Entry::new(EntryKind::NeverArchived, self.name(), detail));
                 if let Some(started) = self.row.started {
                     report.days.entry(day(started)).or_default().missing += 1;
@@ -169,11 +157,11 @@ impl LoggedRecording {
             }
             Outcome::Unsure => {
                 let documents = self.possible.join(", ");
-                let detail = format!("{}: may be {documents}", told(&self.row));
+                let detail = format!("{}: may be {documents}", description(&self.row));
                 report.add(Entry::new(EntryKind::UnsureMatch, self.name(), detail));
             }
             Outcome::OnItsWay => {
-                let detail = format!("{}: its event may be on its way", told(&self.row));
+                let detail = format!("{}: its event may be on its way", description(&self.row));
                 report.add(Entry::new(EntryKind::OnItsWay, self.name(), detail));
             }
             Outcome::State(State::Archived) => self.report_differences(report),
@@ -181,7 +169,7 @@ impl LoggedRecording {
         }
     }
 
-    /// Reports counts and lengths that are not those of the manifests.
+    /// Reports a number of chunks or a length that differs from the archive's.
     fn report_differences(&self, report: &mut Report) {
         let document = self.matched.first().map(|summary| summary.document.clone());
         let document = document.unwrap_or_default();
@@ -199,7 +187,7 @@ impl LoggedRecording {
         let Some((lengths, logged)) = lengths.zip(self.row.length_ms) else {
             return;
         };
-        // Several events of one recording each tell its whole length, or their own.
+        // Each of several events may have the length of the recording or of its own chunks.
         let longest = lengths.iter().copied().max().unwrap_or_default();
         let sum = lengths
             .iter()
@@ -207,7 +195,7 @@ impl LoggedRecording {
         let near = |length: u64| length.abs_diff(logged) <= ROUNDING_MS;
         if !near(longest) && !near(sum) {
             let detail = format!(
-                "the event says {} s, ACS's log {} s",
+                "the event has {} s, ACS's log {} s",
                 thousandths(longest),
                 thousandths(logged)
             );
@@ -232,23 +220,23 @@ impl LoggedRecording {
     }
 }
 
-fn told(row: &Row) -> String {
+fn description(row: &Row) -> String {
     let started = row.started.map(|at| format!("started {}", iso(at)));
     let length = row.length_ms.map(|ms| format!("{} s", thousandths(ms)));
     let chunks = row.chunks.map(|n| format!("{n} {}", several(n, "chunk")));
     let end = row.end_reason.clone();
-    let told: Vec<String> = [started, length, chunks, end]
+    let facts: Vec<String> = [started, length, chunks, end]
         .into_iter()
         .flatten()
         .collect();
-    if told.is_empty() {
+    if facts.is_empty() {
         "logged by ACS".to_owned()
     } else {
-        told.join(", ")
+        facts.join(", ")
     }
 }
 
-/// Milliseconds as seconds, without zeros at the end.
+/// Formats milliseconds as seconds, without zeros at the end.
 pub(crate) fn thousandths(ms: u64) -> String {
     let text = format!("{}.{:03}", ms / 1000, ms % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

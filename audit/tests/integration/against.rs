@@ -365,7 +365,7 @@ async fn the_log_may_come_by_the_standard_input_and_must_be_one() {
     world.s3.clear_calls();
     for (log, why) in [
         ("", "it is empty"),
-        ("ERROR: run az login", "is no export"),
+        ("ERROR: run az login", "is not an export"),
         ("[{}]", "row 1 has neither"),
     ] {
         let output = piped(&world, log).await;
