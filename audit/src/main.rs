@@ -1,4 +1,4 @@
-//! The command line of the audit: its options, its progress, and its results on the standard output.
+//! The command line of the audit. Results go to the standard output, progress to the error output.
 
 mod arguments;
 mod progress;
@@ -30,10 +30,10 @@ use clap::Parser as _;
 
 use arguments::{ArchiveOptions, Arguments, Command, Format};
 
-/// The end of a message about wrong options.
+/// The end of an error about options.
 const HINT: &str = "\n\nFor more information, try '--help'.";
 
-/// A fault, for people.
+/// The text of an error, for people.
 type ErrorText = String;
 
 #[tokio::main]
@@ -53,7 +53,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Both buckets.
+/// The buckets of an archive and of its unfinished work.
 struct Buckets {
     archive: Bucket,
     work: Bucket,
@@ -74,12 +74,13 @@ impl Buckets {
     }
 }
 
-/// Audits, and returns the exit status.
+/// Runs an audit, and returns the exit status.
 async fn run_audit(arguments: &Arguments) -> Result<u8, ErrorText> {
     let options = &arguments.archive;
     let mut scope = options.scope().map_err(|error| error + HINT)?;
     scope.check_media = arguments.check_media;
-    // Before anything is asked of S3: what is wrong with a file is known at once.
+    // The files are read before the first call to S3, because an audit of a large archive takes
+    // minutes and a wrong file should fail at once.
     let reconciliation = match &arguments.against {
         Some(file) => Some(read_log(
             file,
@@ -91,7 +92,7 @@ async fn run_audit(arguments: &Arguments) -> Result<u8, ErrorText> {
     let rows = match arguments.format {
         Format::Html => {
             let rows = Rows::new();
-            Some(rows.map_err(|error| format!("no temporary file can be made: {error}"))?)
+            Some(rows.map_err(|error| format!("cannot create a temporary file: {error}"))?)
         }
         Format::Table | Format::Json => None,
     };
@@ -126,7 +127,7 @@ async fn run_audit(arguments: &Arguments) -> Result<u8, ErrorText> {
     Ok(report.status())
 }
 
-/// Reads ACS's log.
+/// Reads an export of ACS's log.
 fn read_log(
     file: &Path,
     exported: Option<&Path>,
@@ -147,7 +148,7 @@ fn read_log(
     };
     let rows = export::read(&bytes).map_err(|error| {
         format!(
-            "{name} is no export of ACSCallRecordingSummary: {}",
+            "{name} is not an export of ACSCallRecordingSummary: {}",
             error_chain(&error)
         )
     })?;
@@ -161,7 +162,7 @@ fn read_log(
     })
 }
 
-/// Prints the page. Whoever no longer reads has seen enough.
+/// Prints the page. A closed pipe is no error: the reader may stop early.
 fn print_page(report: &Report, provenance: &Provenance, rows: Rows) -> Result<(), ErrorText> {
     let mut to = BufWriter::new(stdout().lock());
     let written = html::write(report, provenance, rows, &mut to).and_then(|()| to.flush());
@@ -171,8 +172,8 @@ fn print_page(report: &Report, provenance: &Provenance, rows: Rows) -> Result<()
     }
 }
 
-/// Asks for the AWS credentials once, since S3's own failure for want of them names the last place
-/// that was looked in instead.
+/// Checks that there are AWS credentials. Without this check, the failure of the first call to S3
+/// would name only the last provider that was tried.
 async fn check_credentials(sdk: &SdkConfig) -> Result<(), ErrorText> {
     let none = |why: &str| {
         format!(
@@ -182,7 +183,7 @@ async fn check_credentials(sdk: &SdkConfig) -> Result<(), ErrorText> {
         )
     };
     let provider = sdk.credentials_provider();
-    let provider = provider.ok_or_else(|| none("no provider is set up"))?;
+    let provider = provider.ok_or_else(|| none("no provider is configured"))?;
     match provider.provide_credentials().await {
         Ok(_) => Ok(()),
         Err(CredentialsError::CredentialsNotLoaded(_)) => {
@@ -192,11 +193,11 @@ async fn check_credentials(sdk: &SdkConfig) -> Result<(), ErrorText> {
     }
 }
 
-/// Tries the store, and returns the exit status.
+/// Checks the store, and returns the exit status.
 async fn check_store(arguments: &Arguments) -> Result<u8, ErrorText> {
     let Buckets { work, .. } = Buckets::open(&arguments.archive).await?;
     let name = work.name();
-    eprintln!("writing into a folder check-store-… of s3://{name}, which is deleted afterwards");
+    eprintln!("writing to a folder check-store-… of s3://{name}, which is deleted afterwards");
     let checked = check::check(&work, fastrand::u64(..)).await;
     match arguments.format {
         Format::Json => print(checked.to_json()),
@@ -205,15 +206,15 @@ async fn check_store(arguments: &Arguments) -> Result<u8, ErrorText> {
     Ok(checked.status())
 }
 
-/// Prints to the standard output. Whoever no longer reads has seen enough.
+/// Prints to the standard output. A closed pipe is no error: the reader may stop early.
 fn print(text: impl Display) {
     let _ = writeln!(stdout(), "{text}");
 }
 
-/// The name of whoever runs this.
+/// Returns the name of the user.
 #[expect(
     clippy::disallowed_methods,
-    reason = "for people; nothing is decided by it"
+    reason = "the name is shown; no decision depends on it"
 )]
 fn user() -> String {
     let variables = ["USER", "LOGNAME", "USERNAME"];
@@ -221,10 +222,7 @@ fn user() -> String {
     users.next().unwrap_or_else(|| "unknown".to_owned())
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the time of the audit is taken once, here"
-)]
+#[expect(clippy::disallowed_methods, reason = "the only reading of the clock")]
 fn now() -> SystemTime {
     SystemTime::now()
 }

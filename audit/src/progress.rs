@@ -1,4 +1,5 @@
-//! How far the audit is, on the error output: a line that is drawn over where that is a terminal, else a line now and then.
+//! The progress on the error output: one line that is redrawn on a terminal, else a line now and
+//! then.
 
 use std::io::{IsTerminal as _, stderr};
 use std::pin::pin;
@@ -9,10 +10,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, interval_at};
 
 const REDRAW: Duration = Duration::from_millis(100);
-/// A short run says nothing.
+/// The interval of lines where there is no terminal. A shorter run prints none.
 const LINES: Duration = Duration::from_secs(5);
 
-/// Waits for `work` and says meanwhile what has been counted.
+/// Runs `work`, and shows the counters meanwhile.
 pub(crate) async fn watch<T>(counters: &Counters, work: impl Future<Output = T>) -> T {
     let terminal = stderr().is_terminal();
     let bar = if terminal {

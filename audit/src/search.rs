@@ -1,4 +1,4 @@
-//! A search, shown as it goes on.
+//! The command `find`: prints each recording as soon as it is found.
 
 use std::io::{self, Write as _, stdout};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use acs_recording_audit::table::found;
 use crate::arguments::{Find, Format};
 use crate::{Buckets, ErrorText, HINT, now, progress};
 
-/// Searches, shows what is found, and returns the exit status.
+/// Runs a search, prints the recordings, and returns the exit status.
 pub(crate) async fn search(arguments: &Find) -> Result<u8, ErrorText> {
     let wanted = arguments.wanted().map_err(|error| error + HINT)?;
     let scope = arguments.archive.scope().map_err(|error| error + HINT)?;
@@ -36,10 +36,10 @@ pub(crate) async fn search(arguments: &Find) -> Result<u8, ErrorText> {
     );
     let searched = progress::watch(&counters, search).await;
     let searched = searched.map_err(|failure| error_chain(&failure))?;
-    // Whoever no longer reads has seen enough.
+    // A closed pipe is no error: the reader may stop early.
     let _ = printer.end();
     for entry in &searched.unread {
-        eprintln!("could not be looked at: {}: {}", entry.key, entry.detail);
+        eprintln!("could not be read: {}: {}", entry.key, entry.detail);
     }
     Ok(match (searched.unread.is_empty(), searched.found) {
         (false, _) => 2,
@@ -51,7 +51,7 @@ pub(crate) async fn search(arguments: &Find) -> Result<u8, ErrorText> {
     })
 }
 
-/// What is shown so far.
+/// The output of a search.
 struct Printer {
     format: Format,
     count: u64,

@@ -183,7 +183,7 @@ async fn a_link_plays_the_media_and_goes_to_the_standard_output_alone() {
 async fn a_search_that_is_no_search_or_cannot_read_says_so() {
     let (world, recordings) = world().await;
     for (arguments, said) in [
-        (&[][..], "say what to find"),
+        (&[][..], "name what to find"),
         (&["--call", " "], "is empty"),
         (&["--call", "c", "--presign", "0"], "0 is not in"),
         (
@@ -215,5 +215,5 @@ async fn a_search_that_is_no_search_or_cannot_read_says_so() {
     });
     let (status, found, error) = find(&world, &["--from", "2020-01-01"]).await;
     assert_eq!((status, found.len()), (2, 3), "{error}");
-    assert!(error.contains("could not be looked at"), "{error}");
+    assert!(error.contains("could not be read"), "{error}");
 }
