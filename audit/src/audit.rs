@@ -201,7 +201,7 @@ impl Audit<'_> {
         };
         let mut workers = Workers::new();
         for folder in std::mem::take(&mut self.suspects) {
-            let folder = Folder::judge_again(context.clone(), folder);
+            let folder = Folder::recheck(context.clone(), folder);
             workers.spawn(folder).await;
             self.add(workers.take())?;
         }
@@ -210,7 +210,7 @@ impl Audit<'_> {
 
     async fn finish(mut self) -> Result<Report, Failure> {
         self.report.conclude(self.counters.counts());
-        let is_bare = self.report.is_of_nothing() && self.is_bare().await?;
+        let is_bare = self.report.is_empty() && self.is_bare().await?;
         if is_bare {
             return Err(Failure::Nothing {
                 bucket: self.report.bucket,

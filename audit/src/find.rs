@@ -261,7 +261,7 @@ async fn read(context: Context, wanted: Wanted, folder: String) -> Vec<Observati
         if !wanted.fits(&recording) {
             continue;
         }
-        match wanted.is_taken_part_in(&context.bucket, &recording).await {
+        match wanted.has_participant(&context.bucket, &recording).await {
             Ok(true) => observations.push(Observation::Recording(Box::new(recording))),
             Ok(false) => {}
             Err(entry) => observations.push(Observation::Entry(entry)),

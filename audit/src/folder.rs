@@ -1,4 +1,4 @@
-//! The objects of a recording, and the manifests and rejections that name them.
+//! The folder of a recording: its media and metadata, and the documents that name them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::recordings::Recording;
 use super::report::{Entry, EntryKind};
 use super::unfinished::Copies;
 
-/// What all folders are judged by.
+/// The context of all folders of an audit.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
     pub(crate) bucket: Bucket,
@@ -49,7 +49,7 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// An empty folder of that name.
+    /// Creates a folder without objects.
     pub(crate) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -59,12 +59,12 @@ impl Folder {
         }
     }
 
-    /// Its key up to the last slash, that included.
+    /// Returns the prefix of the folder's keys, with the slash at the end.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Adds an object that was listed in it.
+    /// Adds a listed object.
     pub(crate) fn add(&mut self, key: String, kind: Kind<'_>) {
         let document = |event_id: &str, identity: &str, key| DocumentKey {
             key,
@@ -78,12 +78,12 @@ impl Folder {
                 self.rejections.push(document(event_id, identity, key));
             }
             Kind::Media(_) | Kind::Metadata(_) => self.copies.push(key),
-            // They are in folders of their own.
+            // Their folders are elsewhere.
             Kind::PendingEvent { .. } | Kind::Attempt | Kind::Record(_) | Kind::SetAside => {}
         }
     }
 
-    /// The whole folder as it is now.
+    /// Lists the current objects of a folder.
     pub(crate) async fn list(context: &Context, name: &str) -> Result<Self, Error> {
         let mut folder = Self::new(name);
         let mut listing = context.bucket.objects(name, None);
@@ -99,7 +99,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Holds its objects against its documents.
+    /// Compares the objects with the documents.
     pub(crate) async fn judge(self, context: Context) -> Vec<Observation> {
         let read = self.read(&context).await;
         let contents = self.contents(&context, &read);
@@ -127,8 +127,8 @@ impl Folder {
         entries.chain(recordings).collect()
     }
 
-    /// What no document names and no pending event either, as it is now.
-    pub(crate) async fn judge_again(context: Context, name: String) -> Vec<Entry> {
+    /// Lists the folder again, and returns the objects that no document and no pending event names.
+    pub(crate) async fn recheck(context: Context, name: String) -> Vec<Entry> {
         let folder = match Self::list(&context, &name).await {
             Ok(folder) => folder,
             Err(error) => return vec![Entry::new(EntryKind::Unread, name, error_chain(&error))],
@@ -137,7 +137,7 @@ impl Folder {
         folder.unnamed(&context, &folder.contents(&context, &read))
     }
 
-    /// The recordings that its documents tell of, their objects not looked at.
+    /// Returns the recordings of the documents, without a look at the objects.
     pub(crate) async fn recordings(&self, context: &Context) -> (Vec<Recording>, Vec<Entry>) {
         let read = self.read(context).await;
         let contents = self.contents(context, &read);
@@ -155,7 +155,7 @@ impl Folder {
     }
 
     fn unnamed(&self, context: &Context, contents: &Contents<'_>) -> Vec<Entry> {
-        // What a broken document names is not known.
+        // An unreadable document may name any of the objects.
         if !contents.complete {
             return vec![];
         }
@@ -178,19 +178,19 @@ impl Folder {
     }
 }
 
-/// Looks at every object that is named, several at a time.
+/// Compares the named objects with their descriptions, several at a time.
 async fn compared(context: &Context, named: &[NamedObject<'_>]) -> Vec<Entry> {
-    let mut looks = JoinSet::new();
+    let mut finds = JoinSet::new();
     for (place, named) in named
         .iter()
         .enumerate()
         .filter(|(_, named)| named.is_compared)
     {
         let (bucket, key) = (context.bucket.clone(), named.key.clone());
-        looks.spawn(async move { (place, bucket.find(&key).await) });
+        finds.spawn(async move { (place, bucket.find(&key).await) });
     }
     let mut entries = Vec::new();
-    for (place, found) in looks.join_all().await {
+    for (place, found) in finds.join_all().await {
         if let Some(named) = named.get(place) {
             entries.extend(judged(context, named, found));
         }

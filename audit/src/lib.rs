@@ -1,20 +1,22 @@
-//! The archive in a bucket, held against its manifests. Nothing is downloaded but small documents,
-//! and nothing is written, except by `check`.
+//! The audit of an archive: the objects of a bucket are compared with the manifests that name them.
+//! An audit downloads only small documents, and ranges of media if asked to. It writes nothing;
+//! only `check` writes.
 //!
-//! [`audit`] goes through it in order. What may change meanwhile is read first: who finds less later
-//! has seen it end. It stands on these modules:
+//! The modules:
 //!
-//! - `audit`: the steps of an audit
-//! - `counters`: what has been counted so far
-//! - `bucket`, `workers`: the calls to S3, several at a time
-//! - `window`: which days are asked for
-//! - `unfinished`, `uploads`, `set_aside`: what is under `pending/`, in no record, and under `rejected/`
-//! - `folder`, `documents`, `contents`, `compare`: the objects of a recording, its manifests and rejections, and how they agree
-//! - `recordings`: each recording as the archive tells of it, for a sink
-//! - `reconciliation`: the archive against ACS's own log of recordings
-//! - `find`: a search for recordings, without an index
-//! - `report`, `table`, `html`: what was found, as JSON, for people and as a page
-//! - `check`: a trial of the store itself, which writes
+//! - `audit`: the steps of an audit, in their order
+//! - `bucket`, `workers`: the calls to S3, and the tasks that make them at the same time
+//! - `counters`: the counters of an audit
+//! - `window`: the selected days
+//! - `unfinished`, `uploads`, `set_aside`: pending events, multipart uploads, events set aside
+//! - `folder`, `documents`, `contents`: a recording's objects, its manifests and rejections, and
+//!   their contents
+//! - `compare`, `examine`: an object compared with its manifest, and the examination of media
+//! - `recordings`: the recordings of the archive
+//! - `reconciliation`: the comparison with ACS's own log of recordings
+//! - `find`: the search for recordings
+//! - `report`, `table`, `html`: the result, as JSON, as a table and as a page
+//! - `check`: the check of a store
 
 mod audit;
 pub mod bucket;
@@ -46,44 +48,44 @@ use bucket::Bucket;
 use report::Entry;
 use window::Window;
 
-/// Objects that could not be looked at, after which the rest is not tried.
+/// The number of unread objects at which an audit or a search gives up.
 const MOST_UNREAD: usize = 100;
 
-/// What is to be audited.
+/// The scope of an audit.
 #[derive(Clone, Debug)]
 pub struct Scope {
     /// The layout of the archive.
     pub layout: Layout,
-    /// The days.
+    /// The selected days.
     pub window: Window,
-    /// `true` if media is examined whose manifest has no verdict on it.
+    /// `true` to examine the media whose manifest has no verdict.
     pub check_media: bool,
 }
 
-/// The layout of an archive whose ACS resource is not known: the locations of documents that an
-/// event names by their documentId alone cannot be told by it.
+/// Returns the layout of an archive without its ACS resource. An event of an old form names a chunk
+/// by its documentId alone; this layout cannot tell the location of such a chunk.
 ///
 /// # Errors
 ///
-/// None in practice: the placeholder for the resource is a URL.
+/// Never: the placeholder of the resource is a valid URL.
 pub fn layout(prefix: Prefix, pending: Pending) -> Result<Layout, String> {
     let unknown = Url::parse("https://unknown.invalid").map_err(|error| error.to_string())?;
     Ok(Layout::new(prefix, pending, &unknown))
 }
 
-/// Why an audit has no result.
+/// The reason why an audit or a search has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// What there is cannot even be listed.
+    /// A bucket cannot be listed.
     #[error("bucket {bucket} cannot be listed")]
     Unlisted {
         /// The bucket.
         bucket: String,
-        /// The cause.
+        /// The failure of S3.
         #[source]
         source: Error,
     },
-    /// An audit of nothing is no proof that nothing is missing.
+    /// The archive is empty, which is no proof that nothing is missing.
     #[error(
         "nothing is under s3://{bucket}/{prefix}: is that the archive's bucket and prefix \
          (RECORDINGS_BUCKET, RECORDINGS_PREFIX), and has anything been archived yet?"
@@ -94,12 +96,12 @@ pub enum Failure {
         /// The prefix.
         prefix: String,
     },
-    /// The store does not answer, or not us.
-    #[error("{MOST_UNREAD} objects could not be looked at, the first of them {key}: {why}")]
+    /// Too many objects cannot be read: the store fails, or the permissions do not suffice.
+    #[error("{MOST_UNREAD} objects could not be read, the first of them {key}: {why}")]
     Unread {
-        /// The first of them.
+        /// The key of the first.
         key: String,
-        /// The cause, for the first.
+        /// The failure for the first.
         why: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What was found.
+//! The result of an audit.
 
 mod entry;
 
@@ -13,97 +13,95 @@ use super::recordings::{Recording, State};
 pub(crate) use entry::first_reasons;
 pub use entry::{Entry, EntryKind};
 
-/// The exit status where all is in order.
+/// The exit status if all is in order.
 const IN_ORDER: u8 = 0;
-/// The exit status where there are findings.
+/// The exit status if there are findings.
 const FOUND: u8 = 1;
-/// The exit status where the store could not be read.
+/// The exit status if the store or some of its objects could not be read.
 pub const UNREAD: u8 = 2;
 
-/// Entries of a note that are shown.
+/// The limit of entries that are kept of a kind of note.
 const FIRST: usize = 10;
 
-/// An audit's result; as JSON, what machines read.
+/// The result of an audit. Its JSON is an interface for programs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// The version of this form.
+    /// The version of the JSON document.
     pub(crate) version: u32,
-    /// The bucket of the archive.
     pub(crate) bucket: String,
-    /// The bucket of unfinished work, if that is another.
+    /// The work bucket, if it is another than the archive's.
     pub work_bucket: Option<String>,
     /// The prefix of every key of the archive.
     pub(crate) prefix: String,
-    /// The first day that was asked for, if one was.
+    /// The first selected day, if one was given.
     pub from: Option<String>,
-    /// The last day that was asked for, if one was.
+    /// The last selected day, if one was given.
     pub(crate) to: Option<String>,
-    /// Whether there is no finding, and everything could be looked at.
+    /// `true` if there is no finding and every object could be read.
     pub in_order: bool,
     /// The totals.
     pub counts: Counts,
     /// The recordings by the day on which they started, as `2026-11-23`.
     pub(crate) days: BTreeMap<String, Day>,
-    /// The archive against ACS's log, if one was given.
+    /// The comparison with ACS's log, if a log was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) against: Option<ReconciliationReport>,
-    /// What needs a person, by key.
+    /// The entries that need a person, by key.
     pub findings: Vec<Entry>,
-    /// Events that are unfinished, the oldest first.
+    /// The pending events, the oldest first.
     pub pending: Vec<Pending>,
-    /// What is worth a look, by what it is.
+    /// The notes, by kind.
     pub notes: BTreeMap<EntryKind, Noted>,
-    /// Manifests whose media is doubtful, by key. They are no findings: what is archived is what ACS
-    /// has sent.
+    /// The manifests with doubtful media, by key. They are no findings, because the archive has the
+    /// bytes that ACS sent.
     pub doubtful: Vec<Entry>,
-    /// What could not be looked at: if there is any, this report is not complete.
+    /// The objects that could not be read: with any, the report is not complete.
     pub unread: Vec<Entry>,
 }
 
-/// The recordings of a day, by what has become of them.
+/// The numbers of a day's recordings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Day {
-    /// Archived, and nothing is said against it.
+    /// Archived recordings without a finding.
     pub(crate) archived: u64,
-    /// Archived, with a finding.
+    /// Archived recordings with a finding.
     pub(crate) doubtful: u64,
-    /// Being worked on.
     pub(crate) pending: u64,
-    /// Rejected or set aside.
+    /// Rejected recordings, and events set aside.
     pub(crate) rejected: u64,
-    /// In ACS's log alone.
+    /// Recordings that only ACS's log has.
     pub(crate) missing: u64,
 }
 
 /// Notes of one kind.
 #[derive(Debug, Default, Serialize)]
 pub struct Noted {
-    /// The number of all.
+    /// The number of all notes of the kind.
     pub count: usize,
-    /// The first of them, by key.
+    /// The first notes, by key.
     pub first: Vec<Entry>,
 }
 
-/// An event that is unfinished.
+/// A pending event.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pending {
     /// The key of the stored event.
     pub key: String,
-    /// As it stands in keys.
+    /// The event's id, as keys contain it.
     pub event_id: String,
-    /// Where its recording goes; none if it cannot be understood.
+    /// The folder of its recording; `None` if the event cannot be understood.
     pub folder: Option<String>,
-    /// Since the event's time, or since it was stored.
+    /// The time since the event's own time, or since it was stored.
     pub age_seconds: u64,
-    /// Until ACS deletes the source.
+    /// The time until ACS deletes the source.
     pub seconds_left: u64,
 }
 
 impl Report {
-    /// Counts a recording to its day, if that is known.
+    /// Counts a recording of a known day.
     pub(crate) fn count(&mut self, recording: &Recording) {
         let Some(day) = recording.day() else { return };
         let day = self.days.entry(day).or_default();
@@ -116,7 +114,7 @@ impl Report {
         } += 1;
     }
 
-    /// Takes an entry to where it belongs.
+    /// Adds an entry to the list of its kind.
     pub(crate) fn add(&mut self, entry: Entry) {
         if entry.kind == EntryKind::Unread {
             self.unread.push(entry);
@@ -133,7 +131,7 @@ impl Report {
         }
     }
 
-    /// Puts everything into an order that does not depend on which answer came first.
+    /// Sorts the lists, since the order of S3's answers is random, and sets the counts.
     pub(crate) fn conclude(&mut self, counts: Counts) {
         self.findings.sort();
         self.unread.sort();
@@ -146,12 +144,12 @@ impl Report {
         self.in_order = self.status() == IN_ORDER;
     }
 
-    /// Returns `true` if nothing was there to be audited.
-    pub(crate) fn is_of_nothing(&self) -> bool {
+    /// Returns `true` if the audit saw no object, upload or event.
+    pub(crate) fn is_empty(&self) -> bool {
         self.counts.objects == 0 && self.counts.uploads == 0 && self.pending.is_empty()
     }
 
-    /// The exit status.
+    /// Returns the exit status.
     #[must_use]
     pub fn status(&self) -> u8 {
         if !self.unread.is_empty() {
@@ -163,10 +161,10 @@ impl Report {
         }
     }
 
-    /// One JSON document.
+    /// Returns the report as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Strings and numbers, by names: serialising them cannot fail.
+        // All keys are strings, so the serialisation cannot fail.
         serde_json::to_string_pretty(self).unwrap_or_default()
     }
 }

@@ -1,4 +1,4 @@
-//! Events that were set aside under `rejected/`.
+//! The events that were set aside under `rejected/`.
 
 use acs_recording_archiver::documents::{SetAside, from_json};
 use acs_recording_archiver::error_chain::error_chain;
@@ -12,7 +12,7 @@ use super::recordings::{Facts, Recording, State};
 use super::report::{Entry, EntryKind};
 use super::workers::Workers;
 
-/// Lists them, with the reasons.
+/// Lists the events set aside, with their reasons.
 pub(crate) async fn list(bucket: &Bucket, scope: &Scope) -> Result<Vec<Observation>, Error> {
     let layout = &scope.layout;
     let mut workers = Workers::new();
@@ -47,14 +47,17 @@ async fn set_aside(bucket: Bucket, key: String) -> Vec<Observation> {
                     set_aside.reason.into_owned()
                 }
                 Err(unreadable) => {
-                    format!("for a reason that is lost: {}", error_chain(&unreadable))
+                    format!(
+                        "for a reason that cannot be read: {}",
+                        error_chain(&unreadable)
+                    )
                 }
             };
             (EntryKind::SetAside, reason)
         }
         Ok(Document::TooLong) => (
             EntryKind::SetAside,
-            "for a reason that is too long".to_owned(),
+            "for a reason that is too long to read".to_owned(),
         ),
         Ok(Document::Gone) => return vec![],
         Err(error) => (EntryKind::Unread, error_chain(&error)),

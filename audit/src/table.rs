@@ -1,4 +1,4 @@
-//! A report for people.
+//! A report as a table for people.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use super::reconciliation::thousandths;
 use super::recordings::iso;
 use super::report::{Entry, EntryKind, Pending, Report};
 
-/// The report's text.
+/// Formats a report.
 #[must_use]
 pub fn table(report: &Report) -> String {
     let mut text = head(report);
@@ -23,7 +23,7 @@ pub fn table(report: &Report) -> String {
     text
 }
 
-/// The text of a trial of a store.
+/// Formats the check of a store.
 #[must_use]
 pub fn checked(checked: &Checked) -> String {
     let bucket = &checked.bucket;
@@ -102,7 +102,7 @@ fn against(text: &mut String, report: &Report) {
         (totals.nothing_recorded, "without a chunk"),
         (totals.rejected, "rejected"),
         (totals.set_aside, "set aside"),
-        (totals.unsure, "not surely matched"),
+        (totals.unsure, "matched without certainty"),
         (totals.never_archived, "never archived"),
         (totals.not_in_log, "archived, but not in the log"),
         (totals.outside, "of other days, left out"),
@@ -113,7 +113,7 @@ fn against(text: &mut String, report: &Report) {
     }
 }
 
-/// A noun for a number of things.
+/// Returns the singular or the plural of a noun.
 pub(crate) fn several(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{noun}{plural}")
@@ -131,7 +131,7 @@ fn section(text: &mut String, title: &str, entries: &[Entry]) {
     }
 }
 
-/// A line for the key, and more for what is said of it.
+/// Writes a line for the key, and lines for the other facts of an entry.
 fn row(text: &mut String, width: usize, name: &str, entry: &Entry) {
     let _ = writeln!(text, "  {name:width$}  {}", shown(&entry.key));
     let mut more = |line: String| {
@@ -194,7 +194,7 @@ fn notes(text: &mut String, report: &Report) {
     }
 }
 
-/// A recording that was found, in lines.
+/// Formats a recording that was found.
 #[must_use]
 pub fn found(found: &Found) -> String {
     let recording = &found.recording;
@@ -236,7 +236,7 @@ pub(crate) fn conclusion(report: &Report) -> String {
     match report.unread.len() {
         0 if report.in_order => "All is in order.".to_owned(),
         0 => format!("{findings}."),
-        unread => format!("{findings}, but {unread} could not be looked at: this is not complete."),
+        unread => format!("{findings}, but {unread} could not be read: the audit is not complete."),
     }
 }
 
@@ -244,7 +244,7 @@ fn split(key: &str) -> (&str, &str) {
     key.split_at(key.rfind('/').map_or(0, |slash| slash + 1))
 }
 
-/// A number of seconds as the two largest units that it has.
+/// Formats seconds in their two largest units.
 pub(crate) fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match (days, hours, minutes) {
@@ -255,7 +255,7 @@ pub(crate) fn span(seconds: u64) -> String {
     }
 }
 
-/// What anybody may have written, fit for a terminal.
+/// Escapes control characters, so that a key or a text cannot control the terminal.
 fn shown(text: &str) -> String {
     let mut fit = String::with_capacity(text.len());
     for character in text.chars() {

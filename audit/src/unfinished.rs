@@ -1,4 +1,4 @@
-//! What is under `pending/`: events, and the records of their uploads.
+//! The objects under `pending/`: pending events, and the records of their uploads.
 
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
@@ -16,16 +16,16 @@ use super::recordings::{Facts, Recording, State};
 use super::report::{Entry, EntryKind, Pending};
 use super::workers::Workers;
 
-/// Clocks may differ by that much.
+/// The tolerance for clocks that differ: an event's time is from ACS's clock, `now` from this
+/// machine's.
 const SKEW: Duration = Duration::from_mins(5);
 
-/// What is unfinished.
+/// The unfinished work of the function.
 #[derive(Debug, Default)]
 pub(crate) struct Unfinished {
     pub(crate) pending: Vec<Pending>,
-    /// The keys of their media and metadata.
     pub(crate) copies: Copies,
-    /// The uploads that records name.
+    /// The ids of the uploads that records name.
     pub(crate) uploads: HashSet<String>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) recordings: Vec<Recording>,
@@ -35,8 +35,8 @@ pub(crate) struct Unfinished {
 #[derive(Debug, Default)]
 pub(crate) struct Copies {
     keys: HashSet<String>,
-    /// The beginnings of keys whose location is not told by the event: the ACS resource, which is
-    /// not known here.
+    /// The beginnings of keys up to the location. An event without a location takes it from the ACS
+    /// resource, which the audit does not know.
     stems: HashSet<String>,
 }
 
@@ -56,7 +56,7 @@ impl Copies {
         }
     }
 
-    /// Returns `true` if a key is one of them.
+    /// Returns `true` if a key is of a pending event.
     pub(crate) fn contain(&self, layout: &Layout, key: &str) -> bool {
         let stem = || {
             let place = layout.place(At::Recordings, key)?;
@@ -80,14 +80,14 @@ fn stem(folder: &str, index: u64, document_id: &str) -> String {
     format!("{folder}{index:04}-{document_id}-")
 }
 
-/// What one object under `pending/` is.
+/// A result of reading an object under `pending/`.
 enum Found {
     Event(Pending, Copies, Box<Recording>),
     Upload(String),
     Entry(Entry),
 }
 
-/// What is needed of an upload's record.
+/// The members of a record that the audit needs.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {
@@ -97,7 +97,7 @@ struct Record {
 }
 
 impl Unfinished {
-    /// Reads all of it.
+    /// Reads all objects under `pending/`.
     pub(crate) async fn read(
         bucket: &Bucket,
         layout: &Layout,
@@ -146,7 +146,8 @@ impl Unfinished {
         let left_over = records.into_iter();
         let left_over = left_over.filter(|(folder, _)| !events.contains(folder));
         unfinished.entries.extend(left_over.map(|(_, key)| {
-            let detail = "its event is no longer pending; the schedule clears it once its object is there or its upload is gone";
+            let detail = "its event is no longer pending; the schedule deletes the record once the \
+                          object exists or the upload is gone";
             Entry::new(EntryKind::LeftOver, key, detail)
         }));
         Ok(unfinished)
@@ -164,7 +165,7 @@ async fn event(
     let bytes = match bucket.read(&key).await {
         Ok(Document::There(bytes)) => bytes,
         Ok(Document::TooLong) => vec![],
-        // Finished since it was listed.
+        // The event was finished after the listing.
         Ok(Document::Gone) => return vec![],
         Err(error) => return vec![unread(key, &error)],
     };
@@ -188,11 +189,12 @@ async fn event(
     let stored = object
         .last_modified
         .and_then(|at| now.duration_since(at).ok());
-    // An event of the future ages from when it was stored, as in the function.
+    // The age of an event of the future begins when it was stored, as in the function: a forged
+    // time must not keep the event from becoming overdue.
     let told = time.map(|time| time.age(now)).filter(|age| !age.is_zero());
     let age = told.or(stored).unwrap_or_default();
     if let Some(ahead) = time.and_then(|time| time.until(now + SKEW).is_none().then_some(time)) {
-        let detail = format!("is dated {}, which is still to come", ahead.compact());
+        let detail = format!("is dated {}, which is in the future", ahead.compact());
         let entry = Entry::new(EntryKind::Postdated, &key, detail);
         found.push(Found::Entry(entry));
     }
@@ -222,7 +224,7 @@ async fn record(bucket: Bucket, key: String) -> Vec<Found> {
             uploads.map(Found::Upload).collect()
         }
         Err(error) => {
-            let detail = format!("is no record of an upload: {error}");
+            let detail = format!("is not a record of an upload: {error}");
             vec![Found::Entry(Entry::new(EntryKind::Unreadable, key, detail))]
         }
     }
@@ -235,7 +237,7 @@ fn unread(key: String, error: &Error) -> Found {
 fn overdue(pending: &Pending) -> Option<Entry> {
     let overdue = pending.age_seconds >= EXPIRY.as_secs();
     overdue.then(|| {
-        let detail = "is pending past the 24 hours that ACS keeps the source";
+        let detail = "is pending for longer than the 24 hours that ACS keeps the source";
         Entry::new(EntryKind::Overdue, &pending.key, detail)
     })
 }

@@ -1,4 +1,4 @@
-//! Unfinished uploads that no record names.
+//! The search for uploads that no record names.
 
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
@@ -10,11 +10,13 @@ use super::bucket::Bucket;
 use super::counters::{Counted, Counters};
 use super::report::{Entry, EntryKind, Report};
 
-/// An upload is begun before its record is written, and that may take several attempts.
+/// The time that the function may take to write the record of a new upload, with retries.
 const RECORDED_WITHIN: Duration = Duration::from_mins(2);
 
-/// Lists the uploads under the prefix. `recorded` must have been read before, so that an upload which was begun earlier
-/// and is still there had its record then. `now` is from before that.
+/// Lists the uploads under the prefix, and reports those that are not in `recorded`.
+///
+/// The caller has read the records before, and `now` before the records. So an upload that is older
+/// than [`RECORDED_WITHIN`] had its record when the records were read, or has none.
 pub(crate) async fn check(
     bucket: &Bucket,
     scope: &Scope,
@@ -38,7 +40,7 @@ pub(crate) async fn check(
             let age = age.map(Result::unwrap_or_default);
             let young = age.is_some_and(|age| age < RECORDED_WITHIN);
             let (kind, detail) = if young {
-                (EntryKind::YoungUpload, "its record may be on its way")
+                (EntryKind::YoungUpload, "its record may not be written yet")
             } else {
                 (
                     EntryKind::OrphanedUpload,

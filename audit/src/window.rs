@@ -1,4 +1,5 @@
-//! Which days are asked for: of a recording's start, or of when an event was set aside; in UTC, both ends included.
+//! The selected days, in UTC: a recording counts by its start, an event set aside by the time of
+//! its object.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,40 +16,39 @@ pub struct Day {
 }
 
 impl Day {
-    /// Reads `2026-11-23`.
+    /// Parses `2026-11-23`.
     ///
     /// # Errors
     ///
-    /// A text for people, where it is no day.
+    /// A text for people, if `text` is not a day.
     pub fn parse(text: &str) -> Result<Self, String> {
         let begins = Timestamp::parse(&format!("{text}T00:00:00Z"));
         Ok(Self {
             text: text.to_owned(),
-            begins: begins.ok_or("a day is wanted, as in 2026-11-23")?,
+            begins: begins.ok_or("a day is expected, as in 2026-11-23")?,
         })
     }
 
-    /// As it was read.
+    /// Returns the day as it was given.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 }
 
-/// The days that are asked for: all, or those from or to one.
+/// The selected days, both ends included.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
-    /// The first.
     pub(crate) from: Option<Day>,
-    /// The last.
     pub(crate) to: Option<Day>,
 }
 
 impl Window {
-    /// The days from one to another.
+    /// Selects the days from `from` to `to`; without one of them, the selection is open at that
+    /// end.
     ///
     /// # Errors
     ///
-    /// A text for people, where the first is after the last.
+    /// A text for people, if `from` is after `to`.
     pub fn new(from: Option<Day>, to: Option<Day>) -> Result<Self, String> {
         if let (Some(from), Some(to)) = (&from, &to)
             && from.begins > to.begins
@@ -58,13 +58,13 @@ impl Window {
         Ok(Self { from, to })
     }
 
-    /// Where a listing begins: all keys of the window come after it.
+    /// Returns the text after which a listing begins: all keys of the window are greater.
     pub(crate) fn start(&self, layout: &Layout) -> Option<String> {
         let from = self.from.as_ref()?;
         Some(layout.day(from.begins).to_string())
     }
 
-    /// Whether a folder, or one above it, can have keys of the window.
+    /// Returns `true` if keys of the window can begin with `folder`.
     pub(crate) fn overlaps(&self, layout: &Layout, folder: &str) -> bool {
         let bound = |day: &Day| {
             let day = layout.day(day.begins).to_string();
@@ -75,7 +75,7 @@ impl Window {
         begun && self.to.as_ref().is_none_or(|day| *folder <= *bound(day))
     }
 
-    /// Whether a key comes after all those of the window.
+    /// Returns `true` if a key is greater than all keys of the window.
     pub(crate) fn is_over(&self, layout: &Layout, key: &str) -> bool {
         self.to.as_ref().is_some_and(|to| {
             let last = layout.day(to.begins);
@@ -83,13 +83,13 @@ impl Window {
         })
     }
 
-    /// Whether a key is one of the window.
+    /// Returns `true` if a key is in the window.
     pub(crate) fn holds(&self, layout: &Layout, key: &str) -> bool {
         let begun = self.start(layout).is_none_or(|start| *key >= *start);
         begun && !self.is_over(layout, key)
     }
 
-    /// Whether a moment is in the window; one that is not known is.
+    /// Returns `true` if a time is in the window, or is unknown.
     #[must_use]
     pub fn has(&self, at: Option<SystemTime>) -> bool {
         let Some(at) = at else { return true };

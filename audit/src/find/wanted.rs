@@ -9,21 +9,21 @@ use crate::reconciliation::Id;
 use crate::recordings::Recording;
 use crate::report::{Entry, EntryKind};
 
-/// What is searched for. A recording must fit all that is given.
+/// The criteria of a search. A recording must meet all that are given.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     /// The call's id.
     pub call: Option<String>,
-    /// The recording's id, as ACS has it or one of the ids that it encodes.
+    /// The recording's id, or an id that the recording's id encodes.
     pub recording: Option<String>,
     /// The documentId of a chunk.
     pub document: Option<String>,
-    /// A text that the metadata document of a chunk holds: a name, a number, an id.
+    /// A text in the metadata of a chunk: a name, a number, an id.
     pub participant: Option<String>,
 }
 
 impl Wanted {
-    /// Returns `true` if a recording is one of those, its metadata aside.
+    /// Returns `true` if a recording meets the criteria, apart from the participant.
     pub(super) fn fits(&self, recording: &Recording) -> bool {
         let facts = &recording.facts;
         let call = self
@@ -37,8 +37,8 @@ impl Wanted {
             && self.document.as_deref().is_none_or(document)
     }
 
-    /// Returns `true` if the metadata of a chunk holds the text, in any letter case.
-    pub(super) async fn is_taken_part_in(
+    /// Returns `true` if the metadata of a chunk contains the participant, in any letter case.
+    pub(super) async fn has_participant(
         &self,
         bucket: &Bucket,
         recording: &Recording,
@@ -49,10 +49,10 @@ impl Wanted {
         let text = text.to_lowercase();
         for object in recording.objects.iter().filter(|object| !object.is_media) {
             match bucket.read(&object.key).await {
-                Ok(Document::There(bytes)) if holds(&bytes, &text) => return Ok(true),
+                Ok(Document::There(bytes)) if contains(&bytes, &text) => return Ok(true),
                 Ok(Document::There(_) | Document::Gone) => {}
                 Ok(Document::TooLong) => {
-                    let detail = "is too long to be searched";
+                    let detail = "is too long to search";
                     return Err(Entry::new(EntryKind::Unread, &object.key, detail));
                 }
                 Err(error) => {
@@ -68,19 +68,20 @@ impl Wanted {
     }
 }
 
-/// Returns `true` if a document holds a text, as it is spelt in JSON or as it is meant.
-fn holds(document: &[u8], text: &str) -> bool {
+/// Returns `true` if a document contains a text, either as bytes or in a JSON string, where
+/// characters may be escaped.
+fn contains(document: &[u8], text: &str) -> bool {
     let plain = String::from_utf8_lossy(document)
         .to_lowercase()
         .contains(text);
-    plain || serde_json::from_slice(document).is_ok_and(|json| value_holds(&json, text))
+    plain || serde_json::from_slice(document).is_ok_and(|json| json_contains(&json, text))
 }
 
-fn value_holds(value: &Value, text: &str) -> bool {
+fn json_contains(value: &Value, text: &str) -> bool {
     match value {
         Value::String(own) => own.to_lowercase().contains(text),
-        Value::Array(values) => values.iter().any(|value| value_holds(value, text)),
-        Value::Object(fields) => fields.values().any(|value| value_holds(value, text)),
+        Value::Array(values) => values.iter().any(|value| json_contains(value, text)),
+        Value::Object(fields) => fields.values().any(|value| json_contains(value, text)),
         _ => false,
     }
 }
@@ -96,8 +97,8 @@ mod tests {
             "{\"a\": [{\"displayName\": \"Jürgen Müller\"}]}",
             "no JSON: JÜRGEN",
         ] {
-            assert!(holds(document.as_bytes(), "jürgen"), "{document}");
-            assert!(!holds(document.as_bytes(), "nobody"), "{document}");
+            assert!(contains(document.as_bytes(), "jürgen"), "{document}");
+            assert!(!contains(document.as_bytes(), "nobody"), "{document}");
         }
     }
 }

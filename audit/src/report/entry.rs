@@ -5,20 +5,20 @@ use serde::Serialize;
 /// The limit of reasons in one detail.
 const MOST_REASONS: usize = 3;
 
-/// An object or upload, and what is to be said of it.
+/// A statement about an object, an upload or a recording.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
-    /// The key that it has, or would have; of what is in ACS's log alone, the recording's id.
+    /// The key of the object or upload; the recording's id if only ACS's log has the recording.
     pub key: String,
     /// The kind of the entry.
     #[serde(rename = "what")]
     pub kind: EntryKind,
-    /// The manifest or rejection that names it.
+    /// The manifest or rejection that names the object.
     pub document: Option<String>,
-    /// The upload, where the entry is of one.
+    /// The id of an upload.
     pub upload_id: Option<String>,
-    /// For people.
+    /// The statement, for people.
     pub detail: String,
 }
 
@@ -26,66 +26,66 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum EntryKind {
-    /// An object that is named is not there.
+    /// A named object does not exist.
     Missing,
-    /// It has another size.
+    /// The size differs from that in the document.
     SizeDiffers,
-    /// It has another CRC64NVME.
+    /// The CRC64NVME differs from that in the document.
     ChecksumDiffers,
-    /// Its own metadata does not fit its key or its size.
+    /// The object's own metadata contradicts its key or its size.
     OriginDiffers,
-    /// It has another ETag, and no two checksums can be compared.
+    /// The ETag differs, and there are no two checksums to compare.
     EtagDiffers,
-    /// A document names a key that is not one of its own.
+    /// A document names a key that is not its own.
     Misplaced,
-    /// A manifest does not hold and name all of its event.
+    /// A manifest contradicts the event that it holds.
     Incomplete,
-    /// A document cannot be read.
+    /// A document cannot be parsed.
     Unreadable,
-    /// A recording could not be archived.
+    /// A recording was rejected.
     Rejected,
-    /// An event is under `rejected/`.
+    /// An event was set aside.
     SetAside,
-    /// An event is pending past the age at which ACS deletes.
+    /// An event is pending although ACS has deleted the source.
     Overdue,
-    /// An event is pending whose time is still to come.
+    /// A pending event has a time in the future.
     Postdated,
     /// No document and no pending event names the object.
     WithoutManifest,
     /// No record names the upload.
     OrphanedUpload,
-    /// ACS's log has a recording of which the archive has nothing.
+    /// The archive has nothing of a recording in ACS's log.
     NeverArchived,
     /// ACS's log has another number of chunks.
     ChunksDiffer,
     /// ACS's log has another length.
     LengthDiffers,
-    /// ACS's log has a recording that may be one of the archive, or not.
+    /// A recording in ACS's log matches one of the archive without certainty.
     UnsureMatch,
-    /// Another version or ETag, but the same bytes.
+    /// The version or the ETag differs, but the bytes are the same.
     Rewritten,
-    /// A rejection whose recording was archived later.
+    /// A rejected recording was archived later.
     ArchivedLater,
-    /// A pending event that cannot be understood.
+    /// A pending event cannot be understood.
     NotUnderstood,
-    /// A record whose event is no longer pending.
+    /// The event of a record is no longer pending.
     LeftOver,
-    /// An upload so young that its record may be on its way.
+    /// An upload is so young that its record may not be written yet.
     YoungUpload,
-    /// An object that has no form of ours.
+    /// The function does not write such a key.
     Foreign,
-    /// A recording of which ACS's log has nothing.
+    /// ACS's log does not have a recording of the archive.
     NotInLog,
-    /// A recording in ACS's log that ended a moment ago.
+    /// A recording in ACS's log is so young that its event may still be on its way.
     OnItsWay,
     /// The media of a recording is doubtful.
     Doubtful,
-    /// An object that could not be looked at.
+    /// An object could not be read.
     Unread,
 }
 
 impl EntryKind {
-    /// Its name in JSON, in the table and in the help.
+    /// Returns the name in JSON, in the table and in the help.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -120,7 +120,7 @@ impl EntryKind {
         }
     }
 
-    /// Whether it is only worth a look.
+    /// Returns `true` for a note, which needs no action.
     pub(super) fn is_note(self) -> bool {
         matches!(
             self,
@@ -137,7 +137,7 @@ impl EntryKind {
 }
 
 impl Entry {
-    /// An entry without a document or an upload.
+    /// Creates an entry without a document or an upload.
     pub(crate) fn new(kind: EntryKind, key: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             key: key.into(),
@@ -148,18 +148,18 @@ impl Entry {
         }
     }
 
-    /// An object that has no form of ours.
+    /// Creates the note of an object whose key the function does not write.
     pub(crate) fn foreign(key: String) -> Self {
         Self::new(EntryKind::Foreign, key, "has no form of ours")
     }
 
-    /// Returns `true` if it is a finding about the recording of that document.
+    /// Returns `true` for a finding about the recording of a document.
     pub(crate) fn is_about(&self, document: &str) -> bool {
         let named = self.document.as_deref() == Some(document) || self.key == document;
         named && !self.kind.is_note()
     }
 
-    /// The same, as a manifest or rejection names it.
+    /// Sets the manifest or rejection that names the object.
     pub(crate) fn named_by(self, document: &str) -> Self {
         Self {
             document: Some(document.to_owned()),

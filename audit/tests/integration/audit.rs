@@ -464,7 +464,7 @@ async fn events_that_are_set_aside_are_found_with_their_reasons() {
     for entry in &report.findings {
         assert_eq!(entry.kind, EntryKind::SetAside);
         let reason = if entry.key == odd {
-            "for a reason that is lost"
+            "for a reason that cannot be read"
         } else {
             "event has no readable"
         };
@@ -753,7 +753,7 @@ async fn an_object_that_cannot_be_looked_at_leaves_the_audit_incomplete() {
     assert_eq!(findings(&report), [(EntryKind::Missing, &*missing)]);
     assert_eq!(report.unread.len(), 1);
     assert_eq!(report.unread[0].key, media);
-    assert!(table(&report).contains("1 finding, but 1 could not be looked at"));
+    assert!(table(&report).contains("1 finding, but 1 could not be read"));
 
     world.s3.inject(|call| {
         (call.operation == "GetObject").then_some(Fault::Refuse {
