@@ -38,7 +38,8 @@ STACK="" group="" acs="" application=acs-recording-archiver role="Communication 
 while (($#)); do
     case $1 in
     -h | --help) usage && exit ;;
-    --stack | --resource-group | --acs | --application | --role | --region) (($# > 1)) || fail "$1 needs a value" 2 ;;
+    --stack | --resource-group | --acs | --application | --role | --region) (($# > 1)) ||
+        fail "$1 needs a value" 2 ;;
     *) fail "unknown option $1; see --help" 2 ;;
     esac
     case $1 in

@@ -38,7 +38,8 @@ workspace="" bucket="" hours=24 format=table metric="" audit=()
 while (($#)); do
     case $1 in
     -h | --help) usage && exit ;;
-    --workspace | --bucket | --work-bucket | --prefix | --hours | --format | --metric) (($# > 1)) || fail "$1 needs a value" ;;
+    --workspace | --bucket | --work-bucket | --prefix | --hours | --format | --metric) (($# > 1)) ||
+        fail "$1 needs a value" ;;
     *) fail "unknown option $1; see --help" ;;
     esac
     case $1 in

@@ -32,7 +32,8 @@ STACK="" group="" acs="" key=primary
 while (($#)); do
     case $1 in
     -h | --help) usage && exit ;;
-    --stack | --resource-group | --acs | --region | --key) (($# > 1)) || fail "$1 needs a value" 2 ;;
+    --stack | --resource-group | --acs | --region | --key) (($# > 1)) ||
+        fail "$1 needs a value" 2 ;;
     *) fail "unknown option $1; see --help" 2 ;;
     esac
     case $1 in

@@ -110,7 +110,8 @@ compile() {
     # The standard library of a target is a download.
     [[ -d $sysroot/lib/rustlib/$target ]] || rustup --quiet target add "$target" >&2
     CARGO_TARGET_DIR=$root/target/lambda-build CARGO_ENCODED_RUSTFLAGS=$(flags "$1") \
-        cargo lambda build --release --locked --package "$NAME" --bin "$NAME" --target "$target" --lambda-dir "$tools/lambda/$1" \
+        cargo lambda build --release --locked --package "$NAME" --bin "$NAME" \
+        --target "$target" --lambda-dir "$tools/lambda/$1" \
         --message-format json-render-diagnostics | python3 -c '
 import json, sys
 for line in sys.stdin:
@@ -161,8 +162,9 @@ END_OF_PROGRAM
 # Prints the crates in the binary, by the lock file.
 materials() {
     local file encoded
-    cargo cyclonedx --quiet --format json --target "$(triple "$1")" --override-filename "$NAME-materials"
-    # cargo-cyclonedx writes a file beside each manifest of the workspace, with paths of this machine.
+    cargo cyclonedx --quiet --format json --target "$(triple "$1")" \
+        --override-filename "$NAME-materials"
+    # cargo-cyclonedx writes a file beside each manifest of the workspace, with local paths.
     file=$(<"$NAME-materials.json")
     find . -path ./target -prune -o -name "$NAME-materials.json" -exec rm {} +
     file=${file//"$root"/}

@@ -107,7 +107,8 @@ at_least() {
     read -ra have <<<"$1"
     read -ra wanted <<<"$2"
     for at in "${!wanted[@]}"; do
-        ((10#${have[at]:-0} == 10#${wanted[at]})) || { ((10#${have[at]:-0} > 10#${wanted[at]})) && return || return 1; }
+        ((10#${have[at]:-0} == 10#${wanted[at]})) || { ((10#${have[at]:-0} > 10#${wanted[at]})) &&
+            return || return 1; }
     done
 }
 
@@ -132,7 +133,8 @@ check_logins() {
     [[ $region =~ ^[a-z0-9-]+$ ]] || fail "no AWS region: give --region"
     use_region "$region"
     export AWS_PAGER=""
-    identity=$(aws sts get-caller-identity --output json) || fail "aws is not signed in (aws sso login, or aws configure)"
+    identity=$(aws sts get-caller-identity --output json) ||
+        fail "aws is not signed in (aws sso login, or aws configure)"
     account=$(jq --raw-output .Account <<<"$identity")
     [[ $account =~ ^[0-9]{12}$ ]] || fail "aws names no account: $identity"
     echo "    AWS account $account in $region, as $(jq --raw-output .Arn <<<"$identity")"
@@ -191,7 +193,8 @@ check_parameters() {
 # Lambda keeps 100 instances of an account unreserved, or all if there are fewer.
 check_concurrency() {
     local limits unreserved limit minimum reserved=0 total=0 one name
-    limits=$(aws lambda get-account-settings --query AccountLimit --output json) || fail "the account's limits cannot be read"
+    limits=$(aws lambda get-account-settings --query AccountLimit --output json) ||
+        fail "the account's limits cannot be read"
     unreserved=$(jq .UnreservedConcurrentExecutions <<<"$limits") limit=$(jq .ConcurrentExecutions <<<"$limits")
     [[ $unreserved =~ ^[0-9]+$ && $limit =~ ^[0-9]+$ ]] || fail "Lambda names no limits: $limits"
     minimum=$((limit < 100 ? limit : 100))
@@ -210,7 +213,8 @@ Have the limit raised (aws service-quotas request-service-quota-increase --servi
 
 check_artifacts() {
     [[ $artifacts ]] || artifacts=$(tr '[:upper:]' '[:lower:]' <<<"$STACK-artifacts-$account-$region")
-    ((${#artifacts} <= 63)) || fail "the name $artifacts is too long for a bucket: give --artifacts" 2
+    ((${#artifacts} <= 63)) ||
+        fail "the name $artifacts is too long for a bucket: give --artifacts" 2
     has_artifacts=yes
     aws s3api head-bucket --bucket "$artifacts" --expected-bucket-owner "$account" >/dev/null 2>"$work/error" && return
     has_artifacts=""
@@ -227,7 +231,8 @@ build() {
     fi
     template=$from/template-$arch.yaml code=$from/$NAME-$arch.zip
     [[ -f $template && -f $code && -f $from/SHA256SUMS ]] || fail "$from has no build for $arch: deploy/build.sh makes it"
-    (cd "$from" && sha256sum --check --quiet --ignore-missing SHA256SUMS) || fail "what is in $from is not what was built"
+    (cd "$from" && sha256sum --check --quiet --ignore-missing SHA256SUMS) ||
+        fail "what is in $from is not what was built"
     sum=$(sha256sum <"$code") && sum=${sum%% *}
     echo "    $(<"$from/version"), SHA-256 of the code $sum"
 }
@@ -319,7 +324,8 @@ alarm() {
         subscribed=$(aws sns list-subscriptions-by-topic --topic-arn "$topic" \
             --query 'Subscriptions[].SubscriptionArn' --output text) || fail "the topic $topic cannot be looked at"
         if [[ ! $subscribed || $subscribed == None ]]; then
-            [[ ! $(chosen AlarmEmail "") ]] || fail "nobody is subscribed to $topic, so no alarm reaches anybody"
+            [[ ! $(chosen AlarmEmail "") ]] ||
+                fail "nobody is subscribed to $topic, so no alarm reaches anybody"
             echo "    Nobody is told of an alarm: run this again with --email, or subscribe to $topic."
             return
         fi

@@ -8,7 +8,7 @@ Changes nothing by itself.
 
 Usage: source deploy/runbook.sh [STACK]
 
-  STACK   the CloudFormation stack; acs-recording-archiver unless given
+  STACK   the CloudFormation stack; acs-recording-archiver by default
 
 Needs bash, curl, jq, and the AWS command line signed in to the stack's account and region.
 
@@ -19,16 +19,16 @@ Sets STACK, PREFIX, FUNCTION_URL, BUCKET (the archive), WORK (the work bucket), 
   parameter NAME            prints a parameter of the stack
   set_parameter NAME VALUE  changes a parameter of the stack, without a build
   resource NAME             prints the physical name of a resource of the stack
-  insights HOURS [QUERY]    runs a query of CloudWatch Logs Insights over the last hours; reads it
-                            from the standard input unless given
-  pending [COUNT]           lists pending events, oldest first, each with its last attempt; 20 unless
-                            given
+  insights HOURS [QUERY]    runs a query of CloudWatch Logs Insights over the last hours; without
+                            QUERY, that of the standard input
+  pending [COUNT]           lists pending events, oldest first, each with its last attempt; 20 by
+                            default
   post < FILE               posts an event to the function
   webhook_secret            prints the webhook secret in use
   read_secret ARN           prints the text of a secret
   write_secret ARN < FILE   replaces the text of a secret
-  use_acs GROUP NAME        sets GROUP, ACS_NAME, ACS_RESOURCE_ID and ACCOUNT (of the dead letters) for
-                            a Communication Services resource and its group; needs az, signed in
+  use_acs GROUP NAME        sets GROUP, ACS_NAME, ACS_RESOURCE_ID and ACCOUNT (of the dead letters)
+                            for a Communication Services resource in its group; needs az, signed in
 END
 }
 
