@@ -109,7 +109,7 @@ async fn a_flood_of_refused_requests_causes_no_call_and_holds_no_memory() {
     assert_eq!(
         stdout
             .lines()
-            .filter(|line| line.contains("\"delivery\""))
+            .filter(|line| line.contains("\"delivery answered\""))
             .count(),
         FLOOD
     );
