@@ -87,7 +87,14 @@ fn named(name: &str, length: u64) -> Recording {
 
 /// An event of a type that is not archived.
 fn other_event(event_type: &str) -> Value {
-    json!({"id": "other", "topic": TOPIC, "subject": "", "eventType": event_type, "data": {}, "dataVersion": "1.0"})
+    json!({
+        "id": "other",
+        "topic": TOPIC,
+        "subject": "",
+        "eventType": event_type,
+        "data": {},
+        "dataVersion": "1.0",
+    })
 }
 
 /// Asserts that neither ACS nor S3 was called.
@@ -140,7 +147,8 @@ async fn the_event_grid_handshake_repeats_the_code() {
         let mut event = other_event(event_type);
         event["data"] = json!({
             "validationCode": "0214d9ca-2cb7",
-            "validationUrl": "https://rp-eastus.eventgrid.azure.net:553/eventsubscriptions/a/validate?id=0214d9ca",
+            "validationUrl": "https://rp-eastus.eventgrid.azure.net:553/eventsubscriptions/a\
+                /validate?id=0214d9ca",
         });
         for body in [json!([event]), event.clone()] {
             let delivery = delivery(&body.to_string(), 0);
@@ -245,7 +253,9 @@ async fn bodies_in_text_and_base64_are_archived_once() {
         assert_eq!(response.status.code(), 200);
         assert_eq!(
             response.body,
-            json!({"events": [{"id": recording.event_id, "outcome": "alreadyArchived", "bytes": 0}]})
+            json!({"events": [
+                {"id": recording.event_id, "outcome": "alreadyArchived", "bytes": 0}
+            ]})
         );
         assert!(world.acs.requests().is_empty());
         let calls = world.s3.calls();
@@ -675,7 +685,12 @@ async fn the_worst_outcome_decides_the_status_and_the_others_are_archived() {
         assert_eq!(status, without_unstored);
         assert_eq!(
             outcomes,
-            json!({"archived": "archived", "other": "ignored", "unfinished": "suspended", sha_id(""): "setAside"})
+            json!({
+                "archived": "archived",
+                "other": "ignored",
+                "unfinished": "suspended",
+                sha_id(""): "setAside",
+            })
         );
         assert!(world.s3.object(&archived.manifest_key()).is_some());
 
@@ -684,7 +699,13 @@ async fn the_worst_outcome_decides_the_status_and_the_others_are_archived() {
         assert_eq!(status, 503, "{acknowledge}");
         assert_eq!(
             outcomes,
-            json!({"archived": "alreadyArchived", "other": "ignored", "unfinished": "suspended", "unstored": "unstored", sha_id(""): "setAside"})
+            json!({
+                "archived": "alreadyArchived",
+                "other": "ignored",
+                "unfinished": "suspended",
+                "unstored": "unstored",
+                sha_id(""): "setAside",
+            })
         );
 
         for key in [
@@ -767,7 +788,12 @@ async fn no_request_is_taken_for_a_tick() {
         .s3
         .put(&recording.event_key(), recording.event(&world).to_string());
 
-    let tick = json!({"version": "0", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {}});
+    let tick = json!({
+        "version": "0",
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "detail": {},
+    });
     let text = tick.to_string();
     for (path, query, headers) in [
         ("/", "", json!({})),

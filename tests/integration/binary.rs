@@ -470,7 +470,8 @@ async fn a_tick_that_fails_reports_its_error_to_lambda_and_the_log() {
     let error: Value = serde_json::from_slice(&error).unwrap();
     assert_eq!(error["errorType"], "TickError");
     let message = error["errorMessage"].as_str().unwrap();
-    let expected = "the pending events could not be listed: S3 answered ListObjectsV2 with 403 AccessDenied: injected by the test";
+    let expected = "the pending events could not be listed: \
+        S3 answered ListObjectsV2 with 403 AccessDenied: injected by the test";
     assert_eq!(message, expected);
     lambda.runtime.wait_for_poll().await;
     let (stdout, _) = process.kill().await;

@@ -250,7 +250,13 @@ async fn a_rejection_keeps_the_parts_and_a_new_delivery_resumes_from_them() {
     let key = recording.media_key(&recording.chunks[0]);
     assert_eq!(
         rejection(&world, &recording)["chunks"][0]["media"]["upload"],
-        json!({"key": key, "uploadId": upload.upload_id, "parts": 1, "plannedParts": 4, "bytes": PART})
+        json!({
+            "key": key,
+            "uploadId": upload.upload_id,
+            "parts": 1,
+            "plannedParts": 4,
+            "bytes": PART,
+        })
     );
     let record = recording.record_key(&recording.chunks[0]);
     assert_eq!(world.pending_keys(), [record]);

@@ -708,8 +708,20 @@ fn any_json_as_a_payload() {
 fn ids_and_subjects_of_any_text() {
     let texts = (odd_text(), odd_text(), odd_text(), any::<u64>());
     try_all(&texts, |world, (id, subject, document, index)| async move {
-        let chunk = json!({"documentId": document, "index": index, "contentLocation": world.acs.content_location("x"), "metadataLocation": world.acs.metadata_location("x")});
-        let event = json!({"id": id, "topic": TOPIC, "subject": subject, "eventType": RECORDING_EVENT, "eventTime": "2020-01-01T00:00:00Z", "data": {"recordingStorageInfo": {"recordingChunks": [chunk]}}});
+        let chunk = json!({
+            "documentId": document,
+            "index": index,
+            "contentLocation": world.acs.content_location("x"),
+            "metadataLocation": world.acs.metadata_location("x"),
+        });
+        let event = json!({
+            "id": id,
+            "topic": TOPIC,
+            "subject": subject,
+            "eventType": RECORDING_EVENT,
+            "eventTime": "2020-01-01T00:00:00Z",
+            "data": {"recordingStorageInfo": {"recordingChunks": [chunk]}},
+        });
         let body = event.to_string();
         deliver(&world, &body, &delivery(&body, 0)).await;
     });

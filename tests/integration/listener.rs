@@ -114,7 +114,10 @@ async fn serve(
 pub fn answer(status: u16, headers: &str, body: &str) -> String {
     let length = body.len();
     format!(
-        "HTTP/1.1 {status} Scripted\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+        "HTTP/1.1 {status} Scripted\r\n\
+         connection: close\r\n\
+         content-length: {length}\r\n\
+         {headers}\r\n{body}"
     )
 }
 

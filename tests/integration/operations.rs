@@ -463,8 +463,8 @@ fn the_subscription_fits_the_function() {
     assert_eq!(secure, Some("param webhookEndpoint string"));
 }
 
-/// The metrics are those of `Microsoft.EventGrid/systemTopics`, which Azure Monitor documents. One
-/// that does not exist would be refused at the deployment.
+/// The metrics are those of `Microsoft.EventGrid/systemTopics`, which Azure Monitor documents.
+/// Azure refuses an alert on another metric at the deployment.
 #[test]
 fn event_grid_alerts_on_failed_deliveries() {
     let (_, alerts) = BICEP.split_once("var alerts = [\n").unwrap();

@@ -102,7 +102,12 @@ async fn ask(world: &World, method: &str, query: &str) -> Response {
 #[tokio::test]
 async fn its_members_override_the_environment() {
     let vault = Vault::start().await;
-    vault.set(&json!({"WEBHOOK_SECRETS": NEW, "RECORDINGS_PREFIX": "calls/", "TRANSFER_CONCURRENCY": 2, "other": {}}));
+    vault.set(&json!({
+        "WEBHOOK_SECRETS": NEW,
+        "RECORDINGS_PREFIX": "calls/",
+        "TRANSFER_CONCURRENCY": 2,
+        "other": {},
+    }));
     let variables = [("WEBHOOK_SECRETS", OLD), ("RECORDINGS_PREFIX", "other/")];
     let world = vault.world(EAGER, &variables).await;
     assert_eq!(knock(&world, NEW).await, 200);
@@ -372,7 +377,10 @@ async fn an_access_key_that_is_rotated_during_a_run_suspends_no_event() {
     let (old, new) = ([1; 32], [2; 32]);
     let acs = &vault.world.acs;
     acs.set_access_keys(&[&old]);
-    let with = |key: &[u8]| json!({"COMMUNICATION_SERVICES_CONNECTION_STRING": acs.connection_string_with(key)});
+    let with = |key: &[u8]| {
+        let connection = acs.connection_string_with(key);
+        json!({"COMMUNICATION_SERVICES_CONNECTION_STRING": connection})
+    };
     vault.set(&with(&old));
     let world = vault.world(EAGER, &[]).await;
     let recording = Recording::of(&[6 * PART, 10]);
@@ -400,7 +408,10 @@ async fn a_tick_refreshes_an_old_access_key() {
     let vault = Vault::start().await;
     let (old, new) = ([1; 32], [2; 32]);
     let acs = &vault.world.acs;
-    let with = |key: &[u8]| json!({"COMMUNICATION_SERVICES_CONNECTION_STRING": acs.connection_string_with(key)});
+    let with = |key: &[u8]| {
+        let connection = acs.connection_string_with(key);
+        json!({"COMMUNICATION_SERVICES_CONNECTION_STRING": connection})
+    };
     vault.set(&with(&old));
     let aged = RefreshPolicy {
         max_age: Some(Duration::ZERO),

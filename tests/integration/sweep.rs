@@ -249,7 +249,11 @@ async fn a_record_is_deleted_once_its_object_is_there_or_its_upload_is_gone() {
     let key = recording.media_key(&recording.chunks[0]);
     let record = |key: &str, upload_id: &str| {
         let record = json!({
-            "key": key, "uploadId": upload_id, "length": 3 * PART, "contentType": "video/mp4", "partSize": PART,
+            "key": key,
+            "uploadId": upload_id,
+            "length": 3 * PART,
+            "contentType": "video/mp4",
+            "partSize": PART,
         });
         record.to_string()
     };

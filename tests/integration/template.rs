@@ -524,7 +524,11 @@ fn only_the_public_url_and_the_schedule_call_the_functions() {
     let statement = &role["Policies"][0]["PolicyDocument"]["Statement"];
     assert_eq!(
         *statement,
-        json!([{"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": {"!GetAtt": "Sweeper.Arn"}}])
+        json!([{
+            "Effect": "Allow",
+            "Action": "lambda:InvokeFunction",
+            "Resource": {"!GetAtt": "Sweeper.Arn"},
+        }])
     );
 }
 
@@ -540,7 +544,12 @@ fn its_buckets_are_private_and_retained() {
         let properties = &bucket["Properties"];
         assert_eq!(
             properties["PublicAccessBlockConfiguration"],
-            json!({"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true})
+            json!({
+                "BlockPublicAcls": true,
+                "BlockPublicPolicy": true,
+                "IgnorePublicAcls": true,
+                "RestrictPublicBuckets": true,
+            })
         );
         assert_eq!(
             properties["OwnershipControls"]["Rules"],

@@ -267,7 +267,12 @@ pub fn payload(method: &str, path: &str, query: &str, headers: &Value, body: &st
             "accountId": "anonymous",
             "apiId": "local",
             "domainName": "localhost",
-            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": SocketAddr::from(([127, 0, 0, 1], 0)).ip()},
+            "http": {
+                "method": method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": SocketAddr::from(([127, 0, 0, 1], 0)).ip(),
+            },
             "requestId": "local",
             "routeKey": "$default",
             "stage": "$default",

@@ -25,7 +25,8 @@ pub const MEDIA_HOST: &str = "eus-prod.asm.skype.com";
 /// Bytes of a part in the tests.
 pub const PART: u64 = 64 * 1024;
 /// The topic of all events.
-pub const TOPIC: &str = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/calls/providers/Microsoft.Communication/communicationServices/contoso";
+pub const TOPIC: &str = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/\
+    calls/providers/Microsoft.Communication/communicationServices/contoso";
 
 /// A tick of the schedule, as `EventBridge` sends it.
 pub const TICK: &str = include_str!("../../../events/schedule-rule.json");
@@ -411,13 +412,18 @@ impl Recording {
 
     fn tell(&self) -> Value {
         let chunks: Vec<Value> = self.chunks.iter().map(|chunk| self.chunk(chunk)).collect();
+        let call = &self.call_id;
         let mut event = json!({
             "id": self.event_id,
             "source": TOPIC,
-            "subject": format!("/recording/call/{}/serverCallId/aHR0cHM/recordingId/eyJQbGF0", self.call_id),
+            "subject": format!("/recording/call/{call}/serverCallId/aHR0cHM/recordingId/eyJQbGF0"),
             "type": "Microsoft.Communication.RecordingFileStatusUpdated",
             "specversion": "1.0",
-            "data": {"recordingStorageInfo": {"recordingChunks": chunks}, "recordingDurationMs": 600_000, "sessionEndReason": "CallEnded"},
+            "data": {
+                "recordingStorageInfo": {"recordingChunks": chunks},
+                "recordingDurationMs": 600_000,
+                "sessionEndReason": "CallEnded",
+            },
         });
         if let Some(time) = self.event_time {
             event["time"] = written(time).into();
