@@ -10,7 +10,7 @@ use emulators::s3;
 use serde_json::{Value, json};
 
 use harness::embedded::{Response, SECRET, Setup, delivery, payload};
-use harness::world::{Form, PART, Recording, TOPIC, World, setup};
+use harness::world::{Form, PART, Recording, TOPIC, World, named, setup};
 
 const MIB: usize = 1024 * 1024;
 const QUERY: &str = "code=local-secret-for-trying-out";
@@ -74,15 +74,6 @@ fn in_base64(mut payload: Value) -> Value {
 
 fn busy() -> Fault {
     Fault::answer(503, "")
-}
-
-/// A recording of one chunk, with `name` in its ids.
-fn named(name: &str, length: u64) -> Recording {
-    let mut recording = Recording::of(&[length]);
-    recording.event_id = name.into();
-    recording.call_id = name.into();
-    recording.chunks[0].document_id = format!("0-eus-{name}");
-    recording
 }
 
 /// An event of a type that is not archived.
@@ -657,15 +648,18 @@ async fn a_body_over_one_mebibyte_is_refused() {
 
 #[tokio::test]
 async fn the_worst_outcome_decides_the_status_and_the_others_are_archived() {
-    let (archived, unfinished) = (named("archived", 2 * PART + 1), named("unfinished", PART));
-    let unstored = named("unstored", PART);
+    let (archived, unfinished) = (
+        named("archived", &[2 * PART + 1]),
+        named("unfinished", &[PART]),
+    );
+    let unstored = named("unstored", &[PART]);
     for (acknowledge, without_unstored) in [("archived", 503), ("stored", 202)] {
         let world = world_with(&[("ACKNOWLEDGE", acknowledge)]).await;
         for recording in [&archived, &unfinished, &unstored] {
             recording.publish(&world);
         }
         world.acs.inject(|request| {
-            let wanted = request.document.as_deref() == Some("0-eus-unfinished");
+            let wanted = request.document.as_deref() == Some("0-eus-0-unfinished");
             (wanted && request.kind == Kind::Media).then(busy)
         });
         world.s3.inject(|call| {
@@ -730,7 +724,7 @@ fn sha_id(id: &str) -> String {
 #[tokio::test]
 async fn both_envelopes_are_archived_single_and_batched() {
     type Events = fn(&World, &Recording, &Recording) -> Value;
-    let (first, second) = (named("first", PART), named("second", 3));
+    let (first, second) = (named("first", &[PART]), named("second", &[3]));
     let cases: [(&str, Events); 5] = [
         ("one event", |world, first, _| first.event(world)),
         ("one CloudEvent", |world, first, _| first.cloud_event(world)),

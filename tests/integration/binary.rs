@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use harness::contract::{self, Keys};
 use harness::embedded::{RESOURCE, SECRET, delivery, payload};
-use harness::world::{PREFIX, Recording, World};
+use harness::world::{PREFIX, Recording, World, named};
 
 use lambda::{EVENTS, MIB, bare, response};
 pub use lambda::{Lambda, PART, PATIENCE, Process, log_lines};
@@ -682,17 +682,6 @@ async fn an_invalid_log_level_is_replaced_by_the_default() {
     let (stdout, _) = process.kill().await;
     assert!(stdout.contains("\"setting\":\"RUST_LOG\""), "{stdout}");
     assert!(stdout.contains("\"status\":405"), "{stdout}");
-}
-
-/// A recording of chunks of these lengths, with `name` in its ids.
-pub fn named(name: &str, lengths: &[u64]) -> Recording {
-    let mut recording = Recording::of(lengths);
-    recording.event_id = name.into();
-    recording.call_id = name.into();
-    for chunk in &mut recording.chunks {
-        chunk.document_id = format!("0-eus-{}-{name}", chunk.index);
-    }
-    recording
 }
 
 fn assert_lines(lines: &[Value], statuses: &[u16], good: &Recording) {

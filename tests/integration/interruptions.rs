@@ -260,14 +260,6 @@ fn size(recording: &Recording) -> u64 {
         .sum()
 }
 
-fn sent(world: &World, recording: &Recording) -> u64 {
-    recording
-        .chunks
-        .iter()
-        .map(|chunk| world.acs.sent(&chunk.document_id))
-        .sum()
-}
-
 /// The requests of a run without a fault.
 async fn requests_of_a_run(recording: &Recording, concurrency: usize) -> Vec<Asked> {
     let world = world(concurrency).await;
@@ -382,7 +374,7 @@ async fn interrupt(world: World, point: Point) -> Option<Asked> {
     world.clear();
     let recording = recording();
     recording.publish(&world);
-    let before = sent(&world, &recording);
+    let before = world.sent(&recording);
     let event = recording.event(&world);
     let knife = Knife::new(point.at, point.way, true);
     knife.put_to(&world);
@@ -420,7 +412,7 @@ async fn interrupt(world: World, point: Point) -> Option<Asked> {
     world.assert_archived(&recording);
     left.assert_kept(&world);
     let in_flight = point.concurrency as u64 * PART;
-    let sent = sent(&world, &recording) - before;
+    let sent = world.sent(&recording) - before;
     assert!(sent <= size(&recording) + in_flight, "{sent} bytes");
     assert_eq!(
         world.tick().await,
@@ -645,7 +637,7 @@ async fn the_next_process_resumes_after_a_killed_one() {
     for kill in KILLS {
         let _told = Told(kill);
         world.clear();
-        let before = sent(&world, &recording);
+        let before = world.sent(&recording);
         let end = Arc::new(Notify::new());
         let cut = Arc::clone(&end);
         let (operation, key, earlier, way) = kill;
@@ -688,7 +680,7 @@ async fn the_next_process_resumes_after_a_killed_one() {
         }
         world.assert_archived(&recording);
         left.assert_kept(&world);
-        let sent = sent(&world, &recording) - before;
+        let sent = world.sent(&recording) - before;
         let most = size(&recording) + 2 * DEPLOYED_PART;
         assert!(sent <= most, "{sent} bytes");
     }

@@ -15,10 +15,10 @@ use emulators::s3::S3;
 use emulators::sts::{self, Sts};
 use serde_json::{Value, json};
 
-use crate::binary::{Lambda, log_lines, named};
+use crate::binary::{Lambda, log_lines};
 use crate::listener::{Listener, answer};
 use harness::embedded::{Status, client_to, environment, function_by, sdk};
-use harness::world::{Form, PART, Recording, World, limits, numbered, setup};
+use harness::world::{Form, PART, Recording, World, limits, named, numbered, setup};
 
 pub const TENANT: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 pub const CLIENT: &str = "5e1f2a3b-86f1-41af-91ab-2d7cd011db47";

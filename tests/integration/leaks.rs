@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::binary::{PATIENCE, named};
+use crate::binary::PATIENCE;
 use crate::keyless::Credential;
 use crate::listener::{Listener, answer};
 use crate::tokens::now;
 use harness::embedded::{SECRET, payload};
-use harness::world::TOPIC;
+use harness::world::{TOPIC, named};
 use scene::{AUDIENCE, MANAGED, Scene, TENANT};
 
 const WRONG: [&str; 2] = ["wrong-secret-in-the-query", "wrong-secret-in-the-header"];

@@ -10,9 +10,9 @@ use emulators::acs::Fault;
 use emulators::s3;
 use serde_json::{Value, json};
 
-use crate::binary::{Lambda, PART, PATIENCE, first_byte, named};
+use crate::binary::{Lambda, PART, PATIENCE, first_byte};
 use harness::embedded::payload;
-use harness::world::World;
+use harness::world::{World, named};
 
 /// The metrics that the function of this test never emits: `access` covers unreadable secrets, and
 /// `keyless` unavailable tokens.

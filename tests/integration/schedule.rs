@@ -30,11 +30,9 @@ fn slow(bytes_per_second: u64, run: Duration) -> Setup {
 }
 
 /// The bytes of media that ACS sent for these recordings.
-fn sent<'a>(world: &World, recordings: impl IntoIterator<Item = &'a Recording>) -> u64 {
-    let chunks = recordings
-        .into_iter()
-        .flat_map(|recording| &recording.chunks);
-    chunks.map(|chunk| world.acs.sent(&chunk.document_id)).sum()
+fn sent(world: &World, recordings: &[Recording]) -> u64 {
+    let recordings = recordings.iter();
+    recordings.map(|recording| world.sent(recording)).sum()
 }
 
 /// The document `attempt.json` of a recording; null for an object that is not JSON.
@@ -45,14 +43,7 @@ fn attempt(world: &World, recording: &Recording) -> Value {
 }
 
 fn answer(status: u16, headers: &[(&'static str, &str)]) -> Fault {
-    let headers = headers.iter();
-    Fault::Answer {
-        status,
-        headers: headers
-            .map(|(name, value)| (*name, (*value).to_owned()))
-            .collect(),
-        body: "<html>".into(),
-    }
+    Fault::answer_with(status, headers, "<html>")
 }
 
 #[tokio::test]
@@ -120,7 +111,7 @@ async fn a_delivery_too_short_for_a_part_ends_early_and_a_tick_archives() {
     );
     assert_eq!(world.tick().await.finished, 1);
     world.assert_archived(&recording);
-    let sent = sent(&world, [&recording]);
+    let sent = world.sent(&recording);
     assert!(sent <= 5 * PART, "{sent} bytes");
 }
 
@@ -146,7 +137,7 @@ async fn a_source_of_limited_total_rate_gains_a_part_in_every_run() {
         assert!(parts > before, "{parts} parts after {before}");
         before = parts;
     }
-    let sent = sent(&world, [&recording]);
+    let sent = world.sent(&recording);
     assert!(sent < 6 * PART, "{sent} bytes for {before} parts");
 }
 
@@ -168,7 +159,7 @@ async fn one_stream_is_resumed_by_a_tick_without_putting_a_part_twice() {
     assert_eq!(world.tick().await.finished, 1);
     world.assert_archived(&recording);
     assert_eq!(world.count("UploadPart") - parts, 8 - parts);
-    assert!(sent(&world, [&recording]) <= 2 * 8 * PART);
+    assert!(world.sent(&recording) <= 2 * 8 * PART);
 }
 
 #[tokio::test]
@@ -292,14 +283,14 @@ async fn an_outage_of_complete_over_the_24_hours_destroys_nothing() {
         assert_eq!(world.deliver(&event).await.status, 503, "{fault:?}");
         // ACS deletes the recording, so nothing can be fetched again.
         world.acs.remove(&recording.chunks[0].document_id);
-        let sent_before = sent(&world, [&recording]);
+        let sent_before = world.sent(&recording);
         for _ in 0..3 {
             let response = world.deliver_again(&event, 1).await;
             assert_eq!(response.outcome(), "suspended", "{fault:?}");
             assert_eq!(world.tick_when_due().await.finished, 0, "{fault:?}");
         }
         assert_eq!(world.s3.uploads()[0].parts.len(), 4, "{fault:?}");
-        assert_eq!(sent(&world, [&recording]), sent_before, "{fault:?}");
+        assert_eq!(world.sent(&recording), sent_before, "{fault:?}");
         assert_eq!(world.count("AbortMultipartUpload"), 0, "{fault:?}");
         world.s3.heal();
         assert_eq!(
@@ -396,7 +387,7 @@ async fn another_etag_in_each_reply_costs_one_upload_and_one_reply_more() {
     world.acs.heal();
     world.assert_archived(&recording);
     assert_eq!(world.count("CreateMultipartUpload"), 1);
-    let sent = sent(&world, [&recording]);
+    let sent = world.sent(&recording);
     assert!(sent <= 2 * 6 * PART, "{sent} bytes");
 }
 
@@ -586,7 +577,7 @@ async fn a_redelivery_that_meets_a_live_claim_fetches_nothing() {
         let (swept, ()) = tokio::join!(world.tick(), meets);
         assert_eq!(swept.finished, 1);
         world.assert_archived(&recording);
-        assert_eq!(sent(&world, [&recording]), 3 * PART);
+        assert_eq!(world.sent(&recording), 3 * PART);
     }
 }
 
@@ -886,5 +877,5 @@ async fn the_built_binary_keeps_its_parts_while_a_kms_key_is_disabled() {
     assert_eq!(machine.deliver(&event, 3).await, 200);
     world.assert_archived(&recording);
     let size = 2 * DEPLOYED_PART + 99;
-    assert_eq!(sent(&world, [&recording]), size, "fetched once");
+    assert_eq!(world.sent(&recording), size, "fetched once");
 }

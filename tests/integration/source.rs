@@ -33,18 +33,6 @@ fn at(before: usize, fault: Fault) -> impl Fn(&Request) -> Option<Fault> + Send 
     }
 }
 
-fn answer(status: u16, headers: &[(&'static str, &str)], body: &'static str) -> Fault {
-    let headers = headers
-        .iter()
-        .map(|(name, value)| (*name, (*value).to_owned()))
-        .collect();
-    Fault::Answer {
-        status,
-        headers,
-        body: body.into(),
-    }
-}
-
 #[tokio::test]
 async fn a_range_that_is_ignored_fills_the_same_plan_from_one_stream() {
     for ranges in [Ranges::Ignored, Ranges::IgnoredWithoutLength] {
@@ -133,18 +121,18 @@ async fn a_source_that_stops_honouring_ranges_is_streamed_to_the_end() {
 async fn faults_within_a_run_are_retried() {
     let html = [("content-type", "text/html")];
     for fault in [
-        answer(503, &[], "busy"),
-        answer(429, &[("retry-after", "0")], "slow down"),
-        answer(500, &html, "<html>"),
-        answer(200, &html, "<html>an error page</html>"),
-        answer(206, &html, "<html>an error page</html>"),
-        answer(
+        Fault::answer(503, "busy"),
+        Fault::answer_with(429, &[("retry-after", "0")], "slow down"),
+        Fault::answer_with(500, &html, "<html>"),
+        Fault::answer_with(200, &html, "<html>an error page</html>"),
+        Fault::answer_with(206, &html, "<html>an error page</html>"),
+        Fault::answer_with(
             200,
             &[("content-encoding", "gzip"), ("content-type", "video/mp4")],
             "\u{1f}\u{8b}",
         ),
-        answer(200, &[("content-type", "video/mp4")], ""),
-        answer(206, &[("content-type", "video/mp4")], "no Content-Range"),
+        Fault::answer_with(200, &[("content-type", "video/mp4")], ""),
+        Fault::answer_with(206, &[("content-type", "video/mp4")], "no Content-Range"),
         Fault::Close,
         Fault::Hang(NEVER),
         Fault::CutBody { after: 10 },
@@ -175,8 +163,8 @@ async fn faults_within_a_run_are_retried() {
 #[tokio::test]
 async fn faults_at_small_objects_are_retried() {
     for fault in [
-        answer(503, &[], "busy"),
-        answer(200, &[("content-type", "text/html")], "<html>"),
+        Fault::answer(503, "busy"),
+        Fault::answer_with(200, &[("content-type", "text/html")], "<html>"),
         Fault::CutBody { after: 10 },
         Fault::LongerBody { extra: 1 },
         Fault::StallBody {
@@ -200,16 +188,22 @@ async fn faults_at_small_objects_are_retried() {
 #[tokio::test]
 async fn a_lasting_fault_is_tried_five_times_and_a_404_once() {
     for (fault, tries) in [
-        (answer(503, &[], ""), 5),
-        (answer(503, &[("retry-after", "3600")], ""), 1),
-        (answer(404, &[], "{}"), 1),
-        (answer(401, &[], "{}"), 1),
+        (Fault::answer(503, ""), 5),
+        (Fault::answer_with(503, &[("retry-after", "3600")], ""), 1),
+        (Fault::answer(404, "{}"), 1),
+        (Fault::answer(401, "{}"), 1),
         // A request with a range, then one without.
-        (answer(400, &[("content-type", "text/html")], "<html>"), 10),
-        (answer(409, &[], ""), 5),
+        (
+            Fault::answer_with(400, &[("content-type", "text/html")], "<html>"),
+            10,
+        ),
+        (Fault::answer(409, ""), 5),
         (Fault::Close, 5),
         (Fault::LongerBody { extra: 7 }, 5),
-        (answer(200, &[("content-type", "text/html")], "<html>"), 5),
+        (
+            Fault::answer_with(200, &[("content-type", "text/html")], "<html>"),
+            5,
+        ),
     ] {
         let world = World::start().await;
         let recording = Recording::of(&[100]);
@@ -236,9 +230,9 @@ async fn a_lasting_fault_is_tried_five_times_and_a_404_once() {
 async fn metadata_is_bounded_and_checked_like_media() {
     for fault in [
         Fault::EndlessBody,
-        answer(200, &[("content-type", "text/html")], "<html>"),
-        answer(200, &[("content-type", "application/json")], ""),
-        answer(
+        Fault::answer_with(200, &[("content-type", "text/html")], "<html>"),
+        Fault::answer_with(200, &[("content-type", "application/json")], ""),
+        Fault::answer_with(
             206,
             &[
                 ("content-range", "bytes 0-1/3"),
@@ -485,7 +479,7 @@ async fn a_range_of_metadata_is_not_stored_as_the_document() {
                 ("content-range", "bytes 0-1/5000"),
                 ("content-type", "application/json"),
             ];
-            (request.kind == Kind::Metadata).then(|| answer(status, &headers, "{}"))
+            (request.kind == Kind::Metadata).then(|| Fault::answer_with(status, &headers, "{}"))
         });
         assert_eq!(world.deliver(&recording.event(&world)).await.status, 503);
         let key = recording.metadata_key(&recording.chunks[0]);
@@ -709,9 +703,12 @@ async fn the_rest_of_a_range_must_be_of_the_same_document() {
         (Fault::Close, false),
         (Fault::CutBody { after: 3 }, false),
         (Fault::LongerBody { extra: 1 }, false),
-        (answer(206, &[("content-type", "video/mp4")], ""), false),
-        (answer(200, &html, "<html>"), false),
-        (answer(503, &[], ""), false),
+        (
+            Fault::answer_with(206, &[("content-type", "video/mp4")], ""),
+            false,
+        ),
+        (Fault::answer_with(200, &html, "<html>"), false),
+        (Fault::answer(503, ""), false),
         (
             Fault::StallBody {
                 after: 3,

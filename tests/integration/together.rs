@@ -63,11 +63,6 @@ fn writes(world: &World, operation: &str, key: &str) -> usize {
     written.count()
 }
 
-fn sent(world: &World, recording: &Recording) -> u64 {
-    let chunks = recording.chunks.iter();
-    chunks.map(|chunk| world.acs.sent(&chunk.document_id)).sum()
-}
-
 /// Asserts that the recording is archived, each object was made once, and nothing is pending.
 async fn assert_made_once(world: &World, recording: &Recording) {
     world.assert_archived(recording);
@@ -155,7 +150,7 @@ async fn two_deliveries_share_the_parts() {
         world.s3.heal();
         assert_all_good(&[first, second]);
         assert_made_once(&world, &recording).await;
-        let sent = sent(&world, &recording);
+        let sent = world.sent(&recording);
         let size = PARTS * PART;
         println!("{sent} bytes were sent of {size}");
         assert!(4 * sent <= 5 * size, "{sent} of {size} bytes");
@@ -256,6 +251,6 @@ async fn a_delivery_that_is_overtaken_before_its_first_byte_fetches_nothing() {
     world.acs.heal();
 
     assert_made_once(&world, &recording).await;
-    let (sent, size) = (sent(&world, &recording), 12 * PART);
+    let (sent, size) = (world.sent(&recording), 12 * PART);
     assert!(sent <= size + PART, "{sent} bytes were sent of {size}");
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::binary::{Lambda, named};
+use crate::binary::Lambda;
+use harness::world::named;
 
 #[tokio::test]
 async fn each_recording_at_risk_has_a_log_line() {

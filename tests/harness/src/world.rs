@@ -192,6 +192,12 @@ impl World {
         serde_json::from_slice(&object.body).unwrap()
     }
 
+    /// The bytes of media that ACS sent for a recording.
+    pub fn sent(&self, recording: &Recording) -> u64 {
+        let chunks = recording.chunks.iter();
+        chunks.map(|chunk| self.acs.sent(&chunk.document_id)).sum()
+    }
+
     /// The requests that ACS received for media.
     pub fn media_requests(&self) -> Vec<Request> {
         let mut requests = self.acs.requests();
@@ -525,6 +531,17 @@ impl Recording {
     pub fn rejection_key(&self) -> String {
         format!("{}/{}.rejected.json", self.folder(), self.keys().event)
     }
+}
+
+/// A recording with `name` in its ids.
+pub fn named(name: &str, lengths: &[u64]) -> Recording {
+    let mut recording = Recording::of(lengths);
+    recording.event_id = name.into();
+    recording.call_id = name.into();
+    for chunk in &mut recording.chunks {
+        chunk.document_id = format!("0-eus-{}-{name}", chunk.index);
+    }
+    recording
 }
 
 /// The nth of several recordings, with ids of its own.

@@ -66,6 +66,19 @@ impl Fault {
         }
     }
 
+    /// An answer with these headers and this body.
+    #[must_use]
+    pub fn answer_with(status: u16, headers: &[(&'static str, &str)], body: &'static str) -> Self {
+        let headers = headers.iter();
+        Self::Answer {
+            status,
+            headers: headers
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
+            body: body.into(),
+        }
+    }
+
     /// An answer that redirects to this location.
     #[must_use]
     pub fn redirect(status: u16, location: &str) -> Self {
