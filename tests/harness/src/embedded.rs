@@ -39,8 +39,11 @@ pub struct Embedded {
 
 /// The settings of both emulators and the function.
 pub struct Setup {
+    /// The settings of the emulated S3.
     pub s3: s3::Settings,
+    /// The settings of the emulated ACS.
     pub acs: acs::Settings,
+    /// The limits of the function.
     pub limits: Limits,
     /// Settings of the function, in addition to those that name the emulators.
     pub variables: Vec<(&'static str, String)>,
@@ -63,8 +66,11 @@ impl Default for Setup {
 /// The answer to the caller of the Function URL.
 #[derive(Debug)]
 pub struct Response {
+    /// The status.
     pub status: Status,
+    /// The headers, by their names in lower case.
     pub headers: Value,
+    /// The body, which is JSON in every answer.
     pub body: Value,
 }
 

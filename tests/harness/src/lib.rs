@@ -17,7 +17,6 @@
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
     clippy::return_self_not_must_use,
-    missing_docs,
     reason = "a crate of this workspace's tests"
 )]
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 /// The resources of one run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
+    /// The time from beginning to end.
     pub wall: Duration,
+    /// The CPU time, user and system.
     pub cpu: Duration,
     /// Peak resident memory, in KiB.
     pub peak: u64,

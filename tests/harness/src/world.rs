@@ -296,30 +296,44 @@ impl World {
 /// A recording, and the event that announces it.
 #[derive(Clone)]
 pub struct Recording {
+    /// The id of the event.
     pub event_id: String,
+    /// The id of the call, from the event's subject.
     pub call_id: String,
+    /// The time of the event.
     pub event_time: Option<SystemTime>,
+    /// The start of the recording.
     pub started: Option<SystemTime>,
+    /// The form of the event.
     pub form: Form,
+    /// The chunks, in the order of the event.
     pub chunks: Vec<Chunk>,
     /// The event, if it is not made from the other fields.
     pub told: Option<Value>,
 }
 
+/// A form of the event.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Form {
+    /// The form of 2021, without locations: documents are downloaded by their ids.
     Preview2021,
+    /// The current form, with the locations of content and metadata.
     Current,
 }
 
+/// A chunk of a recording.
 #[derive(Clone)]
 pub struct Chunk {
+    /// The index in the recording.
     pub index: u64,
+    /// The id of the document in ACS.
     pub document_id: String,
+    /// The media.
     pub media: Media,
 }
 
 impl Chunk {
+    /// The metadata document.
     pub fn metadata(&self) -> String {
         format!(
             "{{ \"resourceId\": \"{}\",\r\n  \"chunkIndex\": {} }}\n",
