@@ -114,7 +114,7 @@ async fn handshakes_need_the_secret_alone() {
             let consent = options(&world, &query, &headers).await;
             assert_eq!(consent, status, "{require} {query} {headers}");
         }
-        assert!(world.s3.calls().is_empty() && world.acs.requests().is_empty());
+        world.assert_uncalled();
     }
 }
 

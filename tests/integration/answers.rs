@@ -88,12 +88,6 @@ fn other_event(event_type: &str) -> Value {
     })
 }
 
-/// Asserts that neither ACS nor S3 was called.
-fn assert_untouched(world: &World) {
-    assert!(world.acs.requests().is_empty(), "ACS was called");
-    assert!(world.s3.calls().is_empty(), "{:?}", world.s3.calls());
-}
-
 #[tokio::test]
 async fn the_cloud_events_handshake_is_answered_with_its_origin_and_rate() {
     let world = World::start().await;
@@ -125,7 +119,7 @@ async fn the_cloud_events_handshake_is_answered_with_its_origin_and_rate() {
             }
         }
     }
-    assert_untouched(&world);
+    world.assert_uncalled();
 }
 
 #[tokio::test]
@@ -155,7 +149,7 @@ async fn the_event_grid_handshake_repeats_the_code() {
         let stranger = payload("POST", "/", "", &json!({}), &json!([event]).to_string());
         assert_eq!(ask(&world, &stranger).await.status, 401);
     }
-    assert_untouched(&world);
+    world.assert_uncalled();
 }
 
 #[tokio::test]
@@ -189,7 +183,7 @@ async fn a_request_without_the_secret_is_refused_unread() {
     }
     let large = payload("POST", "/", "", &json!({}), &"x".repeat(2 * MIB));
     assert_eq!(ask(&world, &large).await.status, 401);
-    assert_untouched(&world);
+    world.assert_uncalled();
     assert!(world.s3.objects().is_empty());
 }
 
@@ -248,7 +242,7 @@ async fn bodies_in_text_and_base64_are_archived_once() {
                 {"id": recording.event_id, "outcome": "alreadyArchived", "bytes": 0}
             ]})
         );
-        assert!(world.acs.requests().is_empty());
+        world.assert_acs_uncalled();
         let calls = world.s3.calls();
         let reads = ["HeadObject", "GetObject"];
         assert!(
@@ -302,7 +296,7 @@ async fn events_of_other_types_and_storage_are_ignored() {
     let mut without_body = payload("POST", "/", QUERY, &headers, "");
     without_body.as_object_mut().unwrap().remove("body");
     assert_eq!(ask(&world, &without_body).await.status, 200);
-    assert_untouched(&world);
+    world.assert_uncalled();
 }
 
 /// The same event with this `storageType`, and with this location for each of its URLs.
@@ -373,7 +367,7 @@ async fn an_event_of_unknown_storage_is_set_aside() {
         let recording = recording.told_by(&event);
         let rejection = world.json(&recording.rejection_key());
         assert_eq!(rejection["event"], event);
-        assert!(world.acs.requests().is_empty());
+        world.assert_acs_uncalled();
     }
 }
 
@@ -402,7 +396,7 @@ async fn an_event_that_is_not_understood_is_set_aside_with_the_reason() {
         assert_eq!(response.outcome(), "setAside");
         assert_set_aside(&world, event, reason);
     }
-    assert!(world.acs.requests().is_empty());
+    world.assert_acs_uncalled();
 }
 
 #[tokio::test]
@@ -417,7 +411,7 @@ async fn an_event_of_another_topic_is_set_aside() {
     assert_eq!(status, 200);
     assert_eq!(outcomes, json!({&recording.event_id: "setAside"}));
     assert_set_aside(&world, &event.to_string(), "topic");
-    assert!(world.acs.requests().is_empty());
+    world.assert_acs_uncalled();
 
     for event in [recording.event(&world), recording.cloud_event(&world)] {
         assert_eq!(deliver(&world, &event).await.0, 200);
@@ -531,7 +525,7 @@ async fn an_event_that_cannot_be_stored_is_left_to_event_grid() {
         assert_eq!(outcomes, json!({&recording.event_id: "unstored"}));
         // An event that is not understood cannot be set aside either.
         assert_eq!(deliver(&world, &json!([42])).await.0, 503);
-        assert!(world.acs.requests().is_empty());
+        world.assert_acs_uncalled();
         assert!(world.s3.objects().is_empty());
     }
 }
@@ -552,11 +546,11 @@ async fn a_body_that_is_no_object_or_array_is_a_bad_request() {
     // Base64 of bytes that are no UTF-8.
     request["body"] = BASE64_STANDARD.encode([0x5B, 0xFF, 0x5D]).into();
     assert_eq!(ask(&world, &request).await.status, 400);
-    assert_untouched(&world);
+    world.assert_uncalled();
 
     let (status, outcomes) = deliver(&world, &json!([])).await;
     assert_eq!((status, outcomes), (200, json!({})));
-    assert_untouched(&world);
+    world.assert_uncalled();
 }
 
 #[tokio::test]
@@ -613,7 +607,7 @@ async fn other_methods_are_not_allowed() {
             assert_eq!(response.headers["allow"], "POST, OPTIONS");
         }
     }
-    assert_untouched(&world);
+    world.assert_uncalled();
 }
 
 #[tokio::test]
@@ -643,7 +637,7 @@ async fn a_body_over_one_mebibyte_is_refused() {
     let mut request = delivery(&"!".repeat(2 * MIB), 0);
     request["isBase64Encoded"] = true.into();
     assert_eq!(ask(&world, &request).await.status, 413);
-    assert_untouched(&world);
+    world.assert_uncalled();
 }
 
 #[tokio::test]
@@ -801,7 +795,7 @@ async fn no_request_is_taken_for_a_tick() {
         request["source"] = "aws.events".into();
         assert_eq!(ask(&world, &request).await.status, 401, "{path}");
     }
-    assert_untouched(&world);
+    world.assert_uncalled();
 
     // With the secret, the tick is an event without a type.
     let (status, outcomes) = deliver(&world, &tick).await;
@@ -810,7 +804,7 @@ async fn no_request_is_taken_for_a_tick() {
     world
         .s3
         .remove(&format!("recordings/rejected/{}.json", sha256_hex(&text)));
-    assert!(world.acs.requests().is_empty());
+    world.assert_acs_uncalled();
 
     world.make_due();
     let Answer::Tick(swept) = world.invoke(&tick).await else {
@@ -834,5 +828,5 @@ async fn a_payload_that_is_neither_request_nor_tick_is_a_bad_request() {
     ] {
         assert_eq!(ask(&world, &payload).await.status, 400, "{payload}");
     }
-    assert_untouched(&world);
+    world.assert_uncalled();
 }

@@ -56,7 +56,7 @@ async fn a_store_that_ignores_conditions_is_refused() {
         let said = format!("store ignores {header} of PutObject");
         assert!(error.contains(&said), "{error}");
         assert_eq!(world.s3.objects(), before);
-        assert!(world.acs.requests().is_empty());
+        world.assert_acs_uncalled();
     }
 }
 

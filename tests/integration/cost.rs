@@ -100,7 +100,7 @@ async fn a_flood_of_refused_requests_causes_no_call_and_holds_no_memory() {
     println!("peak memory {} KiB", process.peak_memory() / 1024);
 
     let world = &scene.lambda.world;
-    assert!(world.s3.calls().is_empty() && world.acs.requests().is_empty());
+    world.assert_uncalled();
     // The read at the start begins the first interval.
     assert!(scene.manager.calls() as u64 <= 1 + pauses);
     assert!(scene.entra.calls() as u64 <= 1 + pauses);
@@ -123,7 +123,7 @@ async fn deliver(world: &World, body: &str) -> Status {
 fn assert_spent(world: &World, calls: usize, objects: usize) {
     assert_eq!(world.s3.calls().len(), calls, "{:?}", world.s3.calls());
     assert_eq!(world.keys().len(), objects, "{:?}", world.keys());
-    assert!(world.acs.requests().is_empty());
+    world.assert_acs_uncalled();
     world.s3.clear_calls();
 }
 

@@ -131,7 +131,7 @@ async fn give(world: &World, payload: &str) -> Given {
     };
     if matches!(given.status, Some(400 | 401 | 405 | 413)) {
         assert!(world.s3.calls().is_empty(), "{:?}", world.s3.calls());
-        assert!(world.acs.requests().is_empty());
+        world.assert_acs_uncalled();
     }
     assert_in_bounds(world);
     given

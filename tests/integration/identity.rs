@@ -231,7 +231,7 @@ async fn the_same_event_in_another_spelling_is_the_same_recording() {
         let again = outcome(&world, &again).await;
         assert_eq!(again, (200, "alreadyArchived".into()));
     }
-    assert!(world.acs.requests().is_empty());
+    world.assert_acs_uncalled();
     world.assert_archived(&recording);
 }
 

@@ -536,7 +536,7 @@ async fn the_assertion_follows_no_redirect() {
     keyless.issuers.sts.fail(Some(redirect));
     assert_eq!(keyless.deliver(&recording).await, 503);
     assert_eq!(elsewhere.connections(), 0);
-    assert!(keyless.world.acs.requests().is_empty());
+    keyless.world.assert_acs_uncalled();
 }
 
 #[tokio::test]
@@ -595,7 +595,7 @@ async fn an_application_that_trusts_another_role_issues_no_token() {
         let recording = Recording::of(&[10]);
         recording.publish(&keyless.world);
         assert_eq!(keyless.deliver(&recording).await, 503, "{application:?}");
-        assert!(keyless.world.acs.requests().is_empty());
+        keyless.world.assert_acs_uncalled();
     }
 }
 

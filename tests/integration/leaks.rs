@@ -486,7 +486,7 @@ async fn failing_issuers_of_tokens_leak_nothing() {
             recording.publish(&scene.lambda.world);
             let event = recording.event(&scene.lambda.world).to_string();
             scene.call(503, &delivery(&event)).await;
-            assert!(scene.lambda.world.acs.requests().is_empty());
+            scene.lambda.world.assert_acs_uncalled();
             let (stdout, stderr) = scene.end(process).await;
             let told = (stdout + &stderr).contains("Microsoft Entra token for ACS");
             assert!(told, "{of_sts:?} {of_entra:?}");

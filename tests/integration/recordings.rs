@@ -208,7 +208,7 @@ async fn an_archived_recording_is_not_fetched_again() {
 
     response.assert_outcome(200, "alreadyArchived");
     assert_eq!(world.s3.objects(), before);
-    assert!(world.acs.requests().is_empty());
+    world.assert_acs_uncalled();
     // The manifest is the only object that is read.
     let calls = world.s3.calls();
     let reads = ["HeadObject", "GetObject"];

@@ -297,7 +297,7 @@ async fn a_crash_between_complete_and_manifest_is_recovered_from() {
     let response = world.deliver_again(&recording.event(&world), 2).await;
     response.assert_outcome(200, "archived");
     world.assert_archived(&recording);
-    assert!(world.acs.requests().is_empty());
+    world.assert_acs_uncalled();
 }
 
 #[tokio::test]

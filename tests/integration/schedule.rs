@@ -545,7 +545,7 @@ async fn a_retry_after_holds_for_the_next_runs() {
             let swept = world.tick().await;
             assert_eq!((swept.pending, swept.taken), (1, 0));
         }
-        assert!(world.acs.requests().is_empty());
+        world.assert_acs_uncalled();
         world.age_pending(2 * MINUTE);
         assert_eq!(world.tick().await.finished, 1);
         world.assert_archived(&recording);
@@ -703,7 +703,7 @@ async fn an_outage_of_s3_stops_the_tick_and_the_next_tries_one_event_first() {
         let second = refused.swap(0, Ordering::Relaxed);
         assert_eq!(second, 1, "{key}");
         if key == "attempt.json" {
-            assert!(world.acs.requests().is_empty(), "nothing is fetched");
+            world.assert_acs_uncalled();
         }
         world.s3.heal();
         let mut finished = 0;

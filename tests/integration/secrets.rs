@@ -196,7 +196,7 @@ async fn the_function_starts_while_secrets_manager_is_unreachable() {
             .invoke(&tick.unwrap(), std::time::UNIX_EPOCH)
             .await;
         assert!(tick.is_err(), "the tick succeeded without settings");
-        assert!(world.s3.calls().is_empty() && world.acs.requests().is_empty());
+        world.assert_uncalled();
 
         vault.manager.fail(None);
         assert_eq!(knock(&world, NEW).await, 200, "{fault:?}");

@@ -54,7 +54,7 @@ async fn a_pending_event_of_the_customers_storage_is_set_aside() {
     assert_eq!(kept["event"], event);
     let reason = kept["reason"].as_str().unwrap();
     assert!(reason.contains("customer's own storage"), "{reason}");
-    assert!(world.acs.requests().is_empty());
+    world.assert_acs_uncalled();
 
     // The event stays pending until the document is written.
     world.s3.remove(key);
@@ -359,7 +359,7 @@ async fn a_tick_with_no_pending_event_makes_one_call() {
     let calls = world.s3.calls();
     let operations: Vec<_> = calls.iter().map(|call| call.operation).collect();
     assert_eq!(operations, ["ListObjectsV2"]);
-    assert!(world.acs.requests().is_empty());
+    world.assert_acs_uncalled();
 }
 
 #[tokio::test]
@@ -380,7 +380,7 @@ async fn an_event_that_is_not_due_costs_no_call() {
     let swept = world.tick().await;
     assert_eq!((swept.pending, swept.taken), (20, 0));
     assert_eq!(world.s3.calls().len(), 1, "{:?}", world.s3.calls());
-    assert!(world.acs.requests().is_empty());
+    world.assert_acs_uncalled();
 }
 
 /// The tick after an outage tries one event before it takes others. If S3 fails for that event too,

@@ -167,7 +167,7 @@ async fn a_late_delivery_fetches_nothing() {
     world.acs.clear_requests();
     let response = other(&world).await.deliver_again(&event, 1).await;
     response.assert_outcome(200, "alreadyArchived");
-    assert!(world.acs.requests().is_empty());
+    world.assert_acs_uncalled();
     assert_made_once(&world, &recording).await;
 }
 

@@ -142,7 +142,7 @@ async fn tokens_of_event_grid_are_accepted() {
         }
     }
     assert_eq!(door.entra.calls(), 1, "the keys were fetched again");
-    assert!(door.world.s3.calls().is_empty() && door.world.acs.requests().is_empty());
+    door.world.assert_uncalled();
 }
 
 #[tokio::test]

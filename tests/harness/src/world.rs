@@ -173,6 +173,21 @@ impl World {
         self.assert_archived(recording);
     }
 
+    /// Asserts that ACS received no request.
+    #[track_caller]
+    pub fn assert_acs_uncalled(&self) {
+        let requests = self.acs.requests();
+        assert!(requests.is_empty(), "{requests:?}");
+    }
+
+    /// Asserts that neither ACS nor S3 was called.
+    #[track_caller]
+    pub fn assert_uncalled(&self) {
+        self.assert_acs_uncalled();
+        let calls = self.s3.calls();
+        assert!(calls.is_empty(), "{calls:?}");
+    }
+
     /// The keys in the bucket.
     pub fn keys(&self) -> Vec<String> {
         self.s3.objects().into_keys().collect()
