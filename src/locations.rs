@@ -204,7 +204,7 @@ mod tests {
         ] {
             assert!(rule.admit(location).is_ok(), "{location}");
         }
-        // However it is written, it is what will be called.
+        // In any spelling, the host that is called is the media host.
         for location in [
             "https://%65us.asm.skype.com/",
             "https://eus\u{3002}asm\u{3002}skype\u{3002}com/",

@@ -144,7 +144,7 @@ async fn beats(pause: Duration) {
     }
 }
 
-/// Returns `true` in the one tick of each housekeeping interval that clears what runs left behind.
+/// Returns `true` in the one tick of each housekeeping interval that clears left-over objects.
 fn is_time_to_tidy(now: SystemTime, limits: &Limits) -> bool {
     const MINUTE: u64 = 60;
     let now = now.duration_since(UNIX_EPOCH);
