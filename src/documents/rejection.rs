@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use super::{StoredObject, VERSION, if_readable};
 
-/// `{eventId}-{identity}.rejected.json`, written if an object is missing and no later attempt can
-/// help.
+/// `{eventId}-{identity}.rejected.json`, written if an object is missing, or the manifest cannot be
+/// written, and no later attempt can help.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rejection<'a> {
