@@ -154,13 +154,13 @@ pub enum Error {
     /// Several uploads were begun, and S3 completed none of them.
     #[error("S3 completed none of {uploads} uploads; the next has to wait")]
     Unsettled {
-        /// Their number.
+        /// The number of uploads.
         uploads: u32,
     },
     /// Several uploads were begun, and the source changed during each.
     #[error("source changed during {uploads} uploads; the next has to wait")]
     SourceUnsettled {
-        /// Their number.
+        /// The number of uploads.
         uploads: u32,
     },
 }

@@ -64,7 +64,8 @@ impl Record {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// The plan of the upload; `None` while the length is unknown. Fails if the numbers make no plan.
+    /// The plan of the upload; `None` while the length is unknown. Fails if the numbers make no
+    /// plan.
     pub(super) fn plan(&self) -> Result<Option<Plan>, NoPlan> {
         match self.length {
             Some(length) => Plan::new(length, self.part_size).map(Some).ok_or(NoPlan),
