@@ -19,7 +19,7 @@ pub enum InvalidSource {
     #[error(transparent)]
     Location(#[from] NotAllowed),
     /// The chunk has no location, and its documentId is invalid in a URL.
-    #[error("chunk has no location, and a documentId that cannot be asked for")]
+    #[error("chunk has no location, and its documentId is invalid")]
     DocumentId,
 }
 

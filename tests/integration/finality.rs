@@ -177,7 +177,7 @@ async fn a_forbidden_location_is_final_at_once_and_never_called() {
         let rejection = rejection(&world, &recording);
         let expected = match form {
             Form::Current => "location is not on a media host of ACS",
-            Form::Preview2021 => "a documentId that cannot be asked for",
+            Form::Preview2021 => "its documentId is invalid",
         };
         for object in ["media", "metadata"] {
             let fate = &rejection["chunks"][0][object];
