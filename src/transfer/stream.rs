@@ -64,51 +64,64 @@ impl Upload {
             self.mark_streamed().await?;
         }
         let mut listed = self.list().await?;
-        // Parts after the current part may have other bytes, until the reply has reached them.
         let last = listed.keys().next_back().copied();
         if !trusted.load(Ordering::Relaxed) {
             listed.clear();
         }
+        let reply = Reply {
+            upload: self,
+            download: &download,
+            listed,
+            last,
+        };
         let filled = match self.plan {
-            Some(plan) => self.stream_planned(plan, &listed, last, &download).await,
-            None => self.stream_unplanned(&listed, last, &download).await,
+            Some(plan) => reply.put_planned(plan).await,
+            None => reply.put_unplanned().await,
         };
         if matches!(filled, Err(Error::PartDiffers(_))) {
             trusted.store(false, Ordering::Relaxed);
         }
         filled
     }
+}
 
+/// One reply without a range, from which the parts of an upload are put.
+struct Reply<'a> {
+    upload: &'a Upload,
+    download: &'a Download,
+    /// The parts in S3 whose checksums are compared with the reply.
+    listed: ListedParts,
+    /// The last part that S3 held before this reply.
+    last: Option<PartNumber>,
+}
+
+impl Reply<'_> {
     /// Puts the missing parts of `plan`, and drops the bytes of the parts in S3. A part whose
     /// checksum S3 does not list is put again.
-    async fn stream_planned(
-        &self,
-        plan: Plan,
-        listed: &ListedParts,
-        last: Option<PartNumber>,
-        download: &Download,
-    ) -> Result<Filled, Error> {
-        let missing: BTreeSet<PartNumber> = plan.missing(listed).collect();
-        self.transfer.progress.plan(plan, count(&missing));
+    async fn put_planned(&self, plan: Plan) -> Result<Filled, Error> {
+        let missing: BTreeSet<PartNumber> = plan.missing(&self.listed).collect();
+        self.upload.transfer.progress.plan(plan, count(&missing));
         let mut checksums = BTreeMap::new();
         for number in plan.numbers() {
             let range = plan.range(number);
             let length = range.end - range.start;
-            let there = listed.get(&number).filter(|_| !missing.contains(&number));
+            let there = self.listed.get(&number);
+            let there = there.filter(|_| !missing.contains(&number));
             let crc64nvme = match there.and_then(|part| part.crc64nvme) {
                 Some(known) => {
-                    let came = download.skip(length).await?;
+                    let came = self.download.skip(length).await?;
                     if came != known {
                         return Err(Error::PartDiffers(number));
                     }
                     Some(came)
                 }
-                None => self.put_streamed(number, length, last, download).await?,
+                None => self.put(number, length).await?,
             };
             checksums.extend(crc64nvme.map(|crc64nvme| (number, crc64nvme)));
         }
         // Without a length in the head, the body may be longer than the plan.
-        if download.head().total().is_none() && !download.peek(1).await?.is_empty() {
+        let head = self.download.head();
+        if head.total().is_none() && !self.download.peek(1).await?.is_empty() {
             return Err(Error::SourceChanged);
         }
         Ok(Filled { plan, checksums })
@@ -116,18 +129,13 @@ impl Upload {
 
     /// Puts the missing parts if only the end of the reply tells the length. One part at a time is
     /// held in memory, since its length must be known before it is put.
-    async fn stream_unplanned(
-        &self,
-        listed: &ListedParts,
-        last: Option<PartNumber>,
-        download: &Download,
-    ) -> Result<Filled, Error> {
-        let part_size = self.record.part_size;
+    async fn put_unplanned(&self) -> Result<Filled, Error> {
+        let part_size = self.upload.record.part_size;
         let mut total = 0;
         let mut checksums = BTreeMap::new();
         for number in 1.. {
             let most = usize::try_from(part_size).unwrap_or(usize::MAX);
-            let held = download.peek(most).await?;
+            let held = self.download.peek(most).await?;
             let length = held.len() as u64;
             if length == 0 {
                 break;
@@ -137,15 +145,16 @@ impl Upload {
                 return Err(acs::Error::TooLong { limit }.into());
             }
             total += length;
-            let planned = &self.transfer.progress.planned;
+            let planned = &self.upload.transfer.progress.planned;
             planned.store(number, Ordering::Relaxed);
             let came = checksum(CrcAlgorithm::Crc64Nvme, &held);
             drop(held);
-            let there = listed.get(&number).filter(|part| part.size == length);
+            let there = self.listed.get(&number);
+            let there = there.filter(|part| part.size == length);
             if there.and_then(|part| part.crc64nvme) == Some(came) {
-                download.skip(length).await?;
+                self.download.skip(length).await?;
             } else {
-                self.put_streamed(number, length, last, download).await?;
+                self.put(number, length).await?;
             }
             checksums.insert(number, came);
         }
@@ -153,18 +162,12 @@ impl Upload {
         Ok(Filled { plan, checksums })
     }
 
-    /// Puts a part of a reply without a range. `last` is the last part that S3 held before: a part
-    /// before that makes the upload one of several replies, which the record has to say first.
-    async fn put_streamed(
-        &self,
-        number: PartNumber,
-        length: u64,
-        last: Option<PartNumber>,
-        download: &Download,
-    ) -> Result<Option<u64>, Error> {
-        if last.is_some_and(|last| last > number) {
-            self.mark_streamed().await?;
+    /// Puts a part. If S3 held parts after this part, they may have other bytes until the reply has
+    /// reached them: the record has to say so first.
+    async fn put(&self, number: PartNumber, length: u64) -> Result<Option<u64>, Error> {
+        if self.last.is_some_and(|last| last > number) {
+            self.upload.mark_streamed().await?;
         }
-        self.put(number, length, download).await
+        self.upload.put(number, length, self.download).await
     }
 }
