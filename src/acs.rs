@@ -56,6 +56,14 @@ pub(crate) struct Client {
     stall: Duration,
 }
 
+/// A GET of a document, or of a half-open range of it, at one of the URLs that lead to it.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    url: &'a Url,
+    form: Form,
+    range: Option<&'a Range<u64>>,
+}
+
 /// The settings of the HTTP client for `Client::new`. Tests add a private CA and names.
 pub fn http_client() -> reqwest::ClientBuilder {
     // Fails only if a provider is already installed, which is fine.
@@ -125,7 +133,12 @@ impl Client {
         let mut url = source.url.clone();
         let mut form = source.form;
         for _ in 0..=MAX_HOPS {
-            let response = self.get(&url, form, asked.range).await?;
+            let request = Request {
+                url: &url,
+                form,
+                range: asked.range,
+            };
+            let response = self.get(request).await?;
             let status = response.status();
             if status.is_redirection() {
                 url = self.next_hop(&url, response.headers())?;
@@ -151,14 +164,9 @@ impl Client {
 
     /// Sends a request. If ACS refuses the credential with 401, refreshes it, and sends the request
     /// once more with a newer one.
-    async fn get(
-        &self,
-        url: &Url,
-        form: Form,
-        range: Option<&Range<u64>>,
-    ) -> Result<reqwest::Response, Error> {
+    async fn get(&self, request: Request<'_>) -> Result<reqwest::Response, Error> {
         let credential = self.credential.valid().await.ok_or(Error::NoToken)?;
-        let response = self.send(&credential, url, form, range).await?;
+        let response = self.send(&credential, request).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
@@ -168,7 +176,7 @@ impl Client {
                 let what = if is_token { "token" } else { "access key" };
                 warn!("ACS refused the {what}; trying again with the {what} that was just read");
                 Measured::retry(Cause::AcsUnauthorized).emit();
-                self.send(&newer, url, form, range).await
+                self.send(&newer, request).await
             }
             // A newer token might have been accepted: the fault is in obtaining tokens.
             Refresh::Failed if is_token => Err(Error::NoToken),
@@ -180,10 +188,9 @@ impl Client {
     async fn send(
         &self,
         credential: &Credential,
-        url: &Url,
-        form: Form,
-        range: Option<&Range<u64>>,
+        request: Request<'_>,
     ) -> Result<reqwest::Response, Error> {
+        let Request { url, form, range } = request;
         let host = self.resource.host();
         let authorized = authorized_get(credential, form, url, host, clock::now());
         let mut headers = authorized.map_err(|_| Error::Unsignable)?;
