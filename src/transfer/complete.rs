@@ -73,7 +73,12 @@ impl Upload {
             return Err(Error::UploadGone);
         }
         if error.is_useless_upload() {
-            warn!(key = %task.key, error = error_chain(&error), "upload cannot be completed");
+            let key = &task.key;
+            warn!(
+                %key,
+                error = error_chain(&error),
+                "upload cannot be completed; beginning another"
+            );
             return Ok(Completion::Useless);
         }
         // Complete may have taken effect, and only its answer was lost; or another upload has been
