@@ -172,7 +172,7 @@ impl Crew {
             return Ok(None);
         }
         if Instant::now() >= missing.next && !missing.numbers.is_empty() {
-            self.look_again(&mut missing).await?;
+            self.relist(&mut missing).await?;
         }
         let order = self.upload.transfer.task.order;
         let next = match order {
@@ -189,7 +189,7 @@ impl Crew {
     }
 
     /// Removes the parts from `missing` that other runs have put meanwhile.
-    async fn look_again(&self, missing: &mut Missing) -> Result<(), Error> {
+    async fn relist(&self, missing: &mut Missing) -> Result<(), Error> {
         let transfer = &self.upload.transfer;
         match self.upload.list().await {
             Ok(listed) => {
