@@ -67,6 +67,7 @@ impl Transfer {
         match self.first_reply().await? {
             First::Copied(object) => Ok(Begun::Copied(object)),
             First::Large(_, opened)
+                // The source still ignores ranges, so another upload would not do better.
                 if cause == Cause::StreamTooLong && is_complete(&opened.download) =>
             {
                 Ok(Begun::Streams(opened))

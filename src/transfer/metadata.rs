@@ -21,6 +21,7 @@ impl Transfer {
 
     /// Fetches the complete document, up to the limit of its length, and stores its bytes.
     async fn copy_metadata(&self) -> Result<Wrote, Error> {
+        // The document is held in memory, so it counts as a part in flight.
         let _slot = self.slot().await;
         let limit = self.tools.limits.metadata;
         let download = self.open(None, None).await?;

@@ -26,6 +26,7 @@ impl Upload {
         opened: Option<Opened>,
     ) -> Result<Filled, Error> {
         let transfer = &self.transfer;
+        // At its first filling, a new upload has no parts to list.
         let fresh = self.fresh && opened.is_some();
         let listed = if fresh {
             ListedParts::new()
@@ -91,6 +92,8 @@ impl Crew {
         let mut failure: Option<Error> = None;
         while let Some(joined) = workers.join_next().await {
             let result = joined.unwrap_or_else(|error| match error.try_into_panic() {
+                // A panic of a worker is one of this task. Nothing else ends a worker without a
+                // result.
                 Ok(panic) => resume_unwind(panic),
                 Err(_) => Ok(()),
             });
@@ -180,6 +183,7 @@ impl Crew {
             Order::FromBack => missing.numbers.last(),
         };
         let run = self.upload.transfer.lane.run();
+        // A part that cannot end before the deadline is left to the next run.
         let next = next.filter(|number| run.may_begin(self.length_of(**number)));
         let next = next.copied();
         if let Some(number) = next {

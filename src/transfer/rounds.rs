@@ -89,6 +89,7 @@ impl Transfer {
         if let Some(upload) = usable.and_then(|found| Upload::resumed(self, found)) {
             return self.fill_and_complete(upload, None).await;
         }
+        // Without a stale upload, there is no record, or none that can be used.
         let cause = stale.map_or(Cause::Useless, |stale| stale.cause);
         match self.begin(found.as_ref(), cause).await? {
             Begun::Outrun => Ok(Round::Outrun),
