@@ -3,7 +3,7 @@
 //! | here | file of `src/` |
 //! |---|---|
 //! | `take` | `sweep.rs`, `archive/pending.rs`, `archive/claim.rs` |
-//! | `may_begin`, `judge` | `transfer/run.rs` |
+//! | `may_begin`, `judge` | `transfer/flights.rs` |
 //! | `conclude` | `archive/conclude.rs` |
 
 use super::{Contents, Fault, Outage, Scene, Sizes, Source};
