@@ -91,6 +91,7 @@ async fn drain(pending: u64, scale: Scale, rate: Option<u64>, at_once: usize) ->
             servers.pending()
         );
         let started = Instant::now();
+        // Ticks at once compete for the same events, as overlapping ticks do.
         let ran = instances.iter_mut().map(Instance::tick);
         futures_util::future::join_all(ran).await;
         wall += started.elapsed();

@@ -55,6 +55,8 @@ impl Folder {
             return write(&self.place, rows);
         }
         let target = Path::new(TARGET);
+        // Written to another folder and renamed, so that a failure leaves the earlier archive
+        // complete.
         let aside = tempfile::Builder::new().prefix(NAME).tempdir_in(target);
         let aside = aside.map_err(named(target))?;
         let written = aside.path().join(NAME);

@@ -136,6 +136,7 @@ fn is_media(object: &Object, media: &Media) -> Result<&'static str, String> {
             "has the content type {there}, its source has {source}"
         ));
     }
+    // Block by block, so that no second copy of a large object is in memory.
     let mut offset = 0;
     for block in object.body.chunks(BLOCK) {
         let end = offset + block.len() as u64;

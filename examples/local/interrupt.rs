@@ -51,6 +51,7 @@ impl Cut {
             let most = most.get(id).filter(|_| request.kind == Kind::Media)?;
             let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);
             let begun = begun.entry(id.clone()).or_default();
+            // Only new ranges fail: a part that was begun may be retried and must be completed.
             if begun.contains(range) || begun.len() < usize::try_from(*most).unwrap_or(usize::MAX) {
                 begun.insert(range.clone());
                 return None;
@@ -108,8 +109,8 @@ impl Cut {
         }
         if asked != missing {
             return Err(named(format!(
-                "has kept the parts {:?} of {}: {missing:?} were missing, {asked:?} were requested, \
-                 {:?} of them again",
+                "has kept the parts {:?} of {}: {missing:?} were missing, {asked:?} were \
+                 requested, {:?} of them again",
                 self.kept,
                 self.plan.count(),
                 asked.intersection(&self.kept).collect::<Vec<_>>(),

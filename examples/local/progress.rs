@@ -47,6 +47,7 @@ pub async fn watched<T>(chunks: &[ExpectedChunk], s3: &S3, work: impl Future<Out
         }
     };
     draw();
+    // Left on the screen, above the line about the answer.
     for (bar, _) in &bars {
         bar.abandon();
     }

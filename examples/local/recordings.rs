@@ -167,6 +167,7 @@ impl Held {
             Format::Mp3 => media::Format::Mp3,
             Format::Wav => media::Format::Wav,
         };
+        // The seed follows from the id, so that every run generates the same bytes.
         let seed = id.bytes().fold(0, |seed: u64, byte| {
             seed.wrapping_mul(31).wrapping_add(byte.into())
         });

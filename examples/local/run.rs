@@ -105,7 +105,8 @@ impl Run {
         if interrupt && cuts == 0 {
             let part = HumanBytes(self.part_size);
             self.differences.push(format!(
-                "nothing was interrupted: no fetched chunk is larger than a part, {part} (see --size)"
+                "nothing was interrupted: no fetched chunk is larger than a part, {part} \
+                 (see --size)"
             ));
         }
         Ok(())

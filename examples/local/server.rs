@@ -146,6 +146,7 @@ impl Served {
             &joined(&head.headers),
             std::str::from_utf8(body).unwrap_or_default(),
         );
+        // Lambda encodes a body that is not text in base64.
         if let Some(payload) = payload.as_object_mut()
             && std::str::from_utf8(body).is_err()
         {

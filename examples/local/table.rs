@@ -57,6 +57,7 @@ pub fn table(rows: &[Row], most: Option<usize>) -> String {
         let left = |columns: &[Cells]| {
             most.saturating_sub(columns.iter().map(|cells| GAP + cells.width).sum())
         };
+        // Names matter most: columns go before names are shorter than `SHORTEST`.
         while left(&columns) < width.min(SHORTEST)
             && let Some(dropped) = columns
                 .iter()

@@ -45,6 +45,7 @@ pub(super) async fn answer(request: Request<Incoming>, sink: &Mutex<Sink>) -> Re
         return json(&serde_json::json!(calls).to_string());
     }
     let call = Call::new(head);
+    // A process of its own must not become the bottleneck: bodies of media are not stored.
     let received = if call.key.ends_with("/relay") {
         Received::count(body).await
     } else if call.method == Method::PUT && call.part.is_some() {
@@ -109,6 +110,7 @@ impl Call {
 
 impl Sink {
     fn answer(&mut self, call: Call, received: Received) -> Response<Body> {
+        // Both are a POST; the request that completes an upload has a body.
         let begins = call.method == Method::POST && received.size == 0;
         let operation = if begins {
             "CreateMultipartUpload"

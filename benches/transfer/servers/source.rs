@@ -85,6 +85,7 @@ impl Source {
             if left == 0 {
                 return None;
             }
+            // By the time since the start, so that delays of single blocks do not add up.
             if let Some(pause) = pause {
                 tokio::time::sleep_until(started + pause * sent).await;
             }

@@ -86,7 +86,6 @@ impl Media {
         if let Some(file) = &self.file {
             return file.slice(size(start)..size(end));
         }
-        // Bytes behind the header are generated in words, so a range is widened to whole words first.
         let header = self.header();
         let header_length = header.len() as u64;
 
@@ -95,6 +94,8 @@ impl Media {
             start.max(header_length) - header_length,
             end.max(header_length) - header_length,
         );
+        // Bytes are generated in words, so the range is widened to complete words here and cut
+        // below.
         let (first, last) = (from / WORD, to.div_ceil(WORD));
 
         let mut bytes = vec![0; from_header.len() + size((last - first) * WORD)];
@@ -109,6 +110,7 @@ impl Media {
 
     /// The CRC64NVME of all bytes in the form of Amazon S3: eight big-endian bytes in base64.
     pub fn crc64nvme(&self) -> String {
+        // Block by block, so that media of any length takes no memory.
         const BLOCK: u64 = 1 << 20;
         let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme);
         let mut offset = 0;

@@ -41,6 +41,7 @@ impl Proxy {
         let accepting = tokio::spawn(async move {
             let mut tunnels = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
+                // Finished tunnels stay in the set until they are joined.
                 while tunnels.try_join_next().is_some() {}
                 tunnels.spawn(tunnel(client, target, Arc::clone(&asked_here)));
             }

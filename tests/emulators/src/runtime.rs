@@ -177,6 +177,8 @@ impl State {
         let poll = Poll::begin(&self.polls);
         let mut polls = self.polls.subscribe();
         let invocation = tokio::select! {
+            // In this order, so that a superseded poll does not take an event that is queued
+            // already.
             biased;
             // The server may not have noticed yet that a process was killed. The poll of that
             // process must not take the event, so a later poll ends all earlier ones.
@@ -213,6 +215,7 @@ impl State {
         let mut queued = self.queued.lock().await;
         loop {
             let invocation = queued.recv().await.expect("the state holds the sender");
+            // Closed if the caller of `invoke` has dropped its future.
             if !invocation.answer.is_closed() {
                 return invocation;
             }

@@ -78,6 +78,7 @@ pub(crate) fn check(
             "the credential's scope is of another service",
         ));
     }
+    // Otherwise a signing key, which is derived from the day, would sign for other days.
     if !date.starts_with(&scope.day) || scope.day.len() != 8 {
         return Err(Refusal::invalid("the credential's scope is of another day"));
     }

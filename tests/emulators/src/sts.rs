@@ -188,6 +188,7 @@ fn truth(shared: &Shared, head: &Parts, form: &BTreeMap<String, String>) -> Resp
         .filter(|(name, _)| name.starts_with("Audience.member."))
         .map(|(_, audience)| audience.as_str())
         .collect();
+    // The conditions in the policy of the function's role, see `template.yaml`.
     if audiences != [AUDIENCE] || field("SigningAlgorithm") != Some("RS256") || duration > 60 {
         return error(403, "AccessDenied", "the policy's conditions do not hold");
     }

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::server::lock;
 
+/// The query of every request to the resource in the form of the preview.
 const PREVIEW_QUERY: &str = "api-version=2021-04-15-preview1";
 
 /// The error that closes a connection without an answer.
@@ -94,6 +95,7 @@ impl Asked<'_> {
     /// The reply of ACS to a request with this `Range`, or without.
     fn reply(&self, range: Option<&str>) -> Reply {
         let form = self.form();
+        // Checked first, so that an unauthorized request learns nothing about documents.
         if let Err((status, message)) = self.authorized(form) {
             return self.error(status, "Denied", &message);
         }

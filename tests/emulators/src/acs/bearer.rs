@@ -35,6 +35,7 @@ pub(super) fn check(shared: &Shared, form: Form, request: &Parts) -> Result<(), 
     let missing = |why: String| (401, why);
     let authorization = one(headers, "authorization").map_err(missing)?;
     let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
+    // These belong to a signature. Beside a token they would show that a client mixes the two.
     for name in ["date", "x-ms-date", "x-ms-content-sha256"] {
         if headers.contains_key(name) {
             return Err((401, format!("{name} has no place beside a token")));

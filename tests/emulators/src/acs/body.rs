@@ -205,6 +205,7 @@ impl Sending {
                     self.steps.pop_front();
                 }
                 Step::Send { source, range } => {
+                    // Generated only now, so that bodies of gigabytes take no memory.
                     let block = self.rate_limit.block();
                     let start = range.start;
                     range.start = range.end.min(start + block);

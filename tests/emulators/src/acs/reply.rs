@@ -62,6 +62,7 @@ impl Reply {
         let is_framed = headers
             .iter()
             .any(|(name, _)| frames.iter().any(|frame| frame == name));
+        // <https://www.rfc-editor.org/rfc/rfc9110#section-6.4.1>
         let bodiless = status.is_informational()
             || status == StatusCode::NO_CONTENT
             || status == StatusCode::NOT_MODIFIED;

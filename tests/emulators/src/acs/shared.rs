@@ -125,6 +125,7 @@ impl Shared {
 
     pub(super) fn answered(&self, entry: Entry, status: u16) {
         let mut log = lock(&self.log);
+        // After a clear, the number of this request belongs to another one.
         if log.cleared == entry.cleared
             && let Some(request) = log.requests.get_mut(entry.number)
         {

@@ -50,6 +50,7 @@ impl Site {
             }
         } else {
             Self {
+                // Not the resource if the settings give it a name of its own.
                 resource: is(&shared.resource) && is(&shared.plain_host),
                 media: is(&shared.plain_host),
             }

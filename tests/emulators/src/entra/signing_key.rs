@@ -49,6 +49,7 @@ impl SigningKey {
     /// One of four keys of 2048 bits that the process generates once. `number` is at most 3; the id
     /// is `key-0` to `key-3`.
     pub fn shared(number: usize) -> &'static Self {
+        // Generating a key is slow, and most tests need one.
         static KEYS: [OnceLock<SigningKey>; SHARED] = [const { OnceLock::new() }; SHARED];
         KEYS[number].get_or_init(|| Self::generate(&format!("key-{number}")))
     }

@@ -96,6 +96,7 @@ impl Calls {
     }
 
     pub(super) fn answered(&mut self, serial: u64, status: u16) {
+        // The number of a call may be that of a later one after `clear_calls`; the serial is not.
         let call = self
             .calls
             .iter_mut()

@@ -40,6 +40,7 @@ pub(super) fn check(
     let Some(wanted) = if_match else {
         return Ok(());
     };
+    // Amazon S3 answers 404, not 412, if there is no object to match.
     let Some(current) = current else {
         return Err(s3_error!(NoSuchKey, "there is nothing to match"));
     };

@@ -210,6 +210,7 @@ impl Page {
                 continue;
             }
             if page.contents.len() + page.prefixes.len() == limit {
+                // A page of no entries could not be continued, so Amazon S3 does not truncate it.
                 page.truncated = limit > 0;
                 break;
             }

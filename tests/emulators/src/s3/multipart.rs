@@ -52,6 +52,7 @@ impl Operations {
                 "part number must be an integer between 1 and 10000, inclusive"
             ));
         }
+        // The lock is not held while the body arrives, so the upload is looked up again behind it.
         let agreed = self
             .0
             .store_of(&input.bucket)

@@ -38,6 +38,7 @@ async fn answer(
     s3: S3Service,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, StdError> {
+    // Recorded on arrival, so that requests that never end are seen.
     let call = state.calls().record(Call::new(&request));
     let fault = state.fault(&call);
     let (head, body) = request.into_parts();

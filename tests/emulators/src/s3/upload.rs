@@ -20,7 +20,7 @@ pub struct Upload {
     /// The user metadata of the object.
     pub metadata: BTreeMap<String, String>,
     /// The time at which the upload was begun.
-    pub initiated: SystemTime,
+    pub(super) initiated: SystemTime,
     /// The parts so far, by part number.
     pub parts: BTreeMap<i32, Part>,
     pub(super) algorithm: Option<Algorithm>,
@@ -53,7 +53,7 @@ pub struct Part {
     /// The CRC64NVME in base64, if the part was sent with it and checksums of parts are listed.
     pub crc64nvme: Option<String>,
     /// The time at which the part was put.
-    pub last_modified: SystemTime,
+    pub(super) last_modified: SystemTime,
     pub(super) checksum: Option<Checksum>,
     pub(super) crc: u64,
     pub(super) md5: Option<[u8; 16]>,

@@ -44,6 +44,7 @@ fn signed(shared: &Shared, fault: Option<Fault>, head: &Parts, body: &[u8]) -> R
         Err(refusal) => return error(400, refusal.code, &refusal.reason),
     };
     let asked: Json = serde_json::from_slice(body).unwrap_or_default();
+    // A fault of one secret applies only to a signed request, which names the secret in its body.
     let of_secret = asked.get("SecretId").and_then(Json::as_str);
     let of_secret = of_secret.and_then(|id| lock(&shared.faults).get(id).copied());
     match fault.or(of_secret) {
