@@ -31,7 +31,7 @@ struct Drained {
 }
 
 /// Measures all backlogs and returns the table.
-pub async fn table() -> String {
+pub(crate) async fn table() -> String {
     let mut table = format!(
         "\nBacklogs of recordings of {RECORDING} MiB. Fast: as deployed. The others: sizes of \
          1/{SMALLER} and times of 1/{SHORTER} of those deployed, with rates that keep the ratios; \

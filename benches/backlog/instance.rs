@@ -17,15 +17,15 @@ use harness::measure::peak;
 
 const MIB: u64 = 1024 * 1024;
 /// The ratio of the deployed sizes to those of a scaled run.
-pub const SMALLER: u64 = 16;
+pub(crate) const SMALLER: u64 = 16;
 /// The ratio of the deployed times to those of a scaled run.
-pub const SHORTER: u32 = 20;
+pub(crate) const SHORTER: u32 = 20;
 /// The time limit of a tick, as deployed.
 const TICK: Duration = Duration::from_mins(15);
 
 /// The scale of an instance's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
+pub(crate) enum Scale {
     /// The deployed limits.
     Deployed,
     /// Part sizes of 1/16 and times of 1/20. The timeouts of stalled connections are scaled less,
@@ -61,7 +61,7 @@ impl Scale {
     }
 
     /// The size of a recording of `mib` MiB.
-    pub fn size(self, mib: u64) -> u64 {
+    pub(crate) fn size(self, mib: u64) -> u64 {
         match self {
             Self::Deployed => mib * MIB,
             Self::Scaled => mib * MIB / SMALLER,
@@ -69,7 +69,7 @@ impl Scale {
     }
 
     /// The rate at which a part needs the same share of a tick as when deployed.
-    pub fn rate(self, bytes_per_second: u64) -> u64 {
+    pub(crate) fn rate(self, bytes_per_second: u64) -> u64 {
         match self {
             Self::Deployed => bytes_per_second,
             Self::Scaled => bytes_per_second / SMALLER * u64::from(SHORTER),
@@ -78,14 +78,14 @@ impl Scale {
 }
 
 /// A running instance, killed when it is dropped.
-pub struct Instance {
+pub(crate) struct Instance {
     process: Child,
     commands: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
 }
 
 impl Instance {
-    pub async fn start(servers: &Servers, scale: Scale) -> Self {
+    pub(crate) async fn start(servers: &Servers, scale: Scale) -> Self {
         let program = std::env::current_exe().expect("this program has a path");
         let mut process = Command::new(program)
             .env_clear()
@@ -108,14 +108,14 @@ impl Instance {
     }
 
     /// Runs a tick and returns its summary.
-    pub async fn tick(&mut self) -> Value {
+    pub(crate) async fn tick(&mut self) -> Value {
         let sent = self.commands.write_all(b"tick\n").await;
         sent.expect("the instance reads");
         self.answer().await
     }
 
     /// The peak of resident memory in KiB.
-    pub fn peak(&self) -> u64 {
+    pub(crate) fn peak(&self) -> u64 {
         self.process.id().map_or(0, peak)
     }
 
@@ -127,7 +127,7 @@ impl Instance {
 }
 
 /// Runs a tick for each line on the standard input, until the parent closes it.
-pub async fn serve() {
+pub(crate) async fn serve() {
     let is_scaled = std::env::var("BENCH_SCALED").is_ok_and(|is| is == "true");
     let scale = if is_scaled {
         Scale::Scaled

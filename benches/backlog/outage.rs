@@ -45,7 +45,7 @@ fn refuse(call: &Call, operations: &[&str], status: u16, code: &'static str) -> 
 }
 
 /// Measures all outages and returns the table.
-pub async fn table() -> String {
+pub(crate) async fn table() -> String {
     let mut table = format!(
         "\n{PENDING} pending recordings of 32 MiB, S3 refuses for a day. Counted over {TICKS} \
          ticks of one instance after the first, and multiplied by {DAY}. S3 keeps its parts, so \

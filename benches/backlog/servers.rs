@@ -14,9 +14,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// The emulated S3 and ACS.
-pub struct Servers {
-    pub s3: S3,
-    pub acs: Acs,
+pub(crate) struct Servers {
+    pub(crate) s3: S3,
+    pub(crate) acs: Acs,
     authority: tempfile::NamedTempFile,
     recordings: u64,
     length: u64,
@@ -25,7 +25,7 @@ pub struct Servers {
 impl Servers {
     /// Starts the emulators with pending recordings of `length` bytes, and a rate limit for each
     /// connection to ACS in bytes a second.
-    pub async fn start(recordings: u64, length: u64, rate: Option<u64>) -> Self {
+    pub(crate) async fn start(recordings: u64, length: u64, rate: Option<u64>) -> Self {
         let s3 = S3::start(s3::Settings {
             min_part_size: 1,
             keep_bodies: false,
@@ -81,7 +81,7 @@ impl Servers {
     }
 
     /// The environment of an instance between the emulators.
-    pub fn environment(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         vec![
             ("AWS_ENDPOINT_URL_S3", self.s3.endpoint()),
             ("AWS_ACCESS_KEY_ID", self.s3.access_key_id().to_owned()),
@@ -105,14 +105,14 @@ impl Servers {
     }
 
     /// The number of pending events.
-    pub fn pending(&self) -> usize {
+    pub(crate) fn pending(&self) -> usize {
         let keys = self.s3.objects().into_keys();
         keys.filter(|key| key.ends_with("/event.json")).count()
     }
 
     /// Moves the write of each pending object 20 minutes into the past, so that the next tick does
     /// not wait for the pause between two attempts.
-    pub fn skip_pauses(&self) {
+    pub(crate) fn skip_pauses(&self) {
         for (key, object) in self.s3.objects() {
             if key.contains("/pending/") {
                 let earlier = object.last_modified - Duration::from_mins(20);
@@ -122,13 +122,13 @@ impl Servers {
     }
 
     /// The bytes of media that ACS has sent.
-    pub fn fetched(&self) -> u64 {
+    pub(crate) fn fetched(&self) -> u64 {
         let sent = (0..self.recordings).map(|number| self.acs.sent(&document(number)));
         sent.sum()
     }
 
     /// The bytes of archived media.
-    pub fn archived(&self) -> u64 {
+    pub(crate) fn archived(&self) -> u64 {
         let objects = self.s3.objects();
         let is_media = |key: &str| Path::new(key).extension().is_some_and(|is| is == "mp4");
         let media = objects.iter().filter(|(key, _)| is_media(key));
@@ -136,7 +136,7 @@ impl Servers {
     }
 
     /// The S3 calls since the last time, by operation.
-    pub fn take_calls(&self) -> BTreeMap<&'static str, usize> {
+    pub(crate) fn take_calls(&self) -> BTreeMap<&'static str, usize> {
         let mut calls = BTreeMap::new();
         for call in self.s3.calls() {
             *calls.entry(call.operation).or_default() += 1;

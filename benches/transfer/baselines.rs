@@ -10,7 +10,7 @@ use crate::servers::process::Servers;
 
 /// Pipes one GET into one PUT of known length, the least that any program must do. Runs in a
 /// process of its own and prints the CPU time and peak memory.
-pub async fn relay() {
+pub(crate) async fn relay() {
     let variable = |name: &str| std::env::var(name).expect("the parent sets it");
     let ca = std::fs::read(variable("SSL_CERT_FILE")).expect("it is there");
     let ca = reqwest::Certificate::from_pem(&ca).expect("it is PEM");
@@ -36,7 +36,7 @@ pub async fn relay() {
 }
 
 /// Runs [`relay`] and measures it.
-pub fn relayed(servers: &Servers, length: u64) -> Usage {
+pub(crate) fn relayed(servers: &Servers, length: u64) -> Usage {
     let started = Instant::now();
     let output = Command::new(std::env::current_exe().expect("this program has a path"))
         .env("BENCH_ROLE", "relay")
@@ -64,7 +64,7 @@ pub fn relayed(servers: &Servers, length: u64) -> Usage {
 }
 
 /// Runs and measures `curl … | aws s3 cp -`, if both are installed.
-pub fn general_tool(servers: &Servers, length: u64) -> Option<Usage> {
+pub(crate) fn general_tool(servers: &Servers, length: u64) -> Option<Usage> {
     let script = format!(
         "curl -sf --cacert $SSL_CERT_FILE {o}/source/{length}-tool | \
          aws s3 cp --expected-size {length} --endpoint-url {o} --ca-bundle $SSL_CERT_FILE \

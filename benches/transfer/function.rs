@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 use crate::servers::process::Servers;
 
 /// The process of the function, behind a Lambda Runtime API.
-pub struct Function {
+pub(crate) struct Function {
     process: Child,
     api: RuntimeApi,
     /// The time from the start of the process to its first poll.
-    pub startup: Duration,
+    pub(crate) startup: Duration,
 }
 
 impl Function {
     /// Starts the function built here, or the one that `BENCH_FUNCTION` names.
-    pub async fn start(servers: &Servers, concurrency: usize) -> Self {
+    pub(crate) async fn start(servers: &Servers, concurrency: usize) -> Self {
         let built = env!("CARGO_BIN_EXE_acs-recording-archiver");
         let built = std::env::var("BENCH_FUNCTION").unwrap_or_else(|_| built.to_owned());
         let api = RuntimeApi::start().await;
@@ -54,13 +54,13 @@ impl Function {
     }
 
     /// Delivers a recording with chunks of these lengths and measures the process meanwhile.
-    pub async fn deliver(&self, lengths: &[u64]) -> Usage {
+    pub(crate) async fn deliver(&self, lengths: &[u64]) -> Usage {
         self.deliver_of("said", lengths).await
     }
 
     /// Delivers like [`Self::deliver`], with chunks that the source sends without length and
     /// ranges.
-    pub async fn deliver_unsaid(&self, lengths: &[u64]) -> Usage {
+    pub(crate) async fn deliver_unsaid(&self, lengths: &[u64]) -> Usage {
         self.deliver_of("unsaid", lengths).await
     }
 

@@ -12,10 +12,6 @@
     reason = "a benchmark that cannot continue panics"
 )]
 #![allow(
-    unreachable_pub,
-    reason = "nothing of a benchmark is reached from outside"
-)]
-#![allow(
     clippy::disallowed_methods,
     reason = "a benchmark reads the environment and the clock"
 )]

@@ -2,7 +2,7 @@
 //! possible: a source that serves ranges, and a sink that is just enough of S3. The emulators check
 //! requests; these servers do not.
 
-pub mod process;
+pub(crate) mod process;
 mod received;
 mod sink;
 mod source;
@@ -29,7 +29,7 @@ use self::source::Source;
 type Body = BoxBody<Bytes, Infallible>;
 
 /// Serves until the process is killed. Prints the port and the certificate first.
-pub async fn serve(authority: &Authority) {
+pub(crate) async fn serve(authority: &Authority) {
     let tls = authority.server(&["localhost"]);
     let listener = TcpListener::bind("127.0.0.1:0")
         .await

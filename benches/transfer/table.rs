@@ -17,15 +17,15 @@ const GIB: u64 = 1024 * MIB;
 /// <https://aws.amazon.com/lambda/pricing/> and <https://aws.amazon.com/s3/pricing/>
 mod prices {
     /// A GB-second of Lambda on arm64.
-    pub const GB_SECOND: f64 = 0.000_013_333_4;
+    pub(crate) const GB_SECOND: f64 = 0.000_013_333_4;
     /// A GB-second of Lambda on x86-64.
-    pub const GB_SECOND_X86: f64 = 0.000_016_666_7;
+    pub(crate) const GB_SECOND_X86: f64 = 0.000_016_666_7;
     /// A request to Lambda.
-    pub const INVOCATION: f64 = 0.000_000_2;
+    pub(crate) const INVOCATION: f64 = 0.000_000_2;
     /// A PUT, COPY, POST or LIST of S3.
-    pub const PUT: f64 = 0.000_005;
+    pub(crate) const PUT: f64 = 0.000_005;
     /// A GET or HEAD of S3.
-    pub const GET: f64 = 0.000_000_4;
+    pub(crate) const GET: f64 = 0.000_000_4;
 }
 /// The MiB a second that a function of any memory size moves, as users of Lambda report.
 const LAMBDA_SPEED: f64 = 60.0;
@@ -49,7 +49,7 @@ struct Row {
 }
 
 /// Measures everything and prints the tables.
-pub async fn all() {
+pub(crate) async fn all() {
     let mut table = Table::default();
     let servers = Servers::start(0, 0);
     let function = Function::start(&servers, 8).await;

@@ -7,12 +7,12 @@ use std::path::{Component, Path, PathBuf};
 use crate::check::Row;
 
 /// The parent of the default folder.
-pub const TARGET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target");
+pub(crate) const TARGET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target");
 const NAME: &str = "local-archive";
 
 /// The folder that the archive goes to.
 #[derive(Debug)]
-pub struct Folder {
+pub(crate) struct Folder {
     place: PathBuf,
     /// `true` for the default folder, whose archive is replaced.
     replaces: bool,
@@ -21,7 +21,7 @@ pub struct Folder {
 impl Folder {
     /// The folder `out`, which must be new or empty, or the default folder. A folder that cannot be
     /// written to fails here, before the run.
-    pub fn new(out: Option<&Path>) -> Result<Self, String> {
+    pub(crate) fn new(out: Option<&Path>) -> Result<Self, String> {
         let Some(out) = out else {
             let target = Path::new(TARGET);
             probe(target)?;
@@ -50,7 +50,7 @@ impl Folder {
 
     /// Writes each object to a file named by its key. The archive of an earlier run stays until the
     /// new one is complete.
-    pub fn write(&self, rows: &[Row]) -> Result<(), String> {
+    pub(crate) fn write(&self, rows: &[Row]) -> Result<(), String> {
         if !self.replaces {
             return write(&self.place, rows);
         }
@@ -71,13 +71,13 @@ impl Folder {
     }
 
     /// The folder for display, relative to the current directory if it is below.
-    pub fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         shown(&self.place)
     }
 }
 
 /// A path for display, relative to the current directory if it is below.
-pub fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here)
         .unwrap_or(path)

@@ -21,25 +21,25 @@ use tracing_subscriber::filter::LevelFilter;
         differences; 1 if there are, or if the run fails or its output cannot be written; 2 for a \
         wrong option or file; 130 after Ctrl-C, except during --serve."
 )]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// Files to deliver in place of the samples: Lambda payloads, as in events/, or events (a JSON
     /// object or array). The emulated ACS serves the documents that they name
     #[arg(value_name = "FILE")]
-    pub files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
 
     /// Serve deliveries until Ctrl-C, then compare the objects again; prints commands to deliver,
     /// list and audit
     #[arg(long)]
-    pub serve: bool,
+    pub(crate) serve: bool,
 
     /// The port of the Function URL [default: a free port]
     #[arg(long, value_name = "N")]
-    pub port: Option<u16>,
+    pub(crate) port: Option<u16>,
 
     /// Let the source fail after about half of the parts, so that the answer is 503, and deliver
     /// again: the transfer resumes
     #[arg(long)]
-    pub interrupt: bool,
+    pub(crate) interrupt: bool,
 
     /// The sizes of the generated chunks in turn, from the first again after the last: 1, 300kB,
     /// 1.5MiB, 1GiB. All media is held in memory
@@ -50,7 +50,7 @@ pub struct Arguments {
         value_parser = size,
         allow_negative_numbers = true
     )]
-    pub size: Vec<u64>,
+    pub(crate) size: Vec<u64>,
 
     #[arg(
         long,
@@ -58,15 +58,15 @@ pub struct Arguments {
         help = "The parts in flight (TRANSFER_CONCURRENCY) [default: 8]",
         value_parser = clap::value_parser!(u8).range(1..=64)
     )]
-    pub concurrency: Option<u8>,
+    pub(crate) concurrency: Option<u8>,
 
     /// The rate limit of each connection to the source, in bytes a second, to watch the bars: 2MiB
     #[arg(long, value_name = "BYTES", value_parser = rate, allow_negative_numbers = true)]
-    pub rate: Option<u64>,
+    pub(crate) rate: Option<u64>,
 
     /// The folder for the archive, new or empty [default: target/local-archive, which is replaced]
     #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
+    pub(crate) out: Option<PathBuf>,
 
     /// Print the log lines of the function in place of the bars, from LEVEL on: error, warn, info,
     /// debug [default without LEVEL: info]
@@ -77,7 +77,7 @@ pub struct Arguments {
         require_equals = true,
         default_missing_value = "info"
     )]
-    pub log: Option<LevelFilter>,
+    pub(crate) log: Option<LevelFilter>,
 }
 
 /// Parses the size of a chunk.

@@ -11,17 +11,17 @@ use crate::setup::WORK;
 
 /// The objects, and the differences from their sources.
 #[derive(Debug, Default)]
-pub struct Checked {
-    pub objects: Vec<Row>,
-    pub differences: Vec<String>,
+pub(crate) struct Checked {
+    pub(crate) objects: Vec<Row>,
+    pub(crate) differences: Vec<String>,
 }
 
 /// An object and the result of its comparison.
 #[derive(Debug)]
-pub struct Row {
-    pub key: String,
-    pub object: Object,
-    pub verdict: &'static str,
+pub(crate) struct Row {
+    pub(crate) key: String,
+    pub(crate) object: Object,
+    pub(crate) verdict: &'static str,
 }
 
 /// The expected content of a key.
@@ -34,7 +34,7 @@ enum Kind<'a> {
 
 /// Compares every object with its source, and reports unfinished uploads and pending events. The
 /// comparison of a manifest finds missing objects.
-pub fn check(s3: &S3, expected: &[Expected]) -> Checked {
+pub(crate) fn check(s3: &S3, expected: &[Expected]) -> Checked {
     let objects = s3.objects();
     let kinds = kinds(expected);
     let verdicts = verdicts(&objects);

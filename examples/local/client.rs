@@ -11,30 +11,30 @@ use crate::deliveries::Delivery;
 
 /// The client of the local Function URL.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     client: reqwest::Client,
     origin: String,
 }
 
 /// The answer to a delivery.
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Value,
-    pub took: Duration,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+    pub(crate) took: Duration,
 }
 
 impl Client {
     /// Creates a client that delivers to `origin`.
-    pub fn new(origin: String) -> Result<Self, String> {
+    pub(crate) fn new(origin: String) -> Result<Self, String> {
         let client = http_client().no_proxy().build();
         let client = client.map_err(|error| error_chain(&error))?;
         Ok(Self { client, origin })
     }
 
     /// Delivers and waits for the answer without a limit of time.
-    pub async fn deliver(&self, delivery: &Delivery) -> Result<Reply, String> {
+    pub(crate) async fn deliver(&self, delivery: &Delivery) -> Result<Reply, String> {
         let named = |fault: String| format!("{}: {fault}", delivery.name);
         let method = reqwest::Method::from_bytes(delivery.method.as_bytes())
             .map_err(|_| named(format!("{:?} is not an HTTP method", delivery.method)))?;
@@ -57,7 +57,7 @@ impl Client {
 
 impl Reply {
     /// An answer whose body is JSON or text.
-    pub fn new(status: u16, headers: HeaderMap, body: &[u8], took: Duration) -> Self {
+    pub(crate) fn new(status: u16, headers: HeaderMap, body: &[u8], took: Duration) -> Self {
         let text = || Value::from(String::from_utf8_lossy(body).into_owned());
         Self {
             status,
@@ -68,12 +68,12 @@ impl Reply {
     }
 
     /// The value of a header.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// The outcome of each event.
-    pub fn outcomes(&self) -> Vec<&str> {
+    pub(crate) fn outcomes(&self) -> Vec<&str> {
         let events = self.body.get("events").and_then(Value::as_array);
         events
             .into_iter()
@@ -83,7 +83,7 @@ impl Reply {
     }
 
     /// The bytes that the function fetched for all events.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         let events = self.body.get("events").and_then(Value::as_array);
         events
             .into_iter()
@@ -93,7 +93,7 @@ impl Reply {
     }
 
     /// The answer in a few words.
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let outcomes = self.outcomes();
         if !outcomes.is_empty() {
             return counted(&outcomes);

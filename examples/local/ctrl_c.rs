@@ -14,7 +14,7 @@ const INTERRUPTED: i32 = 130;
 
 /// The reaction to Ctrl-C.
 #[derive(Debug, Default)]
-pub struct CtrlC {
+pub(crate) struct CtrlC {
     /// `true` while [`Self::pressed`] is awaited.
     awaited: AtomicBool,
     pressed: Notify,
@@ -22,7 +22,7 @@ pub struct CtrlC {
 
 impl CtrlC {
     /// Reacts to Ctrl-C from now on.
-    pub fn watch() -> Arc<Self> {
+    pub(crate) fn watch() -> Arc<Self> {
         let ctrl_c = Arc::new(Self::default());
         let watching = Arc::clone(&ctrl_c);
         tokio::spawn(async move {
@@ -41,7 +41,7 @@ impl CtrlC {
     }
 
     /// Waits for Ctrl-C, which does not end the process meanwhile.
-    pub async fn pressed(&self) {
+    pub(crate) async fn pressed(&self) {
         self.awaited.store(true, Ordering::Relaxed);
         self.pressed.notified().await;
         eprintln!("\nCtrl-C: no more deliveries. The objects are compared.");

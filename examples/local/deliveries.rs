@@ -47,7 +47,7 @@ const SAMPLES: [(&str, &str); 8] = [
 
 /// The content of a file.
 #[derive(Debug)]
-pub enum Input {
+pub(crate) enum Input {
     /// An HTTP request.
     Delivery(Delivery),
     /// A payload of EventBridge.
@@ -56,25 +56,25 @@ pub enum Input {
 
 /// An HTTP request to the function.
 #[derive(Clone, Debug, Default)]
-pub struct Delivery {
+pub(crate) struct Delivery {
     /// The name in the output.
-    pub name: String,
-    pub method: String,
-    pub path: String,
-    pub query: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub(crate) name: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Delivery {
     /// The value of a header, by lower-case name.
-    pub fn header(&self, wanted: &str) -> Option<&str> {
+    pub(crate) fn header(&self, wanted: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers.find_map(|(name, value)| (name == wanted).then_some(value.as_str()))
     }
 
     /// The same delivery after `count` attempts.
-    pub fn again(&self, count: u32) -> Self {
+    pub(crate) fn again(&self, count: u32) -> Self {
         let mut again = self.clone();
         again.headers.retain(|(name, _)| name != DELIVERY_COUNT);
         again
@@ -85,7 +85,7 @@ impl Delivery {
 
     /// The same delivery with events of now. The failed recording of an old event would be expired,
     /// and not tried again.
-    pub fn of_now(mut self) -> Self {
+    pub(crate) fn of_now(mut self) -> Self {
         let now = OffsetDateTime::now_utc().format(&Rfc3339);
         let (Ok(now), Ok(mut body)) = (now, serde_json::from_slice::<Value>(&self.body)) else {
             return self;
@@ -173,7 +173,7 @@ impl Delivery {
 }
 
 /// The handshakes and the sample recordings.
-pub fn samples() -> Result<Vec<Input>, String> {
+pub(crate) fn samples() -> Result<Vec<Input>, String> {
     let samples = SAMPLES.iter();
     samples
         .map(|(name, text)| input(name, text.as_bytes()))
@@ -181,7 +181,7 @@ pub fn samples() -> Result<Vec<Input>, String> {
 }
 
 /// Reads a file.
-pub fn read(file: &Path) -> Result<Input, String> {
+pub(crate) fn read(file: &Path) -> Result<Input, String> {
     let named = |fault: String| format!("{}: {fault}", file.display());
     let bytes = fs::read(file).map_err(|error| named(error.to_string()))?;
     let name = file.file_stem().unwrap_or_default().to_string_lossy();

@@ -17,7 +17,7 @@ use crate::run::Run;
 
 /// A chunk of several parts whose source fails.
 #[derive(Debug)]
-pub struct Cut {
+pub(crate) struct Cut {
     chunk: ExpectedChunk,
     plan: Plan,
     part_size: u64,
@@ -27,7 +27,7 @@ pub struct Cut {
 
 impl Cut {
     /// The chunks of more than one part, which alone can fail in the middle.
-    pub fn of(chunks: &[ExpectedChunk], part_size: u64) -> Vec<Self> {
+    pub(crate) fn of(chunks: &[ExpectedChunk], part_size: u64) -> Vec<Self> {
         let cuts = chunks.iter().filter_map(|chunk| {
             let plan = Plan::new(chunk.media.length(), part_size)?;
             (plan.count() > 1).then(|| Self {
@@ -42,7 +42,7 @@ impl Cut {
 
     /// Makes the source answer 503 to every further range of these chunks once half of their ranges
     /// were requested.
-    pub fn inject(cuts: &[Self], acs: &Acs) {
+    pub(crate) fn inject(cuts: &[Self], acs: &Acs) {
         let half = |cut: &Self| (cut.chunk.source_id.clone(), cut.plan.count() / 2);
         let most: BTreeMap<String, PartNumber> = cuts.iter().map(half).collect();
         let begun: Mutex<BTreeMap<String, BTreeSet<String>>> = Mutex::default();
@@ -65,7 +65,7 @@ impl Cut {
     }
 
     /// Notes the parts in S3 and describes them.
-    pub fn note_kept(&mut self, s3: &S3) -> String {
+    pub(crate) fn note_kept(&mut self, s3: &S3) -> String {
         let uploads = s3.uploads();
         let parts = uploads
             .iter()
@@ -86,7 +86,7 @@ impl Cut {
 
     /// Describes the parts that were requested from the source since. Fails unless these are
     /// exactly the missing parts.
-    pub fn check_fetched(&self, acs: &Acs) -> Result<String, String> {
+    pub(crate) fn check_fetched(&self, acs: &Acs) -> Result<String, String> {
         let asked: BTreeSet<PartNumber> = acs
             .requests()
             .iter()
@@ -141,7 +141,7 @@ impl Cut {
 impl Run {
     /// Delivers twice: the source fails the first time. Returns `false` if the first answer has no
     /// outcomes, so that nothing was interrupted.
-    pub async fn interrupt(
+    pub(crate) async fn interrupt(
         &mut self,
         delivery: &Delivery,
         chunks: &[ExpectedChunk],

@@ -17,10 +17,6 @@
     clippy::indexing_slicing,
     reason = "a local run that cannot continue panics"
 )]
-#![allow(
-    unreachable_pub,
-    reason = "nothing of a binary is reached from outside"
-)]
 
 mod archive;
 mod arguments;

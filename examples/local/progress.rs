@@ -27,7 +27,11 @@ const TEMPLATES: [(u16, &str); 3] = [
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Waits for `work` and draws the bytes of each chunk that S3 has received meanwhile.
-pub async fn watched<T>(chunks: &[ExpectedChunk], s3: &S3, work: impl Future<Output = T>) -> T {
+pub(crate) async fn watched<T>(
+    chunks: &[ExpectedChunk],
+    s3: &S3,
+    work: impl Future<Output = T>,
+) -> T {
     let bars: Vec<_> = chunks
         .iter()
         .map(|chunk| (bars().add(bar(chunk)), chunk))

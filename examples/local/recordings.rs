@@ -17,35 +17,35 @@ use serde_json::{Value, json};
 use url::Url;
 
 /// The prefix of all keys, which is the default of the function.
-pub const PREFIX: &str = "recordings/";
+pub(crate) const PREFIX: &str = "recordings/";
 
 /// A recording that an event named.
 #[derive(Clone, Debug)]
-pub struct Expected {
+pub(crate) struct Expected {
     /// The event, as JSON.
-    pub event: Value,
-    pub manifest_key: String,
-    pub rejection_key: String,
+    pub(crate) event: Value,
+    pub(crate) manifest_key: String,
+    pub(crate) rejection_key: String,
     /// The chunks with valid locations.
-    pub chunks: Vec<ExpectedChunk>,
+    pub(crate) chunks: Vec<ExpectedChunk>,
 }
 
 /// The documents of a chunk and the keys of its objects.
 #[derive(Clone, Debug)]
-pub struct ExpectedChunk {
-    pub index: u64,
-    pub document_id: String,
+pub(crate) struct ExpectedChunk {
+    pub(crate) index: u64,
+    pub(crate) document_id: String,
     /// The document id in the content location.
-    pub source_id: String,
-    pub media_key: String,
-    pub media: Media,
-    pub metadata_key: String,
-    pub metadata: Bytes,
+    pub(crate) source_id: String,
+    pub(crate) media_key: String,
+    pub(crate) media: Media,
+    pub(crate) metadata_key: String,
+    pub(crate) metadata: Bytes,
 }
 
 /// The recordings of the emulated ACS.
 #[derive(Debug)]
-pub struct Recordings {
+pub(crate) struct Recordings {
     acs: Acs,
     allowed: AllowedLocations,
     layout: Layout,
@@ -65,7 +65,7 @@ struct Held {
 
 impl Recordings {
     /// Creates the empty set. Chunks will have these sizes in turn, and fill `memory` at most.
-    pub fn new(acs: Acs, sizes: Vec<u64>, memory: Option<u64>) -> Result<Self, String> {
+    pub(crate) fn new(acs: Acs, sizes: Vec<u64>, memory: Option<u64>) -> Result<Self, String> {
         let endpoint = Url::parse(&acs.endpoint()).map_err(|error| error.to_string())?;
         Ok(Self {
             allowed: allowed(&acs.endpoint())?,
@@ -82,7 +82,7 @@ impl Recordings {
 
     /// Publishes the documents that the events of a body name on hosts of ACS. Fails if the media
     /// does not fit into memory, where S3 stores it.
-    pub fn publish(&self, body: &[u8]) -> Result<Vec<Expected>, String> {
+    pub(crate) fn publish(&self, body: &[u8]) -> Result<Vec<Expected>, String> {
         let mut held = self.lock();
         let expected: Vec<Expected> = recordings(body)
             .iter()
@@ -99,7 +99,7 @@ impl Recordings {
     }
 
     /// The recordings published so far.
-    pub fn expected(&self) -> Vec<Expected> {
+    pub(crate) fn expected(&self) -> Vec<Expected> {
         self.lock().expected.values().cloned().collect()
     }
 
@@ -203,7 +203,7 @@ fn no_room(size: u64, memory: u64) -> String {
 }
 
 /// The media hosts that the events of a body name.
-pub fn hosts(body: &[u8], endpoint: &str) -> Result<Vec<String>, String> {
+pub(crate) fn hosts(body: &[u8], endpoint: &str) -> Result<Vec<String>, String> {
     let allowed = allowed(endpoint)?;
     let hosts = recordings(body)
         .into_iter()

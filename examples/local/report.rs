@@ -17,7 +17,7 @@ const NAME: usize = 27;
 ///
 /// <https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema> and
 /// <https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md>
-pub fn handshake(delivery: &Delivery, reply: &Reply) -> Option<Result<String, String>> {
+pub(crate) fn handshake(delivery: &Delivery, reply: &Reply) -> Option<Result<String, String>> {
     let told = |good: bool, summary: String, wanted: &str| {
         if good && reply.status == 200 {
             Ok(format!("handshake: {summary}"))
@@ -40,7 +40,7 @@ pub fn handshake(delivery: &Delivery, reply: &Reply) -> Option<Result<String, St
 }
 
 /// Prints a line about an answer, and the reasons why events were not archived.
-pub fn report(delivery: &Delivery, reply: &Reply, summary: &str, s3: &S3) {
+pub(crate) fn report(delivery: &Delivery, reply: &Reply, summary: &str, s3: &S3) {
     let bytes = match reply.bytes() {
         0 => String::new(),
         bytes => format!("  {}", HumanBytes(bytes)),
@@ -58,7 +58,7 @@ pub fn report(delivery: &Delivery, reply: &Reply, summary: &str, s3: &S3) {
 }
 
 /// A name and its text, which is on a line below if both do not fit into `most` columns.
-pub fn beside(name: &str, text: &str, most: Option<usize>) -> String {
+pub(crate) fn beside(name: &str, text: &str, most: Option<usize>) -> String {
     let line = format!("{name}  {text}");
     if most.is_none_or(|most| line.chars().count() <= most) {
         return line;
@@ -68,12 +68,12 @@ pub fn beside(name: &str, text: &str, most: Option<usize>) -> String {
 }
 
 /// Prints a detail of the line above.
-pub fn detail(text: &str) {
+pub(crate) fn detail(text: &str) {
     print(folded(&format!("    {text}"), columns()));
 }
 
 /// The name of a delivery, padded to its column.
-pub fn padded(name: &str) -> String {
+pub(crate) fn padded(name: &str) -> String {
     format!("{name:NAME$}")
 }
 
@@ -119,7 +119,7 @@ fn all_reasons(document: &Value) -> Vec<String> {
 }
 
 /// `1 part`, `2 parts`.
-pub fn counted(number: usize, what: &str) -> String {
+pub(crate) fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 

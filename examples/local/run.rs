@@ -25,8 +25,8 @@ use crate::table::table;
 use harness::embedded::{Embedded, RESOURCE, SECRET};
 
 /// A run in progress.
-pub struct Run {
-    pub embedded: Embedded,
+pub(crate) struct Run {
+    pub(crate) embedded: Embedded,
     recordings: Arc<Recordings>,
     served: Arc<Served>,
     client: Client,
@@ -38,7 +38,7 @@ pub struct Run {
 
 impl Run {
     /// Starts the emulators, the function, and the Function URL.
-    pub async fn start(arguments: &Arguments, inputs: &[Input]) -> Result<Self, String> {
+    pub(crate) async fn start(arguments: &Arguments, inputs: &[Input]) -> Result<Self, String> {
         let setup = setup(arguments, inputs)?;
         let part_size = setup.limits.part_size;
         let embedded = Embedded::start(setup).await;
@@ -62,7 +62,7 @@ impl Run {
     }
 
     /// Prints the addresses.
-    pub fn introduce(&self) {
+    pub(crate) fn introduce(&self) {
         let (acs, s3) = (&self.embedded.acs, &self.embedded.s3);
         for (name, address) in [
             ("emulated ACS", RESOURCE),
@@ -76,7 +76,7 @@ impl Run {
     }
 
     /// Delivers everything. With `must_archive`, any outcome but archived is a difference.
-    pub async fn deliver_all(
+    pub(crate) async fn deliver_all(
         &mut self,
         inputs: Vec<Input>,
         interrupt: bool,
@@ -113,7 +113,7 @@ impl Run {
     }
 
     /// Prints the commands to deliver, list and audit, and reports deliveries until `end`.
-    pub async fn serve(&self, end: impl Future<Output = ()>) -> Result<(), String> {
+    pub(crate) async fn serve(&self, end: impl Future<Output = ()>) -> Result<(), String> {
         let commands = serve::commands(&self.embedded, &self.url)?;
         print(format_args!("\n{commands}\n"));
         self.served.report_all();
@@ -122,7 +122,7 @@ impl Run {
     }
 
     /// Compares the objects, lists them, writes them to `folder`, and returns all differences.
-    pub fn conclude(&self, folder: &Folder) -> Result<Vec<String>, String> {
+    pub(crate) fn conclude(&self, folder: &Folder) -> Result<Vec<String>, String> {
         let Checked {
             objects,
             differences,
@@ -169,7 +169,7 @@ impl Run {
     }
 
     /// Delivers and draws a bar for each chunk.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         delivery: &Delivery,
         chunks: &[ExpectedChunk],
@@ -199,7 +199,7 @@ impl Run {
     }
 
     /// Adds a difference unless every event was archived.
-    pub fn must_be_archived(&mut self, delivery: &Delivery, reply: &Reply) {
+    pub(crate) fn must_be_archived(&mut self, delivery: &Delivery, reply: &Reply) {
         let outcomes = reply.outcomes();
         let archived =
             !outcomes.is_empty() && outcomes.iter().all(|outcome| outcome.ends_with("rchived"));
@@ -209,7 +209,7 @@ impl Run {
     }
 
     /// Adds a difference.
-    pub fn differ(&mut self, delivery: &Delivery, difference: &str) {
+    pub(crate) fn differ(&mut self, delivery: &Delivery, difference: &str) {
         let name = &delivery.name;
         self.differences.push(format!("{name}: {difference}"));
     }

@@ -12,18 +12,18 @@ static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 static LOST: OnceLock<Error> = OnceLock::new();
 
 /// The bars of all deliveries in progress, which are drawn only if the error output is a terminal.
-pub fn bars() -> &'static MultiProgress {
+pub(crate) fn bars() -> &'static MultiProgress {
     &BARS
 }
 
 /// Hides the bars from now on.
-pub fn hide_bars() {
+pub(crate) fn hide_bars() {
     BARS.set_draw_target(ProgressDrawTarget::hidden());
 }
 
 /// Prints a line above the bars. A failed write is returned by [`lost`], unless a pipe was closed:
 /// its reader, such as `head`, has read enough.
-pub fn print(line: impl Display) {
+pub(crate) fn print(line: impl Display) {
     let said = BARS.suspend(|| writeln!(stdout(), "{line}"));
     if let Err(error) = said
         && error.kind() != ErrorKind::BrokenPipe
@@ -34,13 +34,13 @@ pub fn print(line: impl Display) {
 }
 
 /// The error of the first line that could not be printed.
-pub fn lost() -> Option<&'static Error> {
+pub(crate) fn lost() -> Option<&'static Error> {
     LOST.get()
 }
 
 /// The columns of the output: the variable `COLUMNS`, or those of the terminal. `None`, no limit,
 /// for a file or a pipe.
-pub fn columns() -> Option<usize> {
+pub(crate) fn columns() -> Option<usize> {
     #[expect(clippy::disallowed_methods, reason = "no setting of the function")]
     let told = env::var("COLUMNS").ok();
     let told = told.and_then(|columns| columns.parse().ok());
@@ -49,7 +49,7 @@ pub fn columns() -> Option<usize> {
 }
 
 /// Shortens a text to at most `most` characters, in the middle: keys differ mostly at their ends.
-pub fn shortened(text: &str, most: usize) -> String {
+pub(crate) fn shortened(text: &str, most: usize) -> String {
     let length = text.chars().count();
     if length <= most {
         return text.to_owned();
@@ -63,7 +63,7 @@ pub fn shortened(text: &str, most: usize) -> String {
 }
 
 /// Breaks a line between words into lines of at most `most` characters and indents the later ones.
-pub fn folded(line: &str, most: Option<usize>) -> String {
+pub(crate) fn folded(line: &str, most: Option<usize>) -> String {
     let indent = line.len() - line.trim_start().len();
     let mut text = " ".repeat(indent);
     let mut used = indent;

@@ -15,7 +15,7 @@ use harness::embedded::{Embedded, REGION};
 const EVENT: &str = "local-event.json";
 
 /// Writes a new event to a file and returns the commands.
-pub fn commands(embedded: &Embedded, url: &str) -> Result<String, String> {
+pub(crate) fn commands(embedded: &Embedded, url: &str) -> Result<String, String> {
     let file = Path::new(TARGET).join(EVENT);
     let event = event(embedded.acs.media_host());
     let written = fs::write(&file, event.to_string());

@@ -40,7 +40,7 @@ use harness::embedded::{self, Embedded};
 const MOST_BYTES: usize = 6 * 1024 * 1024;
 
 /// The state of the Function URL.
-pub struct Served {
+pub(crate) struct Served {
     function: Function,
     s3: S3,
     recordings: Arc<Recordings>,
@@ -52,7 +52,7 @@ pub struct Served {
 
 impl Served {
     /// The state for the function of `embedded`, which fetches `recordings`.
-    pub fn new(embedded: &Embedded, recordings: &Arc<Recordings>) -> Arc<Self> {
+    pub(crate) fn new(embedded: &Embedded, recordings: &Arc<Recordings>) -> Arc<Self> {
         Arc::new(Self {
             function: embedded.function.clone(),
             s3: embedded.s3.clone(),
@@ -63,13 +63,13 @@ impl Served {
     }
 
     /// Reports each delivery from now on.
-    pub fn report_all(&self) {
+    pub(crate) fn report_all(&self) {
         self.reports.store(true, Ordering::Relaxed);
     }
 }
 
 /// Listens on this port of loopback, or on a free one.
-pub async fn start(served: Arc<Served>, port: Option<u16>) -> Result<SocketAddr, String> {
+pub(crate) async fn start(served: Arc<Served>, port: Option<u16>) -> Result<SocketAddr, String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
     let failed = |error: io::Error| format!("{address}: {error}");
     let listener = TcpListener::bind(address).await.map_err(failed)?;

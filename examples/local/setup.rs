@@ -27,14 +27,14 @@ const SIZES: [u64; 10] = [
     MIB,
 ];
 /// The name of the work bucket.
-pub const WORK: &str = "unfinished-work";
+pub(crate) const WORK: &str = "unfinished-work";
 /// The first size under `--interrupt`, so that S3 keeps several parts.
 const LARGE: u64 = 136 * MIB;
 /// The backoff under `--interrupt`, where the source fails on purpose.
 const SHORT_BACKOFF: Duration = Duration::from_millis(10);
 
 /// The settings of the emulators and the function. ACS has each media host that the events name.
-pub fn setup(arguments: &Arguments, inputs: &[Input]) -> Result<Setup, String> {
+pub(crate) fn setup(arguments: &Arguments, inputs: &[Input]) -> Result<Setup, String> {
     let mut setup = Setup::default();
     setup.s3.more_buckets.push(WORK.to_owned());
     setup.variables.push(("WORK_BUCKET", WORK.to_owned()));
@@ -59,7 +59,7 @@ pub fn setup(arguments: &Arguments, inputs: &[Input]) -> Result<Setup, String> {
 }
 
 /// The sizes of the chunks in turn.
-pub fn sizes(arguments: &Arguments) -> Vec<u64> {
+pub(crate) fn sizes(arguments: &Arguments) -> Vec<u64> {
     if !arguments.size.is_empty() {
         return arguments.size.clone();
     }
@@ -71,7 +71,7 @@ pub fn sizes(arguments: &Arguments) -> Vec<u64> {
 }
 
 /// The bytes of memory for recordings; `None` if the system does not report free memory.
-pub fn available_memory() -> Option<u64> {
+pub(crate) fn available_memory() -> Option<u64> {
     let told = fs::read_to_string("/proc/meminfo").ok()?;
     let available = told
         .lines()

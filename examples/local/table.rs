@@ -48,7 +48,7 @@ const SHORTEST: usize = 24;
 const GAP: usize = 2;
 
 /// The text of the table, in lines of at most `most` characters.
-pub fn table(rows: &[Row], most: Option<usize>) -> String {
+pub(crate) fn table(rows: &[Row], most: Option<usize>) -> String {
     let mut columns: Vec<_> = COLUMNS.iter().map(|column| column.cells(rows)).collect();
     let names = rows.iter().map(|row| split(&row.key).1.chars().count());
     let longest = GAP + names.max().unwrap_or_default();

@@ -7,17 +7,17 @@ use std::process::{Child, Command, Stdio};
 use acs_recording_archiver::acs::http_client;
 
 /// The process of the source and the sink.
-pub struct Servers {
+pub(crate) struct Servers {
     process: Child,
-    pub origin: String,
+    pub(crate) origin: String,
     /// The certificate of both, for a client to trust.
-    pub ca: tempfile::NamedTempFile,
+    pub(crate) ca: tempfile::NamedTempFile,
 }
 
 impl Servers {
     /// Starts a source with a rate limit for each connection in bytes a second (0 for none) and a
     /// latency in milliseconds.
-    pub fn start(rate: u64, latency: u64) -> Self {
+    pub(crate) fn start(rate: u64, latency: u64) -> Self {
         let mut process = Command::new(std::env::current_exe().expect("this program has a path"))
             .env("BENCH_ROLE", "servers")
             .env("BENCH_RATE", rate.to_string())
@@ -43,7 +43,7 @@ impl Servers {
     }
 
     /// The calls that the sink answered since the last request for them.
-    pub async fn calls(&self) -> BTreeMap<String, u64> {
+    pub(crate) async fn calls(&self) -> BTreeMap<String, u64> {
         let url = format!("{}/calls", self.origin);
         let answer = self
             .client()
