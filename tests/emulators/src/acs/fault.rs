@@ -57,7 +57,6 @@ pub enum Fault {
 
 impl Fault {
     /// An answer with this body and no headers of its own.
-    #[must_use]
     pub fn answer(status: u16, body: &'static str) -> Self {
         Self::Answer {
             status,
@@ -80,7 +79,6 @@ impl Fault {
     }
 
     /// An answer that redirects to this location.
-    #[must_use]
     pub fn redirect(status: u16, location: &str) -> Self {
         Self::Answer {
             status,

@@ -44,7 +44,6 @@ pub enum Fault {
 
 impl Fault {
     /// A refusal of this status and code.
-    #[must_use]
     pub const fn refuse(status: u16, code: &'static str) -> Self {
         Self::Refuse { status, code }
     }
