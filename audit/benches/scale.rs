@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 const SIZES: [u32; 3] = [1_000, 10_000, 100_000];
-/// How the audit is asked.
+/// The runs of the audit.
 const TASKS: [(&str, &[&str]); 3] = [
     ("table", &["--format", "table"]),
     ("html", &["--format", "html"]),
@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 #[tokio::main]
 async fn main() {
-    // Sizes may be given instead.
+    // Arguments replace the sizes.
     let given: Vec<u32> = std::env::args()
         .filter_map(|size| size.parse().ok())
         .collect();
@@ -90,7 +90,7 @@ async fn run(s3: &S3, size: u32, task: &str, arguments: &[&str]) {
     );
 }
 
-/// Puts a recording as the function archives it, a hundred days of them.
+/// Puts a recording as the function archives it. The recordings are spread over a hundred days.
 fn archive(s3: &S3, number: u32) {
     let age = Duration::from_secs(u64::from(number % 100) * 86_400 + u64::from(number) % 80_000);
     let started = iso(Timestamp::from(SystemTime::now() - age));

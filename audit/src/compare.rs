@@ -83,7 +83,7 @@ mod tests {
     };
 
     #[test]
-    fn what_differs_and_how_much_that_matters() {
+    fn the_most_serious_difference_decides() {
         let named = |crc64nvme: Option<&'static str>| StoredObject {
             key: "k".into(),
             size: 7,

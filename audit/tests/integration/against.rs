@@ -1,4 +1,4 @@
-//! The archive against ACS's own log: a row for each recording, whatever became of it.
+//! The comparison of the archive with ACS's own log.
 
 use std::io::Write as _;
 use std::process::{Output, Stdio};
@@ -251,7 +251,7 @@ async fn a_start_stands_for_an_id_only_where_that_is_sure() {
 }
 
 #[tokio::test]
-async fn differences_and_what_the_log_lacks_are_said() {
+async fn differences_from_the_log_are_reported() {
     let world = World::start().await;
     let (one, other) = (another(1).aged(2 * HOUR), another(2).aged(HOUR));
     archive(&world, &one, &id(1)).await;
@@ -377,7 +377,7 @@ async fn the_log_may_come_by_the_standard_input_and_must_be_one() {
 }
 
 #[tokio::test]
-async fn the_sample_log_has_one_recording_that_nobody_announced() {
+async fn the_sample_log_has_one_recording_without_an_event() {
     let world = World::start().await;
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let read = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).unwrap();

@@ -1,4 +1,4 @@
-//! What the audit finds in archives that the function made, and that were tampered with.
+//! Audits of archives that the function made, unchanged and changed by another writer.
 
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,7 +69,7 @@ pub async fn audit(world: &World) -> Report {
     try_audit(world, ("", "")).await.unwrap()
 }
 
-/// What is found, and of which object.
+/// The kinds and keys of the findings.
 fn findings(report: &Report) -> Vec<(EntryKind, &str)> {
     let findings = report.findings.iter();
     findings.map(|entry| (entry.kind, &*entry.key)).collect()
@@ -80,7 +80,7 @@ fn notes(report: &Report) -> Vec<(EntryKind, usize)> {
     notes.map(|(kind, noted)| (*kind, noted.count)).collect()
 }
 
-/// A world with a recording that is archived whole.
+/// A world with an archived recording.
 pub async fn archived() -> (World, Recording) {
     let world = World::start().await;
     let recording = Recording::of(&[10, 2 * PART + 1, PART]);
@@ -101,7 +101,7 @@ fn edit(world: &World, key: &str, change: impl FnOnce(&mut Value)) {
     world.s3.put(key, document.to_string());
 }
 
-/// Another recording, with another call and event, so that one can be told from the other.
+/// A recording with a call and an event of its own.
 pub fn another(number: u32) -> Recording {
     Recording {
         event_id: format!("another-{number}"),
@@ -170,7 +170,7 @@ async fn a_lack_of_credentials_is_named_as_such() {
 }
 
 #[tokio::test]
-async fn what_the_function_archives_is_in_order() {
+async fn an_archive_of_the_function_is_in_order() {
     for etags in [Etags::Md5, Etags::Opaque] {
         let s3 = Settings {
             etags,
@@ -303,7 +303,7 @@ async fn broken_manifests_are_found() {
         let key = recording.manifest_key();
         world.s3.put(&key, broken);
         let report = audit(&world).await;
-        // What it may have named is not said to belong to nothing.
+        // The manifest may have named any of the objects, so none of them is a finding.
         assert_eq!(
             findings(&report),
             [(EntryKind::Unreadable, &*key)],
@@ -412,7 +412,7 @@ async fn a_rejection_is_a_finding_until_the_recording_is_archived() {
     assert_eq!(findings(&report), [(EntryKind::Rejected, &*rejection)]);
     let detail = &report.findings[0].detail;
     assert!(detail.starts_with("chunk 0 media rejected: "), "{detail}");
-    // What it says is archived is held against what is there.
+    // The objects that a rejection names as archived are compared.
     assert_eq!((report.counts.rejections, report.counts.compared), (1, 2));
     let kept = recording.media_key(&recording.chunks[1]);
     let object = world.s3.object(&kept).unwrap();
@@ -434,7 +434,7 @@ async fn a_rejection_is_a_finding_until_the_recording_is_archived() {
     assert_eq!(notes(&report), [(EntryKind::ArchivedLater, 1)]);
     assert_eq!(report.counts.compared, 4);
 
-    // The same recording, told of by another event.
+    // Another event of the same recording.
     let renamed = Object::new(world.s3.object(&rejection).unwrap().body);
     let rejection = format!(
         "{}/renamed-0123456789abcdef.rejected.json",
@@ -471,7 +471,7 @@ async fn events_that_are_set_aside_are_found_with_their_reasons() {
         assert!(entry.detail.starts_with(reason), "{}", entry.detail);
     }
 
-    // Dates are those of the day on which it was set aside.
+    // An event set aside counts on the day when it was set aside.
     let old = now() - 400 * DAY;
     world.s3.set_last_modified(&odd, old);
     let yesterday = day(now() - DAY);
@@ -495,7 +495,7 @@ async fn pending_events_are_listed_and_found_after_a_day() {
         world.s3.put(&key, recording.event(&world).to_string());
         key
     });
-    // Begun, but not finished: no more is to be said of it than that.
+    // An object of a pending event is no finding.
     let begun = young.media_key(&young.chunks[0]);
     world.s3.put(&begun, "media");
     let broken = "recordings/pending/20200101T000000.0000000Z-x-0123456789abcdef/event.json";
@@ -527,14 +527,14 @@ async fn pending_events_are_listed_and_found_after_a_day() {
 }
 
 #[tokio::test]
-async fn what_arrives_meanwhile_is_not_taken_for_lost() {
+async fn an_event_that_arrives_meanwhile_is_found() {
     let world = World::start().await;
     let recording = another(1);
     let media = recording.media_key(&recording.chunks[0]);
     world.s3.put(&media, "media");
     let event = recording.event(&world).to_string();
     let pending = recording.event_key();
-    // It becomes pending after what is pending was listed.
+    // The event arrives after `pending/` was listed.
     let s3 = world.s3.clone();
     world.s3.inject(move |call| {
         if call.operation == "ListMultipartUploads" {
@@ -554,7 +554,7 @@ async fn uploads_that_no_record_names_are_found() {
     let media = recording.media_key(&recording.chunks[0]);
     let event = recording.event(&world).to_string();
     world.s3.put(&recording.event_key(), event);
-    // More of one key than a page has, and one of another.
+    // One key has more uploads than a page.
     let mut orphans: Vec<String> = (0..5).map(|_| world.s3.begin(&media)).collect();
     let recorded = orphans.pop().unwrap();
     orphans.push(world.s3.begin("recordings/notes.txt"));
@@ -636,7 +636,7 @@ async fn only_the_days_that_are_asked_for_are_audited() {
         let recording = another(number);
         recording.publish(&world);
         world.deliver(&recording.event(&world)).await;
-        // As if it had been archived on that day.
+        // The objects are moved, as if they had been archived on that day.
         let earlier = recording.clone().aged(number * DAY);
         for (key, object) in world.s3.objects() {
             if key.contains(&recording.call_id) {
@@ -775,7 +775,7 @@ async fn an_object_that_cannot_be_looked_at_leaves_the_audit_incomplete() {
 }
 
 #[tokio::test]
-async fn an_objects_own_word_is_held_against_its_key() {
+async fn the_metadata_of_an_object_is_compared_with_its_key() {
     let (world, recording) = archived().await;
     let key = recording.media_key(&recording.chunks[1]);
     let there = world.s3.object(&key).unwrap();
@@ -889,7 +889,7 @@ async fn a_bucket_of_unfinished_work_is_looked_at() {
         world.s3.put(&begun, "media");
     }
     work.put("pending/notes.txt", "x");
-    // Here it is nobody's.
+    // In the archive's bucket, no function owns this prefix.
     world.s3.put("recordings/pending/notes.txt", "x");
     let report = audit(&world).await;
     assert_eq!(report.status(), 0, "{report:?}");
@@ -1014,7 +1014,7 @@ async fn media_that_cannot_be_examined_is_unread() {
         report.unread[0].key,
         recording.media_key(&recording.chunks[0])
     );
-    // What the comparison finds is not said twice.
+    // A missing object is a finding of the comparison alone.
     world.s3.heal();
     world.s3.remove(&recording.media_key(&recording.chunks[0]));
     let report = audit_media(&world).await;
@@ -1149,7 +1149,7 @@ pub fn command(world: &World, arguments: &[&str]) -> Command {
 }
 
 #[tokio::test]
-async fn the_command_says_it_by_its_exit_status() {
+async fn the_exit_status_tells_the_result() {
     let (world, recording) = archived().await;
     let bucket = ["--bucket", "recordings", "--force-path-style"];
     let in_order = run(&world, &bucket).await;
@@ -1197,7 +1197,7 @@ async fn the_command_says_it_by_its_exit_status() {
 }
 
 #[tokio::test]
-async fn a_long_run_says_how_far_it_is_beside_the_result() {
+async fn a_long_run_shows_its_progress_on_the_error_output() {
     let (world, _) = archived().await;
     let hung = AtomicBool::new(false);
     world.s3.inject(move |call| {

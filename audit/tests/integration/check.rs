@@ -1,4 +1,4 @@
-//! A trial of a store, by the audit's own binary.
+//! The check of a store, by the built audit.
 
 use std::process::Output;
 
@@ -6,7 +6,7 @@ use emulators::s3::{Condition, S3, Settings};
 use serde_json::Value;
 use tokio::process::Command;
 
-/// Tries an emulated store of those settings by the audit, with those further options.
+/// Checks an emulated store with these settings and further options.
 async fn tried(settings: Settings, options: &[&str]) -> (S3, Output) {
     let s3 = S3::start(settings).await;
     let output = Command::new(env!("CARGO_BIN_EXE_audit"))
@@ -22,7 +22,7 @@ async fn tried(settings: Settings, options: &[&str]) -> (S3, Output) {
     (s3, output)
 }
 
-/// The names of what is not good, with their verdicts.
+/// The names and verdicts of the features that are not good.
 fn not_good(output: &Output) -> Vec<(String, String)> {
     let checked: Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = |check: &Value, name: &str| check[name].as_str().unwrap().to_owned();
@@ -108,7 +108,7 @@ async fn nothing_is_written_unless_asked() {
 }
 
 #[tokio::test]
-async fn a_store_that_takes_nothing_is_told_by_its_first_answer() {
+async fn a_store_that_refuses_everything_cannot_be_used() {
     let settings = Settings {
         bucket: "other".to_owned(),
         ..Settings::default()

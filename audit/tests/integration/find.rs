@@ -1,4 +1,4 @@
-//! A search finds a recording by what people know of it.
+//! Searches for recordings by the facts that people know.
 
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ async fn a_recording_is_found_by_its_id_or_by_a_text_in_its_metadata() {
 }
 
 #[tokio::test]
-async fn what_is_pending_is_found_too() {
+async fn a_pending_event_is_found_too() {
     let (world, _) = world().await;
     let pending = another(7).aged(HOUR);
     pending.store(&world, HOUR);
@@ -180,7 +180,7 @@ async fn a_link_plays_the_media_and_goes_to_the_standard_output_alone() {
 }
 
 #[tokio::test]
-async fn a_search_that_is_no_search_or_cannot_read_says_so() {
+async fn a_search_without_criteria_or_permissions_fails() {
     let (world, recordings) = world().await;
     for (arguments, said) in [
         (&[][..], "name what to find"),

@@ -1,5 +1,5 @@
-//! The page: whole in one file, every value escaped. `tests/browser.py` looks at the one that this
-//! leaves behind in a browser.
+//! The HTML page: one file, every value escaped. `tests/browser.py` opens the page that a test here
+//! writes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -34,7 +34,7 @@ async fn page(world: &World, more: &[&str]) -> (i32, String) {
 }
 
 #[tokio::test]
-async fn a_page_says_first_whether_all_is_in_order() {
+async fn a_page_begins_with_its_verdict() {
     let (world, recording) = archived().await;
     let (status, good) = page(&world, &["--made-by", "Ada"]).await;
     assert_eq!(status, 0);

@@ -1,4 +1,4 @@
-//! `azure/reconcile.sh`: ACS's log is asked and the archive audited in one command.
+//! `azure/reconcile.sh` reads ACS's log and audits the archive in one command.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -54,7 +54,7 @@ async fn run(world: &World, cloud: &Path, arguments: &[&str]) -> Output {
 }
 
 #[tokio::test]
-async fn one_command_asks_the_log_audits_and_counts_what_is_missing() {
+async fn one_command_reads_the_log_audits_and_counts_missing_recordings() {
     let (world, recording) = archived().await;
     let cloud = TempDir::new().unwrap();
     let started = recording.started.unwrap();
