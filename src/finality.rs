@@ -39,19 +39,19 @@ pub enum Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ages {
     /// The time since the event's own time.
-    told: Duration,
+    event: Duration,
     /// The time since the event was stored, by S3's clock.
     stored: Duration,
 }
 
 impl Ages {
-    /// The ages at `now` of an event that names the time `told` and was stored at `stored`. If it
-    /// names no time, or a future time, both ages count from `stored`.
+    /// The ages at `now` of an event of the time `event` that was stored at `stored`. Without a
+    /// time, or with a future time, both ages count from `stored`.
     #[must_use]
-    pub fn new(told: Option<Timestamp>, stored: SystemTime, now: SystemTime) -> Self {
+    pub fn new(event: Option<Timestamp>, stored: SystemTime, now: SystemTime) -> Self {
         let stored = now.duration_since(stored).unwrap_or_default();
-        let told = told.and_then(|told| told.until(now)).unwrap_or(stored);
-        Self { told, stored }
+        let event = event.and_then(|time| time.until(now)).unwrap_or(stored);
+        Self { event, stored }
     }
 
     /// The time since the event was stored.
@@ -79,10 +79,10 @@ impl Failure {
         let settled = ages.stored >= SETTLED;
         match self.finality() {
             Final::AtOnce => true,
-            Final::WhenExpired => settled && ages.told >= EXPIRY,
+            Final::WhenExpired => settled && ages.event >= EXPIRY,
             Final::WhenHopeless => {
                 let quiet = last_part.is_none_or(|age| age >= SETTLED);
-                settled && quiet && ages.told >= LASTING
+                settled && quiet && ages.event >= LASTING
             }
             Final::Never => false,
         }
@@ -174,8 +174,8 @@ mod tests {
         }))
     }
 
-    fn at(told: Duration, stored: Duration) -> Ages {
-        Ages { told, stored }
+    fn at(event: Duration, stored: Duration) -> Ages {
+        Ages { event, stored }
     }
 
     #[test]
@@ -248,9 +248,9 @@ mod tests {
             let text = time.format(&time::format_description::well_known::Rfc3339);
             Timestamp::parse(&text.unwrap())
         };
-        let hours = |told, stored| at(Duration::from_hours(told), Duration::from_hours(stored));
-        let told = written(now - Duration::from_hours(30));
-        assert_eq!(Ages::new(told, stored, now), hours(30, 2));
+        let hours = |event, stored| at(Duration::from_hours(event), Duration::from_hours(stored));
+        let past = written(now - Duration::from_hours(30));
+        assert_eq!(Ages::new(past, stored, now), hours(30, 2));
         let future = written(now + Duration::from_hours(1));
         assert_eq!(Ages::new(future, stored, now), hours(2, 2));
         assert_eq!(Ages::new(None, stored, now), hours(2, 2));

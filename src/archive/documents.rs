@@ -59,7 +59,7 @@ impl Documents<'_> {
     /// # Errors
     ///
     /// [`store::Error::Foreign`] if another object is there too. Then the event must stay pending,
-    /// or nothing in the bucket would tell of the recording.
+    /// or the bucket would have no trace of the recording.
     pub(super) async fn write_rejection(self, rejection: Vec<u8>) -> Result<(), store::Error> {
         let Self { archive, of } = self;
         let key = of.keys.rejection();

@@ -136,11 +136,11 @@ impl Documents<'_> {
         let claim = Claim::later(&archive.store, attempt, etag, archive.limits.heartbeat);
         // The run that created the event has nothing to resume, unless the event is so old that it
         // may have been rejected before: then its upload may still be there.
-        let told = self.of.recording.time();
-        let told = told.map(|time| time.age(clock::now()));
+        let age = self.of.recording.time();
+        let age = age.map(|time| time.age(clock::now()));
         Ok(Stored::ToWorkOn {
             since,
-            first: first && told.is_some_and(|age| age < SETTLED),
+            first: first && age.is_some_and(|age| age < SETTLED),
             claim: Box::new(claim),
         })
     }

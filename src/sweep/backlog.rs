@@ -77,7 +77,7 @@ struct FolderEvent {
     id: String,
     stored: SystemTime,
     /// The age by the event's own time.
-    told: Option<Duration>,
+    age: Option<Duration>,
 }
 
 impl Backlog {
@@ -122,7 +122,7 @@ impl Backlog {
                     key,
                     id: event_id.to_owned(),
                     stored: written,
-                    told: time.map(|time| time.age(self.now)),
+                    age: time.map(|time| time.age(self.now)),
                 });
                 return;
             }
@@ -148,7 +148,7 @@ impl Backlog {
             key: event,
             id,
             stored,
-            told,
+            age: own_age,
         }) = folder.event
         else {
             self.unfinished += folder.old_records;
@@ -161,7 +161,7 @@ impl Backlog {
         self.pending += 1;
         self.in_trouble += usize::from(age >= SETTLED);
         self.oldest = self.oldest.into_iter().chain([stored]).min();
-        let source = told.map_or(age, |told| told.max(age));
+        let source = own_age.map_or(age, |own| own.max(age));
         self.oldest_source = self.oldest_source.max(Some(source));
         if is_reported(age) {
             self.troubled.add(Troubled {
