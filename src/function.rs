@@ -115,6 +115,8 @@ impl Function {
                 }
                 return Err(faults);
             }
+            // Secrets Manager may answer a moment later, and until then a 503 is the better answer
+            // than a process that does not start.
             Ok(Err(unread)) => {
                 error!(error = error_chain(&unread), "starting without settings");
                 None
@@ -250,6 +252,7 @@ impl Function {
     /// Returns the time to work in, which ends shortly before `deadline`. A deadline in the past
     /// counts as unknown.
     fn time_until(&self, deadline: SystemTime) -> Duration {
+        // A deadline that is too far ahead is a clock's fault too, so the longest run bounds both.
         let left = deadline
             .duration_since(clock::now())
             .unwrap_or(self.limits.unknown_deadline);

@@ -47,8 +47,8 @@ pub struct Limits {
     pub complete_call: Duration,
     /// The time after which the rate of a part in flight is known.
     pub rate_known: Duration,
-    /// The shortest time between two listings of an upload's parts, which show what another run has
-    /// put.
+    /// The shortest time between two listings of an upload's parts, which show the parts of other
+    /// runs.
     pub relist: Duration,
     /// The longest time between two such listings, while they show no other run at work.
     pub relist_alone: Duration,
@@ -100,7 +100,7 @@ pub struct Limits {
     pub remembered: usize,
     /// Failures of S3, KMS or permissions in a row, after which a tick takes no more events.
     pub outage: usize,
-    /// The time between two searches for what ended runs have left over.
+    /// The time between two searches for objects that ended runs have left over.
     pub housekeeping: Duration,
 }
 

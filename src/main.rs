@@ -19,6 +19,7 @@ environment.
 // than two.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    // Without these variables the runtime would panic, which tells nobody how to run the function.
     let lacking = config::lacking_of_lambda();
     if !lacking.is_empty() {
         let lacking = lacking.join(", ");

@@ -110,6 +110,7 @@ impl Webhook {
         };
         // The body is not even decoded before the sender is known.
         let query = request.raw_query_string.as_deref().unwrap_or_default();
+        // The handshake of `CloudEvents` is in the headers, so it has no body to wait for.
         if is_options(request) {
             let consent = self.authentication.consent(query, &request.headers);
             return match timeout_at(deadline, consent).await {

@@ -24,12 +24,13 @@ impl Code {
         Self(code.filter(usable).map(str::to_owned))
     }
 
-    /// Reads the code of an error that Entra answered, but not its description, which repeats what
-    /// was sent.
+    /// Reads the code of an error that Entra answered, but not its description, which repeats parts
+    /// of the request.
     /// <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>
     pub(super) fn of_entra(answer: &[u8]) -> Self {
         #[derive(Default, Deserialize)]
         struct Refusal {
+            // Values, so that a member of another type does not hide the other one.
             error: Option<Value>,
             error_codes: Option<Vec<Value>>,
         }

@@ -95,6 +95,7 @@ impl Resource {
             .host_str()
             .filter(|_| bare && !userinfo && matches!(endpoint.scheme(), "http" | "https"));
         let host = host.ok_or(EndpointError::Form)?;
+        // Signatures and tokens go to the endpoint.
         if !is_private(&endpoint) {
             return Err(EndpointError::NotHttps);
         }

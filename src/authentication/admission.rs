@@ -74,6 +74,8 @@ pub(super) enum Found<T> {
 /// Returns `true` if the decision depends on the token as well.
 pub(super) fn wants_token(require: Require, secret: Found<Position>) -> bool {
     match require {
+        // One right credential is enough for `Any`; one wrong credential is enough for a refusal
+        // by `Both`.
         Require::Any => !matches!(secret, Found::Good(_)),
         Require::Both => matches!(secret, Found::Good(_) | Found::Unknown),
     }

@@ -43,6 +43,7 @@ pub(super) fn acs<F>(
 where
     F: Fn(&str) -> Option<OsString>,
 {
+    // Any of the three asks for tokens, so that the others are reported as missing.
     if ![ENDPOINT, TENANT, CLIENT]
         .iter()
         .any(|name| reader.is_set(name))

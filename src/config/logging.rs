@@ -38,6 +38,8 @@ impl Logging {
                 .filter(|text| !text.is_empty())
         };
         let mut ignored = vec![];
+        // RUST_LOG takes precedence. A variable that sets no level is reported by the logger, which
+        // is not installed yet.
         let mut level = None;
         for (name, read) in [
             (RUST_LOG, own_level as fn(&str) -> Option<LevelFilter>),
@@ -54,6 +56,7 @@ impl Logging {
             Some(format) => format.eq_ignore_ascii_case("json"),
             None => function.is_some(),
         };
+        // Outside Lambda, nobody reads metrics.
         let installation = function.map(|function| text("INSTALLATION").unwrap_or(function));
         Self {
             level: level.unwrap_or(LevelFilter::INFO),

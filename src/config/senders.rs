@@ -52,6 +52,7 @@ where
         "both" => Ok(Require::Both),
         _ => Err("must be `any` or `both`".to_owned()),
     });
+    // By what is set, not by what is valid: an invalid value has a fault of its own already.
     match (
         reader.is_set("ENTRA_TENANT_ID"),
         reader.is_set("ENTRA_AUDIENCE"),

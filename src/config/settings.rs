@@ -106,6 +106,7 @@ impl Settings {
         if !faults.is_empty() {
             return Err(faults.into());
         }
+        // Remembered for the refreshes, which read one secret instead of all.
         for (name, position) in [
             (WEBHOOK_SECRETS, &self.positions.webhook_secrets),
             (CONNECTION_STRING, &self.positions.connection_string),

@@ -75,6 +75,8 @@ impl Wiring {
         let secrets = Arc::new(self.secrets(secrets, need_a_secret));
         let authentication = Authentication::new(secrets, tenant, require, &self.http, limits);
         let layout = Layout::new(config.prefix, config.buckets.pending(), resource.endpoint());
+        // One store, one ACS client and one set of slots, which deliveries and ticks share: their
+        // limits hold for the whole process.
         let store = Store::new(&self.sdk, config.buckets, config.force_path_style, limits);
         let acs = Client::new(
             self.http.clone(),
@@ -158,6 +160,8 @@ impl Wiring {
             let settings = settings.clone();
             Box::pin(async move { Ok(settings.read_secrets(needed).await?) }) as _
         };
+        // `None` is a missing value, which the next use reads; `Some(None)` is the known absence of
+        // secrets.
         let first = Some(first).filter(|first| first.is_some() || !needed);
         Cached::new(WEBHOOK_SECRETS, first, self.limits.secret, read)
             .valid_for(self.limits.webhook_secrets)

@@ -56,6 +56,7 @@ impl Webhook {
                     );
                     continue;
                 }
+                // In a task of its own, so that a panic ends the work on one event alone.
                 let archive = Arc::clone(&self.archive);
                 let store =
                     async move { (place, store(&archive, event, deletion, deadline).await) };
@@ -76,6 +77,7 @@ impl Webhook {
             unstored.emit();
         }
         self.work(admitted, order, deadline, &mut reports).await;
+        // The work on an event panicked. A status of 503 lets Event Grid deliver it again.
         let broken = || Report::of(String::new(), Outcome::Unstored);
         let reports = reports.into_iter();
         reports
@@ -94,6 +96,7 @@ impl Webhook {
         let mut admitted = admitted;
         let run = self.archive.run(deadline, LastPart::Dropped);
         let mut idle = self.archive.lanes(&run);
+        // A lane without an event would keep its slots from the others.
         idle.truncate(admitted.len());
         let mut working = JoinSet::new();
         loop {
@@ -112,7 +115,6 @@ impl Webhook {
                 None => return,
                 Some(Ok((place, report, lane))) => {
                     set(reports, place, report);
-                    // A lane that is dropped gives its slots to the others.
                     if !admitted.is_empty() {
                         idle.push(lane);
                     }
