@@ -55,7 +55,7 @@ pub struct Limits {
     /// Rounds that one run makes at one object: the source may change, or the upload vanish.
     pub uploads: u32,
     /// The time after which an upload that one reply has to fill is begun again by ranges.
-    pub stream_patience: Duration,
+    pub stream_timeout: Duration,
     /// The pause after the second upload for one object; it doubles with each upload.
     pub upload_pause: Duration,
     /// The longest metadata document that is archived, in bytes.
@@ -121,7 +121,7 @@ impl Default for Limits {
             relist: Duration::from_secs(1),
             relist_alone: Duration::from_secs(4),
             uploads: 3,
-            stream_patience: Duration::from_hours(1),
+            stream_timeout: Duration::from_hours(1),
             upload_pause: Duration::from_mins(1),
             metadata: 8 * MIB,
             body: 1024 * 1024,

@@ -121,7 +121,7 @@ impl Transfer {
         let written = found.and_then(|found| found.written)?;
         let age = clock::now().duration_since(written).unwrap_or_default();
         let waits = record.streamed && record.crc64nvme.is_none();
-        (waits && age >= self.tools.limits.stream_patience).then(|| Stale {
+        (waits && age >= self.tools.limits.stream_timeout).then(|| Stale {
             upload_id: record.upload_id.clone(),
             cause: Cause::StreamTooLong,
         })
