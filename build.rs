@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-/// What the function is built from.
+/// The files that the function is built from.
 const SOURCES: [&str; 4] = ["src", "build.rs", "Cargo.toml", "Cargo.lock"];
 
 /// Names the commit where there is no checkout, as in a source archive.
@@ -64,7 +64,8 @@ fn commit(root: &Path) -> Option<String> {
     Some(format!("{commit}{dirty}"))
 }
 
-/// Tells cargo to run this again after another commit, and after a change that makes this one dirty.
+/// Tells cargo to run the build script again after another commit, and after a change that makes
+/// the present commit dirty.
 fn watch(root: &Path) {
     for source in SOURCES {
         println!("cargo::rerun-if-changed={source}");

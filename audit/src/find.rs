@@ -35,12 +35,12 @@ pub struct Found {
     pub(crate) links: Vec<String>,
 }
 
-/// What a search has come to.
+/// The result of a search.
 #[derive(Debug, Default)]
 pub struct Searched {
     /// The recordings that were found.
     pub found: u64,
-    /// What could not be looked at: if there is any, there may be more to be found.
+    /// The entries that could not be read. If there are any, the search may have missed recordings.
     pub unread: Vec<Entry>,
 }
 

@@ -20,8 +20,8 @@ import sys
 import tempfile
 import threading
 
-# The page in frames of these widths, since a window of Chromium's is never so narrow. The frames are
-# measured by the page around them, so the page itself needs no script.
+# The page in frames of these widths, since a window of Chromium is never so narrow. The page around
+# the frames measures them, so the page itself needs no script.
 PROBE = """<!doctype html><meta charset="utf-8"><body style="margin:0"><script>
 const widths = [400, 1200];
 const colour = text => {

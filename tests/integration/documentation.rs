@@ -176,7 +176,7 @@ fn blocks(text: &str) -> Vec<(&str, String)> {
     found
 }
 
-/// Whether a test of `tests/integration/` has this path.
+/// Returns `true` if a test of `tests/integration/` has this path.
 fn is_test(path: &str) -> bool {
     let Some((module, name)) = path.split_once("::") else {
         return false;
