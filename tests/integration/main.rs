@@ -46,6 +46,7 @@ mod security;
 mod signatures;
 mod source;
 mod store_faults;
+mod style;
 mod sweep;
 mod template;
 mod together;
