@@ -12,7 +12,7 @@ const USAGE: &str = "\
 acs-recording-archiver is an AWS Lambda function: Lambda starts it, with its settings in the
 environment.
 
-  cargo run --example local    runs it here, against an embedded S3 and an emulated ACS
+  cargo run --example local    runs it here, against an emulated S3 and an emulated ACS
   deploy/deploy.sh --help      puts it into an AWS account (see docs/deploying.md)";
 
 // One thread has several times the throughput of Lambda's network, and needs a third less memory

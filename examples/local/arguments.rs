@@ -10,9 +10,9 @@ use tracing_subscriber::filter::LevelFilter;
 #[command(
     name = "local",
     bin_name = "cargo run --example local --",
-    about = "Runs the function on this machine, between an embedded S3 and an emulated ACS: no \
+    about = "Runs the function on this machine, between an emulated S3 and an emulated ACS: no \
         cloud, no Docker",
-    long_about = "Runs the function on this machine, between an embedded S3 and an emulated ACS: \
+    long_about = "Runs the function on this machine, between an emulated S3 and an emulated ACS: \
         no cloud, no Docker.\n\nDelivers the handshakes and the sample recordings as Event Grid \
         does, lists the objects in S3 and compares them with their sources byte for byte.",
     after_help = "The table of objects fits the terminal, or the variable COLUMNS: names are \

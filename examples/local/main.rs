@@ -1,4 +1,4 @@
-//! `cargo run --example local`: the function between an embedded S3 and an emulated ACS.
+//! `cargo run --example local`: the function between an emulated S3 and an emulated ACS.
 //!
 //! - `arguments`: the command line
 //! - `setup`: the settings of the emulators and the function

@@ -67,7 +67,7 @@ impl Run {
         for (name, address) in [
             ("emulated ACS", RESOURCE),
             ("its media host", acs.media_host()),
-            ("embedded S3", &s3.endpoint()),
+            ("emulated S3", &s3.endpoint()),
             ("Function URL", &self.url),
         ] {
             print(beside(&format!("{name:16}"), address, columns()));

@@ -1,4 +1,4 @@
-//! The function over real HTTP: an embedded S3 on one side, an emulated ACS on the other.
+//! The function over real HTTP: an emulated S3 on one side, an emulated ACS on the other.
 
 #![allow(
     clippy::unwrap_used,
