@@ -1,5 +1,6 @@
-//! A search for recordings, without an index: by the key where that tells, else by the manifests of
-//! the days. What is pending or set aside is searched as well.
+//! The search for recordings. There is no index: calls and documents are in the keys, and for other
+//! criteria the search reads the manifests of the selected days. It reads pending events and events
+//! set aside first.
 
 mod wanted;
 
@@ -23,14 +24,26 @@ use crate::{Failure, Scope, set_aside};
 
 pub use wanted::Wanted;
 
+/// The parameters of a search.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// The layout and the selected days.
+    pub scope: &'a Scope,
+    /// The criteria.
+    pub wanted: &'a Wanted,
+    /// The time for which links to the media are valid, if links are created.
+    pub presign: Option<Duration>,
+    /// The time that ages are relative to.
+    pub now: SystemTime,
+}
+
 /// A recording that was found.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Found {
-    /// The recording.
     #[serde(flatten)]
     pub(crate) recording: Recording,
-    /// Links to its media, by chunk, if they were asked for.
+    /// The links to the media, by chunk, if links are created.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) links: Vec<String>,
 }
@@ -38,72 +51,51 @@ pub struct Found {
 /// The result of a search.
 #[derive(Debug, Default)]
 pub struct Searched {
-    /// The recordings that were found.
+    /// The number of recordings that were found.
     pub found: u64,
-    /// The entries that could not be read. If there are any, the search may have missed recordings.
+    /// The objects that could not be read. With any, the search may have missed recordings.
     pub unread: Vec<Entry>,
 }
 
-/// Searches the archive in a bucket, whose unfinished work is in the bucket `work`. Each recording
-/// that is found is given to `show`, in the order of the days, with links that are good for
-/// `presign`; the search ends when `show` returns `false`.
+/// Searches the archive in `bucket` with the unfinished work in the bucket `work`, which may be the
+/// same. `show` receives each recording, in the order of the days. The search ends when `show`
+/// returns `false`.
 ///
 /// # Errors
 ///
-/// [`Failure`], where something cannot be listed.
+/// [`Failure`] if a bucket cannot be listed, or too many objects cannot be read.
 pub async fn find(
-    (bucket, work): (&Bucket, &Bucket),
-    scope: &Scope,
-    wanted: &Wanted,
-    presign: Option<Duration>,
-    (now, counters): (SystemTime, &Counters),
+    bucket: &Bucket,
+    work: &Bucket,
+    query: Query<'_>,
+    counters: &Counters,
     show: &mut (dyn FnMut(Found) -> bool + Send),
 ) -> Result<Searched, Failure> {
-    let layout = &scope.layout;
     let mut search = Search {
         context: Context {
             bucket: bucket.clone(),
-            layout: layout.clone(),
+            layout: query.scope.layout.clone(),
             unfinished: Copies::default().into(),
             counters: counters.clone(),
             check_media: false,
         },
-        wanted: wanted.clone(),
-        presign,
+        wanted: query.wanted.clone(),
+        presign: query.presign,
         searched: Searched::default(),
         show,
     };
-
-    let unfinished = Unfinished::read(work, layout, now).await;
-    let unfinished = unfinished.map_err(|error| Failure::unlisted(work, error))?;
-    let set_aside = set_aside::list(bucket, scope).await;
-    let set_aside = set_aside.map_err(|error| Failure::unlisted(bucket, error))?;
-    let set_aside = set_aside
-        .into_iter()
-        .filter_map(|observation| match observation {
-            Observation::Recording(recording) => Some(*recording),
-            Observation::Entry(_) => None,
-        });
-    for recording in unfinished.recordings.into_iter().chain(set_aside) {
-        let started = recording.facts.started.map(Timestamp::instant);
-        if scope.window.has(started) && !search.judge(recording).await {
-            return Ok(search.searched);
-        }
+    if search.unfinished(work, query).await? {
+        let days = days(bucket, query.scope).await;
+        let days = days.map_err(|error| Failure::unlisted(bucket, error))?;
+        search.days(days).await?;
     }
-
-    let days = days(bucket, scope)
-        .await
-        .map_err(|error| Failure::unlisted(bucket, error))?;
-    search
-        .days(days)
-        .await
-        .map_err(|error| Failure::unlisted(bucket, error))?;
     Ok(search.searched)
 }
 
-/// The prefixes of the days that have recordings.
+/// Returns the prefixes of the selected days that have recordings.
 async fn days(bucket: &Bucket, scope: &Scope) -> Result<Vec<String>, store::Error> {
     let mut prefixes = vec![scope.layout.prefix().to_string()];
+    // The widths of year, month and day in a key.
     for width in [4, 2, 2] {
         let mut deeper = Vec::new();
         for prefix in prefixes {
@@ -120,6 +112,7 @@ async fn days(bucket: &Bucket, scope: &Scope) -> Result<Vec<String>, store::Erro
     Ok(prefixes)
 }
 
+/// A search in progress. Its methods return `false` once `show` has ended the search.
 struct Search<'a> {
     context: Context,
     wanted: Wanted,
@@ -129,8 +122,40 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Searches days, several at once.
-    async fn days(&mut self, days: Vec<String>) -> Result<(), store::Error> {
+    /// Searches the pending events and the events set aside.
+    async fn unfinished(&mut self, work: &Bucket, query: Query<'_>) -> Result<bool, Failure> {
+        let unfinished = Unfinished::read(work, &self.context.layout, query.now).await;
+        let unfinished = unfinished.map_err(|error| Failure::unlisted(work, error))?;
+        let set_aside = set_aside::list(&self.context.bucket, query.scope).await;
+        let set_aside = set_aside.map_err(|error| self.unlisted(error))?;
+        let mut recordings = unfinished.recordings;
+        let mut entries = unfinished.entries;
+        for observation in set_aside {
+            match observation {
+                Observation::Recording(recording) => recordings.push(*recording),
+                Observation::Entry(entry) => entries.push(entry),
+            }
+        }
+        for entry in entries {
+            if entry.kind == EntryKind::Unread {
+                self.add_unread(entry)?;
+            }
+        }
+        for recording in recordings {
+            let started = recording.facts.started.map(Timestamp::instant);
+            // Only archived recordings have metadata, which names the participants.
+            let fits = query.scope.window.has(started)
+                && self.wanted.participant.is_none()
+                && self.wanted.fits(&recording);
+            if fits && !self.show(recording).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Searches days, several at the same time.
+    async fn days(&mut self, days: Vec<String>) -> Result<(), Failure> {
         let mut listings = Workers::new();
         let mut folders = Workers::new();
         for day in days {
@@ -141,69 +166,69 @@ impl Search<'_> {
             }
         }
         if self.read(&mut folders, listings.finish().await).await? {
-            self.sort_out(folders.finish().await).await;
+            self.add(folders.finish().await).await?;
         }
         Ok(())
     }
 
-    /// Begins to read folders. Returns `false` if nobody looks any more.
+    /// Starts to read folders.
     async fn read(
         &mut self,
         folders: &mut Workers<Observation>,
         listed: Vec<Result<String, store::Error>>,
-    ) -> Result<bool, store::Error> {
+    ) -> Result<bool, Failure> {
         for folder in listed {
+            let folder = folder.map_err(|error| self.unlisted(error))?;
             let (context, wanted) = (self.context.clone(), self.wanted.clone());
-            folders.spawn(read(context, wanted, folder?)).await;
-            if !self.sort_out(folders.take()).await {
+            folders.spawn(read(context, wanted, folder)).await;
+            if !self.add(folders.take()).await? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Shows what was found. Returns `false` if nobody looks any more.
-    async fn sort_out(&mut self, observations: Vec<Observation>) -> bool {
+    async fn add(&mut self, observations: Vec<Observation>) -> Result<bool, Failure> {
         for observation in observations {
             match observation {
                 Observation::Recording(recording) => {
-                    if !self.show(*recording).await {
-                        return false;
+                    if !self.show(*recording).await? {
+                        return Ok(false);
                     }
                 }
-                Observation::Entry(entry) => self.searched.unread.push(entry),
+                Observation::Entry(entry) => self.add_unread(entry)?,
             }
         }
-        true
+        Ok(true)
     }
 
-    async fn judge(&mut self, recording: Recording) -> bool {
-        // Metadata is archived with the media.
-        if self.wanted.participant.is_some() || !self.wanted.fits(&recording) {
-            return true;
-        }
-        self.show(recording).await
-    }
-
-    async fn show(&mut self, recording: Recording) -> bool {
+    async fn show(&mut self, recording: Recording) -> Result<bool, Failure> {
         let mut links = Vec::new();
         if let Some(presign) = self.presign {
             for object in recording.objects.iter().filter(|object| object.is_media) {
                 match self.context.bucket.link(&object.key, presign).await {
                     Ok(link) => links.push(link),
                     Err(why) => {
-                        let entry = Entry::new(EntryKind::Unread, &object.key, why);
-                        self.searched.unread.push(entry);
+                        self.add_unread(Entry::new(EntryKind::Unread, &object.key, why))?;
                     }
                 }
             }
         }
         self.searched.found += 1;
-        (self.show)(Found { recording, links })
+        Ok((self.show)(Found { recording, links }))
+    }
+
+    fn add_unread(&mut self, entry: Entry) -> Result<(), Failure> {
+        self.searched.unread.push(entry);
+        Failure::if_many_unread(&self.searched.unread)
+    }
+
+    fn unlisted(&self, error: store::Error) -> Failure {
+        Failure::unlisted(&self.context.bucket, error)
     }
 }
 
-/// The folders of a day in which a recording that fits can be, by their keys.
+/// Lists the folders of a day that may have a matching recording, by their keys.
 async fn list(context: Context, wanted: Wanted, day: String) -> Vec<Result<String, store::Error>> {
     let call = wanted.call.as_deref().map(safe_id);
     let prefix = match call {
@@ -228,7 +253,7 @@ async fn list(context: Context, wanted: Wanted, day: String) -> Vec<Result<Strin
                 (Some(id), Kind::Media(name) | Kind::Metadata(name)) => {
                     name.document_id == safe_id(id)
                 }
-                // A rejection may name a chunk of which nothing is there.
+                // A rejection may name a chunk without any object.
                 (Some(_), kind) => matches!(kind, Kind::Rejection { .. }),
             };
             if fits {
@@ -239,7 +264,7 @@ async fn list(context: Context, wanted: Wanted, day: String) -> Vec<Result<Strin
     folders.into_iter().map(Ok).collect()
 }
 
-/// The recordings of a folder that fit.
+/// Reads the matching recordings of a folder.
 async fn read(context: Context, wanted: Wanted, folder: String) -> Vec<Observation> {
     let listed = match Folder::list(&context, &folder).await {
         Ok(listed) => listed,

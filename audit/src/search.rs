@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use acs_recording_archiver::error_chain::error_chain;
 use acs_recording_audit::counters::Counters;
-use acs_recording_audit::find::{Found, find};
+use acs_recording_audit::find::{Found, Query, find};
 use acs_recording_audit::table::found;
 
 use crate::arguments::{Find, Format};
@@ -16,24 +16,21 @@ pub(crate) async fn search(arguments: &Find) -> Result<u8, ErrorText> {
     let wanted = arguments.wanted().map_err(|error| error + HINT)?;
     let scope = arguments.archive.scope().map_err(|error| error + HINT)?;
     let buckets = Buckets::open(&arguments.archive).await?;
-    let presign = arguments
-        .presign
-        .map(|minutes| Duration::from_secs(minutes * 60));
     let counters = Counters::default();
     let mut printer = Printer {
         format: arguments.format,
         count: 0,
     };
     let mut show = |found: Found| printer.show(&found).is_ok();
-    let both = (&buckets.archive, &buckets.work);
-    let search = find(
-        both,
-        &scope,
-        &wanted,
-        presign,
-        (now(), &counters),
-        &mut show,
-    );
+    let query = Query {
+        scope: &scope,
+        wanted: &wanted,
+        presign: arguments
+            .presign
+            .map(|minutes| Duration::from_secs(minutes * 60)),
+        now: now(),
+    };
+    let search = find(&buckets.archive, &buckets.work, query, &counters, &mut show);
     let searched = progress::watch(&counters, search).await;
     let searched = searched.map_err(|failure| error_chain(&failure))?;
     // A closed pipe is no error: the reader may stop early.

@@ -217,3 +217,31 @@ async fn a_search_without_criteria_or_permissions_fails() {
     assert_eq!((status, found.len()), (2, 3), "{error}");
     assert!(error.contains("could not be read"), "{error}");
 }
+
+#[tokio::test]
+async fn a_search_gives_up_when_many_objects_cannot_be_read() {
+    let (world, _) = world().await;
+    let unread = another(7).aged(HOUR);
+    unread.store(&world, HOUR);
+    world.s3.inject(|call| {
+        (call.operation == "GetObject").then_some(Fault::Refuse {
+            status: 403,
+            code: "AccessDenied",
+        })
+    });
+    let (status, found, error) = find(&world, &["--call", &unread.call_id]).await;
+    assert_eq!((status, found.len()), (2, 0), "{error}");
+    assert!(error.contains("event.json: S3 answered"), "{error}");
+
+    for number in 0..200 {
+        let folder = format!("recordings/2026/11/23/call-{number}/150211Z");
+        let key = format!("{folder}/e-0123456789abcdef.manifest.json");
+        world.s3.put(&key, "{}");
+    }
+    let (status, found, error) = find(&world, &["--from", "2020-01-01"]).await;
+    assert_eq!((status, found.len()), (2, 0), "{error}");
+    assert!(
+        error.starts_with("error: 100 objects could not be read"),
+        "{error}"
+    );
+}
