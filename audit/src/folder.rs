@@ -111,15 +111,18 @@ impl Folder {
             counters.count(Counted::Rejection);
         }
         let compared = compared(&context, &contents.named).await;
-        let doubtful = examine::doubts(&context, &contents.media).await;
+        let mut examined = examine::doubts(&context, &contents.media).await;
         let unnamed = self.unnamed(&context, &contents);
         let mut entries = contents.entries;
         entries.extend(compared);
-        entries.extend(doubtful);
+        entries.extend(examined.entries);
         entries.extend(unnamed);
         let recordings = contents.recordings.into_iter().map(|mut recording| {
             let about = |entry: &&Entry| entry.is_about(&recording.document);
             recording.findings = entries.iter().filter(about).count();
+            // A new verdict replaces that of the manifest.
+            let verdict = examined.verdicts.remove(&recording.document);
+            recording.media = verdict.or(recording.media);
             Observation::Recording(Box::new(recording))
         });
         let recordings: Vec<_> = recordings.collect();

@@ -906,7 +906,7 @@ async fn a_bucket_of_unfinished_work_is_looked_at() {
 }
 
 /// A recording of a file of `tests/media`, archived.
-async fn archived_file(world: &World, name: &str) -> Recording {
+pub async fn archived_file(world: &World, name: &str) -> Recording {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/media/");
     let bytes = std::fs::read(format!("{folder}{name}")).unwrap();
     let mut recording = another(7);
@@ -938,8 +938,8 @@ async fn doubtful_recordings_are_listed_and_are_no_findings() {
     }
 }
 
-/// Takes all that a manifest says of its media, or makes it unknown.
-fn forget(world: &World, recording: &Recording, verdict: Option<&str>) {
+/// Removes the verdicts of a manifest, or replaces them.
+pub fn forget(world: &World, recording: &Recording, verdict: Option<&str>) {
     edit(world, &recording.manifest_key(), |manifest| {
         if verdict.is_none() {
             manifest.as_object_mut().unwrap().remove("check");
@@ -995,6 +995,23 @@ async fn media_with_a_verdict_is_not_examined_again() {
     archived_file(&world, "last.mp4").await;
     let report = audit_media(&world).await;
     assert_eq!((report.doubtful.len(), report.counts.examined), (1, 0));
+}
+
+#[tokio::test]
+async fn media_with_another_etag_is_examined_if_its_bytes_are_the_same() {
+    let (world, recording) = archived().await;
+    forget(&world, &recording, None);
+    let key = recording.media_key(&recording.chunks[0]);
+    let rewritten = Object {
+        etag: "\"another\"".to_owned(),
+        ..world.s3.object(&key).unwrap()
+    };
+    world.s3.put_object(&key, rewritten);
+    let report = audit_media(&world).await;
+    assert_eq!((report.status(), report.counts.examined), (0, 3));
+    assert_eq!(notes(&report), [(EntryKind::Rewritten, 1)]);
+    let detail = &report.doubtful[0].detail;
+    assert!(detail.starts_with("chunk 0 is truncated: "), "{detail}");
 }
 
 #[tokio::test]

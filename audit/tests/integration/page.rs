@@ -7,7 +7,7 @@ use std::time::Duration;
 use emulators::s3::Object;
 use serde_json::json;
 
-use crate::audit::{another, archived, run};
+use crate::audit::{another, archived, archived_file, forget, run};
 use harness::world::World;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -64,6 +64,19 @@ async fn a_page_begins_with_its_verdict() {
         bad.contains("1 finding.") && bad.contains("doubtful"),
         "{bad}"
     );
+}
+
+#[tokio::test]
+async fn a_page_shows_the_verdict_of_a_new_examination() {
+    let world = World::start().await;
+    let recording = archived_file(&world, "mfra.mp4").await;
+    forget(&world, &recording, None);
+    let verdict = |text: &str| format!("<td data-label=\"Media\">{text}</td>");
+    let (_, before) = page(&world, &[]).await;
+    let none = verdict("<span class=\"faint\">not examined</span>");
+    assert!(before.contains(&none), "{before}");
+    let (_, after) = page(&world, &["--check-media"]).await;
+    assert!(after.contains(&verdict("complete")), "{after}");
 }
 
 #[tokio::test]
