@@ -24,8 +24,8 @@ Needs jq; az with its extension log-analytics, signed in as someone who may quer
 Analytics Reader); and AWS credentials that may read both buckets, and for the metric
 cloudwatch:PutMetricData. The audit is $AUDIT; by default that of this checkout, which needs Rust.
 
-Exit status: that of the audit: 0 in order, 1 findings, 2 if the log or the archive could not be
-read.
+Exit status: that of the audit: 0 in order, 1 findings, 2 if the log is empty, or the log or the
+archive could not be read.
 END
 }
 
@@ -65,6 +65,10 @@ query="ACSCallRecordingSummary | where TimeGenerated > ago(${hours}h)
 az monitor log-analytics query --workspace "$workspace" --analytics-query "$query" --timespan "PT${hours}H" \
     --only-show-errors --output json > "$work/log.json" || 
     fail "the log cannot be read: is az signed in, and is ID the workspace's own id?"
+
+# Without a row there are no days, and an audit of all days would answer another question.
+(($(jq length "$work/log.json"))) || fail "the log has no recording of the last $hours hours: \
+does ACS's diagnostic setting write to this workspace? If there was no call, give more --hours"
 
 # Only the days of the log's recordings, and one on each side: the archive may hold years.
 days=()

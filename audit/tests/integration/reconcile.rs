@@ -106,7 +106,14 @@ async fn one_command_reads_the_log_audits_and_counts_missing_recordings() {
     );
     assert!(put.contains("--dimensions Installation=calls"), "{put}");
 
-    // A log that cannot be read is no log without rows.
+    // An empty log has no days: the audit of all days would answer another question.
+    log(json!([]));
+    let output = run(&world, cloud.path(), &metric).await;
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(output.stdout.is_empty() && error.contains("the log has no recording of the last 30"));
+
+    // A log that cannot be read is not an empty log.
     fs::remove_file(cloud.path().join("log.json")).unwrap();
     let output = run(&world, cloud.path(), &metric).await;
     let error = String::from_utf8(output.stderr).unwrap();
