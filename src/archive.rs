@@ -147,8 +147,8 @@ impl Archive {
         Documents { archive: self, of }
     }
 
-    /// Writes an event under `rejected/`. An object that is already there is the same event: the
-    /// key is a hash of the event.
+    /// Writes an event under `rejected/`. An object that is already there counts as the same event,
+    /// because the key is a hash of the event.
     async fn write_set_aside(
         &self,
         id: &EventId,

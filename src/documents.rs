@@ -27,7 +27,7 @@ pub enum Unreadable {
     /// The bytes are no JSON, or JSON of another form.
     #[error("document cannot be read")]
     Form(#[from] serde_json::Error),
-    /// The document has a later version, whose form is unknown to this program.
+    /// The document has another version, whose form is unknown to this program.
     #[error("document is of version {0} instead of {VERSION}")]
     Version(u64),
 }

@@ -55,7 +55,8 @@ pub enum Event {
 }
 
 impl Event {
-    /// The id of the event, fit for an answer; empty for an element without one.
+    /// The id of the event, fit for an answer; empty for a handshake and for an element that was
+    /// not understood.
     pub(crate) fn id(&self) -> String {
         match self {
             Self::Recording(recording) => recording.event_id.to_string(),

@@ -98,7 +98,8 @@ pub struct Limits {
     /// Events that a tick remembers of a listing, of each kind: never tried, and tried before. When
     /// they are used up, the tick lists again.
     pub remembered: usize,
-    /// Failures of S3, KMS or permissions in a row, after which a tick takes no more events.
+    /// Failures of S3, KMS, permissions or credentials in a row, after which a tick takes no more
+    /// events.
     pub outage: usize,
     /// The time between two searches for objects that ended runs have left over.
     pub housekeeping: Duration,

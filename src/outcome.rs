@@ -9,10 +9,9 @@ pub(crate) enum Outcome {
     Archived,
     /// The recording was archived before.
     AlreadyArchived,
-    /// The event needs no work; nothing was stored.
+    /// The event needs no work, and nothing was stored.
     Ignored,
-    /// The event was not understood, or its recording cannot be archived. It is stored with the
-    /// reason.
+    /// The event was set aside, or its recording rejected. The event is stored with the reason.
     SetAside,
     /// The event is stored and unfinished: a later attempt continues.
     Suspended,

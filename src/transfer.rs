@@ -2,8 +2,8 @@
 //!
 //! The state of a transfer is in S3: the parts of an upload, and a record beside the pending event
 //! that names the upload. So a transfer may be dropped at any point, by a deadline or with its
-//! process, and the next run goes on from there. A failure aborts nothing: the parts *are* the
-//! state.
+//! process, and the next run goes on from there. A failure ends no upload that has parts: the parts
+//! *are* the state.
 
 mod attempts;
 mod begin;
@@ -157,7 +157,8 @@ pub enum Error {
         /// The number of uploads.
         uploads: u32,
     },
-    /// Several uploads were begun, and the source changed during each.
+    /// Several uploads were begun, and none was filled, because the source changed or a
+    /// reply was too long for a run.
     #[error("source changed during {uploads} uploads; the next has to wait")]
     SourceUnsettled {
         /// The number of uploads.

@@ -102,7 +102,7 @@ pub fn write(
     to.write_all(b"</main></body></html>\n")
 }
 
-/// Returns the page up to the rows of the recordings. [`write`] closes the open elements.
+/// Returns the page up to the rows of the recordings. [`write()`] closes the open elements.
 fn head(report: &Report, provenance: &Provenance, recordings: u64) -> Markup {
     let title = format!("Archive of s3://{}/{}", report.bucket, report.prefix);
     html! {

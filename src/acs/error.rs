@@ -133,7 +133,7 @@ pub enum Error {
     /// No byte came for that long.
     #[error("source sent no byte for {} s", .0.as_secs_f32())]
     Stalled(Duration),
-    /// The body ended before the length that the head gave.
+    /// The body ended before the length that the head or the plan gave.
     #[error("body ended {missing} bytes early")]
     Truncated {
         /// The number of bytes that did not come.

@@ -11,6 +11,7 @@ use crate::recording::{Chunk, is_plain_id};
 
 /// The API version of downloads by documentId.
 const API_VERSION_2021: &str = "2021-04-15-preview1";
+
 /// The kind of a chunk's document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Document {

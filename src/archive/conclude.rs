@@ -44,8 +44,8 @@ impl Work<'_> {
     /// Writes the manifest, or the rejection if no later attempt can help, and deletes the pending
     /// event. Otherwise releases the event to the next run.
     ///
-    /// The order is that of promise 2. A run that ends between two steps leaves the event pending,
-    /// and the next run finds the document and repeats only the rest.
+    /// The document is written first and the event is deleted last, so that nothing acknowledged is
+    /// lost: a run that ends between two steps leaves the event pending for the next run.
     pub(super) async fn conclude(self, claim: Claim, chunks: &Chunks) -> Conclusion {
         let deadline = self.deadline() + self.archive.limits.conclusion;
         let verdict = within(deadline, self.verdict(chunks)).await;

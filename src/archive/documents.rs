@@ -140,8 +140,7 @@ impl Documents<'_> {
         let Some(object) = store.find(key).await? else {
             return Ok(None);
         };
-        // The function writes no larger document, and reads none: anybody may have written this
-        // one.
+        // Anybody may have written this object, so the size bounds the memory of reading it.
         if object.size > MAX_DOCUMENT {
             return Ok(Some(false));
         }

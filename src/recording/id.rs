@@ -5,7 +5,8 @@ use std::fmt;
 
 use ring::digest::{SHA256, digest};
 
-/// The id of an event as Event Grid gave it; empty where it is not known.
+/// The id of an event: the text that Event Grid gave, or a hash of a recording's event without an
+/// id.
 ///
 /// `Display` writes the id as it stands in keys, logs and answers, see [`safe_id`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -50,7 +50,7 @@ pub enum Error {
         missing: &'static str,
     },
     /// The deadline passed before the call, or the pages of a listing, came to an end.
-    #[error("out of time before S3 had answered {operation}")]
+    #[error("out of time before S3 had completed its answer to {operation}")]
     OutOfTime {
         /// The call.
         operation: &'static str,

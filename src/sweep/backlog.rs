@@ -47,7 +47,7 @@ pub(super) struct Backlog {
     /// `true` if the next event is to be one that was never tried.
     turn: bool,
     left_over: Sample<Key, MOST_LEFT_OVER>,
-    /// The events in trouble, of which the tick reports a sample.
+    /// A sample of the events in trouble that are due to be reported in this tick.
     troubled: Sample<Troubled, MOST_TROUBLED>,
     folder: Folder,
 }

@@ -12,7 +12,7 @@ use crate::keys::Key;
 use crate::limits::Limits;
 use crate::store;
 
-/// The events that a tick has worked on, none of which it claims twice. Only their hashes are
+/// The events that a tick has considered, none of which it considers twice. Only their hashes are
 /// remembered, since there may be many.
 #[derive(Debug, Default)]
 pub(super) struct Seen {

@@ -11,7 +11,8 @@ use crate::archive::Archive;
 /// The most characters of a failure that are repeated.
 const LONGEST_FAILURE: usize = 500;
 
-/// Logs a line for each recording in trouble that is reported, and one for all others.
+/// Logs a line for each recording of the sample, and one line with the number of the others that
+/// are due to be reported.
 pub(super) async fn report(archive: &Archive, in_trouble: InTrouble, deadline: Instant) {
     let InTrouble { reported, more } = in_trouble;
     for one in reported {

@@ -151,7 +151,7 @@ impl Beginning<'_> {
         };
         self.end_replaced().await;
         // There was no record, so either no run had begun, or another run has completed the object
-        // and deleted its record since this run looked. A run deletes the record after Complete, so
+        // and deleted its record. A run deletes the record after Complete, so
         // in the second case the object is there now.
         if self.over.is_none() && self.transfer.find_copy().await?.is_some() {
             self.transfer.clear(Some(&record)).await?;

@@ -77,7 +77,7 @@ impl Upload {
             warn!(
                 %key,
                 error = error_chain(&error),
-                "upload cannot be completed; beginning another"
+                "upload cannot be completed"
             );
             return Ok(Completion::Useless);
         }

@@ -19,7 +19,8 @@ use crate::error_chain::error_chain;
 use crate::plan::{ListedParts, PartNumber, Plan};
 
 impl Upload {
-    /// Puts the missing parts of `plan`, with at most as many workers as slots.
+    /// Puts the missing parts of `plan`, with at most as many workers as slots,
+    /// besides the open reply.
     pub(super) async fn fill_by_ranges(
         self: &Arc<Self>,
         plan: Plan,

@@ -28,8 +28,8 @@ pub(super) struct Record {
     /// The number of uploads begun for the object, including this upload.
     #[serde(default = "one")]
     pub(super) begun: u32,
-    /// The uploads that this upload has replaced, unless they were ended. They are ended once the
-    /// object is there.
+    /// The uploads that this upload has replaced, some of which may be ended already. The others
+    /// are ended once the object is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) replaced: Vec<String>,
     /// `true` if the parts may be of several replies without a range, and so of different versions

@@ -58,7 +58,7 @@ pub(super) enum Verdict {
     NoSecret,
     /// The body is longer than 1 MiB.
     TooLarge,
-    /// The body is not a JSON object or array.
+    /// The request has no body that is a JSON object or array.
     NotEvents,
     /// The outcome of each event.
     Judged(Vec<Report>),
@@ -67,7 +67,7 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// Returns the outcomes of the events; none if the body was not read.
+    /// Returns the outcomes of the events; none if the request was not a delivery of events.
     pub(super) fn reports(&self) -> &[Report] {
         match self {
             Self::Judged(reports) => reports,

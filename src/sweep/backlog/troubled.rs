@@ -28,7 +28,7 @@ pub(in crate::sweep) struct Troubled {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::sweep) struct InTrouble {
     pub(in crate::sweep) reported: Vec<Troubled>,
-    /// The number of the others.
+    /// The number of the other recordings that are due to be reported.
     pub(in crate::sweep) more: usize,
 }
 
