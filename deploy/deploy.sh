@@ -364,7 +364,7 @@ upload
 begin "Deploy the stack" \
     "makes or updates $STACK; AWS mails the address, which has to confirm. At the first time sweeper-errors and schedule-silent
            are raised, and may be mailed, until the next step is done" \
-    "about 6.40 USD a month with nothing to do (docs/performance.md)" \
+    "about 6.80 USD a month with nothing to do (docs/performance.md)" \
     "aws cloudformation delete-stack --stack-name $STACK; the buckets stay (docs/deploying.md, Cleaning up)"
 deploy
 
